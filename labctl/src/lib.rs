@@ -1,0 +1,2 @@
+//! The tool: topology, lab, capture and command line.
+#![forbid(unsafe_code)]

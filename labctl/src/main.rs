@@ -1,0 +1,4 @@
+//! `labctl`: see the crate `labctl`.
+#![forbid(unsafe_code)]
+
+fn main() {}

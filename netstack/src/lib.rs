@@ -1,0 +1,1 @@
+//! TCP/IP without I/O.

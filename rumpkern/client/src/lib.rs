@@ -1,0 +1,2 @@
+//! System calls on a remote rump kernel.
+#![forbid(unsafe_code)]

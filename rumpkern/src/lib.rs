@@ -1,0 +1,1 @@
+//! A rump kernel: one node in one process.

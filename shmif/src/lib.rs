@@ -1,0 +1,1 @@
+//! A shared-memory Ethernet bus in a file.

@@ -1,0 +1,1 @@
+//! The library of the end-to-end tests: labs, captures, programs.
