@@ -1,0 +1,141 @@
+//! The Internet protocols: IPv4 and what stands directly on it.
+
+use crate::net::{IfIndex, mbuf::Mbuf};
+use crate::socket::SockError;
+use crate::time::Instant;
+use std::net::IpAddr;
+
+/// What a transport protocol needs of the floor below it. One implementation serves IPv4 and
+/// IPv6; a transport never learns which header carries it except by the family of the addresses.
+///
+/// It is a trait so that a transport is tested alone, with the packets it emits in plain sight.
+pub trait IpLayer {
+    /// The time of this call.
+    fn now(&self) -> Instant;
+
+    /// Random octets (ISN keys, ephemeral ports, IP identification).
+    fn random(&mut self) -> u64;
+
+    /// The way to `dst`: source address (`src` if the socket has one), interface, MTU.
+    fn path(&self, dst: IpAddr, src: Option<IpAddr>, bound: Option<IfIndex>) -> Result<Path, SockError>;
+
+    /// Whether `addr` is one of ours (unicast, loopback included).
+    fn is_local(&self, addr: IpAddr) -> bool;
+
+    /// An empty packet with headroom.
+    fn mbuf(&mut self) -> Mbuf;
+
+    /// Sends a transport packet: `m` starts at the transport header and its checksum is complete
+    /// (or described by its offload metadata). Takes it in any case; an error says why it was not
+    /// sent (no route, message too long with `Fragment::Dont`); a full interface queue is a counted drop.
+    fn output(&mut self, tx: &IpTx, m: Mbuf) -> Result<(), SockError>;
+
+    /// Frames that the interface's transmit queue still takes before it is at its mark. A bulk
+    /// sender stops at zero and is pumped again when the queue has drained.
+    fn tx_room(&self, ifindex: IfIndex) -> usize;
+}
+
+/// The way to a destination, as of now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Source address of packets on this path.
+    pub src: IpAddr,
+    /// The interface they leave by.
+    pub ifindex: IfIndex,
+    /// Octets of the largest IP packet on this path (interface MTU, or less if PMTU discovery learned so).
+    pub mtu: u32,
+}
+
+/// How a transport packet is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpTx {
+    /// Source address.
+    pub src: IpAddr,
+    /// Destination address.
+    pub dst: IpAddr,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Time to live, hop limit; 1 to 255.
+    pub ttl: u8,
+    /// Type of service, traffic class: DSCP and ECN.
+    pub tos: u8,
+    /// Whether the packet may be fragmented.
+    pub fragment: Fragment,
+    /// Interface asked for (SO_BINDTODEVICE, PKTINFO, multicast interface).
+    pub bound: Option<IfIndex>,
+}
+
+/// May the packet be fragmented on its way?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fragment {
+    /// Here and on the way (DF clear).
+    May,
+    /// DF set; a packet larger than the path's MTU is refused with `MsgSize`.
+    Dont,
+}
+
+/// What the IP layer knows of a packet that it hands up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpRx {
+    /// Source address.
+    pub src: IpAddr,
+    /// Destination address: ours, multicast or broadcast.
+    pub dst: IpAddr,
+    /// Remaining hops.
+    pub ttl: u8,
+    /// DSCP and ECN.
+    pub tos: u8,
+    /// The interface it came in by.
+    pub ifindex: IfIndex,
+    /// Sent to a link or IP broadcast or multicast address.
+    pub cast: Cast,
+}
+
+/// To how many a packet was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cast {
+    /// To us alone.
+    Unicast,
+    /// To a group.
+    Multicast,
+    /// To everybody on the link or subnet.
+    Broadcast,
+}
+
+/// An ICMP error about a packet of ours, family-neutral, validated against the quoted header only
+/// (the transport checks ports and sequence numbers: RFC 5927).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpError {
+    /// What happened.
+    pub kind: IcmpErrorKind,
+    /// Who says so.
+    pub from: IpAddr,
+    /// Source of the quoted packet: us.
+    pub src: IpAddr,
+    /// Destination of the quoted packet.
+    pub dst: IpAddr,
+    /// ICMP type and code as on the wire (IP_RECVERR shows them).
+    pub wire: (u8, u8),
+}
+
+/// Kinds of ICMP errors, RFC 792, 1122 §3.2.2.1, 1812 §5.2.7.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IcmpErrorKind {
+    /// Codes 0, 5, 6, 8, 9, 11 …: soft.
+    NetUnreachable,
+    /// Codes 1, 7, 10, 12, 13 …: soft.
+    HostUnreachable,
+    /// Code 2: hard.
+    ProtoUnreachable,
+    /// Code 3: hard.
+    PortUnreachable,
+    /// Code 4 (RFC 1191): fragmentation needed; the next hop's MTU, 0 if an old router did not say.
+    PacketTooBig {
+        /// Octets of the largest packet that passes.
+        mtu: u32,
+    },
+    /// TTL ran out on the way.
+    TimeExceeded,
+    /// Parameter problem.
+    Parameter,
+}

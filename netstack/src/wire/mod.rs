@@ -1,0 +1,1 @@
+//! Octets on the wire: parse to typed headers, emit to octets. One file a protocol, each naming its RFC.
