@@ -1,5 +1,7 @@
 //! The Internet protocols: IPv4 and what stands directly on it.
 
+pub mod in_pcb;
+
 use crate::net::{IfIndex, mbuf::Mbuf};
 use crate::socket::SockError;
 use crate::time::Instant;

@@ -1,5 +1,9 @@
 //! What a program sees of the stack: sockets, their readiness, options and errors.
 
+pub mod flags;
+
+pub use flags::{RecvFlags, SendFlags};
+
 use std::net::IpAddr;
 
 /// Names a socket of one stack. The generation makes an id that outlives its socket harmless.
