@@ -45,7 +45,7 @@ pub enum GsoKind {
 }
 
 /// One packet. The data is `buf[start..]`; everything before is headroom.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Mbuf {
     buf: Vec<u8>,
     start: usize,
@@ -58,7 +58,7 @@ pub struct Mbuf {
 impl Mbuf {
     /// An empty packet with [`HEADROOM`] in front.
     pub fn new() -> Mbuf {
-        Mbuf { buf: vec![0; HEADROOM], start: HEADROOM, ..Mbuf::default() }
+        Mbuf { buf: vec![0; HEADROOM], start: HEADROOM, offload: Offload::default(), owner: None }
     }
 
     /// A packet holding a copy of `octets`, with [`HEADROOM`] in front.
@@ -132,6 +132,12 @@ impl Mbuf {
     }
 }
 
+impl Default for Mbuf {
+    fn default() -> Mbuf {
+        Mbuf::new()
+    }
+}
+
 /// Free buffers. Keeps at most `KEEP` of them; buffers that grew past `LARGEST` are let go.
 #[derive(Debug, Default)]
 pub struct Pool {
@@ -146,7 +152,7 @@ impl Pool {
 
     /// An empty packet.
     pub fn get(&mut self) -> Mbuf {
-        self.free.pop().unwrap_or_else(Mbuf::new)
+        self.free.pop().unwrap_or_default()
     }
 
     /// Gives a packet's memory back.

@@ -1,0 +1,390 @@
+//! TCP segments as octets: RFC 9293 §3.1 (header, options), RFC 7323 (window scale, timestamps),
+//! RFC 2018 (SACK).
+//!
+//! Sequence numbers are plain numbers here; [`crate::tcp`] gives them their arithmetic.
+
+use super::checksum::Sum;
+use std::net::IpAddr;
+
+/// IP protocol number.
+pub const PROTOCOL: u8 = 6;
+/// Octets of a header without options.
+pub const HEADER_LEN: usize = 20;
+/// Octets of the largest header.
+pub const MAX_HEADER_LEN: usize = 60;
+
+bitflags::bitflags! {
+    /// Control bits.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Flags: u8 {
+        /// No more data from the sender.
+        const FIN = 0x01;
+        /// Synchronise sequence numbers.
+        const SYN = 0x02;
+        /// Reset the connection.
+        const RST = 0x04;
+        /// Push.
+        const PSH = 0x08;
+        /// The acknowledgment field is significant.
+        const ACK = 0x10;
+        /// The urgent pointer is significant.
+        const URG = 0x20;
+        /// ECN echo (RFC 3168).
+        const ECE = 0x40;
+        /// Congestion window reduced (RFC 3168).
+        const CWR = 0x80;
+    }
+}
+
+/// RFC 7323 §3.2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timestamps {
+    /// The sender's clock.
+    pub val: u32,
+    /// The receiver's clock, echoed.
+    pub ecr: u32,
+}
+
+/// RFC 2018 §3: up to four blocks, left edge and the number after the right edge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SackBlocks {
+    blocks: [(u32, u32); 4],
+    count: u8,
+}
+
+impl SackBlocks {
+    /// Adds a block; more than four are ignored.
+    pub fn push(&mut self, left: u32, right: u32) {
+        if let Some(slot) = self.blocks.get_mut(usize::from(self.count)) {
+            *slot = (left, right);
+            self.count += 1;
+        }
+    }
+
+    /// The blocks in the order of the segment.
+    pub fn as_slice(&self) -> &[(u32, u32)] {
+        &self.blocks[..usize::from(self.count)]
+    }
+}
+
+/// Options of a segment. Unknown ones are skipped, as RFC 9293 §3.1 asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Kind 2: largest segment the sender takes, in octets of payload.
+    pub mss: Option<u16>,
+    /// Kind 3: shift count; greater than 14 counts as 14 (RFC 7323 §2.3).
+    pub window_scale: Option<u8>,
+    /// Kind 4
+    pub sack_permitted: bool,
+    /// Kind 8
+    pub timestamps: Option<Timestamps>,
+    /// Kind 5
+    pub sack: SackBlocks,
+}
+
+mod kind {
+    pub(super) const END: u8 = 0;
+    pub(super) const NOP: u8 = 1;
+    pub(super) const MSS: u8 = 2;
+    pub(super) const WINDOW_SCALE: u8 = 3;
+    pub(super) const SACK_PERMITTED: u8 = 4;
+    pub(super) const SACK: u8 = 5;
+    pub(super) const TIMESTAMPS: u8 = 8;
+}
+
+/// A segment's header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// Sequence number of the first octet (of the SYN if there is one).
+    pub seq: u32,
+    /// Next sequence number that the sender expects.
+    pub ack: u32,
+    /// Control bits.
+    pub flags: Flags,
+    /// Window as it stands in the header, not scaled.
+    pub window: u16,
+    /// Urgent pointer.
+    pub urgent: u16,
+    /// Options.
+    pub options: Options,
+}
+
+/// Why octets are no TCP segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Fewer than a header.
+    #[error("segment of {len} octets is shorter than a header")]
+    Short {
+        /// Octets there are.
+        len: usize,
+    },
+    /// The data offset is less than 5 words or points behind the end.
+    #[error("data offset of {offset} octets in a segment of {len}")]
+    DataOffset {
+        /// Octets of header that the segment claims.
+        offset: usize,
+        /// Octets there are.
+        len: usize,
+    },
+}
+
+/// The first octets of a header whose only option is a timestamp, aligned as everybody does
+/// (RFC 7323 appendix A).
+const ALIGNED_TIMESTAMPS: [u8; 4] = [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10];
+
+fn u16_at(b: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([b[at], b[at + 1]])
+}
+
+fn u32_at(b: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
+}
+
+impl Header {
+    /// Reads a segment: its header and its payload. The checksum is not looked at.
+    pub fn parse(segment: &[u8]) -> Result<(Header, &[u8]), ParseError> {
+        let Some(fixed) = segment.first_chunk::<HEADER_LEN>() else {
+            return Err(ParseError::Short { len: segment.len() });
+        };
+        let offset = usize::from(fixed[12] >> 4) * 4;
+        if offset < HEADER_LEN || offset > segment.len() {
+            return Err(ParseError::DataOffset { offset, len: segment.len() });
+        }
+        let (header, payload) = segment.split_at(offset);
+        let parsed = Header {
+            src_port: u16_at(fixed, 0),
+            dst_port: u16_at(fixed, 2),
+            seq: u32_at(fixed, 4),
+            ack: u32_at(fixed, 8),
+            flags: Flags::from_bits_retain(fixed[13]),
+            window: u16_at(fixed, 14),
+            urgent: u16_at(fixed, 18),
+            options: Options::parse(&header[HEADER_LEN..]),
+        };
+        Ok((parsed, payload))
+    }
+
+    /// Octets of the header with its options.
+    pub fn len(&self) -> usize {
+        HEADER_LEN + self.options.len()
+    }
+
+    /// Never: a header has at least 20 octets.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Writes the header to the front of `out`, which has at least [`Header::len`] octets. The
+    /// checksum is left zero; see [`fill_checksum`].
+    pub fn emit(&self, out: &mut [u8]) {
+        let len = self.len();
+        let out = &mut out[..len];
+        out[0..2].copy_from_slice(&self.src_port.to_be_bytes());
+        out[2..4].copy_from_slice(&self.dst_port.to_be_bytes());
+        out[4..8].copy_from_slice(&self.seq.to_be_bytes());
+        out[8..12].copy_from_slice(&self.ack.to_be_bytes());
+        out[12] = (len as u8 / 4) << 4;
+        out[13] = self.flags.bits();
+        out[14..16].copy_from_slice(&self.window.to_be_bytes());
+        out[16..18].copy_from_slice(&[0, 0]);
+        out[18..20].copy_from_slice(&self.urgent.to_be_bytes());
+        self.options.emit(&mut out[HEADER_LEN..]);
+    }
+}
+
+impl Options {
+    fn parse(octets: &[u8]) -> Options {
+        let mut o = Options::default();
+        if octets.len() == 12 && octets[..4] == ALIGNED_TIMESTAMPS {
+            o.timestamps = Some(Timestamps { val: u32_at(octets, 4), ecr: u32_at(octets, 8) });
+            return o;
+        }
+        let mut rest = octets;
+        loop {
+            let (k, body, next) = match rest {
+                [] | [kind::END, ..] => return o,
+                [kind::NOP, next @ ..] => {
+                    rest = next;
+                    continue;
+                }
+                // A length that cannot be ends the list: what was read before stays valid.
+                [k, len, ..] if *len >= 2 && usize::from(*len) <= rest.len() => {
+                    (*k, &rest[2..usize::from(*len)], &rest[usize::from(*len)..])
+                }
+                [_, ..] => return o,
+            };
+            match (k, body.len()) {
+                (kind::MSS, 2) => o.mss = Some(u16_at(body, 0)),
+                (kind::WINDOW_SCALE, 1) => o.window_scale = Some(body[0]),
+                (kind::SACK_PERMITTED, 0) => o.sack_permitted = true,
+                (kind::TIMESTAMPS, 8) => {
+                    o.timestamps = Some(Timestamps { val: u32_at(body, 0), ecr: u32_at(body, 4) });
+                }
+                (kind::SACK, n) if n % 8 == 0 => {
+                    for block in body.chunks_exact(8) {
+                        o.sack.push(u32_at(block, 0), u32_at(block, 4));
+                    }
+                }
+                _ => {}
+            }
+            rest = next;
+        }
+    }
+
+    fn len(&self) -> usize {
+        let mss = if self.mss.is_some() { 4 } else { 0 };
+        let ts = if self.timestamps.is_some() { 12 } else { 0 };
+        let sack_permitted = if self.sack_permitted && self.timestamps.is_none() { 4 } else { 0 };
+        let scale = if self.window_scale.is_some() { 4 } else { 0 };
+        let sack = match self.sack.count {
+            0 => 0,
+            n => 4 + 8 * usize::from(n),
+        };
+        mss + ts + sack_permitted + scale + sack
+    }
+
+    /// In Linux's order: MSS, SACK permitted, timestamps, window scale, SACK; each aligned by NOPs.
+    fn emit(&self, mut out: &mut [u8]) {
+        let mut put = |octets: &[u8]| {
+            let (here, rest) = core::mem::take(&mut out).split_at_mut(octets.len());
+            here.copy_from_slice(octets);
+            out = rest;
+        };
+        if let Some(mss) = self.mss {
+            let [a, b] = mss.to_be_bytes();
+            put(&[kind::MSS, 4, a, b]);
+        }
+        match (self.sack_permitted, self.timestamps) {
+            (true, Some(_)) => put(&[kind::SACK_PERMITTED, 2, kind::TIMESTAMPS, 10]),
+            (false, Some(_)) => put(&ALIGNED_TIMESTAMPS),
+            (true, None) => put(&[kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2]),
+            (false, None) => {}
+        }
+        if let Some(ts) = self.timestamps {
+            put(&ts.val.to_be_bytes());
+            put(&ts.ecr.to_be_bytes());
+        }
+        if let Some(shift) = self.window_scale {
+            put(&[kind::NOP, kind::WINDOW_SCALE, 3, shift]);
+        }
+        if self.sack.count > 0 {
+            put(&[kind::NOP, kind::NOP, kind::SACK, 2 + 8 * self.sack.count]);
+            for (left, right) in self.sack.as_slice() {
+                put(&left.to_be_bytes());
+                put(&right.to_be_bytes());
+            }
+        }
+    }
+}
+
+/// Computes and writes the checksum of a whole segment.
+pub fn fill_checksum(src: IpAddr, dst: IpAddr, segment: &mut [u8]) {
+    let sum = Sum::pseudo_header(src, dst, PROTOCOL, segment.len()).add(segment).finish();
+    if let Some(field) = segment.get_mut(16..18) {
+        field.copy_from_slice(&sum.to_be_bytes());
+    }
+}
+
+/// Whether the checksum of a whole segment is right.
+pub fn checksum_is_valid(src: IpAddr, dst: IpAddr, segment: &[u8]) -> bool {
+    Sum::pseudo_header(src, dst, PROTOCOL, segment.len()).add(segment).is_valid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn header() -> impl Strategy<Value = Header> {
+        let ts = prop::option::of(any::<(u32, u32)>().prop_map(|(val, ecr)| Timestamps { val, ecr }));
+        let options = (prop::option::of(any::<u16>()), prop::option::of(any::<u8>()), any::<bool>(), ts);
+        (any::<(u16, u16, u32, u32, u8, u16, u16)>(), options).prop_map(
+            |(f, (mss, window_scale, sack_permitted, timestamps))| Header {
+                src_port: f.0,
+                dst_port: f.1,
+                seq: f.2,
+                ack: f.3,
+                flags: Flags::from_bits_retain(f.4),
+                window: f.5,
+                urgent: f.6,
+                options: Options {
+                    mss,
+                    window_scale,
+                    sack_permitted,
+                    timestamps,
+                    sack: SackBlocks::default(),
+                },
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_emitted_is_parsed(h in header(), payload in prop::collection::vec(any::<u8>(), 0..100)) {
+            let mut octets = vec![0xaa; h.len()];
+            h.emit(&mut octets);
+            octets.extend(&payload);
+            let (src, dst) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+            fill_checksum(src, dst, &mut octets);
+            prop_assert!(checksum_is_valid(src, dst, &octets));
+            let (back, rest) = Header::parse(&octets).expect("a segment");
+            prop_assert_eq!(back, h);
+            prop_assert_eq!(rest, &payload[..]);
+        }
+
+        #[test]
+        fn any_octets_parse_or_fail_quietly(octets in prop::collection::vec(any::<u8>(), 0..120)) {
+            let _ = Header::parse(&octets);
+        }
+
+        #[test]
+        fn etherparse_agrees(h in header()) {
+            let mut octets = vec![0; h.len()];
+            h.emit(&mut octets);
+            let (theirs, _) = etherparse::TcpHeader::from_slice(&octets).expect("a segment");
+            prop_assert_eq!(theirs.sequence_number, h.seq);
+            prop_assert_eq!(theirs.header_len(), h.len());
+            let mut scale = None;
+            let mut mss = None;
+            for element in theirs.options_iterator() {
+                match element.expect("well formed") {
+                    etherparse::TcpOptionElement::WindowScale(s) => scale = Some(s),
+                    etherparse::TcpOptionElement::MaximumSegmentSize(m) => mss = Some(m),
+                    _ => {}
+                }
+            }
+            prop_assert_eq!((scale, mss), (h.options.window_scale, h.options.mss));
+        }
+    }
+
+    #[test]
+    fn malformed_options_keep_what_stood_before_them() {
+        let mut octets = vec![0; 28];
+        Header {
+            options: Options { mss: Some(1460), window_scale: Some(7), ..Options::default() },
+            ..Header::default()
+        }
+        .emit(&mut octets);
+        octets[26] = 60;
+        let (h, _) = Header::parse(&octets).expect("a segment");
+        assert_eq!((h.options.mss, h.options.window_scale), (Some(1460), None));
+    }
+
+    #[test]
+    fn sack_blocks_go_round() {
+        let mut h = Header {
+            options: Options { timestamps: Some(Timestamps { val: 1, ecr: 2 }), ..Options::default() },
+            ..Header::default()
+        };
+        for i in 0..3 {
+            h.options.sack.push(i * 100, i * 100 + 50);
+        }
+        let mut octets = vec![0; h.len()];
+        h.emit(&mut octets);
+        assert_eq!(Header::parse(&octets).expect("a segment").0, h);
+    }
+}
