@@ -168,7 +168,8 @@ impl Place {
     pub fn pid(&self, lab: &str, node: &str) -> i32 {
         let ps = self.json(&format!("--lab {lab} ps"));
         let nodes = ps["nodes"].as_array().expect("nodes");
-        let row = nodes.iter().find(|n| n["name"] == node).unwrap_or_else(|| panic!("no node {node} in {ps}"));
+        let row =
+            nodes.iter().find(|n| n["name"] == node).unwrap_or_else(|| panic!("no node {node} in {ps}"));
         i32::try_from(row["pid"].as_i64().unwrap_or_else(|| panic!("no pid in {row}"))).expect("a pid")
     }
 
@@ -192,7 +193,8 @@ impl Place {
         let left = self.processes();
         assert!(left.is_empty(), "processes left behind: {left:?}");
         let run = self.path().join("run");
-        let files: Vec<_> = std::fs::read_dir(&run).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        let files: Vec<_> =
+            std::fs::read_dir(&run).into_iter().flatten().flatten().map(|e| e.path()).collect();
         assert!(files.is_empty(), "files left behind: {files:?}");
     }
 }

@@ -69,7 +69,11 @@ fn a_dump_is_sound_named_and_timed() {
     assert_sound(&file);
 
     // 10.0.1.1 is r1, 10.0.1.2 h1: in the order of the bus's list. Both speak, and their names stand in the file.
-    let pings = tshark(&file, "icmp.type == 8", &["frame.time_epoch", "ip.src", "ip.dst", "frame.interface_name", "frame.comment"]);
+    let pings = tshark(
+        &file,
+        "icmp.type == 8",
+        &["frame.time_epoch", "ip.src", "ip.dst", "frame.interface_name", "frame.comment"],
+    );
     assert_eq!(pings.len(), 3, "{pings:?}");
     for row in &pings {
         let time: f64 = row[0].parse().expect("a time");
@@ -78,7 +82,8 @@ fn a_dump_is_sound_named_and_timed() {
         assert!(row[3].contains("left"), "interface {:?} does not name the bus", row[3]);
         assert!(row[3].contains("h1") || row[4].contains("h1"), "nothing names the sender in {row:?}");
     }
-    let times: Vec<f64> = tshark(&file, "", &["frame.time_epoch"]).iter().map(|r| r[0].parse().expect("a time")).collect();
+    let times: Vec<f64> =
+        tshark(&file, "", &["frame.time_epoch"]).iter().map(|r| r[0].parse().expect("a time")).collect();
     assert!(times.is_sorted(), "the records are in total order");
     place.ok("down");
     place.assert_clean();

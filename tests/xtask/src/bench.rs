@@ -1,0 +1,247 @@
+//! Measurements of whole labs, through the command line, each beside its aim and, where there is one, a yardstick of the same run.
+//! The bus alone is measured by `cargo bench -p shmif`, one node alone by `cargo bench -p rumpkern`, the stack by `cargo bench -p netstack`.
+
+use crate::veth::Veth;
+use anyhow::{Context, Result};
+use lab_tests::{Place, User, root};
+use serde::Serialize;
+use std::fs;
+use std::time::Instant;
+
+/// One figure.
+#[derive(Serialize)]
+struct Figure {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+    /// What is aimed at, in the same unit, in words.
+    aim: &'static str,
+    /// The same quantity of the yardstick, measured in this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    yardstick: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio: Option<f64>,
+}
+
+fn figure(name: &'static str, value: f64, unit: &'static str, aim: &'static str) -> Figure {
+    Figure { name, value, unit, aim, yardstick: None, ratio: None }
+}
+
+impl Figure {
+    fn against(mut self, yardstick: Option<f64>) -> Figure {
+        self.ratio = yardstick.map(|y| self.value / y);
+        self.yardstick = yardstick;
+        self
+    }
+}
+
+/// A measurement: its name, and what gives its figures.
+type Measure = fn(&Place, Option<&Veth>) -> Result<Vec<Figure>>;
+
+const MEASURES: &[(&str, Measure)] = &[
+    ("newcomer", newcomer),
+    ("ping", ping),
+    ("chain10", chain10),
+    ("tcp", tcp),
+    ("udp", udp),
+    ("node", node),
+    ("pairs1000", pairs1000),
+    ("lan1000", lan1000),
+    ("chain253", chain253),
+];
+
+pub(crate) fn run(json: bool, words: &[String]) -> Result<()> {
+    let veth = Veth::new();
+    if let Err(e) = &veth {
+        eprintln!("no veth yardstick: {e:#}");
+    }
+    for (name, measure) in MEASURES {
+        if !words.is_empty() && !words.iter().any(|w| name.contains(w.as_str())) {
+            continue;
+        }
+        let place = Place::new(User::Myself);
+        match measure(&place, veth.as_ref().ok()) {
+            Ok(figures) => figures.iter().for_each(|f| print(f, json)),
+            Err(e) => eprintln!("{name}: {e:#}"),
+        }
+    }
+    Ok(())
+}
+
+fn print(f: &Figure, json: bool) {
+    if json {
+        println!("{}", serde_json::to_string(f).expect("a figure is plain data"));
+        return;
+    }
+    let beside = match (f.yardstick, f.ratio) {
+        (Some(y), Some(r)) => format!("   yardstick {y:.2} {}, ratio {r:.2}", f.unit),
+        _ => String::new(),
+    };
+    println!("{:<44} {:>12.2} {:<8} aim {:<12}{beside}", f.name, f.value, f.unit, f.aim);
+}
+
+fn topology(name: &str) -> String {
+    root().join("topologies").join(format!("{name}.lab.toml")).display().to_string()
+}
+
+fn millis(work: impl FnOnce()) -> f64 {
+    let began = Instant::now();
+    work();
+    began.elapsed().as_secs_f64() * 1e3
+}
+
+/// Milliseconds of processor time (user and system) of this process's waited-for children so far.
+fn children_cpu_ms() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(") ").next().context("/proc/self/stat")?.split(' ').collect();
+    let ticks: u64 = fields[13].parse::<u64>()? + fields[14].parse::<u64>()?;
+    Ok(ticks as f64 * 10.0)
+}
+
+/// The first thing that a newcomer runs.
+fn newcomer(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
+    let lab = topology("hello");
+    let mut best = (f64::MAX, f64::MAX);
+    for _ in 0..5 {
+        let cpu = children_cpu_ms()?;
+        let wall = millis(|| {
+            place.ok(&format!("-t {lab} up"));
+            place.ok("ping h1 h2 -c 1");
+            place.ok("dump left -w left.pcapng");
+            place.ok("down");
+        });
+        best = (best.0.min(wall), best.1.min(children_cpu_ms()? - cpu));
+    }
+    Ok(vec![
+        figure("newcomer: up, ping, dump, down", best.0, "ms", "< 100"),
+        figure("newcomer: processor time of labctl", best.1, "ms", "< 100"),
+    ])
+}
+
+fn rtt(place: &Place, from: &str, to: &str, count: u32, interval: &str) -> Result<f64> {
+    let report = place.json(&format!("ping {from} {to} -c {count} -i {interval}"));
+    report["rtt_us"]["p50"].as_f64().context("rtt_us.p50")
+}
+
+fn ping(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
+    place.ok(&format!("-t {} up", topology("two-hosts")));
+    rtt(place, "h1", "h2", 100, "0")?;
+    let busy = rtt(place, "h1", "h2", 2000, "0")?;
+    let asleep = rtt(place, "h1", "h2", 50, "0.02")?;
+    let yardstick = veth.and_then(|v| v.ping_rtt_us().ok());
+    Ok(vec![
+        figure("ping across one bus, busy", busy, "us", "< 5").against(yardstick),
+        figure("ping across one bus, asleep", asleep, "us", "report"),
+    ])
+}
+
+fn chain10(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
+    place.ok(&format!("-t {} up", topology("chain10")));
+    rtt(place, "h1", "h2", 100, "0")?;
+    let busy = rtt(place, "h1", "h2", 2000, "0")?;
+    let asleep = rtt(place, "h1", "h2", 50, "0.02")?;
+    Ok(vec![
+        figure("ping across ten routers, busy", busy, "us", "< 50"),
+        figure("ping across ten routers, asleep", asleep, "us", "report"),
+    ])
+}
+
+fn tcp(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
+    place.ok(&format!("-t {} up", topology("two-hosts")));
+    let mut best: f64 = 0.0;
+    for _ in 0..3 {
+        let report = place.json("perf tcp h1 h2 -t 2");
+        best = best.max(report["bits_per_second"].as_f64().context("bits_per_second")? / 1e9);
+    }
+    let iperf = veth.and_then(|v| v.iperf3("-t 2").ok()?["end"]["sum_received"]["bits_per_second"].as_f64());
+    Ok(vec![
+        figure("one TCP stream, MTU 1500, no offload", best, "Gbit/s", "> 10")
+            .against(iperf.map(|b| b / 1e9)),
+    ])
+}
+
+fn udp(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
+    place.ok(&format!("-t {} up", topology("two-hosts")));
+    let mut best = (0.0_f64, 0.0);
+    for _ in 0..3 {
+        let report = place.json("perf udp h1 h2 -t 2 -l 22");
+        let rate = report["packets_per_second"].as_f64().context("packets_per_second")? / 1e6;
+        if rate > best.0 {
+            best = (rate, report["lost"].as_f64().context("lost")?);
+        }
+    }
+    let iperf = veth.and_then(|v| {
+        let sum = v.iperf3("-u -b 0 -l 22 -t 2").ok()?["end"]["sum"].clone();
+        Some(sum["packets"].as_f64()? / sum["seconds"].as_f64()? / 1e6)
+    });
+    Ok(vec![
+        figure("UDP, 64-octet frames, one way", best.0, "M/s", "> 1").against(iperf),
+        figure("UDP, 64-octet frames, lost", best.1, "packets", "0"),
+    ])
+}
+
+/// Octets that only this process has (`Private_*` of smaps_rollup), in MiB.
+fn private_mib(pid: i32) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let kib = |key: &str| -> f64 {
+        let row = text.lines().find_map(|l| l.strip_prefix(key));
+        row.and_then(|r| r.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0.0)
+    };
+    Ok((kib("Private_Clean:") + kib("Private_Dirty:")) / 1024.0)
+}
+
+fn node(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
+    place.ok(&format!("-t {} up", topology("two-hosts")));
+    let memory = private_mib(place.pid("two-hosts", "h1"))?;
+    Ok(vec![figure("node: private memory, idle", memory, "MiB", "< 1.5")])
+}
+
+/// Processor time of all nodes of the place, in seconds.
+fn nodes_cpu(place: &Place) -> f64 {
+    let ticks = |pid: i32| -> Option<u64> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<&str> = stat.rsplit(") ").next()?.split(' ').collect();
+        Some(fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?)
+    };
+    place.processes().iter().filter_map(|(pid, _)| ticks(*pid)).sum::<u64>() as f64 / 100.0
+}
+
+fn thousand(place: &Place, name: &'static str, from: &str, to: &str) -> Result<(f64, f64, f64, f64)> {
+    let up = millis(|| drop(place.ok(&format!("-t {} up", topology(name)))));
+    let ping = rtt(place, from, to, 10, "0")?;
+    let (before, began) = (nodes_cpu(place), Instant::now());
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    let idle = (nodes_cpu(place) - before) / began.elapsed().as_secs_f64() * 100.0;
+    let down = millis(|| drop(place.ok("down")));
+    Ok((up, ping, idle, down))
+}
+
+fn pairs1000(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
+    let (up, ping, idle, down) = thousand(place, "pairs1000", "a1", "b1")?;
+    Ok(vec![
+        figure("1,000 nodes on 500 links: up", up, "ms", "< 2000"),
+        figure("1,000 nodes on 500 links: ping", ping, "us", "report"),
+        figure("1,000 nodes on 500 links: idle CPU", idle, "% core", "< 1"),
+        figure("1,000 nodes on 500 links: down", down, "ms", "report"),
+    ])
+}
+
+fn lan1000(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
+    let (up, ping, idle, down) = thousand(place, "lan1000", "h1", "h1000")?;
+    Ok(vec![
+        figure("1,000 nodes on one bus: up", up, "ms", "< 2000"),
+        figure("1,000 nodes on one bus: ping", ping, "us", "report"),
+        figure("1,000 nodes on one bus: idle CPU", idle, "% core", "< 1"),
+        figure("1,000 nodes on one bus: down", down, "ms", "report"),
+    ])
+}
+
+fn chain253(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
+    let up = millis(|| drop(place.ok(&format!("-t {} up", topology("chain253")))));
+    rtt(place, "h1", "h2", 3, "0")?;
+    let ping = rtt(place, "h1", "h2", 100, "0")?;
+    Ok(vec![
+        figure("253 routers: start until ready", up, "ms", "< 600"),
+        figure("253 routers: ping from end to end", ping / 1e3, "ms", "< 2.5"),
+    ])
+}

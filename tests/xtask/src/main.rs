@@ -1,0 +1,32 @@
+//! Chores of the workspace that are neither tests nor the product: `cargo run --release -p xtask -- bench`.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod veth;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Chores of the workspace")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Measure whole labs: start-up, memory, round trips, throughput, each beside its aim or a yardstick of the same run
+    Bench {
+        /// One object a line
+        #[arg(long)]
+        json: bool,
+        /// Only measurements whose name contains one of these words
+        words: Vec<String>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().chore {
+        Chore::Bench { json, words } => bench::run(json, &words),
+    }
+}

@@ -1,0 +1,83 @@
+//! The yardstick: Linux's own stack between two network namespaces joined by a veth pair. Needs root; elsewhere there is none.
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::process::{Child, Command, Stdio};
+
+/// Two namespaces, `10.99.0.1` and `10.99.0.2`, gone when dropped.
+pub(crate) struct Veth {
+    left: String,
+    right: String,
+}
+
+fn ip(words: &str) -> Result<()> {
+    let output =
+        Command::new("ip").args(words.split_whitespace()).output().context("ip (Debian package iproute2)")?;
+    if !output.status.success() {
+        bail!("ip {words}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+impl Veth {
+    pub(crate) fn new() -> Result<Veth> {
+        let id = std::process::id();
+        let veth = Veth { left: format!("lab{id}l"), right: format!("lab{id}r") };
+        let (l, r) = (&veth.left, &veth.right);
+        ip(&format!("netns add {l}"))?;
+        ip(&format!("netns add {r}"))?;
+        ip(&format!("link add v0 netns {l} type veth peer name v0 netns {r}"))?;
+        for (ns, address) in [(l, "10.99.0.1/24"), (r, "10.99.0.2/24")] {
+            ip(&format!("-n {ns} addr add {address} dev v0"))?;
+            ip(&format!("-n {ns} link set v0 up"))?;
+        }
+        Ok(veth)
+    }
+
+    fn inside(namespace: &str, words: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).args(words.split_whitespace());
+        command
+    }
+
+    /// iperf3 from left to right; its own JSON report.
+    pub(crate) fn iperf3(&self, words: &str) -> Result<Value> {
+        let mut server: Child = Veth::inside(&self.right, "iperf3 -s -1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("iperf3 (Debian package iperf3)")?;
+        let report = (|| -> Result<Value> {
+            for attempt in 0..50 {
+                let output = Veth::inside(&self.left, &format!("iperf3 -c 10.99.0.2 -J {words}")).output()?;
+                if output.status.success() {
+                    return Ok(serde_json::from_slice(&output.stdout)?);
+                }
+                if attempt == 49 {
+                    bail!("iperf3: {}", String::from_utf8_lossy(&output.stdout));
+                }
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            unreachable!("the last attempt returns")
+        })();
+        let _ = server.kill();
+        let _ = server.wait();
+        report
+    }
+
+    /// Median-like round trip of flooding ping, microseconds (its average: iputils prints no median).
+    pub(crate) fn ping_rtt_us(&self) -> Result<f64> {
+        let output = Veth::inside(&self.left, "ping -q -f -c 2000 10.99.0.2").output().context("ping")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let average =
+            text.lines().find_map(|l| l.split(" = ").nth(1)?.split('/').nth(1)).context("ping's summary")?;
+        Ok(average.parse::<f64>()? * 1000.0)
+    }
+}
+
+impl Drop for Veth {
+    fn drop(&mut self) {
+        let _ = ip(&format!("netns del {}", self.left));
+        let _ = ip(&format!("netns del {}", self.right));
+    }
+}
