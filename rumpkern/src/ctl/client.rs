@@ -1,0 +1,157 @@
+//! The blocking side of the control socket.
+//!
+//! One request at a time; whoever wants several in flight opens several connections (they cost
+//! little). Socket paths may be longer than the 107 octets that `sockaddr_un` holds.
+
+use super::proto::{Body, Change, Failure, Hello, Op, Reply, Request, RouteSpec, Table};
+use ipnet::IpNet;
+use serde_json::Value;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// A connection to a node's control socket.
+#[derive(Debug)]
+pub struct Client {
+    stream: BufReader<UnixStream>,
+    next_id: u64,
+    line: Vec<u8>,
+}
+
+/// Why a control call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No node answers there.
+    #[error("cannot reach the node: {0}")]
+    Connect(#[source] io::Error),
+    /// The connection broke or timed out.
+    #[error("the node went away: {0}")]
+    Io(#[from] io::Error),
+    /// The node closed the connection before the answer.
+    #[error("the node closed the connection")]
+    Closed,
+    /// The node said something that is no reply.
+    #[error("the node's reply makes no sense: {0}")]
+    Garbled(String),
+    /// The node refused.
+    #[error(transparent)]
+    Refused(#[from] Failure),
+}
+
+/// What a running program wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output<'a> {
+    /// To its standard output.
+    Out(&'a str),
+    /// To its standard error.
+    Err(&'a str),
+}
+
+impl Client {
+    /// Connects to the socket at `path`.
+    pub fn connect(path: &Path) -> Result<Client, ClientError> {
+        let stream = connect_long(path).map_err(ClientError::Connect)?;
+        Ok(Client { stream: BufReader::with_capacity(4096, stream), next_id: 1, line: Vec::new() })
+    }
+
+    /// Bounds how long a call waits for the node's next line; `None`: as long as it takes.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<(), ClientError> {
+        let stream = self.stream.get_ref();
+        stream.set_read_timeout(timeout)?;
+        Ok(stream.set_write_timeout(timeout)?)
+    }
+
+    /// Who is there?
+    pub fn hello(&mut self) -> Result<Hello, ClientError> {
+        let value = self.call(Op::Hello)?;
+        serde_json::from_value(value).map_err(|error| ClientError::Garbled(error.to_string()))
+    }
+
+    /// The rows of a table.
+    pub fn show(&mut self, table: Table) -> Result<Vec<Value>, ClientError> {
+        match self.call(Op::Show { table })? {
+            Value::Array(rows) => Ok(rows),
+            other => Err(ClientError::Garbled(format!("{other} instead of rows"))),
+        }
+    }
+
+    /// Takes an interface up or down.
+    pub fn link(&mut self, interface: &str, up: bool) -> Result<(), ClientError> {
+        self.call(Op::Link { interface: interface.to_owned(), up }).map(drop)
+    }
+
+    /// Adds or removes an address.
+    pub fn addr(&mut self, interface: &str, change: Change<IpNet>) -> Result<(), ClientError> {
+        self.call(Op::Addr { interface: interface.to_owned(), change }).map(drop)
+    }
+
+    /// Adds or removes a route.
+    pub fn route(&mut self, change: Change<RouteSpec>) -> Result<(), ClientError> {
+        self.call(Op::Route(change)).map(drop)
+    }
+
+    /// Asks the node to end. It is still there when this returns, but not for long.
+    pub fn stop(&mut self) -> Result<(), ClientError> {
+        self.call(Op::Stop).map(drop)
+    }
+
+    /// Runs a program to its end and returns its exit status; `sink` gets its output as it comes.
+    /// Dropping the client (or an error from here) ends the program.
+    pub fn run(
+        &mut self,
+        argv: &[String],
+        json: bool,
+        mut sink: impl FnMut(Output<'_>),
+    ) -> Result<i32, ClientError> {
+        match self.exchange(Op::Run { argv: argv.to_vec(), json }, &mut sink)? {
+            Body::Exit(status) => Ok(status),
+            other => Err(ClientError::Garbled(format!("{other:?} instead of an exit status"))),
+        }
+    }
+
+    /// Any request that is answered by `ok`; returns the answer.
+    pub fn call(&mut self, op: Op) -> Result<Value, ClientError> {
+        match self.exchange(op, &mut |_| ())? {
+            Body::Ok(value) => Ok(value),
+            other => Err(ClientError::Garbled(format!("{other:?} instead of an answer"))),
+        }
+    }
+
+    fn exchange(&mut self, op: Op, sink: &mut dyn FnMut(Output<'_>)) -> Result<Body, ClientError> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let mut text = serde_json::to_vec(&Request { id, op }).map_err(io::Error::from)?;
+        text.push(b'\n');
+        self.stream.get_mut().write_all(&text)?;
+        loop {
+            self.line.clear();
+            if self.stream.read_until(b'\n', &mut self.line)? == 0 {
+                return Err(ClientError::Closed);
+            }
+            let reply: Reply = serde_json::from_slice(&self.line)
+                .map_err(|error| ClientError::Garbled(error.to_string()))?;
+            match reply.body {
+                Body::Error(failure) if reply.id == id || reply.id == 0 => return Err(failure.into()),
+                _ if reply.id != id => {} // the tail of a call that was given up
+                Body::Out(text) => sink(Output::Out(&text)),
+                Body::Err(text) => sink(Output::Err(&text)),
+                Body::Event(_) => {}
+                last => return Ok(last),
+            }
+        }
+    }
+}
+
+/// Connects also to paths that do not fit into `sockaddr_un`, by way of the directory's descriptor.
+fn connect_long(path: &Path) -> io::Result<UnixStream> {
+    match path.parent().zip(path.file_name()) {
+        Some((directory, name)) if path.as_os_str().len() > super::SUN_PATH_MAX => {
+            let directory = std::fs::File::open(directory)?;
+            let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+            UnixStream::connect(short)
+        }
+        _ => UnixStream::connect(path),
+    }
+}

@@ -1,0 +1,141 @@
+//! The kernel: what one node consists of, and who may touch what when.
+//!
+//! Everything is reached through one `Rc<Kernel>` and lives on one thread. Each part has its own
+//! cell, borrowed for the length of one operation and never across an `await`, a wake-up or a
+//! callback; so no two parts can meet in a borrow.
+
+use crate::config::{HostConfig, NodeConfig};
+use crate::door::Stack;
+use crate::proc::callout::Callouts;
+use crate::proc::filedesc::{File, Kind, Sink};
+use crate::proc::lwp::{Lwps, Quantum};
+use crate::proc::{ProcTable, Process};
+use crate::rumpuser::Rumpuser;
+use crate::syscall::Sys;
+use crate::syscall::sleepq::SleepQueues;
+use netstack::time::Instant;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// One node.
+pub struct Kernel {
+    pub(crate) user: RefCell<Box<dyn Rumpuser>>,
+    pub(crate) stack: RefCell<Stack>,
+    pub(crate) procs: RefCell<ProcTable>,
+    pub(crate) lwps: Lwps,
+    pub(crate) quantum: Quantum,
+    pub(crate) callouts: Callouts,
+    pub(crate) sleepers: SleepQueues,
+    now: Cell<Instant>,
+    lab: String,
+    node: String,
+    hosts: Vec<HostConfig>,
+}
+
+impl Kernel {
+    /// A node as `config` says, in the world `user`.
+    pub fn new(config: &NodeConfig, user: Box<dyn Rumpuser>) -> Rc<Kernel> {
+        Rc::new(Kernel {
+            user: RefCell::new(user),
+            stack: RefCell::default(),
+            procs: RefCell::default(),
+            lwps: Lwps::default(),
+            quantum: Quantum::default(),
+            callouts: Callouts::default(),
+            sleepers: SleepQueues::default(),
+            now: Cell::new(Instant::ZERO),
+            lab: config.lab.clone(),
+            node: config.node.clone(),
+            hosts: config.hosts.clone(),
+        })
+    }
+
+    /// The lab's name.
+    pub fn lab(&self) -> &str {
+        &self.lab
+    }
+
+    /// The node's name.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Names and addresses that the node's programs resolve.
+    pub fn hosts(&self) -> &[HostConfig] {
+        &self.hosts
+    }
+
+    /// The time of the present turn: what the stack is told. [`Kernel::clock`] is the exact one.
+    pub fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    /// Reads the clock, and makes it the time of the present turn.
+    pub fn clock(&self) -> Instant {
+        let now = self.user.borrow_mut().now();
+        self.now.set(now);
+        now
+    }
+
+    /// A process that makes system calls on behalf of somebody else (a remote client). It has no
+    /// descriptors at first, and lives until [`Kernel::exit`].
+    pub fn attach_process(self: &Rc<Self>, name: &str) -> Sys {
+        let process = self.procs.borrow_mut().create(name);
+        Sys::new(self.clone(), process)
+    }
+
+    /// Starts a process: `main` gets its system calls, its result is the exit status. Descriptors
+    /// 0, 1 and 2 are nothing, `out` and `err`.
+    pub fn spawn<F>(
+        self: &Rc<Self>,
+        name: &str,
+        out: Rc<dyn Sink>,
+        err: Rc<dyn Sink>,
+        main: impl FnOnce(Sys) -> F,
+    ) -> Rc<Process>
+    where
+        F: Future<Output = i32> + 'static,
+    {
+        let sys = self.attach_process(name);
+        let process = sys.process().clone();
+        for kind in [Kind::Null, Kind::Sink(out), Kind::Sink(err)] {
+            // A new table has room for three.
+            let _ = process.files.borrow_mut().open(Rc::new(File::new(kind)));
+        }
+        let body = main(sys);
+        let (kernel, me) = (Rc::downgrade(self), process.clone());
+        self.lwp_create(&process, async move {
+            let status = body.await;
+            if let Some(kernel) = kernel.upgrade() {
+                kernel.exit(&me, status);
+            }
+        });
+        process
+    }
+
+    /// Starts an lwp of the kernel itself; it lives until it is done or the kernel ends.
+    pub fn spawn_kernel(self: &Rc<Self>, body: impl Future<Output = ()> + 'static) {
+        self.lwps.spawn(body);
+    }
+
+    /// Closes what is behind `file` if no descriptor names it any more.
+    pub(crate) fn file_release(&self, file: &File) {
+        if file.descriptors.get() > 0 {
+            return;
+        }
+        match &file.kind {
+            Kind::Socket(id) => {
+                let now = self.clock();
+                self.stack.borrow_mut().close(now, *id);
+                self.sleepers.wake_all(*id);
+            }
+            Kind::Sink(_) | Kind::Null => {}
+        }
+    }
+}
+
+impl core::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Kernel").field("lab", &self.lab).field("node", &self.node).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,1 @@
+//! The hypercalls of a live node.

@@ -1,0 +1,90 @@
+//! poll(2).
+
+use super::block::Asleep;
+use super::{Errno, Fd, PollFlags, Sys};
+use crate::proc::filedesc::Kind;
+use netstack::Ready;
+use netstack::time::Duration;
+use std::future::poll_fn;
+use std::task::Poll;
+
+/// What is asked of, and told about, one descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollFd {
+    /// The descriptor.
+    pub fd: Fd,
+    /// What is asked.
+    pub events: PollFlags,
+    /// What is so.
+    pub revents: PollFlags,
+}
+
+impl PollFd {
+    /// Asks for `events` of `fd`.
+    pub fn new(fd: Fd, events: PollFlags) -> PollFd {
+        PollFd { fd, events, revents: PollFlags::empty() }
+    }
+}
+
+impl Sys {
+    /// Waits until one of `fds` is ready or `timeout` has passed (`None`: for ever; zero: only looks).
+    /// Returns how many are ready.
+    pub async fn poll(&self, fds: &mut [PollFd], timeout: Option<Duration>) -> Result<usize, Errno> {
+        self.turn().await;
+        let until = timeout.map(|timeout| self.now() + timeout);
+        let mut asleep = Asleep::new(&self.kernel);
+        poll_fn(|cx| {
+            asleep.wake();
+            let ready = fds
+                .iter_mut()
+                .map(|poll| {
+                    poll.revents = self.look(*poll);
+                    usize::from(!poll.revents.is_empty())
+                })
+                .sum::<usize>();
+            if ready > 0 || until.is_some_and(|until| until <= self.kernel.clock()) {
+                return Poll::Ready(Ok(ready));
+            }
+            for poll in &*fds {
+                if let Ok((_, socket)) = self.socket_of(poll.fd) {
+                    asleep.on(socket, wanted(poll.events), cx);
+                }
+            }
+            if let Some(until) = until {
+                asleep.until(until, cx);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn look(&self, poll: PollFd) -> PollFlags {
+        match self.file(poll.fd) {
+            Err(_) => PollFlags::NVAL,
+            Ok(file) => match file.kind {
+                Kind::Socket(id) => {
+                    let always = PollFlags::ERR | PollFlags::HUP;
+                    told(self.kernel.stack.borrow().ready(id)) & (poll.events | always)
+                }
+                Kind::Sink(_) | Kind::Null => poll.events & (PollFlags::IN | PollFlags::OUT),
+            },
+        }
+    }
+}
+
+const BITS: [(PollFlags, Ready); 6] = [
+    (PollFlags::IN, Ready::READ),
+    (PollFlags::PRI, Ready::PRI),
+    (PollFlags::OUT, Ready::WRITE),
+    (PollFlags::ERR, Ready::ERROR),
+    (PollFlags::HUP, Ready::HUP),
+    (PollFlags::RDHUP, Ready::RDHUP),
+];
+
+fn wanted(events: PollFlags) -> Ready {
+    BITS.iter().filter(|(flag, _)| events.contains(*flag)).map(|(_, ready)| *ready).collect()
+}
+
+fn told(ready: Ready) -> PollFlags {
+    BITS.iter().filter(|(_, bit)| ready.contains(*bit)).map(|(flag, _)| *flag).collect()
+}

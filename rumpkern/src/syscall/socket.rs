@@ -1,0 +1,155 @@
+//! Sockets.
+
+use super::block::Blocking;
+use super::{Errno, Family, Fd, MsgFlags, RecvMeta, SendMeta, Shutdown, SockType, Sys};
+use crate::proc::filedesc::{File, Kind};
+use netstack::{Ready, SockError};
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+impl Sys {
+    /// A new socket. `protocol` 0: the type's usual one.
+    pub fn socket(&self, family: Family, kind: SockType, protocol: u8) -> Result<Fd, Errno> {
+        let id = self.kernel.stack.borrow_mut().socket(family, kind, protocol)?;
+        self.open(Kind::Socket(id))
+    }
+
+    /// Gives a socket its local address; port 0: any free one.
+    pub fn bind(&self, fd: Fd, address: SocketAddr) -> Result<(), Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().bind(self.kernel.now(), id, address)?)
+    }
+
+    /// Lets connections come in; up to `backlog` wait to be accepted.
+    pub fn listen(&self, fd: Fd, backlog: usize) -> Result<(), Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().listen(self.kernel.now(), id, backlog)?)
+    }
+
+    /// Connects. Blocks until that is done or has failed; EINPROGRESS if it may not block: then
+    /// poll for OUT and ask [`Sys::take_error`].
+    pub async fn connect(&self, fd: Fd, address: SocketAddr) -> Result<(), Errno> {
+        let (file, id) = self.socket_of(fd)?;
+        let mut begun = false;
+        let blocking = self.blocking(&file, Ready::WRITE, MsgFlags::empty());
+        let connected = self.block(&file, id, blocking, |stack, now| {
+            if !begun {
+                return match stack.connect(now, id, address) {
+                    Err(SockError::InProgress) if !blocking.never => {
+                        begun = true;
+                        Err(SockError::WouldBlock)
+                    }
+                    // Somebody else's connect is under way: a blocking one waits with it, as on Linux.
+                    Err(SockError::Already) if !blocking.never => {
+                        begun = true;
+                        Err(SockError::WouldBlock)
+                    }
+                    done => done,
+                };
+            }
+            match stack.take_error(id) {
+                Some(error) => Err(error),
+                None if stack.ready(id).intersects(Ready::WRITE | Ready::HUP) => Ok(()),
+                None => Err(SockError::WouldBlock),
+            }
+        });
+        match connected.await {
+            // The time limit ran out while the handshake goes on.
+            Err(Errno::EAGAIN) if begun => Err(Errno::EINPROGRESS),
+            done => done,
+        }
+    }
+
+    /// Takes the next connection that has come in: its descriptor and the peer's address.
+    pub async fn accept(&self, fd: Fd) -> Result<(Fd, SocketAddr), Errno> {
+        let (file, id) = self.socket_of(fd)?;
+        let blocking = self.blocking(&file, Ready::READ, MsgFlags::empty());
+        let (new, peer) = self.block(&file, id, blocking, |stack, now| stack.accept(now, id)).await?;
+        Ok((self.open(Kind::Socket(new))?, peer))
+    }
+
+    /// Sends on a connected socket; a stream may take less than all.
+    pub async fn send(&self, fd: Fd, octets: &[u8], flags: MsgFlags) -> Result<usize, Errno> {
+        self.sendmsg(fd, octets, flags, &SendMeta::default()).await
+    }
+
+    /// Sends a datagram to `to`.
+    pub async fn sendto(
+        &self,
+        fd: Fd,
+        octets: &[u8],
+        flags: MsgFlags,
+        to: SocketAddr,
+    ) -> Result<usize, Errno> {
+        self.sendmsg(fd, octets, flags, &SendMeta { to: Some(to), ..SendMeta::default() }).await
+    }
+
+    /// Sends with all that can be said about it.
+    pub async fn sendmsg(
+        &self,
+        fd: Fd,
+        octets: &[u8],
+        flags: MsgFlags,
+        meta: &SendMeta,
+    ) -> Result<usize, Errno> {
+        let (file, id) = self.socket_of(fd)?;
+        let blocking = self.blocking(&file, Ready::WRITE, flags);
+        self.block(&file, id, blocking, |stack, now| stack.send(now, id, octets, meta)).await
+    }
+
+    /// Receives; 0 octets: the peer has ended the stream.
+    pub async fn recv(&self, fd: Fd, buffer: &mut [u8], flags: MsgFlags) -> Result<usize, Errno> {
+        Ok(self.recvmsg(fd, buffer, flags).await?.len)
+    }
+
+    /// Receives, and says from whom.
+    pub async fn recvfrom(
+        &self,
+        fd: Fd,
+        buffer: &mut [u8],
+        flags: MsgFlags,
+    ) -> Result<(usize, Option<SocketAddr>), Errno> {
+        let meta = self.recvmsg(fd, buffer, flags).await?;
+        Ok((meta.len, meta.from))
+    }
+
+    /// Receives, with all that is known about it.
+    pub async fn recvmsg(&self, fd: Fd, buffer: &mut [u8], flags: MsgFlags) -> Result<RecvMeta, Errno> {
+        let (file, id) = self.socket_of(fd)?;
+        let blocking = self.blocking(&file, Ready::READ, flags);
+        self.block(&file, id, blocking, |stack, now| stack.recv(now, id, buffer, 0)).await
+    }
+
+    /// Shuts one direction or both.
+    pub fn shutdown(&self, fd: Fd, how: Shutdown) -> Result<(), Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().shutdown(self.kernel.now(), id, how)?)
+    }
+
+    /// The socket's own address.
+    pub fn getsockname(&self, fd: Fd) -> Result<SocketAddr, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        self.kernel.stack.borrow().local_addr(id).ok_or(Errno::EINVAL)
+    }
+
+    /// The peer's address.
+    pub fn getpeername(&self, fd: Fd) -> Result<SocketAddr, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        self.kernel.stack.borrow().peer_addr(id).ok_or(Errno::ENOTCONN)
+    }
+
+    /// SO_ERROR: the error that waits, which is thereby taken.
+    pub fn take_error(&self, fd: Fd) -> Result<Option<Errno>, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().take_error(id).map(Errno::from))
+    }
+
+    fn blocking(&self, file: &Rc<File>, interest: Ready, flags: MsgFlags) -> Blocking {
+        let limit = if interest == Ready::READ { &file.rcvtimeo } else { &file.sndtimeo };
+        Blocking {
+            interest,
+            never: file.nonblocking.get() || flags.contains(MsgFlags::DONTWAIT),
+            until: limit.get().map(|limit| self.kernel.clock() + limit),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Time, randomness and names.
+
+use super::block::Asleep;
+use super::{Errno, Sys};
+use netstack::time::{Duration, Instant};
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::task::Poll;
+
+impl Sys {
+    /// The time, counted from the lab's epoch (CLOCK_MONOTONIC). Reads the clock.
+    pub fn now(&self) -> Instant {
+        self.kernel.clock()
+    }
+
+    /// Nanoseconds since 1970 (CLOCK_REALTIME).
+    pub fn unix_ns(&self) -> u64 {
+        let epoch = self.kernel.user.borrow().epoch_unix_ns();
+        epoch.saturating_add(self.kernel.clock().as_nanos())
+    }
+
+    /// Fills `octets` with random ones.
+    pub fn random(&self, octets: &mut [u8]) {
+        self.kernel.user.borrow_mut().random(octets);
+    }
+
+    /// Sleeps for `duration`.
+    pub async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.now() + duration).await;
+    }
+
+    /// Sleeps until `at`; if that is past, lets the others have their turn.
+    pub async fn sleep_until(&self, at: Instant) {
+        let mut asleep = Asleep::new(&self.kernel);
+        let mut first = true;
+        poll_fn(|cx| {
+            asleep.wake();
+            if at <= self.kernel.clock() && !first {
+                return Poll::Ready(());
+            }
+            first = false;
+            asleep.until(at, cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The addresses of `name`: an address in text, or a name of the lab. ENOENT: there is no such name.
+    pub fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Errno> {
+        if let Ok(address) = name.parse() {
+            return Ok(vec![address]);
+        }
+        let known = self.kernel.hosts().iter().find(|host| host.name.eq_ignore_ascii_case(name));
+        match known {
+            Some(host) => Ok(host.addresses.clone()),
+            None if name.eq_ignore_ascii_case("localhost") => Ok(vec![IpAddr::from([127, 0, 0, 1])]),
+            None => Err(Errno::ENOENT),
+        }
+    }
+
+    /// The name of an address, as the lab's hosts have it.
+    pub fn resolve_back(&self, address: IpAddr) -> Option<String> {
+        let hosts = self.kernel.hosts();
+        hosts.iter().find(|host| host.addresses.contains(&address)).map(|host| host.name.clone())
+    }
+
+    /// The node's name.
+    pub fn gethostname(&self) -> &str {
+        self.kernel.node()
+    }
+}

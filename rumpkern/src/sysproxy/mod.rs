@@ -1,0 +1,1 @@
+//! Remote clients: system calls of processes outside.
