@@ -1,2 +1,4 @@
 //! The tool: topology, lab, capture and command line.
 #![forbid(unsafe_code)]
+
+pub mod lab;
