@@ -1,4 +1,5 @@
 //! The tool: topology, lab, capture and command line.
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod lab;
