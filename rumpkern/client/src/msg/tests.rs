@@ -5,13 +5,16 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 
+/// FLAGS, LEN, IFINDEX; SOCKET; OPTION; LIMITS.
+type Words = ([Option<u32>; 3], Option<[u32; 3]>, Option<[u32; 2]>, Option<[u32; 3]>);
+
 /// Owned values of all fields.
 #[derive(Clone, Debug)]
 struct Owned {
     octets: [Option<Vec<u8>>; 3],
     name: Option<String>,
     entries: Option<Vec<PollEntry>>,
-    words: ([Option<u32>; 3], Option<[u32; 3]>, Option<[u32; 2]>, Option<[u32; 3]>),
+    words: Words,
     longs: [Option<u64>; 3],
     arg: Option<i64>,
     versions: Option<[u16; 2]>,
@@ -27,13 +30,7 @@ fn owned() -> impl Strategy<Value = Owned> {
         revents,
     });
     let small = (octets, of("[a-zé.]{0,40}"), of(vec(entry, 0..20)), any::<(Option<u8>, Option<u8>)>());
-    (
-        small,
-        any::<([Option<u32>; 3], Option<[u32; 3]>, Option<[u32; 2]>, Option<[u32; 3]>)>(),
-        any::<[Option<u64>; 3]>(),
-        any::<Option<i64>>(),
-        any::<Option<[u16; 2]>>(),
-    )
+    (small, any::<Words>(), any::<[Option<u64>; 3]>(), any::<Option<i64>>(), any::<Option<[u16; 2]>>())
         .prop_map(|((octets, name, entries, small), words, longs, arg, versions)| Owned {
             octets,
             name,
