@@ -14,7 +14,6 @@ mod door;
 pub mod kernel;
 pub mod proc;
 pub mod prog;
-pub mod remote;
 pub mod rumpuser;
 pub mod syscall;
 pub mod sysproxy;

@@ -1,4 +1,0 @@
-//! Looking at the wire: filters, capture files, decoding to the screen, replaying.
-
-pub mod filter;
-pub mod pcapng;

@@ -1,0 +1,88 @@
+//! `tcpsource`: sends over TCP as fast as the connection takes it, and measures.
+//!
+//! The time runs from the first octet until the peer has read the last one and closed (its FIN), so that what lies
+//! in buffers is not counted as sent.
+
+use super::args::{Args, Piece, Usage, number, operands, unknown};
+use super::io::{Context, Cx, Fail};
+use super::rate;
+use crate::syscall::{Errno, Family, Fd, MsgFlags, Shutdown, SockType};
+use netstack::time::Duration;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+pub(super) const USAGE: &str = "[-t SECONDS] [-n OCTETS] [-l LENGTH] ADDR PORT";
+
+#[derive(Debug)]
+pub(super) struct Options {
+    to: String,
+    port: u16,
+    time: Option<Duration>,
+    octets: Option<u64>,
+    length: usize,
+}
+
+impl Options {
+    pub(super) fn parse(mut args: Args) -> Result<Options, Usage> {
+        // iperf3's defaults: ten seconds, calls of 128 KiB.
+        let (mut time, mut octets, mut length, mut rest) = (None, None, 128 * 1024, Vec::new());
+        while let Some(piece) = args.next()? {
+            match piece {
+                Piece::Option(t) if t == "t" => time = Some(args.seconds()?),
+                Piece::Option(n) if n == "n" => octets = Some(args.octets(1, u64::MAX)?),
+                Piece::Option(l) if l == "l" => length = args.octets(1, 16 << 20)? as usize,
+                Piece::Option(other) => return Err(unknown(&other)),
+                Piece::Operand(operand) => rest.push(operand),
+            }
+        }
+        let [to, port] = operands(rest, ["ADDR", "PORT"])?;
+        if time.is_none() && octets.is_none() {
+            time = Some(Duration::from_secs(10));
+        }
+        Ok(Options { to, port: number(&port, 1, u16::MAX)?, time, octets, length })
+    }
+}
+
+pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
+    let sys = &cx.sys;
+    let to = SocketAddr::new(cx.resolve(&options.to)?, options.port);
+    let fd = sys.socket(Family::of(to.ip()), SockType::Stream, 0).context("socket")?;
+    sys.connect(fd, to).await.context(&format!("connect to {to}"))?;
+    let from = sys.getsockname(fd).context("getsockname")?;
+    cx.say(&format!("connected to {to} from {from}")).await;
+
+    let data: Vec<u8> = (0..options.length).map(|at| at as u8).collect();
+    let begin = sys.now();
+    let until = options.time.map(|time| begin + time);
+    let mut sent: u64 = 0;
+    while until.is_none_or(|until| sys.now() < until) {
+        let left = options.octets.map_or(u64::MAX, |octets| octets - sent);
+        if left == 0 {
+            break;
+        }
+        let piece = &data[..data.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+        sent += sys.send(fd, piece, MsgFlags::empty()).await.context("send")? as u64;
+    }
+    sys.shutdown(fd, Shutdown::Write).context("shutdown")?;
+    finish(cx, fd).await.context("waiting for the peer to read all")?;
+    let time = sys.now().since(begin);
+
+    let bits_per_second = rate::bits_per_second(sent, time);
+    let json = json!({
+        "seconds": time.as_secs_f64(),
+        "octets": sent,
+        "bits_per_second": bits_per_second,
+    });
+    let text =
+        format!("{} in {:.3} s, {}", rate::octets(sent), time.as_secs_f64(), rate::bits(bits_per_second));
+    cx.result(json, &text).await;
+    Ok(0)
+}
+
+/// Waits for the peer's FIN.
+async fn finish(cx: &Cx, fd: Fd) -> Result<(), Errno> {
+    let mut scrap = [0; 1024];
+    while cx.sys.recv(fd, &mut scrap, MsgFlags::empty()).await? > 0 {}
+    Ok(())
+}

@@ -1,2 +1,0 @@
-//! Benchmarks of the bus.
-fn main() {}
