@@ -1,2 +1,7 @@
 //! The tool: topology, lab, capture and command line.
 #![forbid(unsafe_code)]
+
+pub mod capture;
+pub mod cli;
+pub mod lab;
+pub mod topology;

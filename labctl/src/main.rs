@@ -1,4 +1,6 @@
 //! `labctl`: see the crate `labctl`.
 #![forbid(unsafe_code)]
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    labctl::cli::run(std::env::args_os())
+}

@@ -10,6 +10,7 @@ use crate::proc::callout::Callouts;
 use crate::proc::filedesc::{File, Kind, Sink};
 use crate::proc::lwp::{Lwps, Quantum};
 use crate::proc::{ProcTable, Process};
+use crate::remote::Remotes;
 use crate::rumpuser::Rumpuser;
 use crate::syscall::Sys;
 use crate::syscall::sleepq::SleepQueues;
@@ -26,6 +27,7 @@ pub struct Kernel {
     pub(crate) quantum: Quantum,
     pub(crate) callouts: Callouts,
     pub(crate) sleepers: SleepQueues,
+    pub(crate) remotes: Remotes,
     now: Cell<Instant>,
     lab: String,
     node: String,
@@ -43,6 +45,7 @@ impl Kernel {
             quantum: Quantum::default(),
             callouts: Callouts::default(),
             sleepers: SleepQueues::default(),
+            remotes: Remotes::default(),
             now: Cell::new(Instant::ZERO),
             lab: config.lab.clone(),
             node: config.node.clone(),

@@ -14,6 +14,7 @@ mod door;
 pub mod kernel;
 pub mod proc;
 pub mod prog;
+pub mod remote;
 pub mod rumpuser;
 pub mod syscall;
 pub mod sysproxy;

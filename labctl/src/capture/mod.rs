@@ -1,0 +1,4 @@
+//! Looking at the wire: filters, capture files, decoding to the screen, replaying.
+
+pub mod filter;
+pub mod pcapng;

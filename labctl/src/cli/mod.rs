@@ -1,0 +1,95 @@
+//! The command line: one file a verb, one place that prints errors, one place that exits.
+//!
+//! A new verb is a file with `Args` (derived from clap's) and `run`, and a row in the `verbs!` table below.
+
+mod error;
+mod global;
+mod output;
+
+pub use error::{Exit, Failure};
+pub use global::Global;
+pub use output::Output;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Declares the verbs: their modules, their clap variants and their dispatch.
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $variant:ident = $module:ident,)*) => {
+        $(pub mod $module;)*
+
+        #[derive(Debug, Subcommand)]
+        enum Verb { $($(#[$doc])* $variant($module::Args),)* }
+
+        fn dispatch(verb: Verb, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
+            match verb { $(Verb::$variant(args) => $module::run(args, global, out),)* }
+        }
+    };
+}
+
+verbs! {
+    /// Validate a topology without touching anything
+    Check = check,
+    /// Write a commented topology to begin with
+    Init = init,
+    /// Print the JSON Schema of the topology file
+    Schema = schema,
+    /// Print a completion script for a shell
+    Completion = completion,
+    /// Print the manual page
+    #[command(hide = true)]
+    Man = man,
+}
+
+/// A whole network in a directory, without root.
+#[derive(Debug, Parser)]
+#[command(name = "labctl", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// The whole command line, for completion and the manual.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Parses the arguments, does the verb, prints what went wrong, and says how to exit.
+pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Also `--help` and `--version`, which print to standard output and are no failure.
+            let code = usage.exit_code();
+            return match usage.print() {
+                Ok(()) => ExitCode::from(if code == 0 { Exit::Done } else { Exit::Usage }),
+                Err(pipe) => ExitCode::from(Failure::from(pipe).exit()),
+            };
+        }
+    };
+    let mut out = Output::new(&cli.global);
+    let done = dispatch(cli.verb, &cli.global, &mut out).and_then(|exit| {
+        out.flush()?;
+        Ok(exit)
+    });
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            out.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,381 @@
+//! What stops a verb: one line that says what is so, one that says how to mend it, and the exit code that scripts rely on.
+//!
+//! All refusals about a lab's state and about the host are said here and nowhere else. Faults of a topology file are
+//! not: they have places and carets, see [`crate::topology`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The exit codes other than 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The work itself, or a check, failed.
+    Failed = 1,
+    /// Usage or topology.
+    Usage = 2,
+    /// The lab's state forbids it.
+    State = 3,
+    /// The host refused: limits, permissions, space.
+    Host = 4,
+}
+
+/// Why a verb did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// No run directory of that name.
+    #[error("lab `{lab}` is not running")]
+    NotRunning {
+        /// The lab's name.
+        lab: String,
+    },
+    /// `up` of a lab that is up.
+    #[error("lab `{lab}` is running already ({running} of {nodes} nodes)")]
+    AlreadyRunning {
+        /// The lab's name.
+        lab: String,
+        /// Nodes that live.
+        running: usize,
+        /// Nodes that it has.
+        nodes: usize,
+    },
+    /// `labctl` ended in the middle of `up` or `down`.
+    #[error("lab `{lab}` is half up: labctl ended before it was done")]
+    HalfUp {
+        /// The lab's name.
+        lab: String,
+    },
+    /// Every node of the lab is dead.
+    #[error("lab `{lab}` is dead: none of its {nodes} nodes lives")]
+    Dead {
+        /// The lab's name.
+        lab: String,
+        /// Nodes that it had.
+        nodes: usize,
+    },
+    /// Another `labctl` holds the lab's lock.
+    #[error("another labctl{} is changing lab `{lab}`", .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    Busy {
+        /// The lab's name.
+        lab: String,
+        /// Who holds the lock, if it says.
+        pid: Option<i32>,
+    },
+    /// No lab was named, no topology is here, and none runs.
+    #[error("no lab is running, and there is no topology in this folder")]
+    NoLab,
+    /// No lab was named, no topology is here, and several run.
+    #[error("several labs are running: {}", .labs.join(", "))]
+    SeveralLabs {
+        /// Their names.
+        labs: Vec<String>,
+    },
+    /// The current folder holds several topologies.
+    #[error("several topologies are in this folder: {}", .files.join(", "))]
+    SeveralTopologies {
+        /// Their file names.
+        files: Vec<String>,
+    },
+    /// `up`, `test`: no topology to start.
+    #[error("there is no topology in this folder")]
+    NoTopology,
+    /// A run directory that belongs to somebody else.
+    #[error("{} belongs to user {uid}, not to you", .path.display())]
+    NotYours {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
+    /// A run directory that others may enter.
+    #[error("{} may be entered by others (mode {mode:04o})", .path.display())]
+    LooseMode {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Something else stands where the run directory belongs.
+    #[error("{} is not a directory (a symbolic link is not followed)", .path.display())]
+    NotADirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A directory with other things in it stands where the lab's belongs.
+    #[error("{} is not a lab's directory", .path.display())]
+    NotALab {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A name that no node of the lab has.
+    #[error("lab `{lab}` has no {kind} `{name}`")]
+    NoSuch {
+        /// The lab's name.
+        lab: String,
+        /// `node`, `bus`, `interface`, `address`.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// The nearest name that exists.
+        near: Option<String>,
+    },
+    /// A node that is not running.
+    #[error("node `{node}` of lab `{lab}` is {state}")]
+    NodeNotRunning {
+        /// The lab's name.
+        lab: String,
+        /// The node's name.
+        node: String,
+        /// `stopped`, `dead`.
+        state: &'static str,
+    },
+    /// `start` of a node that runs.
+    #[error("node `{node}` of lab `{lab}` is running already (pid {pid})")]
+    NodeRunning {
+        /// The lab's name.
+        lab: String,
+        /// The node's name.
+        node: String,
+        /// Its process.
+        pid: i32,
+    },
+    /// A node whose process is stopped by a signal.
+    #[error("node `{node}` of lab `{lab}` is paused (pid {pid} was sent SIGSTOP)")]
+    NodePaused {
+        /// The lab's name.
+        lab: String,
+        /// The node's name.
+        node: String,
+        /// Its process.
+        pid: i32,
+    },
+    /// A node that lives and does not answer.
+    #[error("node `{node}` does not answer: nothing in {seconds} s")]
+    NoAnswer {
+        /// The node's name.
+        node: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// A node that answered with an error, or closed the connection.
+    #[error("node `{node}`: {message}")]
+    Refused {
+        /// The node's name.
+        node: String,
+        /// Its words.
+        message: String,
+    },
+    /// Nodes that did not start.
+    #[error("{}", failures_text(.failures, *.more))]
+    NodesFailed {
+        /// Their names, and their words or the end of their logs.
+        failures: Vec<(String, String)>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// Processes that outlived SIGKILL (in uninterruptible sleep).
+    #[error("{count} processes of lab `{lab}` do not end (first: pid {pid})")]
+    Unkillable {
+        /// The lab's name.
+        lab: String,
+        /// How many.
+        count: usize,
+        /// One of them.
+        pid: i32,
+    },
+    /// A hard limit that is too low.
+    #[error("{nodes} nodes need {need} {what}, the hard limit here is {hard}")]
+    Limit {
+        /// Nodes asked for.
+        nodes: usize,
+        /// What is limited.
+        what: &'static str,
+        /// How much is needed.
+        need: u64,
+        /// The hard limit.
+        hard: u64,
+        /// How it is raised.
+        mend: &'static str,
+    },
+    /// The file system of the run directory is too full.
+    #[error("the buses need {} MiB, {} has {} MiB left", .need >> 20, .path.display(), .free >> 20)]
+    Space {
+        /// Octets needed.
+        need: u64,
+        /// Octets free.
+        free: u64,
+        /// Where.
+        path: PathBuf,
+    },
+    /// Something of the topology or the command line that this version does not have.
+    #[error("{what} is not in this version")]
+    NotYet {
+        /// The key, verb or flag.
+        what: String,
+        /// What to do instead.
+        mend: Option<&'static str>,
+    },
+    /// The command line contradicts itself or the lab.
+    #[error("{0}")]
+    Usage(String),
+    /// The person stopped it.
+    #[error("interrupted")]
+    Interrupted,
+    /// The state file is not what labctl wrote.
+    #[error("{} is damaged: {message}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A system call that failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done, with the path.
+        what: String,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Fault {
+    /// A failed system call on a path: `io("create", path)(error)`.
+    pub fn io<E: Into<io::Error>>(what: &str, path: &Path) -> impl FnOnce(E) -> Self {
+        let what = format!("cannot {what} {}", path.display());
+        move |source| Self::Io { what, source: source.into() }
+    }
+
+    /// A failed system call without a path.
+    pub fn os<E: Into<io::Error>>(what: &str) -> impl FnOnce(E) -> Self {
+        let what = format!("cannot {what}");
+        move |source| Self::Io { what, source: source.into() }
+    }
+
+    /// The verb's exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NotRunning { .. }
+            | Self::AlreadyRunning { .. }
+            | Self::HalfUp { .. }
+            | Self::Dead { .. }
+            | Self::Busy { .. }
+            | Self::NoLab
+            | Self::SeveralLabs { .. }
+            | Self::NodeNotRunning { .. }
+            | Self::NodeRunning { .. }
+            | Self::NodePaused { .. }
+            | Self::NoAnswer { .. }
+            | Self::Damaged { .. } => Exit::State,
+            Self::SeveralTopologies { .. }
+            | Self::NoTopology
+            | Self::NoSuch { .. }
+            | Self::NotYet { .. }
+            | Self::Usage(_) => Exit::Usage,
+            Self::NotYours { .. }
+            | Self::LooseMode { .. }
+            | Self::NotADirectory { .. }
+            | Self::NotALab { .. }
+            | Self::Unkillable { .. }
+            | Self::Limit { .. }
+            | Self::Space { .. } => Exit::Host,
+            Self::NodesFailed { failures, .. } if failures.iter().any(|(_, message)| is_host(message)) => {
+                Exit::Host
+            }
+            Self::Refused { .. } | Self::NodesFailed { .. } | Self::Interrupted => Exit::Failed,
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied
+                | io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::OutOfMemory => Exit::Host,
+                _ => match source.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+                    Some(
+                        rustix::io::Errno::MFILE
+                        | rustix::io::Errno::NFILE
+                        | rustix::io::Errno::AGAIN
+                        | rustix::io::Errno::PERM,
+                    ) => Exit::Host,
+                    _ => Exit::Failed,
+                },
+            },
+        }
+    }
+
+    /// How to mend it, if one can say.
+    pub fn mend(&self) -> Option<String> {
+        Some(match self {
+            Self::NotRunning { lab } => {
+                format!("start it: `labctl --lab {lab} up`, or see what runs: `labctl ps`")
+            }
+            Self::AlreadyRunning { lab, .. } => format!("stop it first: `labctl --lab {lab} down`"),
+            Self::HalfUp { lab } => format!("clear it away: `labctl --lab {lab} down`"),
+            Self::Dead { lab, .. } => {
+                format!(
+                    "`labctl --lab {lab} dump BUS` still reads its buses; `labctl --lab {lab} down` clears it away"
+                )
+            }
+            Self::Busy { .. } => "wait for it, or end it; then try again".into(),
+            Self::NoLab => {
+                "name one: `-t FILE` or `--lab NAME`; `labctl init` writes a first topology".into()
+            }
+            Self::SeveralLabs { .. } => "name one: `--lab NAME`".into(),
+            Self::SeveralTopologies { .. } => "name one: `-t FILE`".into(),
+            Self::NoTopology => "name one: `-t FILE`; `labctl init` writes a first one".into(),
+            Self::NotYours { .. } => "run as that user, or set LABCTL_DIR to a folder of your own".into(),
+            Self::LooseMode { path, .. } => format!("chmod 700 {}", path.display()),
+            Self::NotADirectory { .. } => "remove it, or set LABCTL_DIR to a folder of your own".into(),
+            Self::NotALab { .. } => {
+                "give the lab another name, or set LABCTL_DIR to a folder of its own".into()
+            }
+            Self::NoSuch { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            Self::NoSuch { lab, near: None, .. } => format!("see what there is: `labctl --lab {lab} ps`"),
+            Self::NodeNotRunning { lab, node, .. } => format!("start it: `labctl --lab {lab} start {node}`"),
+            Self::NodeRunning { lab, node, .. } => format!("begin anew: `labctl --lab {lab} restart {node}`"),
+            Self::NodePaused { pid, .. } => format!("let it run: `kill -CONT {pid}`"),
+            Self::NoAnswer { node, .. } => format!("begin anew: `labctl restart {node}`"),
+            Self::Unkillable { .. } => "they sleep in the host kernel; look at `ps -o pid,stat,wchan`".into(),
+            Self::Limit { mend, .. } => (*mend).into(),
+            Self::Space { .. } => "smaller `history`, or LABCTL_DIR on a larger file system".into(),
+            Self::NotYet { mend, .. } => (*mend)?.into(),
+            Self::Damaged { .. } => "`labctl down` clears the lab away all the same".into(),
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "free some space, or set LABCTL_DIR to a larger file system".into()
+            }
+            Self::NodesFailed { .. }
+            | Self::Refused { .. }
+            | Self::Usage(_)
+            | Self::Interrupted
+            | Self::Io { .. } => {
+                return None;
+            }
+        })
+    }
+}
+
+fn failures_text(failures: &[(String, String)], more: usize) -> String {
+    let mut lines: Vec<_> =
+        failures.iter().map(|(node, message)| format!("node `{node}` did not start: {message}")).collect();
+    if more > 0 {
+        lines.push(format!("and {more} more nodes did not start"));
+    }
+    lines.join("\n")
+}
+
+/// Whether a node's last words are the host's refusal: it knows the errors only by their text.
+fn is_host(message: &str) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOSPC, Errno::ACCESS, Errno::PERM, Errno::AGAIN]
+        .into_iter()
+        .any(|errno| message.contains(&format!("(os error {})", errno.raw_os_error())))
+}
+
+/// The name nearest to `name`, if one is near enough to be what was meant.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1.max(name.len().max(candidate.len()) / 3))
+        .min()
+        .map(|(_, candidate)| candidate.to_owned())
+}

@@ -1,0 +1,151 @@
+//! `down` and `gc`: ending labs, whatever state they are in.
+//!
+//! Nothing here needs what `up` would have written had it come to its end: the processes are found by their arguments,
+//! the directory goes with everything in it.
+
+use super::fault::Fault;
+use super::lock::{LabLock, PATIENCE};
+use super::process::{self, GRACE, How, Identity};
+use super::rundir::{LabDir, RunRoot, remove_tree};
+use super::state::{LabState, Phase};
+use super::view::{LabLife, Presence};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+/// Rounds of looking for processes: one that is being spawned shows its arguments only after exec.
+const ROUNDS: usize = 20;
+
+/// What was ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Ended {
+    /// The lab.
+    pub lab: String,
+    /// Processes that lived.
+    pub processes: usize,
+}
+
+/// Takes a lab down: its processes end, its directory goes.
+///
+/// # Errors
+/// There is no such lab, another `labctl` is at it, it is another user's, or a process cannot be ended.
+pub fn down(dir: &LabDir) -> Result<Ended, Fault> {
+    match down_if_there(dir, PATIENCE)? {
+        Some(ended) => Ok(ended),
+        None => Err(Fault::NotRunning { lab: dir.name().to_owned() }),
+    }
+}
+
+fn down_if_there(dir: &LabDir, patience: Duration) -> Result<Option<Ended>, Fault> {
+    if !dir.exists()? {
+        // The directory was removed by hand: the processes are still known by it.
+        let processes = end_below(dir.path(), dir.name(), BTreeSet::new())?;
+        return Ok((processes > 0).then(|| Ended { lab: dir.name().to_owned(), processes }));
+    }
+    let Some(_lock) = LabLock::take(dir, patience)? else { return down_if_there(dir, patience) };
+    end_locked(dir).map(Some)
+}
+
+fn end_locked(dir: &LabDir) -> Result<Ended, Fault> {
+    let mut known = BTreeSet::new();
+    if let Ok(Some(mut state)) = LabState::load(dir) {
+        known.extend(
+            state.nodes.iter().filter_map(|node| Identity::from_pid_file(&dir.node(&node.name).pid())),
+        );
+        state.phase = Phase::Stopping;
+        // On a full disk the lab must come down all the same.
+        let _ = state.save(dir);
+    }
+    let mut processes = end_below(dir.path(), dir.name(), known)?;
+    dir.remove()?;
+    // One that was between fork and exec all the while finds no config and ends by itself; do not leave it to luck.
+    processes += end_below(dir.path(), dir.name(), BTreeSet::new())?;
+    Ok(Ended { lab: dir.name().to_owned(), processes })
+}
+
+/// Ends every node's process below a directory, and those that are known besides, until none is found.
+fn end_below(below: &Path, lab: &str, mut ids: BTreeSet<Identity>) -> Result<usize, Fault> {
+    let mut ended = BTreeSet::new();
+    for _ in 0..ROUNDS {
+        ids.extend(process::scan(below).into_iter().map(|process| process.id));
+        ids.retain(|id| id.life() != process::Life::Dead);
+        if ids.is_empty() {
+            return Ok(ended.len());
+        }
+        ended.extend(ids.iter().copied());
+        let list: Vec<_> = std::mem::take(&mut ids).into_iter().collect();
+        let left = process::end(&list, How::Clean(GRACE))?;
+        if let Some(first) = left.first() {
+            return Err(Fault::Unkillable { lab: lab.to_owned(), count: left.len(), pid: first.pid });
+        }
+    }
+    Ok(ended.len())
+}
+
+/// Takes every lab of the root down. A fault of one does not keep the others up.
+///
+/// # Errors
+/// The root cannot be read.
+pub fn down_all(root: &RunRoot) -> Result<Vec<Result<Ended, Fault>>, Fault> {
+    Ok(root.labs()?.iter().filter_map(|dir| down_if_there(dir, PATIENCE).transpose()).collect())
+}
+
+/// What `gc` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Swept {
+    /// Labs that were dead or half up, now gone.
+    pub labs: Vec<Ended>,
+    /// Node processes without a lab, now ended.
+    pub orphans: usize,
+    /// Directories that a killed `down` left, now gone.
+    pub leftovers: usize,
+    /// Labs that another `labctl` is at, left alone.
+    pub busy: Vec<String>,
+}
+
+/// Removes what no `labctl` will: labs whose every node is dead, labs that are half made and that nobody is making,
+/// processes whose lab is gone. Labs that live are left alone.
+///
+/// # Errors
+/// The host refuses a removal.
+pub fn gc(root: &RunRoot) -> Result<Swept, Fault> {
+    let mut swept = Swept::default();
+    let labs = root.labs()?;
+    for dir in &labs {
+        let lock = match LabLock::take(dir, Duration::ZERO) {
+            Ok(Some(lock)) => lock,
+            Ok(None) => continue,
+            Err(Fault::Busy { .. }) => {
+                swept.busy.push(dir.name().to_owned());
+                continue;
+            }
+            Err(fault) => return Err(fault),
+        };
+        // Looked at only now: a lab that `up` is making is not half made.
+        let reap = match Presence::of(dir) {
+            Ok(Presence::Absent) => false,
+            Ok(Presence::Half { .. }) | Err(Fault::Damaged { .. }) => true,
+            Ok(Presence::There(view)) => view.lab_life() == LabLife::Dead,
+            Err(fault) => return Err(fault),
+        };
+        if reap {
+            swept.labs.push(end_locked(dir)?);
+        }
+        drop(lock);
+    }
+    for path in root.leftovers()? {
+        remove_tree(&path)?;
+        swept.leftovers += 1;
+    }
+    let orphans: Vec<_> = process::scan(root.path())
+        .into_iter()
+        .filter(|process| !process.config.exists())
+        .map(|process| process.id)
+        .collect();
+    swept.orphans = orphans.len();
+    let left = process::end(&orphans, How::Clean(GRACE))?;
+    if let Some(first) = left.first() {
+        return Err(Fault::Unkillable { lab: "(none)".into(), count: left.len(), pid: first.pid });
+    }
+    Ok(swept)
+}

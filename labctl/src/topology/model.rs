@@ -1,0 +1,432 @@
+//! What is meant: the lab with everything written out — names, addresses, MACs, routes, checks.
+//!
+//! A [`Lab`] is consistent: every name in it is the name of something in it, every address fits its bus or was warned
+//! about, every next hop is on the subnet of the interface it leaves by. It serialises in the units of the topology file.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use ipnet::IpNet;
+use serde::Serialize;
+
+pub use super::addr::Mac;
+use super::diag::Diagnostics;
+pub use super::impair::{Distribution, Impair, Loss};
+pub use super::raw::{Keep, Mode, NeighState, Outcome, Routing};
+pub use super::units::{Duration, Octets, Percent, Rate};
+
+/// Octets a bus remembers, if the file does not say.
+pub const HISTORY_DEFAULT: u64 = 4 << 20;
+/// Largest packet of a bus in octets, if the file does not say.
+pub const MTU_DEFAULT: u16 = 1500;
+
+/// A lab.
+#[derive(Clone, Debug, Serialize)]
+pub struct Lab {
+    /// Its name: `[a-z0-9][a-z0-9_.-]*`, at most 32 octets.
+    pub name: String,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The folder that host paths in the file are relative to.
+    #[serde(skip)]
+    pub base: PathBuf,
+    /// How time passes.
+    pub time: Time,
+    /// What `test` keeps of the buses.
+    pub capture: Capture,
+    /// The nodes in the order of the file.
+    pub nodes: IndexMap<String, Node>,
+    /// The buses in the order of the file.
+    pub buses: IndexMap<String, Bus>,
+    /// Host programs, in the order of the file.
+    pub programs: IndexMap<String, Program>,
+    /// Events, by time.
+    pub events: Vec<Event>,
+    /// Checks, in the order of the file; patterns are written out.
+    pub checks: Vec<Check>,
+    /// What was said about the file, though it may start.
+    #[serde(skip)]
+    pub warnings: Diagnostics,
+}
+
+/// How time passes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Time {
+    /// Live or virtual.
+    pub mode: Mode,
+    /// What randomness begins with.
+    pub seed: u64,
+    /// When a test ends at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Duration>,
+}
+
+/// What `test` keeps of the buses.
+#[derive(Clone, Debug, Serialize)]
+pub struct Capture {
+    /// Names of buses.
+    pub buses: Vec<String>,
+    /// When.
+    pub keep: Keep,
+}
+
+/// A node.
+#[derive(Clone, Debug, Serialize)]
+pub struct Node {
+    /// Its name, unique in the lab.
+    pub name: String,
+    /// Whether it forwards packets.
+    pub forward: bool,
+    /// Addresses of its loopback interface besides 127.0.0.1/8 and ::1/128.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loopback: Vec<IpNet>,
+    /// Its interfaces: those written first, then `eth0`, `eth1`, … in the order of the buses.
+    pub interfaces: Vec<Interface>,
+    /// Its routes, by destination and metric; connected subnets are not among them.
+    pub routes: Vec<Route>,
+    /// Files it shows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<NodeFile>,
+}
+
+/// An interface.
+#[derive(Clone, Debug, Serialize)]
+pub struct Interface {
+    /// Its name, unique on its node, at most 15 octets.
+    pub name: String,
+    /// Its bus.
+    pub bus: String,
+    /// Its MAC address, unique in the lab.
+    pub mac: Mac,
+    /// Largest packet in octets.
+    pub mtu: u16,
+    /// Its addresses, each with the length of its prefix.
+    pub addrs: Vec<IpNet>,
+    /// Default gateways that were written here. They are among the routes, too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<IpAddr>,
+    /// What happens to frames that leave here, if it is not what the bus says. See [`Lab::impair_of`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impair: Option<Impair>,
+}
+
+/// Where a thing comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// From the file.
+    Written,
+    /// From the shape of the lab.
+    Derived,
+}
+
+/// A route. Routes with the same destination and metric are used side by side (ECMP).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Route {
+    /// Destination.
+    pub to: IpNet,
+    /// Next hop; `None` if the destination is on the link itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<IpAddr>,
+    /// The interface it leaves by.
+    pub dev: String,
+    /// The lowest wins. Of derived routes: routers on the way.
+    pub metric: u32,
+    /// Written or derived.
+    pub origin: Origin,
+}
+
+/// A file that a node shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeFile {
+    /// Absolute path on the node.
+    pub node: String,
+    /// Path on the host.
+    pub host: PathBuf,
+}
+
+/// A bus.
+#[derive(Clone, Debug, Serialize)]
+pub struct Bus {
+    /// Its name, unique in the lab.
+    pub name: String,
+    /// Its subnets, IPv4 first; none if it carries only what its interfaces say.
+    pub subnets: Vec<IpNet>,
+    /// Octets of its ring: how much traffic it remembers.
+    pub history: Octets,
+    /// Largest packet in octets.
+    pub mtu: u16,
+    /// What happens to frames in each direction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impair: Option<Impair>,
+    /// Who is on it, in the order of the list.
+    pub members: Vec<Member>,
+}
+
+/// A port of a bus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Member {
+    /// The node.
+    pub node: String,
+    /// The node's interface.
+    pub interface: String,
+}
+
+/// A host program on a node.
+#[derive(Clone, Debug, Serialize)]
+pub struct Program {
+    /// Its name.
+    pub name: String,
+    /// The node.
+    pub node: String,
+    /// Program and arguments; at least one word.
+    pub cmd: Vec<String>,
+    /// When others may rely on it; at once if `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Ready>,
+    /// Programs that come before; there is no circle.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// How it must end; if `None` it may run as long as the lab.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Output>,
+    /// Environment variables.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub env: IndexMap<String, String>,
+    /// Working directory on the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+}
+
+/// When a program is ready.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ready {
+    /// The sign.
+    pub when: ReadyWhen,
+    /// After this time it is too late.
+    pub within: Duration,
+}
+
+/// The sign that a program is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadyWhen {
+    /// It listens on this TCP port.
+    Tcp(u16),
+    /// It has this UDP port open.
+    Udp(u16),
+    /// It wrote a line that matches.
+    Log(String),
+}
+
+/// How a program must end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Output {
+    /// Its exit status.
+    pub exit: u8,
+    /// Its standard output.
+    #[serde(skip_serializing_if = "TextMatch::is_any")]
+    pub stdout: TextMatch,
+    /// Its standard error.
+    #[serde(skip_serializing_if = "TextMatch::is_any")]
+    pub stderr: TextMatch,
+}
+
+/// What a text must be; everything given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TextMatch {
+    /// It holds this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contains: Option<String>,
+    /// It matches this regular expression (of the crate `regex`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matches: Option<String>,
+    /// It is JSON that holds these keys with these values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json: Option<serde_json::Value>,
+}
+
+impl TextMatch {
+    /// Any text will do.
+    pub fn is_any(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Something that happens at a time.
+#[derive(Clone, Debug, Serialize)]
+pub struct Event {
+    /// After the lab is ready.
+    pub at: Duration,
+    /// The words after `labctl`, as they were written.
+    pub words: Vec<String>,
+    /// What they say.
+    pub act: Act,
+}
+
+/// A port: `r1:wan1`.
+pub type Port = Member;
+
+/// What an event does.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// `link up NODE:IF`.
+    LinkUp(Port),
+    /// `link down NODE:IF`.
+    LinkDown(Port),
+    /// `impair set BUS|NODE:IF …`.
+    ImpairSet(Wire, Impair),
+    /// `impair reset BUS|NODE:IF`: back to what the file says.
+    ImpairReset(Wire),
+    /// `start NODE`.
+    Start(String),
+    /// `stop NODE`.
+    Stop(String),
+    /// `kill NODE`.
+    Kill(String),
+    /// `restart NODE`.
+    Restart(String),
+    /// `exec NODE -- CMD…` (live labs).
+    Exec(String, Vec<String>),
+}
+
+/// What is impaired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wire {
+    /// Every port of a bus.
+    Bus(String),
+    /// One port.
+    Port(Port),
+}
+
+/// Something that must hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// Its name, unique in the lab; derived if it was not written: `ping h1 -> h2`.
+    pub name: String,
+    /// Begin this long after the lab is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Duration>,
+    /// Try again until it holds, at most this long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Duration>,
+    /// It must hold all this time.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Duration>,
+    /// Whether it must hold or must not.
+    pub expect: Outcome,
+    /// What.
+    pub kind: CheckKind,
+}
+
+/// A node of the lab, or an address that may be anybody's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// A node; [`Lab::address_of`] says which of its addresses is meant.
+    Node(String),
+    /// An address.
+    Addr(IpAddr),
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Node(name) => f.write_str(name),
+            Self::Addr(addr) => addr.fmt(f),
+        }
+    }
+}
+
+/// The kinds of check. Defaults are filled in.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)] // The fields are those of the tables in `raw`, documented there.
+pub enum CheckKind {
+    /// ICMP echo.
+    Ping {
+        from: String,
+        to: Target,
+        count: u32,
+        interval: Duration,
+        size: u16,
+        loss: Percent,
+        rtt: Option<Duration>,
+    },
+    /// The path of a packet.
+    Trace { from: String, to: Target, via: Option<Vec<Target>>, hops: Option<u8> },
+    /// A TCP connection; without `port` the check listens itself.
+    Tcp { from: String, to: Target, port: Option<u16>, send: Octets, rate: Option<Rate> },
+    /// UDP datagrams; without `port` the check listens itself.
+    Udp { from: String, to: Target, port: Option<u16>, count: u32, size: u16, loss: Percent },
+    /// An HTTP request; without `port` the check serves itself.
+    Http { from: String, to: Target, port: Option<u16>, path: String, status: u16, body: TextMatch },
+    /// A route of a node.
+    Route { node: String, to: IpNet, via: Option<IpAddr>, dev: Option<String>, metric: Option<u32> },
+    /// A neighbour of a node.
+    Neigh { node: String, to: Target, dev: Option<String>, mac: Option<Mac>, state: Option<NeighState> },
+    /// A counter.
+    Counter { of: CounterOf, name: String, bound: Bound },
+    /// Frames on wires, all of them counted together.
+    Wire { buses: Vec<String>, filter: Option<String>, bound: Bound },
+    /// A host program on a node.
+    Cmd { node: String, cmd: Vec<String>, expect: Output },
+}
+
+/// Whose counter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CounterOf {
+    /// A node's.
+    Node(String),
+    /// A bus's.
+    Bus(String),
+}
+
+/// From `min` to `max`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Bound {
+    /// At least.
+    pub min: u64,
+    /// At most; no limit if `None`.
+    pub max: Option<u64>,
+}
+
+impl Bound {
+    /// Whether the number is within.
+    pub fn holds(&self, n: u64) -> bool {
+        n >= self.min && self.max.is_none_or(|max| n <= max)
+    }
+}
+
+impl Lab {
+    /// The impairment of a port: its own, else that of its bus.
+    pub fn impair_of<'l>(&'l self, interface: &'l Interface) -> Option<&'l Impair> {
+        interface.impair.as_ref().or_else(|| self.buses.get(&interface.bus)?.impair.as_ref())
+    }
+
+    /// The address that is meant when a node is named as a target: its first loopback address, else the first of its
+    /// interfaces; IPv4 before IPv6.
+    pub fn address_of(&self, node: &str) -> Option<IpAddr> {
+        let node = self.nodes.get(node)?;
+        let all =
+            || node.loopback.iter().chain(node.interfaces.iter().flat_map(|i| &i.addrs)).map(IpNet::addr);
+        all().find(IpAddr::is_ipv4).or_else(|| all().next())
+    }
+
+    /// The interface of a port.
+    pub fn interface(&self, port: &Port) -> Option<&Interface> {
+        self.nodes.get(&port.node)?.interfaces.iter().find(|i| i.name == port.interface)
+    }
+}
+
+impl Node {
+    /// An interface by name.
+    pub fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces.iter().find(|i| i.name == name)
+    }
+}

@@ -1,0 +1,150 @@
+//! The derived model as text for people: `labctl check --show`.
+
+use std::fmt::Write;
+
+use super::model::{Bus, Check, Lab, Node, Origin, Outcome, Program, ReadyWhen, Route};
+
+/// The whole lab.
+pub fn text(lab: &Lab) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write(lab, &mut out);
+    out
+}
+
+fn write(lab: &Lab, out: &mut String) -> std::fmt::Result {
+    write!(out, "lab {}: {} time, seed {}", lab.name, lab.time.mode.as_str(), lab.time.seed)?;
+    if let Some(stop) = lab.time.stop {
+        write!(out, ", stops at {stop}")?;
+    }
+    writeln!(out)?;
+    if let Some(description) = &lab.description {
+        writeln!(out, "{description}")?;
+    }
+    for bus in lab.buses.values() {
+        self::bus(lab, bus, out)?;
+    }
+    for node in lab.nodes.values() {
+        self::node(node, out)?;
+    }
+    for program in lab.programs.values() {
+        self::program(program, out)?;
+    }
+    if !lab.events.is_empty() {
+        writeln!(out, "\nevents")?;
+        let rows = lab.events.iter().map(|event| vec![event.at.to_string(), event.words.join(" ")]);
+        table(rows.collect(), out)?;
+    }
+    if !lab.checks.is_empty() {
+        writeln!(out, "\nchecks")?;
+        table(lab.checks.iter().map(check).collect(), out)?;
+    }
+    Ok(())
+}
+
+fn bus(lab: &Lab, bus: &Bus, out: &mut String) -> std::fmt::Result {
+    let subnets: String = bus.subnets.iter().map(|net| format!("  {net}")).collect();
+    writeln!(out, "\nbus {}{subnets}  mtu {}  history {}", bus.name, bus.mtu, bus.history)?;
+    if let Some(impair) = &bus.impair {
+        writeln!(out, "  impair {impair}")?;
+    }
+    let rows = bus.members.iter().map(|member| {
+        let addrs = lab.interface(member).map(|i| join(i.addrs.iter(), " ")).unwrap_or_default();
+        vec![format!("{}:{}", member.node, member.interface), addrs]
+    });
+    table(rows.collect(), out)
+}
+
+fn node(node: &Node, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "\nnode {}{}", node.name, if node.forward { "  forwards" } else { "" })?;
+    let mut rows = Vec::new();
+    if !node.loopback.is_empty() {
+        rows.push(vec!["lo".into(), join(node.loopback.iter(), " ")]);
+    }
+    for interface in &node.interfaces {
+        let impair = interface.impair.as_ref().map(|impair| format!("impair {impair}")).unwrap_or_default();
+        rows.push(vec![
+            interface.name.clone(),
+            join(interface.addrs.iter(), " "),
+            interface.mac.to_string(),
+            format!("mtu {}", interface.mtu),
+            format!("on {}", interface.bus),
+            impair,
+        ]);
+    }
+    table(rows, out)?;
+    if !node.routes.is_empty() {
+        table(node.routes.iter().map(route).collect(), out)?;
+    }
+    table(node.files.iter().map(|f| vec![f.node.clone(), format!("= {}", f.host.display())]).collect(), out)
+}
+
+fn route(route: &Route) -> Vec<String> {
+    let to = if route.to.prefix_len() == 0 && route.to.addr().is_ipv4() {
+        "default".to_owned()
+    } else {
+        route.to.to_string()
+    };
+    vec![
+        to,
+        route.via.map(|via| format!("via {via}")).unwrap_or_default(),
+        format!("dev {}", route.dev),
+        format!("metric {}", route.metric),
+        match route.origin {
+            Origin::Written => "written".into(),
+            Origin::Derived => "derived".into(),
+        },
+    ]
+}
+
+fn program(program: &Program, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "\nprogram {}  on {}", program.name, program.node)?;
+    let mut rows = vec![vec!["runs".to_owned(), program.cmd.join(" ")]];
+    if let Some(ready) = &program.ready {
+        let when = match &ready.when {
+            ReadyWhen::Tcp(port) => format!("tcp {port}"),
+            ReadyWhen::Udp(port) => format!("udp {port}"),
+            ReadyWhen::Log(regex) => format!("log /{regex}/"),
+        };
+        rows.push(vec!["ready".into(), format!("{when} within {}", ready.within)]);
+    }
+    if !program.after.is_empty() {
+        rows.push(vec!["after".into(), program.after.join(" ")]);
+    }
+    if let Some(expect) = &program.expect {
+        rows.push(vec!["expect".into(), format!("exit {}", expect.exit)]);
+    }
+    table(rows, out)
+}
+
+fn check(check: &Check) -> Vec<String> {
+    let mut how = Vec::new();
+    how.extend(check.after.map(|after| format!("after {after}")));
+    how.extend(check.within.map(|within| format!("within {within}")));
+    how.extend(check.hold.map(|hold| format!("for {hold}")));
+    if check.expect == Outcome::Fail {
+        how.push("must fail".into());
+    }
+    let kind = check.kind.to_string();
+    let kind = if kind == check.name { String::new() } else { kind };
+    vec![check.name.clone(), kind, how.join(" ")]
+}
+
+fn join(items: impl Iterator<Item = impl ToString>, between: &str) -> String {
+    items.map(|item| item.to_string()).collect::<Vec<_>>().join(between)
+}
+
+/// Rows with their columns under each other.
+fn table(rows: Vec<Vec<String>>, out: &mut String) -> std::fmt::Result {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| rows.iter().filter_map(|row| Some(row.get(c)?.chars().count())).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in &rows {
+        let mut line = String::from(" ");
+        for (cell, width) in row.iter().zip(&widths).filter(|(_, width)| **width > 0) {
+            write!(line, " {cell:<width$} ")?;
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}

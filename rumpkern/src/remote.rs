@@ -1,0 +1,138 @@
+//! Descriptors of the host, for lwps that serve somebody outside: control and sysproxy clients.
+//!
+//! A [`Remote`] owns a non-blocking host descriptor. Its operations are tried at once; when the
+//! host says EAGAIN the lwp sleeps until an edge comes through [`crate::rumpuser::Rumpuser::wait`].
+//! In virtual time there are no such descriptors, and no lwps that use them.
+
+use crate::kernel::Kernel;
+use crate::rumpuser::{Interest, Wake};
+use rustix::io::Errno;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// Who watches what, by token.
+#[derive(Debug, Default)]
+pub(crate) struct Remotes {
+    watched: RefCell<BTreeMap<u64, Rc<Watched>>>,
+    last: Cell<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    /// What the host is asked for.
+    interest: Cell<Interest>,
+    /// Edges that came, until the host says EAGAIN.
+    ready: Cell<Interest>,
+    reader: RefCell<Option<Waker>>,
+    writer: RefCell<Option<Waker>>,
+}
+
+impl Remotes {
+    /// Passes on what the host told. Edges of a descriptor that is gone are forgotten.
+    pub(crate) fn wake(&self, wake: Wake) {
+        let Wake::Remote(token, ready) = wake else { return };
+        let Some(watched) = self.watched.borrow().get(&token).cloned() else { return };
+        watched.ready.set(watched.ready.get() | ready);
+        for (bit, waiting) in [(Interest::READ, &watched.reader), (Interest::WRITE, &watched.writer)] {
+            if ready.contains(bit)
+                && let Some(waker) = waiting.borrow_mut().take()
+            {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// A host descriptor that lwps read and write. At most one lwp waits for each direction.
+#[derive(Debug)]
+pub struct Remote {
+    kernel: Rc<Kernel>,
+    fd: OwnedFd,
+    token: u64,
+    watched: Rc<Watched>,
+}
+
+impl Remote {
+    /// Takes over a descriptor, which must be non-blocking.
+    pub fn new(kernel: &Rc<Kernel>, fd: OwnedFd) -> Result<Remote, Errno> {
+        let remotes = &kernel.remotes;
+        let token = remotes.last.get() + 1;
+        kernel.user.borrow_mut().watch(fd.as_fd(), token, Interest::READ)?;
+        remotes.last.set(token);
+        let watched = Rc::new(Watched {
+            interest: Cell::new(Interest::READ),
+            ready: Cell::new(Interest::all()),
+            ..Watched::default()
+        });
+        remotes.watched.borrow_mut().insert(token, watched.clone());
+        Ok(Remote { kernel: kernel.clone(), fd, token, watched })
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// Tries `operation` when something may be read, until it does not say EAGAIN.
+    pub async fn read_with<T>(
+        &self,
+        mut operation: impl FnMut(&OwnedFd) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        poll_fn(|cx| self.poll_with(cx, Interest::READ, &mut operation)).await
+    }
+
+    /// Tries `operation` when something may be written, until it does not say EAGAIN.
+    pub async fn write_with<T>(
+        &self,
+        mut operation: impl FnMut(&OwnedFd) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        poll_fn(|cx| self.poll_with(cx, Interest::WRITE, &mut operation)).await
+    }
+
+    /// The same for those who wait for several things at once. `direction` is READ or WRITE.
+    pub fn poll_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Interest,
+        operation: &mut impl FnMut(&OwnedFd) -> Result<T, Errno>,
+    ) -> Poll<Result<T, Errno>> {
+        let watched = &self.watched;
+        while watched.ready.get().contains(direction) {
+            match operation(&self.fd) {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => watched.ready.set(watched.ready.get() - direction),
+                done => {
+                    if direction == Interest::WRITE {
+                        self.ask(watched.interest.get() - Interest::WRITE)?;
+                    }
+                    return Poll::Ready(done);
+                }
+            }
+        }
+        let waiting = if direction == Interest::READ { &watched.reader } else { &watched.writer };
+        *waiting.borrow_mut() = Some(cx.waker().clone());
+        // Asking again re-arms the edge, so that nothing that came meanwhile is missed.
+        self.ask(watched.interest.get() | direction)?;
+        Poll::Pending
+    }
+
+    /// Room to write is asked for only while somebody waits for it: otherwise each read of the
+    /// peer's would wake the node.
+    fn ask(&self, interest: Interest) -> Result<(), Errno> {
+        if self.watched.interest.replace(interest) != interest {
+            self.kernel.user.borrow_mut().watch(self.fd.as_fd(), self.token, interest)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.kernel.remotes.watched.borrow_mut().remove(&self.token);
+        self.kernel.user.borrow_mut().unwatch(self.fd.as_fd());
+    }
+}

@@ -1,0 +1,2 @@
+//! Benchmarks of the bus.
+fn main() {}
