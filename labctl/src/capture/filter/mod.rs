@@ -203,6 +203,11 @@ impl FilterError {
     }
 }
 
+/// An Ethernet address as people write it: `02:00:00:00:00:01`, also with single digits, `-` or `.`.
+pub fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    words::mac(text)
+}
+
 /// The nearest of `candidates` to a mistyped `word`, if one is near enough.
 fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
