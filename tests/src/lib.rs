@@ -3,6 +3,7 @@
 //! Everything here goes through the command line and its exit codes, as a user or a script would; what a test
 //! wants to know it asks with `--json`.
 
+pub mod fuzz;
 pub mod seccomp_unsafe;
 
 use serde_json::Value;

@@ -34,7 +34,7 @@ fn bus(place: &Place) -> PathBuf {
 fn frames_sent(path: &Path, node: &str, pid: i32) -> u64 {
     let bus = Bus::open_readonly(path).expect("the bus opens");
     let port = bus.ports().into_iter().find(|p| p.node == node && i64::from(p.pid) == i64::from(pid));
-    port.map_or(0, |p| p.counters.frames_out)
+    port.map_or(0, |p| p.counters.tx_frames)
 }
 
 /// One ping from `a` to `b`: the bus works for the living.
@@ -100,7 +100,9 @@ fn a_stopped_node_stops_nobody_and_goes_on_when_continued() {
     let mut rng = SmallRng::seed_from_u64(1);
     for round in 0..30 {
         let before = frames_sent(&bus(&place), "v", pid);
-        wait_for("the flood to go on", BOUND, || (frames_sent(&bus(&place), "v", pid) > before + 50).then_some(()));
+        wait_for("the flood to go on", BOUND, || {
+            (frames_sent(&bus(&place), "v", pid) > before + 50).then_some(())
+        });
         let moment = Instant::now() + Duration::from_nanos(rng.random_range(0..200_000));
         while Instant::now() < moment {
             std::hint::spin_loop();
