@@ -84,3 +84,71 @@ impl Stack {
         None
     }
 }
+
+pub enum Event {
+    Socket { id: SocketId, ready: Ready },
+    Other,
+}
+#[derive(Debug, thiserror::Error)]
+#[error("no")]
+pub struct IfError;
+#[derive(Debug, thiserror::Error)]
+#[error("no")]
+pub struct RouteError;
+pub struct IfConfig {
+    pub name: String,
+    pub mac: netstack::net::MacAddr,
+    pub mtu: u32,
+}
+#[derive(Default)]
+pub struct RxFilter {
+    pub promiscuous: bool,
+    pub multicast: Vec<netstack::net::MacAddr>,
+    pub generation: u64,
+}
+pub struct Ifnet {
+    pub up: bool,
+}
+use netstack::Mbuf;
+use netstack::net::IfIndex;
+impl Stack {
+    pub fn rx_mbuf(&mut self) -> Mbuf {
+        Mbuf::new()
+    }
+    pub fn recycle(&mut self, _: Mbuf) {}
+    pub fn input(&mut self, _: Instant, _: IfIndex, _: Mbuf) {}
+    pub fn if_attach(&mut self, _: IfConfig) -> Result<IfIndex, IfError> {
+        Ok(IfIndex(2))
+    }
+    pub fn if_set_carrier(&mut self, _: Instant, _: IfIndex, _: bool) -> Result<(), IfError> {
+        Ok(())
+    }
+    pub fn if_set_up(&mut self, _: Instant, _: IfIndex, _: bool) -> Result<(), IfError> {
+        Ok(())
+    }
+    pub fn addr_add(&mut self, _: Instant, _: IfIndex, _: ipnet::IpNet) -> Result<(), IfError> {
+        Ok(())
+    }
+    pub fn addr_del(&mut self, _: Instant, _: IfIndex, _: ipnet::IpNet) -> Result<(), IfError> {
+        Ok(())
+    }
+    pub fn interface(&self, _: IfIndex) -> Option<&Ifnet> {
+        None
+    }
+    pub fn if_by_name(&self, _: &str) -> Option<IfIndex> {
+        None
+    }
+    pub fn rx_filter(&self, _: IfIndex) -> RxFilter {
+        RxFilter::default()
+    }
+    pub fn poll_transmit(&mut self, _: Instant, _: IfIndex) -> Option<Mbuf> {
+        None
+    }
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        None
+    }
+    pub fn handle_timeout(&mut self, _: Instant) {}
+    pub fn poll_event(&mut self) -> Option<Event> {
+        None
+    }
+}

@@ -4,17 +4,20 @@
 //! cell, borrowed for the length of one operation and never across an `await`, a wake-up or a
 //! callback; so no two parts can meet in a borrow.
 
-use crate::config::{HostConfig, NodeConfig};
+use crate::config::{ConfigError, HostConfig, NodeConfig, RouteConfig};
+use crate::ctl::proto::{Code, Failure};
 use crate::door::Stack;
+use crate::ifs::Interfaces;
 use crate::proc::callout::Callouts;
 use crate::proc::filedesc::{File, Kind, Sink};
 use crate::proc::lwp::{Lwps, Quantum};
 use crate::proc::{ProcTable, Process};
 use crate::remote::Remotes;
-use crate::rumpuser::Rumpuser;
+use crate::rumpuser::{AttachError, Rumpuser};
 use crate::syscall::Sys;
 use crate::syscall::sleepq::SleepQueues;
-use netstack::time::Instant;
+use netstack::net::IfIndex;
+use netstack::time::{Duration, Instant};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -28,7 +31,10 @@ pub struct Kernel {
     pub(crate) callouts: Callouts,
     pub(crate) sleepers: SleepQueues,
     pub(crate) remotes: Remotes,
+    pub(crate) ifs: Interfaces,
     now: Cell<Instant>,
+    born: Cell<Instant>,
+    stopping: Cell<bool>,
     lab: String,
     node: String,
     hosts: Vec<HostConfig>,
@@ -46,11 +52,80 @@ impl Kernel {
             callouts: Callouts::default(),
             sleepers: SleepQueues::default(),
             remotes: Remotes::default(),
+            ifs: Interfaces::default(),
             now: Cell::new(Instant::ZERO),
+            born: Cell::new(Instant::ZERO),
+            stopping: Cell::new(false),
             lab: config.lab.clone(),
             node: config.node.clone(),
             hosts: config.hosts.clone(),
         })
+    }
+
+    /// Gives the node its interfaces, addresses and routes, and takes up what shall be up.
+    pub fn configure(&self, config: &NodeConfig) -> Result<(), BirthError> {
+        let now = self.clock();
+        self.born.set(now);
+        let fault = |field: String, fault: String| BirthError::Config(ConfigError::Invalid { field, fault });
+        for (i, interface) in config.interfaces.iter().enumerate() {
+            let ifindex = self.if_attach(interface)?;
+            let mut stack = self.stack.borrow_mut();
+            for address in &interface.addresses {
+                let added = stack.addr_add(now, ifindex, *address);
+                added.map_err(|error| fault(format!("interfaces[{i}].addresses"), error.to_string()))?;
+            }
+            let raised = stack.if_set_up(now, ifindex, interface.up);
+            raised.map_err(|error| fault(format!("interfaces[{i}].up"), error.to_string()))?;
+        }
+        for address in &config.loopback {
+            let added = self.stack.borrow_mut().addr_add(now, IfIndex::LOOPBACK, *address);
+            added.map_err(|error| fault("loopback".to_owned(), error.to_string()))?;
+        }
+        for (i, route) in config.routes.iter().enumerate() {
+            let added = self.route_change(route, true);
+            added.map_err(|error| fault(format!("routes[{i}]"), error.to_string()))?;
+        }
+        self.if_filters();
+        Ok(())
+    }
+
+    /// Takes an interface up or down; its wire then brings it nothing.
+    pub(crate) fn if_set_up(&self, ifindex: IfIndex, up: bool) -> Result<(), Failure> {
+        let changed = self.stack.borrow_mut().if_set_up(self.clock(), ifindex, up);
+        changed.map_err(|error| Failure::new(Code::Invalid, error.to_string()))?;
+        self.if_filters();
+        Ok(())
+    }
+
+    /// Adds or removes a route.
+    pub(crate) fn route_change(&self, route: &RouteConfig, add: bool) -> Result<(), Failure> {
+        let _ = (route, add);
+        Ok(())
+    }
+
+    /// How long the node has lived.
+    pub fn uptime(&self) -> Duration {
+        self.clock().since(self.born.get())
+    }
+
+    /// Tells the node to end after this turn.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+    }
+
+    /// Whether it was told to.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// The end: processes, then lwps of the kernel, then the wires. What the processes' ends made
+    /// the stack say (RST, FIN) still leaves, as far as the wires take it at once.
+    pub fn shutdown(&self) {
+        self.exit_all();
+        let now = self.clock();
+        self.if_output(now);
+        self.lwps.kill_all();
+        self.if_detach_all();
     }
 
     /// The lab's name.
@@ -135,6 +210,17 @@ impl Kernel {
             Kind::Sink(_) | Kind::Null => {}
         }
     }
+}
+
+/// Why a node could not be born.
+#[derive(Debug, thiserror::Error)]
+pub enum BirthError {
+    /// A wire refused an interface.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The stack refused what the configuration says.
+    #[error(transparent)]
+    Config(ConfigError),
 }
 
 impl core::fmt::Debug for Kernel {

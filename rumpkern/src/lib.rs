@@ -11,10 +11,15 @@
 pub mod config;
 pub mod ctl;
 mod door;
+pub mod evloop;
+pub mod ifs;
 pub mod kernel;
+pub mod node;
 pub mod proc;
 pub mod prog;
 pub mod remote;
 pub mod rumpuser;
 pub mod syscall;
 pub mod sysproxy;
+
+pub use node::main_from_args;

@@ -229,6 +229,12 @@ impl Port {
         interest::changed(&self.bus);
     }
 
+    /// Whether there is something to receive: what a poller looks at, one word that is in its cache until a writer changes it.
+    #[inline]
+    pub fn pending(&self) -> bool {
+        self.rx.has_segments() || protocol::published(self.slot().u64(slot::WANTED_LAST)) != self.rx.cursor()
+    }
+
     /// Announces that the owner is about to sleep: from here on a wanted frame rings the doorbell. True: nothing has come, sleep on the doorbell, then
     /// call [`awake`](Port::awake). False: there is something to receive.
     pub fn prepare_sleep(&self) -> bool {

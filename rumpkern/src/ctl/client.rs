@@ -7,7 +7,6 @@ use super::proto::{Body, Change, Failure, Hello, Op, Reply, Request, RouteSpec, 
 use ipnet::IpNet;
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -52,7 +51,8 @@ pub enum Output<'a> {
 impl Client {
     /// Connects to the socket at `path`.
     pub fn connect(path: &Path) -> Result<Client, ClientError> {
-        let stream = connect_long(path).map_err(ClientError::Connect)?;
+        let stream = super::with_short_path(path, |short| UnixStream::connect(short));
+        let stream = stream.map_err(ClientError::Connect)?;
         Ok(Client { stream: BufReader::with_capacity(4096, stream), next_id: 1, line: Vec::new() })
     }
 
@@ -141,17 +141,5 @@ impl Client {
                 last => return Ok(last),
             }
         }
-    }
-}
-
-/// Connects also to paths that do not fit into `sockaddr_un`, by way of the directory's descriptor.
-fn connect_long(path: &Path) -> io::Result<UnixStream> {
-    match path.parent().zip(path.file_name()) {
-        Some((directory, name)) if path.as_os_str().len() > super::SUN_PATH_MAX => {
-            let directory = std::fs::File::open(directory)?;
-            let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
-            UnixStream::connect(short)
-        }
-        _ => UnixStream::connect(path),
     }
 }

@@ -123,6 +123,15 @@ impl Lwps {
         drop(body); // after the borrow: its drop may call back
     }
 
+    /// Ends all lwps, the last slot first.
+    pub fn kill_all(&self) {
+        loop {
+            let last = self.slots.borrow().iter().rev().find_map(|slot| Some(slot.waker.as_ref()?.id));
+            let Some(id) = last else { break };
+            self.kill(id);
+        }
+    }
+
     /// Whether some lwp can go on.
     pub fn is_ready(&self) -> bool {
         self.ready.len() > 0
@@ -271,6 +280,22 @@ mod tests {
                 prop_assert!(lwps.slots.borrow().len() <= 8);
             }
         }
+    }
+
+    #[test]
+    fn all_end_at_once_also_those_that_others_keep() {
+        let lwps = Lwps::default();
+        let kept = Rc::new(());
+        for _ in 0..5 {
+            let kept = kept.clone();
+            lwps.spawn(async move {
+                std::future::pending::<()>().await;
+                drop(kept);
+            });
+        }
+        lwps.run(|| ());
+        lwps.kill_all();
+        assert_eq!((lwps.alive(), Rc::strong_count(&kept)), (0, 1));
     }
 
     #[test]

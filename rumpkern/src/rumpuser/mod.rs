@@ -5,6 +5,7 @@
 //! other way out. Nothing here blocks, except [`Rumpuser::wait`].
 
 pub mod host;
+mod patience;
 
 use crate::config::InterfaceConfig;
 use netstack::net::{MacAddr, mbuf::Mbuf};
@@ -29,17 +30,21 @@ pub trait Rumpuser {
     /// Leaves the wire.
     fn if_detach(&mut self, port: PortNumber);
 
-    /// Which frames the interface wants besides those for its own address and for all.
-    fn if_filter(&mut self, port: PortNumber, promiscuous: bool, multicast: &[MacAddr]);
+    /// Which frames the interface wants of its wire.
+    fn if_filter(&mut self, port: PortNumber, filter: &Filter);
 
     /// Takes the next frame off the wire into `frame` (which is empty).
     fn if_recv(&mut self, port: PortNumber, frame: &mut Mbuf) -> Received;
 
-    /// Puts a frame on the wire, and rings who sleeps and wants it.
-    fn if_send(&mut self, port: PortNumber, now: Instant, frame: &Mbuf) -> Sent;
+    /// Puts frames on the wire, in order, and rings who sleeps and wants them. Returns how many are
+    /// on the wire, and what became of the next one if there is one.
+    fn if_send(&mut self, port: PortNumber, now: Instant, frames: &[Mbuf]) -> (usize, Sent);
 
     /// What the wire counted for this port, as (name, value) for `show stats`.
     fn if_counters(&self, port: PortNumber) -> Vec<(&'static str, u64)>;
+
+    /// What waiting came to, in the same form.
+    fn wait_counters(&self) -> Vec<(&'static str, u64)>;
 
     /// Watches a host descriptor of a remote client: its edges come as [`Wake::Remote`] with `token`.
     /// Calling it again for the same descriptor changes the interest.
@@ -61,6 +66,17 @@ pub trait Rumpuser {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortNumber(pub u32);
 
+/// Which frames an interface wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Down: none at all.
+    pub up: bool,
+    /// All.
+    pub promiscuous: bool,
+    /// Those of these groups, besides those for its own address and for all stations.
+    pub multicast: Vec<MacAddr>,
+}
+
 /// What taking a frame off the wire came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
@@ -79,7 +95,7 @@ pub enum Received {
 /// What putting a frame on the wire came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// It is on the wire.
+    /// On the wire; the next may follow.
     Done,
     /// The wire is full: try again when woken, at the latest at this time.
     Wait(Instant),

@@ -1,0 +1,61 @@
+//! Answers to requests that need no waiting: tables and changes.
+
+use super::proto::{Change, Code, Failure, Hello, Op, RouteSpec};
+use crate::config::RouteConfig;
+use crate::kernel::Kernel;
+use netstack::net::IfIndex;
+use serde_json::{Value, json};
+use std::rc::Rc;
+
+/// Does what is asked, or says why not.
+pub(super) fn answer(kernel: &Rc<Kernel>, op: Op) -> Result<Value, Failure> {
+    match op {
+        Op::Hello => Ok(hello(kernel)),
+        Op::Show { table } => Ok(Value::Array(super::show::rows(kernel, table))),
+        Op::Link { interface, up } => {
+            let ifindex = find(kernel, &interface)?;
+            kernel.if_set_up(ifindex, up).map(|()| Value::Null)
+        }
+        Op::Addr { interface, change } => {
+            let ifindex = find(kernel, &interface)?;
+            let now = kernel.clock();
+            let mut stack = kernel.stack.borrow_mut();
+            let changed = match change {
+                Change::Add(address) => stack.addr_add(now, ifindex, address),
+                Change::Del(address) => stack.addr_del(now, ifindex, address),
+            };
+            changed.map(|()| Value::Null).map_err(|error| Failure::new(Code::Invalid, error.to_string()))
+        }
+        Op::Route(change) => {
+            let (spec, add) = match change {
+                Change::Add(spec) => (spec, true),
+                Change::Del(spec) => (spec, false),
+            };
+            let RouteSpec { to, via, dev, metric } = spec;
+            let config = RouteConfig { to, via, dev, metric, proto: "static".to_owned() };
+            kernel.route_change(&config, add).map(|()| Value::Null)
+        }
+        Op::Stop => {
+            kernel.stop();
+            Ok(Value::Null)
+        }
+        Op::Run { .. } => Err(Failure::new(Code::Invalid, "a program is run, not answered")),
+    }
+}
+
+fn hello(kernel: &Kernel) -> Value {
+    let hello = Hello {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        lab: kernel.lab().to_owned(),
+        node: kernel.node().to_owned(),
+        pid: std::process::id(),
+        uptime_ns: u64::try_from(kernel.uptime().as_nanos()).unwrap_or(u64::MAX),
+        state: if kernel.is_stopping() { "stopping" } else { "running" }.to_owned(),
+    };
+    json!(hello)
+}
+
+fn find(kernel: &Kernel, name: &str) -> Result<IfIndex, Failure> {
+    let found = kernel.stack.borrow().if_by_name(name);
+    found.ok_or_else(|| Failure::new(Code::NotFound, format!("there is no interface `{name}`")))
+}

@@ -1,0 +1,220 @@
+//! Interfaces: the drivers between the stack and the wires.
+//!
+//! A driver pulls: it takes frames from the stack only while the wire takes them, so that a full
+//! wire holds up the stack's queue, that the sockets, and nobody needs a signal. A frame that must
+//! wait stays at the head of its interface.
+
+pub mod shmif;
+
+use crate::config::InterfaceConfig;
+use crate::door::IfConfig;
+use crate::kernel::Kernel;
+use crate::rumpuser::{AttachError, Filter, PortNumber, Received, Sent};
+use netstack::Mbuf;
+use netstack::net::IfIndex;
+use netstack::time::Instant;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Frames taken off one wire before the others, and the programs, have their turn.
+pub const RX_BURST: usize = 64;
+/// Frames put on one wire at once, under one lock and with one ring of each doorbell.
+const TX_BATCH: usize = 64;
+/// Frames put on one wire in one turn: what a burst on several wires may become on one.
+pub const TX_BURST: usize = 256;
+
+/// All interfaces with wires, in the order of the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Interfaces(RefCell<Vec<Interface>>);
+
+#[derive(Debug)]
+struct Interface {
+    ifindex: IfIndex,
+    port: PortNumber,
+    bus: PathBuf,
+    wire: Wire,
+    /// Frames on their way from the stack to the wire.
+    out: Vec<Mbuf>,
+    /// The wire is full: when the head of `out` must be tried again at the latest.
+    retry: Option<Instant>,
+    /// What was told to the wire: the state, and the generation of the stack's filter.
+    filter: Option<(bool, u64)>,
+    drops: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    Alive,
+    Dead,
+}
+
+impl Interface {
+    fn count(&mut self, reason: &'static str, n: u64) {
+        *self.drops.entry(reason).or_default() += n;
+    }
+}
+
+impl Kernel {
+    /// Attaches an interface to its wire and tells the stack.
+    pub(crate) fn if_attach(&self, config: &InterfaceConfig) -> Result<IfIndex, AttachError> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| AttachError {
+            interface: config.name.clone(),
+            source,
+        };
+        let port = self.user.borrow_mut().if_attach(config)?;
+        let InterfaceConfig { name, mac, mtu, .. } = config.clone();
+        let attached = self.stack.borrow_mut().if_attach(IfConfig { name, mac, mtu });
+        let ifindex = match attached {
+            Ok(ifindex) => ifindex,
+            Err(error) => {
+                self.user.borrow_mut().if_detach(port);
+                return Err(failed(Box::new(error)));
+            }
+        };
+        self.ifs.0.borrow_mut().push(Interface {
+            ifindex,
+            port,
+            bus: config.bus.clone(),
+            wire: Wire::Alive,
+            out: Vec::new(),
+            retry: None,
+            filter: None,
+            drops: BTreeMap::new(),
+        });
+        Ok(ifindex)
+    }
+
+    /// Leaves all wires.
+    pub(crate) fn if_detach_all(&self) {
+        let mut user = self.user.borrow_mut();
+        for interface in self.ifs.0.take() {
+            user.if_detach(interface.port);
+        }
+    }
+
+    /// Bus in: a burst from each wire. Returns whether there may be more.
+    pub(crate) fn if_input(&self, now: Instant) -> bool {
+        let (mut ifs, mut user) = (self.ifs.0.borrow_mut(), self.user.borrow_mut());
+        let mut stack = self.stack.borrow_mut();
+        let mut more = false;
+        for interface in ifs.iter_mut().filter(|interface| interface.wire == Wire::Alive) {
+            more |= 'burst: {
+                for _ in 0..RX_BURST {
+                    let mut frame = stack.rx_mbuf();
+                    match user.if_recv(interface.port, &mut frame) {
+                        Received::Frame => {
+                            stack.input(now, interface.ifindex, frame);
+                            continue;
+                        }
+                        Received::Overrun(lost) => interface.count("overrun", lost),
+                        Received::Bad => interface.count("badRecord", 1),
+                        Received::Empty => {
+                            stack.recycle(frame);
+                            break 'burst false;
+                        }
+                        Received::Dead => {
+                            stack.recycle(frame);
+                            interface.wire = Wire::Dead;
+                            let _ = stack.if_set_carrier(now, interface.ifindex, false);
+                            let bus = interface.bus.display();
+                            user.log(
+                                tracing::Level::ERROR,
+                                format_args!("{bus}: the bus is broken; its interface lost its carrier"),
+                            );
+                            break 'burst false;
+                        }
+                    }
+                    stack.recycle(frame);
+                }
+                true
+            };
+        }
+        more
+    }
+
+    /// Frames out, while the wires take them. Returns whether there may be more.
+    pub(crate) fn if_output(&self, now: Instant) -> bool {
+        let (mut ifs, mut user) = (self.ifs.0.borrow_mut(), self.user.borrow_mut());
+        let mut stack = self.stack.borrow_mut();
+        let mut more = false;
+        for interface in ifs.iter_mut() {
+            let mut room = TX_BURST;
+            more |= loop {
+                let out = &mut interface.out;
+                while out.len() < TX_BATCH
+                    && let Some(frame) = stack.poll_transmit(now, interface.ifindex)
+                {
+                    out.push(frame);
+                }
+                if out.is_empty() {
+                    break false;
+                }
+                let (sent, next) = match interface.wire {
+                    Wire::Alive => user.if_send(interface.port, now, out),
+                    Wire::Dead => (0, Sent::Dropped("deadWire")),
+                };
+                interface.retry = None;
+                let gone = match next {
+                    Sent::Done => sent,
+                    Sent::Wait(until) => {
+                        interface.retry = Some(until);
+                        sent
+                    }
+                    Sent::Dropped(reason) => {
+                        *interface.drops.entry(reason).or_default() += 1;
+                        sent + 1
+                    }
+                };
+                for frame in out.drain(..gone) {
+                    stack.recycle(frame);
+                }
+                room = room.saturating_sub(gone);
+                if interface.retry.is_some() {
+                    break false;
+                }
+                if room == 0 {
+                    break true;
+                }
+            };
+        }
+        more
+    }
+
+    /// Tells the wires what the stack wants of them, if that has changed.
+    pub(crate) fn if_filters(&self) {
+        let stack = self.stack.borrow();
+        for interface in self.ifs.0.borrow_mut().iter_mut() {
+            let up = stack.interface(interface.ifindex).is_some_and(|ifnet| ifnet.up);
+            let wanted = stack.rx_filter(interface.ifindex);
+            if interface.filter != Some((up, wanted.generation)) {
+                interface.filter = Some((up, wanted.generation));
+                let filter = Filter { up, promiscuous: wanted.promiscuous, multicast: wanted.multicast };
+                self.user.borrow_mut().if_filter(interface.port, &filter);
+            }
+        }
+    }
+
+    /// When a waiting frame must be tried again.
+    pub(crate) fn if_retry(&self) -> Option<Instant> {
+        self.ifs.0.borrow().iter().filter_map(|interface| interface.retry).min()
+    }
+
+    /// The bus that an interface is on.
+    pub(crate) fn if_bus(&self, ifindex: IfIndex) -> Option<PathBuf> {
+        let ifs = self.ifs.0.borrow();
+        ifs.iter().find(|interface| interface.ifindex == ifindex).map(|interface| interface.bus.clone())
+    }
+
+    /// What driver and wire counted for an interface: the wire's counters, and drops by reason.
+    pub(crate) fn if_wire_counters(&self, ifindex: IfIndex) -> Vec<(String, u64)> {
+        let ifs = self.ifs.0.borrow();
+        let Some(interface) = ifs.iter().find(|interface| interface.ifindex == ifindex) else {
+            return Vec::new();
+        };
+        let wire = self.user.borrow().if_counters(interface.port);
+        let wire = wire.into_iter().map(|(name, value)| (format!("wire.{name}"), value));
+        let drops = interface.drops.iter().map(|(reason, n)| (format!("drop.{reason}"), *n));
+        wire.chain(drops).collect()
+    }
+}
