@@ -14,7 +14,7 @@
 
 /// The version of the protocol that this code speaks; HELLO settles which one is spoken.
 pub const VERSION: u16 = 1;
-/// Octets of the header.
+/// Octets of the header. HELLO's frames have it as here in every version, with this version's number: 1.
 pub const HEADER: usize = 32;
 /// Octets before the value of a field.
 pub const FIELD: usize = 8;
@@ -292,6 +292,34 @@ impl<'b> FrameWriter<'b> {
     }
 }
 
+/// A frame whose first field is filled by somebody else, in place: a payload needs no copy on its way in.
+pub struct DataFrame(Vec<u8>);
+
+impl DataFrame {
+    /// Room for `len` octets of `tag`.
+    pub fn new(tag: u16, len: usize) -> DataFrame {
+        let mut frame = vec![0; HEADER + FIELD + len];
+        frame[HEADER..HEADER + 2].copy_from_slice(&tag.to_le_bytes());
+        DataFrame(frame)
+    }
+
+    /// The room.
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.0[HEADER + FIELD..]
+    }
+
+    /// Keeps the first `len` octets of the room, appends what `rest` writes, and completes the frame.
+    pub fn finish(mut self, len: usize, header: &Header, rest: impl FnOnce(&mut FrameWriter<'_>)) -> Vec<u8> {
+        self.0.truncate(HEADER + FIELD + len);
+        let len = (self.0.len() - HEADER - FIELD) as u32;
+        self.0[HEADER + 4..HEADER + FIELD].copy_from_slice(&len.to_le_bytes());
+        let mut writer = FrameWriter { buf: &mut self.0, start: 0 };
+        rest(&mut writer);
+        writer.finish(header);
+        self.0
+    }
+}
+
 /// The fields of a frame, one after the other.
 pub struct Fields<'a>(pub &'a [u8]);
 
@@ -352,6 +380,19 @@ mod tests {
             prop_assert_eq!(read, header);
             let read: Vec<_> = Fields(body).map(|field| field.map(|(tag, value)| (tag, value.to_vec()))).collect::<Result<_, _>>().unwrap();
             prop_assert_eq!(read, fields);
+        }
+
+        #[test]
+        fn a_frame_filled_in_place_is_the_same(header in header(), value in proptest::collection::vec(any::<u8>(), 0..100), spare in 0usize..50) {
+            let mut frame = DataFrame::new(1, value.len() + spare);
+            frame.room()[..value.len()].copy_from_slice(&value);
+            let frame = frame.finish(value.len(), &header, |rest| rest.field(2, &[3]));
+            let mut same = Vec::new();
+            let mut writer = FrameWriter::new(&mut same);
+            writer.field(1, &value);
+            writer.field(2, &[3]);
+            writer.finish(&header);
+            prop_assert_eq!(frame, same);
         }
 
         #[test]
