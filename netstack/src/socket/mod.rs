@@ -1,6 +1,7 @@
 //! What a program sees of the stack: sockets, their readiness, options and errors.
 
 pub mod flags;
+pub mod sockbuf;
 
 pub use flags::{RecvFlags, SendFlags};
 

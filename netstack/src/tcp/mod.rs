@@ -1,1 +1,414 @@
 //! TCP: RFC 9293 and what belongs to it.
+//!
+//! [`Tcp`] is all of TCP of one stack. Its doors are grouped as those of the stack: segments in
+//! ([`Tcp::input`], [`Tcp::icmp_error`]), time ([`Tcp::poll_timeout`], [`Tcp::handle_timeout`]),
+//! segments out ([`Tcp::pump`]), events ([`Tcp::drain_events`]), and the calls of programs
+//! ([`usrreq`]). It reaches the rest of the stack only through the [`IpLayer`] that comes
+//! with each call.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `seq`, `segment`, `state`, `tcb` | the words of RFC 9293 §3.3 |
+//! | `usrreq` | user calls, §3.10.1 to §3.10.6 |
+//! | `input`, `ack`, `text`, `listen` | segment arrives, §3.10.7 |
+//! | `output`, `window` | what is sent, and the window that is offered |
+//! | `timer`, `rtt`, `rtx`, `reass`, `isn` | timeouts, measurements, retransmission, reassembly, ISNs |
+//! | `cc` | congestion control |
+//! | `icmp` | what the network says about our segments |
+//!
+//! Not here yet: SACK, RACK-TLP, ECN, SYN cookies, Fast Open, segmentation offload.
+
+mod ack;
+pub mod cc;
+mod config;
+mod icmp;
+mod input;
+mod isn;
+mod listen;
+mod options;
+mod output;
+mod reass;
+mod rtt;
+mod rtx;
+mod segment;
+mod seq;
+mod slab;
+mod state;
+mod stats;
+mod tcb;
+mod text;
+mod timer;
+pub mod usrreq;
+mod window;
+
+pub use config::{BufferSizes, TcpConfig};
+pub use options::{TcpInfo, TcpOpt, TcpOptName};
+pub use state::State;
+pub use stats::TcpStats;
+pub use usrreq::Shutdown;
+
+use crate::netinet::in_pcb::{PcbTable, Receivers};
+use crate::netinet::{Cast, Fragment, IpLayer, IpRx, IpTx};
+use crate::socket::Ready;
+use crate::time::Instant;
+use crate::wire::tcp::{self as wire, Flags, Header};
+use isn::IsnGenerator;
+use output::Burst;
+use rand::{RngCore, SeedableRng, rngs::SmallRng};
+use segment::Segment;
+use seq::SeqNum;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use tcb::{Cx, Holder, Tcb};
+use timer::Heap;
+
+/// Names a TCP socket. The generation makes an id that outlives its socket harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TcpId {
+    index: u32,
+    generation: u32,
+}
+
+impl TcpId {
+    /// Names nothing.
+    const NONE: TcpId = TcpId { index: u32::MAX, generation: 0 };
+}
+
+/// The clock of timestamps: milliseconds, with an offset of each connection (RFC 7323 §5.4, §7.1).
+fn timestamp(now: Instant, offset: u32) -> u32 {
+    (now.as_millis() as u32).wrapping_add(offset)
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    config: TcpConfig,
+    stats: TcpStats,
+    isn: IsnGenerator,
+    heap: Heap,
+    /// May have something to send.
+    ready: VecDeque<TcpId>,
+    /// Have events to tell, in the order of the first of them.
+    events: Vec<TcpId>,
+    /// Connections that live on without a program.
+    orphans: usize,
+}
+
+/// All of TCP of one stack.
+#[derive(Debug)]
+pub struct Tcp {
+    sh: Shared,
+    slab: Slab,
+    pcbs: PcbTable<TcpId>,
+}
+
+/// Connections that one call of [`Tcp::pump`] visits at most, before others have their turn.
+const PUMP_VISITS: usize = 512;
+
+impl Tcp {
+    /// TCP without sockets; `seed` is secret and makes ISNs and ports.
+    pub fn new(config: TcpConfig, seed: [u8; 32]) -> Tcp {
+        let mut rng = SmallRng::from_seed(seed);
+        let isn = IsnGenerator::new((rng.next_u64(), rng.next_u64()));
+        let pcbs = PcbTable::new(Receivers::Listening, [rng.next_u64(), rng.next_u64()]);
+        let sh = Shared {
+            config,
+            stats: TcpStats::default(),
+            isn,
+            heap: Heap::default(),
+            ready: VecDeque::new(),
+            events: Vec::new(),
+            orphans: 0,
+        };
+        Tcp { sh, slab: Slab::default(), pcbs }
+    }
+
+    // ---- segments in ---------------------------------------------------------------------------
+
+    /// A segment, from its TCP header on; `csum_ok`: its checksum need not be looked at.
+    pub fn input(&mut self, ip: &mut dyn IpLayer, rx: &IpRx, segment: &[u8], csum_ok: bool) {
+        self.sh.stats.in_segs += 1;
+        // RFC 9293 §3.9.2.3: TCP is between two.
+        if rx.cast != Cast::Unicast {
+            self.sh.stats.drop_cast += 1;
+            return;
+        }
+        let Ok((header, payload)) = Header::parse(segment) else {
+            self.sh.stats.in_errs += 1;
+            return;
+        };
+        if !csum_ok && !wire::checksum_is_valid(rx.src, rx.dst, segment) {
+            self.sh.stats.in_errs += 1;
+            self.sh.stats.in_csum_errs += 1;
+            return;
+        }
+        let seg = Segment::new(&header, payload);
+        let local = SocketAddr::new(rx.dst, header.dst_port);
+        let remote = SocketAddr::new(rx.src, header.src_port);
+        let Some(id) = self.pcbs.lookup(local, remote, rx.ifindex) else {
+            // RFC 9293 §3.10.7.1: CLOSED
+            self.sh.stats.no_ports += 1;
+            return self.reset_stranger(ip, local, remote, &seg);
+        };
+        let Some((tcb, mut cx)) = self.parts(ip, id) else { return };
+        match (tcb.state, tcb.holder) {
+            (State::Listen, _) => return self.listen_input(ip, id, (local, remote), &seg, None),
+            (State::TimeWait, _) if seg.flags & (Flags::SYN | Flags::ACK | Flags::RST) == Flags::SYN => {
+                if let Some(isn) = tcb.new_incarnation(&seg) {
+                    self.sh.stats.time_waits_recycled += 1;
+                    return self.recycle(ip, id, rx, (local, remote), &seg, isn);
+                }
+                tcb.segment_arrives(&mut cx, seg);
+            }
+            (State::SynReceived, Holder::SynQueue(listener)) if !seg.has(Flags::RST | Flags::SYN) => {
+                if self.listener_is_full(listener) {
+                    // The SYN-ACK will be sent again, and answered again.
+                    self.sh.stats.listen_overflows += 1;
+                    return;
+                }
+                if let Some((tcb, mut cx)) = self.parts(ip, id) {
+                    tcb.segment_arrives(&mut cx, seg);
+                }
+            }
+            _ => tcb.segment_arrives(&mut cx, seg),
+        }
+        self.settle(id);
+    }
+
+    /// The old connection of these ends dies for a new one (RFC 6191).
+    fn recycle(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        id: TcpId,
+        rx: &IpRx,
+        (local, remote): (SocketAddr, SocketAddr),
+        seg: &Segment<'_>,
+        isn: SeqNum,
+    ) {
+        if let Some(tcb) = self.slab.get_mut(id) {
+            tcb.enter_closed(None);
+        }
+        self.settle(id);
+        match self.pcbs.lookup_bound(local, remote, rx.ifindex) {
+            Some(listener) => self.listen_input(ip, listener, (local, remote), seg, Some(isn)),
+            None => self.reset_stranger(ip, local, remote, seg),
+        }
+    }
+
+    /// RFC 9293 §3.10.7.1: the reset for a segment that belongs to no connection.
+    fn reset_stranger(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        local: SocketAddr,
+        remote: SocketAddr,
+        seg: &Segment<'_>,
+    ) {
+        if seg.has(Flags::RST) {
+            return;
+        }
+        let mut header = Header {
+            src_port: local.port(),
+            dst_port: remote.port(),
+            flags: Flags::RST,
+            ..Header::default()
+        };
+        if seg.has(Flags::ACK) {
+            header.seq = seg.ack.0;
+        } else {
+            header.ack = seg.end().0;
+            header.flags |= Flags::ACK;
+        }
+        let mut m = ip.mbuf();
+        header.emit(m.grow(header.len()));
+        wire::fill_checksum(local.ip(), remote.ip(), m.data_mut());
+        let tx = IpTx {
+            src: local.ip(),
+            dst: remote.ip(),
+            protocol: wire::PROTOCOL,
+            ttl: 64,
+            tos: 0,
+            fragment: Fragment::Dont,
+            bound: None,
+        };
+        self.sh.stats.out_rsts += 1;
+        self.sh.stats.out_segs += 1;
+        // A reset that finds no way back is as good as lost.
+        let _ = ip.output(&tx, m);
+    }
+
+    // ---- time ----------------------------------------------------------------------------------
+
+    /// When [`Tcp::handle_timeout`] wants to be called; it may turn out to be too early.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.sh.heap.next()
+    }
+
+    /// Fires the timers that are due at `ip.now()`.
+    pub fn handle_timeout(&mut self, ip: &mut dyn IpLayer) {
+        let now = ip.now();
+        while let Some((at, id)) = self.sh.heap.pop_due(now) {
+            let Some((tcb, mut cx)) = self.parts(ip, id) else { continue };
+            if tcb.in_heap != Some(at) {
+                continue;
+            }
+            tcb.in_heap = None;
+            if tcb.deadline().is_some_and(|due| due <= now) {
+                tcb.on_deadline(&mut cx);
+            }
+            self.settle(id);
+        }
+    }
+
+    // ---- segments out --------------------------------------------------------------------------
+
+    /// Sends what windows and interfaces allow: new data, retransmissions, acknowledgments at the
+    /// end of a burst of input. Connections take turns.
+    pub fn pump(&mut self, ip: &mut dyn IpLayer) {
+        let mut visits = PUMP_VISITS;
+        loop {
+            let mut more = false;
+            for _ in 0..self.sh.ready.len() {
+                if visits == 0 {
+                    return;
+                }
+                visits -= 1;
+                let Some(id) = self.sh.ready.pop_front() else { break };
+                let Some((tcb, mut cx)) = self.parts(ip, id) else { continue };
+                tcb.in_ready = false;
+                if tcb.wants_output {
+                    match tcb.output(&mut cx) {
+                        Burst::More => more = true,
+                        Burst::Done | Burst::Blocked => {}
+                    }
+                }
+                self.settle(id);
+            }
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Whether a call of [`Tcp::pump`] may find something to do.
+    pub fn wants_pump(&self) -> bool {
+        !self.sh.ready.is_empty()
+    }
+
+    // ---- events --------------------------------------------------------------------------------
+
+    /// What has become ready since the last call: bits newly set, or set again by new data or room.
+    pub fn drain_events(&mut self, into: &mut Vec<(TcpId, Ready)>) {
+        for id in self.sh.events.drain(..) {
+            if let Some(tcb) = self.slab.get_mut(id) {
+                let events = std::mem::take(&mut tcb.events);
+                into.push((id, events & tcb.ready()));
+            }
+        }
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &TcpStats {
+        &self.sh.stats
+    }
+
+    /// Sockets there are, those without a program included.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slab.len() == 0
+    }
+
+    // ---- inside --------------------------------------------------------------------------------
+
+    /// A socket, and what its steps need.
+    fn parts<'a>(&'a mut self, ip: &'a mut dyn IpLayer, id: TcpId) -> Option<(&'a mut Tcb, Cx<'a>)> {
+        let now = ip.now();
+        let tcb = self.slab.get_mut(id)?;
+        Some((tcb, Cx { ip, now, sh: &mut self.sh }))
+    }
+
+    /// After anything has happened to a socket: its place in the lists, tables and queues.
+    fn settle(&mut self, id: TcpId) {
+        let Some(tcb) = self.slab.get_mut(id) else { return };
+        if !tcb.new_events.is_empty() {
+            let new = std::mem::take(&mut tcb.new_events);
+            if tcb.holder == Holder::Program {
+                if tcb.events.is_empty() {
+                    self.sh.events.push(id);
+                }
+                tcb.events |= new;
+            }
+        }
+        if tcb.wants_output && !tcb.in_ready {
+            tcb.in_ready = true;
+            self.sh.ready.push_back(id);
+        }
+        self.sh.heap.schedule(tcb);
+        if tcb.orphan && matches!(tcb.state, State::Closed | State::TimeWait) {
+            tcb.orphan = false;
+            self.sh.orphans -= 1;
+        }
+        match (tcb.state, tcb.holder) {
+            (State::Closed, _) => self.settle_closed(id),
+            (State::SynReceived, _) => {}
+            (_, Holder::SynQueue(listener)) => {
+                tcb.holder = Holder::AcceptQueue(listener);
+                self.made(id, listener);
+            }
+            _ => {}
+        }
+    }
+
+    /// A half-open connection was made.
+    fn made(&mut self, id: TcpId, listener: TcpId) {
+        let Some(tcb) = self.slab.get_mut(listener) else { return };
+        if let Some(listen) = &mut tcb.listen {
+            listen.half_open.remove(&id);
+            listen.accepted.push_back(id);
+            tcb.notify(Ready::READ);
+            self.settle(listener);
+        }
+    }
+
+    fn settle_closed(&mut self, id: TcpId) {
+        let Some(tcb) = self.slab.get_mut(id) else { return };
+        if tcb.in_table {
+            self.pcbs.disconnect(id, tcb.local, tcb.remote);
+            tcb.in_table = false;
+        }
+        if tcb.bound && (!tcb.bound_by_program || tcb.holder == Holder::Nobody) {
+            self.pcbs.unbind(id, tcb.local.port());
+            tcb.bound = false;
+        }
+        match tcb.holder {
+            Holder::Program | Holder::AcceptQueue(_) => {}
+            Holder::Nobody => self.slab.remove(id),
+            Holder::SynQueue(listener) => {
+                self.slab.remove(id);
+                if let Some(listen) = self.slab.get_mut(listener).and_then(|l| l.listen.as_mut()) {
+                    listen.half_open.remove(&id);
+                }
+            }
+        }
+    }
+}
+
+impl Tcb {
+    /// Whether a SYN in TIME-WAIT is for a new connection: RFC 6191, or a higher sequence number
+    /// (RFC 1122 §4.2.2.13). Returns where that one begins.
+    fn new_incarnation(&self, syn: &Segment<'_>) -> Option<SeqNum> {
+        let (newer, older) = match (self.timestamps, syn.options.timestamps) {
+            (true, Some(ts)) => {
+                let d = ts.val.wrapping_sub(self.ts_recent) as i32;
+                (d > 0, d < 0)
+            }
+            (true, None) | (false, _) => (false, false),
+        };
+        let fresh = !older && (newer || syn.seq.gt(self.rcv_nxt));
+        fresh.then(|| self.snd_nxt + (65_535 + 2))
+    }
+}

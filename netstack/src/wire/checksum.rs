@@ -30,6 +30,7 @@ impl Sum {
     }
 
     /// Adds octets.
+    #[expect(clippy::should_implement_trait, reason = "sums octets, not sums")]
     pub fn add(self, octets: &[u8]) -> Sum {
         let mut lanes = [0u64; 8];
         let (blocks, rest) = octets.as_chunks::<32>();

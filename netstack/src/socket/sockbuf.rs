@@ -1,0 +1,247 @@
+//! Send and receive buffers of a stream: rings of octets that grow to their limit (BSD's `sockbuf`).
+//!
+//! A payload is copied once: from the program into the ring when sending, from the packet into the
+//! ring when receiving. Memory is taken when octets come, not when the socket is made.
+
+/// Octets in a ring. Grows by doubling; what limits it is its user's affair.
+#[derive(Clone, Debug, Default)]
+struct Ring {
+    /// Length is zero or a power of two.
+    buf: Vec<u8>,
+    /// Where the first octet lies.
+    head: usize,
+}
+
+impl Ring {
+    const LEAST: usize = 4096;
+
+    fn at(&self, offset: usize) -> usize {
+        (self.head + offset) & (self.buf.len() - 1)
+    }
+
+    /// Room for `need` octets from the head on, of which the first `used` are kept.
+    fn reserve(&mut self, used: usize, need: usize) {
+        if need <= self.buf.len() {
+            return;
+        }
+        let mut grown = vec![0; need.next_power_of_two().max(Self::LEAST)];
+        if used > 0 {
+            let (a, b) = self.slices(0, used);
+            grown[..a.len()].copy_from_slice(a);
+            grown[a.len()..used].copy_from_slice(b);
+        }
+        (self.buf, self.head) = (grown, 0);
+    }
+
+    /// `len` octets at `offset`, in one or two pieces. The ring is not empty.
+    fn slices(&self, offset: usize, len: usize) -> (&[u8], &[u8]) {
+        if len == 0 {
+            return (&[], &[]);
+        }
+        let start = self.at(offset);
+        let first = len.min(self.buf.len() - start);
+        (&self.buf[start..start + first], &self.buf[..len - first])
+    }
+
+    fn write(&mut self, offset: usize, octets: &[u8]) {
+        if octets.is_empty() {
+            return;
+        }
+        let start = self.at(offset);
+        let first = octets.len().min(self.buf.len() - start);
+        let (a, b) = octets.split_at(first);
+        self.buf[start..start + first].copy_from_slice(a);
+        self.buf[..b.len()].copy_from_slice(b);
+    }
+
+    fn skip(&mut self, n: usize) {
+        if n > 0 {
+            self.head = self.at(n);
+        }
+    }
+}
+
+/// Octets on their way out: from the oldest that is not acknowledged to the newest written.
+#[derive(Clone, Debug, Default)]
+pub struct SendBuf {
+    ring: Ring,
+    len: usize,
+    /// Octets it may hold.
+    pub limit: usize,
+}
+
+impl SendBuf {
+    /// An empty buffer of at most `limit` octets.
+    pub fn new(limit: usize) -> SendBuf {
+        SendBuf { ring: Ring::default(), len: 0, limit }
+    }
+
+    /// Octets in the buffer.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Octets that may still be written.
+    pub fn room(&self) -> usize {
+        self.limit.saturating_sub(self.len)
+    }
+
+    /// Appends what fits; returns how much that was.
+    pub fn push(&mut self, octets: &[u8]) -> usize {
+        let n = octets.len().min(self.room());
+        self.ring.reserve(self.len, self.len + n);
+        self.ring.write(self.len, &octets[..n]);
+        self.len += n;
+        n
+    }
+
+    /// `len` octets from `offset` on, in one or two pieces; less if there are less.
+    pub fn slices(&self, offset: usize, len: usize) -> (&[u8], &[u8]) {
+        let offset = offset.min(self.len);
+        self.ring.slices(offset, len.min(self.len - offset))
+    }
+
+    /// Forgets the first `n` octets.
+    pub fn consume(&mut self, n: usize) {
+        let n = n.min(self.len);
+        self.ring.skip(n);
+        self.len -= n;
+        if self.len == 0 {
+            self.ring.head = 0;
+        }
+    }
+
+    /// Forgets everything and gives the memory back.
+    pub fn free(&mut self) {
+        (self.ring, self.len) = (Ring::default(), 0);
+    }
+}
+
+/// Octets that came in: those in order, to be read, and behind them parts that came early.
+#[derive(Clone, Debug, Default)]
+pub struct RecvBuf {
+    ring: Ring,
+    len: usize,
+    /// Octets from the head to the end of the last early part.
+    extent: usize,
+}
+
+impl RecvBuf {
+    /// Octets that can be read.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends octets that are in order.
+    pub fn push(&mut self, octets: &[u8]) {
+        self.place(0, octets);
+        self.advance(octets.len());
+    }
+
+    /// Writes octets that came early: `offset` octets behind the end of those in order.
+    pub fn place(&mut self, offset: usize, octets: &[u8]) {
+        let end = self.len + offset + octets.len();
+        self.ring.reserve(self.extent, end);
+        self.ring.write(self.len + offset, octets);
+        self.extent = self.extent.max(end);
+    }
+
+    /// The next `n` octets, placed before, are in order now.
+    pub fn advance(&mut self, n: usize) {
+        debug_assert!(self.len + n <= self.extent, "only what was placed can be in order");
+        self.len += n;
+    }
+
+    /// Copies up to `out.len()` octets, from `offset` on, without taking them.
+    pub fn peek(&self, offset: usize, out: &mut [u8]) -> usize {
+        let n = out.len().min(self.len.saturating_sub(offset));
+        if n > 0 {
+            let (a, b) = self.ring.slices(offset, n);
+            out[..a.len()].copy_from_slice(a);
+            out[a.len()..n].copy_from_slice(b);
+        }
+        n
+    }
+
+    /// Takes the first `n` octets away.
+    pub fn consume(&mut self, n: usize) {
+        let n = n.min(self.len);
+        self.ring.skip(n);
+        self.len -= n;
+        self.extent -= n;
+        if self.extent == 0 {
+            // A buffer that is read as fast as it fills stays in the cache.
+            self.ring.head = 0;
+        }
+    }
+
+    /// Forgets everything and gives the memory back.
+    pub fn free(&mut self) {
+        *self = RecvBuf::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    proptest! {
+        #[test]
+        fn send_buffer_equals_a_queue(ops in prop::collection::vec((any::<bool>(), 0usize..9000), 1..60)) {
+            let (mut b, mut model, mut next) = (SendBuf::new(20_000), VecDeque::new(), 0u8);
+            for (write, n) in ops {
+                if write {
+                    let octets: Vec<u8> = (0..n).map(|_| { next = next.wrapping_mul(5).wrapping_add(7); next }).collect();
+                    let taken = b.push(&octets);
+                    prop_assert_eq!(taken, n.min(20_000 - model.len()));
+                    model.extend(&octets[..taken]);
+                } else {
+                    b.consume(n);
+                    model.drain(..n.min(model.len()));
+                }
+                prop_assert_eq!(b.len(), model.len());
+                let (x, y) = b.slices(n / 3, 1448);
+                let want: Vec<u8> = model.iter().skip(n / 3).take(1448).copied().collect();
+                prop_assert_eq!([x, y].concat(), want);
+            }
+        }
+
+        #[test]
+        fn receive_buffer_equals_a_stream(ops in prop::collection::vec((0u8..4, 0usize..3000, 1usize..3000), 1..60)) {
+            let stream: Vec<u8> = (0..400_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let (mut b, mut read, mut end) = (RecvBuf::default(), 0, 0);
+            for (op, offset, n) in ops {
+                match op {
+                    0 => { b.push(&stream[end..end + n]); end += n; }
+                    1 => {
+                        // Early, then the hole is filled.
+                        b.place(offset, &stream[end + offset..end + offset + n]);
+                        b.place(0, &stream[end..end + offset]);
+                        b.advance(offset + n);
+                        end += offset + n;
+                    }
+                    _ => {
+                        let mut out = vec![0; n];
+                        let got = b.peek(0, &mut out);
+                        prop_assert_eq!(&out[..got], &stream[read..read + got]);
+                        b.consume(got);
+                        read += got;
+                    }
+                }
+                prop_assert_eq!(b.len(), end - read);
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What an acceptable acknowledgment does: RFC 9293 §3.10.7.4 (fifth), RFC 5681 (fast retransmit
+//! and recovery, limited transmit of RFC 3042), RFC 6582 (NewReno), RFC 6298 (the timer).
+//!
+//! The sender counts what is in the network (its *pipe*) as RFC 6675 does: in flight, less what is
+//! taken for lost, less one segment for each duplicate ACK. A new segment may go while the pipe
+//! is smaller than the congestion window; so limited transmit and the inflation of the window in
+//! fast recovery need no code of their own.
+
+use super::cc::AckInfo;
+use super::segment::Segment;
+use super::tcb::{Cx, Recovery, RtxTimer, Tcb};
+use super::timestamp;
+use crate::socket::Ready;
+use crate::time::Duration;
+
+impl Tcb {
+    /// SND.UNA <= SEG.ACK <= SND.NXT or an old acknowledgment: takes it.
+    pub(super) fn process_ack(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>) {
+        let window_moved = self.update_send_window(seg);
+        if seg.ack.gt(self.snd_una) {
+            self.new_ack(cx, seg);
+        } else if seg.ack == self.snd_una {
+            // A probe was answered: the peer is there.
+            if self.rtx_timer == RtxTimer::Persist {
+                (self.retries, self.stuck_since) = (0, None);
+                if self.snd_wnd > 0 {
+                    self.stop_persist();
+                }
+            }
+            // RFC 5681 §2: data in flight, no data in it, no SYN or FIN, the same ACK, the same window.
+            if seg.len() == 0 && !window_moved && self.flight() > 0 {
+                self.duplicate_ack(cx);
+            }
+        }
+        self.wants_output |= self.rtx.lost() > 0 || self.unsent() > 0 || (self.fin_due() && !self.fin_sent());
+    }
+
+    /// SND.WND with SND.WL1, SND.WL2; whether it is another than before.
+    pub(super) fn update_send_window(&mut self, seg: &Segment<'_>) -> bool {
+        let fresh = self.snd_wl1.lt(seg.seq) || (self.snd_wl1 == seg.seq && self.snd_wl2.le(seg.ack));
+        if !fresh || seg.ack.lt(self.snd_una) {
+            return false;
+        }
+        let wnd = u32::from(seg.wnd) << self.snd_shift;
+        let moved = wnd != self.snd_wnd;
+        (self.snd_wnd, self.snd_wl1, self.snd_wl2) = (wnd, seg.seq, seg.ack);
+        self.max_snd_wnd = self.max_snd_wnd.max(wnd);
+        moved
+    }
+
+    fn new_ack(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>) {
+        let flight = self.flight();
+        let acked = seg.ack.since(self.snd_una);
+        self.snd_una = seg.ack;
+        let taken = self.rtx.ack(seg.ack, cx.now);
+        match (taken.rtt, seg.options.timestamps) {
+            (Some(r), _) => self.rtt.sample(r),
+            // RFC 7323 §4: a timestamp tells which of the copies is acknowledged.
+            (None, Some(ts)) if self.timestamps && ts.ecr != 0 => {
+                let ms = timestamp(cx.now, self.ts_offset).wrapping_sub(ts.ecr);
+                if ms < 1 << 24 {
+                    self.rtt.sample(Duration::from_millis(u64::from(ms.max(1))));
+                }
+            }
+            (None, _) => {}
+        }
+        self.rtt.reset_backoff();
+        (self.retries, self.stuck_since, self.soft_error) = (0, None, None);
+
+        if seg.ack.gt(self.snd_buf_seq) {
+            let octets = (seg.ack.since(self.snd_buf_seq) as usize).min(self.sndbuf.len());
+            self.sndbuf.consume(octets);
+            self.snd_buf_seq += octets as u32;
+            self.octets_acked += octets as u64;
+        }
+        if self.snd_up.is_some_and(|up| up.le(seg.ack)) {
+            self.snd_up = None;
+        }
+        self.move_window(cx, seg, acked, flight);
+
+        // RFC 6298 §5.2, §5.3
+        self.rtx_timer = RtxTimer::Retransmit;
+        self.t_rtx = (self.flight() > 0).then(|| cx.now + self.rtt.rto(&cx.sh.config));
+
+        self.grow_sndbuf(cx.sh.config.sndbuf.max);
+        if self.no_space && self.writable() {
+            self.no_space = false;
+            self.notify(Ready::WRITE);
+        }
+    }
+
+    /// The congestion window after `acked` new octets.
+    fn move_window(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, acked: u32, flight: u32) {
+        match self.recovery {
+            Recovery::Open => {
+                self.dup_acks = 0;
+                self.grow_window(cx, acked, flight);
+            }
+            // RFC 6582 §3.2 step 3: full acknowledgment
+            Recovery::Fast { until } if seg.ack.ge(until) => {
+                let left = self.flight().max(self.window.mss).saturating_add(self.window.mss);
+                self.window.cwnd = self.window.ssthresh.min(left);
+                self.dup_acks = 0;
+                self.recovery = Recovery::Open;
+            }
+            // RFC 6582 §3.2 step 3: partial acknowledgment. The next segment is missing too; those
+            // that the duplicates had announced, but for one, are now counted by the ACK itself.
+            Recovery::Fast { .. } => {
+                let segments = acked.div_ceil(self.window.mss.max(1));
+                self.dup_acks = self.dup_acks.saturating_sub(segments.saturating_sub(1));
+                self.rtx.mark_head_lost();
+            }
+            Recovery::Timeout { until } => {
+                self.dup_acks = 0;
+                self.cwnd_limited = true;
+                self.grow_window(cx, acked, flight);
+                if seg.ack.ge(until) {
+                    self.recovery = Recovery::Open;
+                }
+            }
+        }
+    }
+
+    /// RFC 5681 §3.1, if the window was what limited the sender (RFC 7661's concern).
+    fn grow_window(&mut self, cx: &Cx<'_>, acked: u32, flight: u32) {
+        let used = self.window.in_slow_start() && self.window.cwnd < flight.saturating_mul(2);
+        if self.cwnd_limited || used {
+            let info = AckInfo { acked, now: cx.now, srtt: self.rtt.srtt() };
+            self.cc.on_ack(&mut self.window, &info);
+        }
+        self.cwnd_limited = false;
+    }
+
+    fn duplicate_ack(&mut self, cx: &mut Cx<'_>) {
+        match self.recovery {
+            Recovery::Open => {
+                self.dup_acks += 1;
+                // RFC 6582 §3.2 step 2: only if the ACK covers more than `recover`.
+                if self.dup_acks >= cx.sh.config.dup_threshold && self.snd_una.ge(self.recover) {
+                    self.enter_fast_recovery(cx);
+                }
+                self.wants_output = true;
+            }
+            Recovery::Fast { .. } => {
+                self.dup_acks += 1;
+                self.wants_output = true;
+            }
+            // What was sent before the timeout is taken for lost already.
+            Recovery::Timeout { .. } => {}
+        }
+    }
+
+    /// RFC 5681 §3.2 steps 2 and 3. Also for a loss that an ICMP message told of.
+    fn enter_fast_recovery(&mut self, cx: &mut Cx<'_>) {
+        cx.sh.stats.fast_retrans += 1;
+        self.window.ssthresh = self.cc.on_loss(&self.window, self.flight(), cx.now);
+        self.window.cwnd = self.window.ssthresh;
+        self.recover = self.snd_nxt;
+        self.recovery = Recovery::Fast { until: self.snd_nxt };
+        self.rtx.mark_head_lost();
+    }
+
+    /// The send buffer holds what two windows need (Linux's `tcp_sndbuf_expand`).
+    pub(super) fn grow_sndbuf(&mut self, max: usize) {
+        let want = 4 * self.window.cwnd as usize;
+        if !self.set.sndbuf_fixed && want > self.sndbuf.limit {
+            self.sndbuf.limit = want.min(max).max(self.sndbuf.limit);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Congestion control: how the window of a connection moves (RFC 5681's two algorithms of
+//! growth and its two cuts). One file an algorithm, one row in [`Algorithm`].
+//!
+//! Detection of losses and recovery from them are common to all and live in `ack`; an algorithm
+//! says how fast the window grows without loss and how deep it is cut.
+
+mod newreno;
+
+use crate::time::{Duration, Instant};
+pub(crate) use newreno::NewReno;
+
+/// What an algorithm moves. Octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Congestion window.
+    pub(crate) cwnd: u32,
+    /// Slow start threshold; `u32::MAX`: none yet.
+    pub(crate) ssthresh: u32,
+    /// Payload of a full segment.
+    pub(crate) mss: u32,
+}
+
+impl Window {
+    /// Whether the window grows exponentially.
+    pub(crate) fn in_slow_start(&self) -> bool {
+        self.cwnd < self.ssthresh
+    }
+
+    /// RFC 5681 §3.1 with RFC 3465's count of octets; returns what slow start left over.
+    pub(crate) fn slow_start(&mut self, acked: u32) -> u32 {
+        let grown = self.cwnd.saturating_add(acked).min(self.ssthresh.max(self.cwnd));
+        let used = grown - self.cwnd;
+        self.cwnd = grown;
+        acked - used
+    }
+}
+
+/// What an algorithm may want to know of an acknowledgment.
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    dead_code,
+    reason = "NewReno looks at the octets only; algorithms that look at time have their door here"
+)]
+pub(crate) struct AckInfo {
+    /// Octets newly acknowledged.
+    pub(crate) acked: u32,
+    /// The time.
+    pub(crate) now: Instant,
+    /// Smoothed round trip.
+    pub(crate) srtt: Option<Duration>,
+}
+
+/// An algorithm's own state and its answers.
+pub(crate) trait CongestionControl: core::fmt::Debug + Send {
+    /// New data was acknowledged, outside of recovery, while the window was what limited us.
+    fn on_ack(&mut self, w: &mut Window, ack: &AckInfo);
+
+    /// A loss was found: the new slow start threshold (RFC 5681 equation 4), given the octets in flight.
+    fn on_loss(&mut self, w: &Window, flight: u32, now: Instant) -> u32;
+
+    /// The retransmission timer went off.
+    fn on_timeout(&mut self);
+}
+
+/// The algorithms there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// RFC 5681 with RFC 6582.
+    NewReno,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: &'static [Algorithm] = &[Algorithm::NewReno];
+
+    /// The name that TCP_CONGESTION knows (Linux's).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Algorithm::NewReno => "reno",
+        }
+    }
+
+    /// The algorithm of that name.
+    pub fn by_name(name: &str) -> Option<Algorithm> {
+        Self::ALL.iter().copied().find(|a| a.name() == name)
+    }
+
+    pub(crate) fn start(self) -> Box<dyn CongestionControl> {
+        match self {
+            Algorithm::NewReno => Box::new(NewReno::default()),
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! What programs can turn on one socket: TCP's options (`setsockopt(IPPROTO_TCP, …)`) and those
+//! of `SOL_SOCKET` and `IPPROTO_IP` that TCP acts on.
+
+use super::cc::Algorithm;
+use super::config::TcpConfig;
+use super::tcb::Tcb;
+use super::{State, TcpId};
+use crate::net::IfIndex;
+use crate::netinet::in_pcb::Share;
+use crate::socket::{Ready, SockError};
+use crate::time::{Duration, Instant};
+
+/// An option with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcpOpt {
+    /// TCP_NODELAY: small segments do not wait for an acknowledgment.
+    NoDelay(bool),
+    /// TCP_CORK: only full segments, until it is cleared.
+    Cork(bool),
+    /// TCP_QUICKACK: acknowledge at once (until the connection becomes interactive again).
+    QuickAck(bool),
+    /// SO_KEEPALIVE
+    KeepAlive(bool),
+    /// TCP_KEEPIDLE
+    KeepIdle(Duration),
+    /// TCP_KEEPINTVL
+    KeepInterval(Duration),
+    /// TCP_KEEPCNT
+    KeepCount(u8),
+    /// TCP_SYNCNT
+    SynCount(u8),
+    /// TCP_USER_TIMEOUT; zero: the default of retransmissions.
+    UserTimeout(Duration),
+    /// TCP_LINGER2: stay in FIN-WAIT-2 after close.
+    Linger2(Duration),
+    /// TCP_MAXSEG: before connecting, the largest segment offered; afterwards, that in use.
+    MaxSeg(u16),
+    /// TCP_CONGESTION
+    Congestion(Algorithm),
+    /// SO_LINGER; zero: close resets the connection. The waiting is the kernel's affair.
+    Linger(Option<Duration>),
+    /// SO_OOBINLINE
+    OobInline(bool),
+    /// SO_SNDBUF: doubled and kept as it is, as on Linux.
+    SndBuf(usize),
+    /// SO_RCVBUF: likewise.
+    RcvBuf(usize),
+    /// SO_RCVLOWAT
+    RcvLowat(usize),
+    /// SO_REUSEADDR and SO_REUSEPORT
+    Reuse(Share),
+    /// SO_BINDTODEVICE
+    BindToDevice(Option<IfIndex>),
+    /// IPV6_V6ONLY
+    V6Only(bool),
+    /// IP_TTL, IPV6_UNICAST_HOPS
+    Ttl(u8),
+    /// IP_TOS, IPV6_TCLASS
+    Tos(u8),
+}
+
+/// Names of the options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of TcpOpt")]
+pub enum TcpOptName {
+    NoDelay,
+    Cork,
+    QuickAck,
+    KeepAlive,
+    KeepIdle,
+    KeepInterval,
+    KeepCount,
+    SynCount,
+    UserTimeout,
+    Linger2,
+    MaxSeg,
+    Congestion,
+    Linger,
+    OobInline,
+    SndBuf,
+    RcvBuf,
+    RcvLowat,
+    Reuse,
+    BindToDevice,
+    V6Only,
+    Ttl,
+    Tos,
+}
+
+/// The options of one socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) nodelay: bool,
+    pub(crate) cork: bool,
+    pub(crate) keepalive: bool,
+    pub(crate) keep_idle: Duration,
+    pub(crate) keep_interval: Duration,
+    pub(crate) keep_count: u8,
+    pub(crate) syn_retries: u8,
+    pub(crate) user_timeout: Duration,
+    pub(crate) fin_wait_2: Duration,
+    pub(crate) max_seg: Option<u16>,
+    pub(crate) linger: Option<Duration>,
+    pub(crate) oob_inline: bool,
+    pub(crate) sndbuf_fixed: bool,
+    pub(crate) rcvbuf_fixed: bool,
+    pub(crate) rcvlowat: usize,
+    pub(crate) share: Share,
+    pub(crate) bound_if: Option<IfIndex>,
+    pub(crate) only_v6: bool,
+    pub(crate) ttl: u8,
+    pub(crate) tos: u8,
+}
+
+impl Settings {
+    pub(crate) fn new(config: &TcpConfig) -> Settings {
+        Settings {
+            nodelay: false,
+            cork: false,
+            keepalive: false,
+            keep_idle: config.keep_idle,
+            keep_interval: config.keep_interval,
+            keep_count: config.keep_count,
+            syn_retries: config.syn_retries,
+            user_timeout: Duration::ZERO,
+            fin_wait_2: config.fin_wait_2,
+            max_seg: None,
+            linger: None,
+            oob_inline: false,
+            sndbuf_fixed: false,
+            rcvbuf_fixed: false,
+            rcvlowat: 1,
+            share: Share::default(),
+            bound_if: None,
+            only_v6: false,
+            ttl: 64,
+            tos: 0,
+        }
+    }
+}
+
+impl Tcb {
+    /// Sets an option that concerns this socket alone.
+    pub(super) fn set_option(
+        &mut self,
+        now: Instant,
+        config: &TcpConfig,
+        opt: TcpOpt,
+    ) -> Result<(), SockError> {
+        let set = &mut self.set;
+        match opt {
+            TcpOpt::NoDelay(on) => {
+                set.nodelay = on;
+                self.wants_output |= on;
+            }
+            TcpOpt::Cork(on) => {
+                set.cork = on;
+                self.wants_output |= !on;
+            }
+            TcpOpt::QuickAck(on) => {
+                self.quick_acks = if on { config.quick_acks } else { 0 };
+                if on && self.t_delack.is_some() {
+                    (self.ack_now, self.wants_output) = (true, true);
+                }
+            }
+            TcpOpt::KeepAlive(on) => {
+                set.keepalive = on;
+                self.restart_keepalive(now);
+            }
+            TcpOpt::KeepIdle(d) => {
+                set.keep_idle = d.max(Duration::from_secs(1));
+                self.restart_keepalive(now);
+            }
+            TcpOpt::KeepInterval(d) => set.keep_interval = d.max(Duration::from_secs(1)),
+            TcpOpt::KeepCount(n) => set.keep_count = n.clamp(1, 127),
+            TcpOpt::SynCount(n) => set.syn_retries = n.clamp(1, 127),
+            TcpOpt::UserTimeout(d) => set.user_timeout = d,
+            TcpOpt::Linger2(d) => set.fin_wait_2 = d.min(config.fin_wait_2),
+            TcpOpt::MaxSeg(n) => {
+                if n < config.min_mss {
+                    return Err(SockError::Invalid);
+                }
+                set.max_seg = Some(n);
+            }
+            TcpOpt::Congestion(a) => {
+                self.cc_algorithm = a;
+                self.cc = a.start();
+            }
+            TcpOpt::Linger(d) => set.linger = d,
+            TcpOpt::OobInline(on) => set.oob_inline = on,
+            TcpOpt::SndBuf(n) => {
+                set.sndbuf_fixed = true;
+                self.sndbuf.limit = (n.min(config.max_sockbuf) * 2).max(config.sndbuf.min);
+                if self.writable() {
+                    self.notify(Ready::WRITE);
+                }
+            }
+            TcpOpt::RcvBuf(n) => {
+                set.rcvbuf_fixed = true;
+                self.rcvbuf_size = (n.min(config.max_sockbuf) * 2).max(config.rcvbuf.min);
+            }
+            TcpOpt::RcvLowat(n) => set.rcvlowat = n.max(1),
+            TcpOpt::Reuse(share) => set.share = share,
+            TcpOpt::BindToDevice(i) => set.bound_if = i,
+            TcpOpt::V6Only(on) => {
+                if self.bound {
+                    return Err(SockError::Invalid);
+                }
+                set.only_v6 = on;
+            }
+            TcpOpt::Ttl(0) => return Err(SockError::Invalid),
+            TcpOpt::Ttl(n) => set.ttl = n,
+            // The two bits of ECN are the protocol's.
+            TcpOpt::Tos(n) => set.tos = n & !3,
+        }
+        Ok(())
+    }
+
+    /// Reads an option.
+    pub(super) fn option(&self, name: TcpOptName) -> TcpOpt {
+        let set = &self.set;
+        match name {
+            TcpOptName::NoDelay => TcpOpt::NoDelay(set.nodelay),
+            TcpOptName::Cork => TcpOpt::Cork(set.cork),
+            TcpOptName::QuickAck => TcpOpt::QuickAck(self.quick_acks > 0),
+            TcpOptName::KeepAlive => TcpOpt::KeepAlive(set.keepalive),
+            TcpOptName::KeepIdle => TcpOpt::KeepIdle(set.keep_idle),
+            TcpOptName::KeepInterval => TcpOpt::KeepInterval(set.keep_interval),
+            TcpOptName::KeepCount => TcpOpt::KeepCount(set.keep_count),
+            TcpOptName::SynCount => TcpOpt::SynCount(set.syn_retries),
+            TcpOptName::UserTimeout => TcpOpt::UserTimeout(set.user_timeout),
+            TcpOptName::Linger2 => TcpOpt::Linger2(set.fin_wait_2),
+            TcpOptName::MaxSeg => TcpOpt::MaxSeg(match (self.state, set.max_seg) {
+                (State::Closed | State::Listen, Some(n)) => n,
+                _ => self.window.mss.min(u32::from(u16::MAX)) as u16,
+            }),
+            TcpOptName::Congestion => TcpOpt::Congestion(self.cc_algorithm),
+            TcpOptName::Linger => TcpOpt::Linger(set.linger),
+            TcpOptName::OobInline => TcpOpt::OobInline(set.oob_inline),
+            TcpOptName::SndBuf => TcpOpt::SndBuf(self.sndbuf.limit),
+            TcpOptName::RcvBuf => TcpOpt::RcvBuf(self.rcvbuf_size),
+            TcpOptName::RcvLowat => TcpOpt::RcvLowat(set.rcvlowat),
+            TcpOptName::Reuse => TcpOpt::Reuse(set.share),
+            TcpOptName::BindToDevice => TcpOpt::BindToDevice(set.bound_if),
+            TcpOptName::V6Only => TcpOpt::V6Only(set.only_v6),
+            TcpOptName::Ttl => TcpOpt::Ttl(set.ttl),
+            TcpOptName::Tos => TcpOpt::Tos(set.tos),
+        }
+    }
+}
+
+/// What `TCP_INFO` and `ss` show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TcpInfo {
+    /// The socket.
+    pub id: TcpId,
+    /// State.
+    pub state: State,
+    /// Its ends; unspecified where not known.
+    pub local: std::net::SocketAddr,
+    /// See `local`.
+    pub remote: std::net::SocketAddr,
+    /// Octets that wait to be read; on a listener, connections that wait to be accepted.
+    pub recv_queue: usize,
+    /// Octets written and not acknowledged; on a listener, its backlog.
+    pub send_queue: usize,
+    /// Payload of a full segment sent.
+    pub snd_mss: u32,
+    /// Payload of the peer's full segments, as seen.
+    pub rcv_mss: u32,
+    /// Payload we told the peer to send at most.
+    pub advmss: u16,
+    /// MTU of the path.
+    pub pmtu: u32,
+    /// Shift counts sent and received, if both sides scale.
+    pub wscale: (u8, u8),
+    /// Whether timestamps are in use.
+    pub timestamps: bool,
+    /// Retransmission timeout as of now.
+    pub rto: Duration,
+    /// Smoothed round trip, its variance, its least.
+    pub rtt: Option<(Duration, Duration, Duration)>,
+    /// Congestion window, octets.
+    pub cwnd: u32,
+    /// Slow start threshold, octets; `u32::MAX`: none yet.
+    pub ssthresh: u32,
+    /// Window that the peer offers, octets.
+    pub snd_wnd: u32,
+    /// Window that we offer, octets.
+    pub rcv_wnd: u32,
+    /// Octets in flight.
+    pub in_flight: u32,
+    /// Retransmissions since the last progress.
+    pub retransmits: u8,
+    /// Segments sent again, all in all.
+    pub total_retrans: u32,
+    /// Octets the peer has acknowledged.
+    pub octets_acked: u64,
+    /// Octets of data received in order.
+    pub octets_received: u64,
+    /// Name of the congestion control.
+    pub congestion_control: &'static str,
+    /// Sizes of the buffers, octets.
+    pub sndbuf: usize,
+    /// See `sndbuf`.
+    pub rcvbuf: usize,
+}
+
+impl Tcb {
+    pub(super) fn info(&self, config: &TcpConfig) -> TcpInfo {
+        let (recv_queue, send_queue) = match &self.listen {
+            Some(l) => (l.accepted.len(), l.backlog),
+            None => (self.readable(), self.sndbuf.len()),
+        };
+        TcpInfo {
+            id: self.id,
+            state: self.state,
+            local: self.local,
+            remote: self.remote,
+            recv_queue,
+            send_queue,
+            snd_mss: self.window.mss,
+            rcv_mss: self.rcv_mss,
+            advmss: self.adv_mss,
+            pmtu: self.mtu,
+            wscale: (self.snd_shift, self.rcv_shift),
+            timestamps: self.timestamps,
+            rto: self.rtt.rto(config),
+            rtt: self.rtt.srtt().zip(self.rtt.var()).zip(self.rtt.min()).map(|((s, v), m)| (s, v, m)),
+            cwnd: self.window.cwnd,
+            ssthresh: self.window.ssthresh,
+            snd_wnd: self.snd_wnd,
+            rcv_wnd: self.offered(),
+            in_flight: self.flight(),
+            retransmits: self.retries,
+            total_retrans: self.total_retrans,
+            octets_acked: self.octets_acked,
+            octets_received: self.octets_received,
+            congestion_control: self.cc_algorithm.name(),
+            sndbuf: self.sndbuf.limit,
+            rcvbuf: self.rcvbuf_size,
+        }
+    }
+}

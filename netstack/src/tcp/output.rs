@@ -1,0 +1,377 @@
+//! Sending: RFC 9293 §3.10.2 (SEND), §3.8.6.2.1 (silly window avoidance), §3.7.4 (Nagle, with
+//! Minshall's change that Linux made usual: only a *small* segment in flight holds a small one
+//! back), §3.8.6.1 (zero window).
+//!
+//! [`Tcb::output`] sends a burst: what was lost, what is new, and the acknowledgment if nothing
+//! carried it. It stops at the interface's mark and goes on when it is called again.
+
+use super::seq::SeqNum;
+use super::tcb::{Cx, Recovery, RtxTimer, Tcb};
+use super::{State, timestamp};
+use crate::net::mbuf::Mbuf;
+use crate::netinet::{Fragment, IpTx};
+use crate::socket::SockError;
+use crate::wire::tcp::{self, Flags, Header, Options, Timestamps};
+use std::net::IpAddr;
+
+/// Segments of one connection in a row, before others have their turn.
+const QUANTUM: usize = 64;
+
+/// How a burst ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Burst {
+    /// Nothing more to send as of now.
+    Done,
+    /// There is more: others first.
+    More,
+    /// The interface takes no more.
+    Blocked,
+}
+
+/// What a burst sends next.
+enum Next {
+    Again(SeqNum, SeqNum),
+    New(SeqNum),
+    Nothing,
+}
+
+impl Tcb {
+    /// Sends what can be sent.
+    pub(super) fn output(&mut self, cx: &mut Cx<'_>) -> Burst {
+        self.wants_output = false;
+        let room = cx.ip.tx_room(self.ifindex);
+        let mut sent = 0;
+        if self.state.transmits() {
+            self.restart_after_idle(cx);
+            loop {
+                let next = self.next_segment();
+                if sent >= room.min(QUANTUM) && !matches!(next, Next::Nothing) {
+                    self.wants_output = true;
+                    return if sent >= room { Burst::Blocked } else { Burst::More };
+                }
+                match next {
+                    Next::Again(start, end) => {
+                        self.rtx.sent_again(start, cx.now);
+                        self.count_retransmission(cx);
+                        self.send_data(cx, start, end);
+                    }
+                    Next::New(end) => {
+                        let start = self.snd_nxt;
+                        self.rtx.push(start, end, cx.now);
+                        self.snd_nxt = end;
+                        cx.sh.stats.out_segs += 1;
+                        self.send_data(cx, start, end);
+                    }
+                    Next::Nothing => break,
+                }
+                self.start_rtx_timer(cx);
+                sent += 1;
+            }
+            self.check_persist(cx);
+        }
+        if self.ack_now {
+            if sent >= room {
+                self.wants_output = true;
+                return Burst::Blocked;
+            }
+            self.send_ack(cx);
+        }
+        Burst::Done
+    }
+
+    /// Octets believed to be in the network.
+    pub(super) fn pipe(&self) -> u32 {
+        let left = self.dup_acks.saturating_mul(self.window.mss);
+        self.flight().saturating_sub(self.rtx.lost()).saturating_sub(left)
+    }
+
+    /// Octets that the peer's window still allows.
+    fn window_room(&self) -> u32 {
+        let edge = self.snd_una + self.snd_wnd;
+        if edge.gt(self.snd_nxt) { edge.since(self.snd_nxt) } else { 0 }
+    }
+
+    /// Octets written and not sent.
+    pub(super) fn unsent(&self) -> u32 {
+        let end = self.data_end();
+        if end.gt(self.snd_nxt) { end.since(self.snd_nxt) } else { 0 }
+    }
+
+    fn next_segment(&mut self) -> Next {
+        let (mss, pipe) = (self.window.mss, self.pipe());
+        if self.rtx.lost() > 0 {
+            // The first one goes in any case: RFC 5681 §3.2 step 2, RFC 6298 §5.4.
+            if pipe > 0 && pipe.saturating_add(mss) > self.window.cwnd {
+                return Next::Nothing;
+            }
+            if let Some(s) = self.rtx.next_lost(mss) {
+                return Next::Again(s.start, s.end);
+            }
+        }
+        let unsent = self.unsent();
+        let fin = self.fin_due() && !self.fin_sent();
+        let window = self.window_room();
+        if unsent == 0 {
+            return if fin && window > 0 { Next::New(self.snd_nxt + 1) } else { Next::Nothing };
+        }
+        let congestion = self.window.cwnd.saturating_sub(pipe);
+        let want = unsent.min(mss);
+        if congestion < want {
+            self.cwnd_limited = true;
+            return Next::Nothing;
+        }
+        let len = want.min(window);
+        let last = len == unsent;
+        // RFC 9293 §3.8.6.2.1: (1) a full segment; (2), (3) all there is; (4) half of the largest window.
+        let held = self.set.cork || self.more || (!self.set.nodelay && self.snd_small.gt(self.snd_una));
+        let worth =
+            len == mss || (last && (fin || !held)) || (len > 0 && len < want && len >= self.max_snd_wnd / 2);
+        if !worth {
+            return Next::Nothing;
+        }
+        let end = self.snd_nxt + len;
+        if len < mss {
+            self.snd_small = end;
+        }
+        Next::New(if last && fin && window > len { end + 1 } else { end })
+    }
+
+    /// RFC 5681 §4.1: the window is worth nothing after a long silence.
+    fn restart_after_idle(&mut self, cx: &Cx<'_>) {
+        let config = &cx.sh.config;
+        if config.slow_start_after_idle
+            && self.flight() == 0
+            && self.unsent() > 0
+            && cx.now.since(self.last_tx) > self.rtt.rto(config)
+        {
+            let initial = self.initial_window(config.initial_window);
+            self.window.cwnd = self.window.cwnd.min(initial.max(self.window.mss));
+        }
+    }
+
+    /// RFC 6928
+    pub(super) fn initial_window(&self, segments: u32) -> u32 {
+        self.window.mss.saturating_mul(segments)
+    }
+
+    pub(super) fn count_retransmission(&mut self, cx: &mut Cx<'_>) {
+        self.total_retrans = self.total_retrans.saturating_add(1);
+        cx.sh.stats.retrans_segs += 1;
+    }
+
+    /// RFC 6298 §5.1: the timer runs while something is in flight.
+    pub(super) fn start_rtx_timer(&mut self, cx: &Cx<'_>) {
+        if self.t_rtx.is_none() || self.rtx_timer == RtxTimer::Persist {
+            self.rtx_timer = RtxTimer::Retransmit;
+            self.t_rtx = Some(cx.now + self.rtt.rto(&cx.sh.config));
+        }
+    }
+
+    /// Data waits, nothing is in flight that could bring a window: ask for it from time to time.
+    fn check_persist(&mut self, cx: &Cx<'_>) {
+        let waits = self.unsent() > 0 || (self.fin_due() && !self.fin_sent());
+        if self.flight() == 0 && waits && self.t_rtx.is_none() {
+            self.rtx_timer = RtxTimer::Persist;
+            self.t_rtx = Some(cx.now + self.rtt.rto(&cx.sh.config));
+        }
+    }
+
+    /// The persist timer went off and there is a window, though a silly one: send what it takes.
+    pub(super) fn send_forced(&mut self, cx: &mut Cx<'_>) -> bool {
+        let len = self.unsent().min(self.window.mss).min(self.window_room());
+        if len == 0 {
+            return false;
+        }
+        let (start, end) = (self.snd_nxt, self.snd_nxt + len);
+        self.rtx.push(start, end, cx.now);
+        self.snd_nxt = end;
+        self.snd_small = end;
+        cx.sh.stats.out_segs += 1;
+        self.send_data(cx, start, end);
+        self.start_rtx_timer(cx);
+        true
+    }
+
+    /// Sends the segment `start..end` of the sequence space of data and FIN.
+    pub(super) fn send_data(&mut self, cx: &mut Cx<'_>, start: SeqNum, end: SeqNum) {
+        let data_end = self.data_end();
+        let mut flags = Flags::ACK;
+        if end.gt(data_end) {
+            flags |= Flags::FIN;
+        }
+        let len = if start.lt(data_end) { end.earliest(data_end).since(start) as usize } else { 0 };
+        if len > 0 && end.ge(data_end) {
+            flags |= Flags::PSH;
+        }
+        // Data that answers data makes the connection interactive: its ACKs ride on data (Linux's pingpong).
+        if cx.now.since(self.last_rx) < cx.sh.config.delayed_ack && self.ack_pending() {
+            self.quick_acks = 0;
+        }
+        let mut header = self.header(cx, start, flags);
+        if let Some(up) = self.snd_up
+            && up.gt(start)
+        {
+            // RFC 9293 §3.8.5 with RFC 6093: the pointer names the octet after the urgent one.
+            header.flags |= Flags::URG;
+            header.urgent = up.since(start).min(u32::from(u16::MAX)) as u16;
+        }
+        let mut m = cx.ip.mbuf();
+        header.emit(m.grow(header.len()));
+        let (a, b) = self.sndbuf.slices(start.since(self.snd_buf_seq) as usize, len);
+        m.extend(a);
+        m.extend(b);
+        self.last_tx = cx.now;
+        self.transmit(cx, m);
+    }
+
+    /// An acknowledgment without data.
+    pub(super) fn send_ack(&mut self, cx: &mut Cx<'_>) {
+        let seq = self.snd_nxt;
+        self.send_ack_at(cx, seq);
+    }
+
+    /// The same at another place: `SND.UNA - 1` asks the peer for an answer (RFC 9293 §3.8.4).
+    pub(super) fn send_ack_at(&mut self, cx: &mut Cx<'_>, seq: SeqNum) {
+        let header = self.header(cx, seq, Flags::ACK);
+        cx.sh.stats.out_segs += 1;
+        self.send_bare(cx, &header);
+    }
+
+    /// SYN in SYN-SENT, SYN-ACK in SYN-RECEIVED. Options and their values as Linux sends them.
+    pub(super) fn send_syn(&mut self, cx: &mut Cx<'_>) {
+        let mut flags = Flags::SYN;
+        if self.state == State::SynReceived {
+            flags |= Flags::ACK;
+        }
+        let mut header = self.header(cx, self.iss, flags);
+        header.window = self.syn_window();
+        header.options.mss = Some(self.adv_mss);
+        header.options.window_scale = self.scaling.then_some(self.rcv_shift);
+        self.send_bare(cx, &header);
+        self.start_rtx_timer(cx);
+    }
+
+    /// RST of a synchronised connection: `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>`.
+    pub(super) fn send_rst(&mut self, cx: &mut Cx<'_>) {
+        let header = self.header(cx, self.snd_nxt, Flags::RST | Flags::ACK);
+        cx.sh.stats.out_rsts += 1;
+        cx.sh.stats.out_segs += 1;
+        self.send_bare(cx, &header);
+    }
+
+    /// RST in reply to an unacceptable acknowledgment: `<SEQ=SEG.ACK><CTL=RST>`.
+    pub(super) fn send_rst_at(&mut self, cx: &mut Cx<'_>, seq: SeqNum) {
+        let header = Header {
+            src_port: self.local.port(),
+            dst_port: self.remote.port(),
+            seq: seq.0,
+            flags: Flags::RST,
+            ..Header::default()
+        };
+        cx.sh.stats.out_rsts += 1;
+        cx.sh.stats.out_segs += 1;
+        self.send_bare(cx, &header);
+    }
+
+    /// A header as of now. Whatever it goes on carries the acknowledgment.
+    fn header(&mut self, cx: &Cx<'_>, seq: SeqNum, flags: Flags) -> Header {
+        let mut options = Options::default();
+        if self.timestamps {
+            let ecr = if flags.contains(Flags::ACK) { self.ts_recent } else { 0 };
+            options.timestamps = Some(Timestamps { val: timestamp(cx.now, self.ts_offset), ecr });
+        }
+        let mut header = Header {
+            src_port: self.local.port(),
+            dst_port: self.remote.port(),
+            seq: seq.0,
+            ack: 0,
+            flags,
+            window: 0,
+            urgent: 0,
+            options,
+        };
+        if flags.contains(Flags::ACK) {
+            header.ack = self.rcv_nxt.0;
+            if !flags.contains(Flags::SYN) {
+                header.window = self.choose_window();
+            }
+            self.last_ack_sent = self.rcv_nxt;
+            self.ack_now = false;
+            self.t_delack = None;
+        }
+        header
+    }
+
+    fn send_bare(&mut self, cx: &mut Cx<'_>, header: &Header) {
+        let mut m = cx.ip.mbuf();
+        header.emit(m.grow(header.len()));
+        self.transmit(cx, m);
+    }
+
+    fn transmit(&mut self, cx: &mut Cx<'_>, mut m: Mbuf) {
+        let (src, dst) = (self.local.ip(), self.remote.ip());
+        tcp::fill_checksum(src, dst, m.data_mut());
+        let tx = IpTx {
+            src,
+            dst,
+            protocol: tcp::PROTOCOL,
+            ttl: self.set.ttl,
+            tos: self.set.tos,
+            fragment: Fragment::Dont,
+            bound: self.set.bound_if,
+        };
+        match cx.ip.output(&tx, m) {
+            Ok(()) => {}
+            // Our own floor knows of a smaller MTU than we do (RFC 1191 §6.4).
+            Err(SockError::MsgSize) => self.path_changed(cx),
+            // As lost on the way; the timer will try again.
+            Err(e) => self.soft_error = Some(e),
+        }
+    }
+
+    /// Asks for the way again.
+    pub(super) fn path_changed(&mut self, cx: &mut Cx<'_>) {
+        if let Ok(path) = cx.ip.path(self.remote.ip(), Some(self.local.ip()), self.set.bound_if) {
+            self.ifindex = path.ifindex;
+            self.set_mtu(path.mtu, cx);
+        }
+    }
+
+    /// The path takes packets of `mtu` octets. What is in flight and longer was lost.
+    pub(super) fn set_mtu(&mut self, mtu: u32, cx: &Cx<'_>) {
+        let before = self.window.mss;
+        self.mtu = mtu;
+        self.update_mss(cx.sh.config.min_mss);
+        if self.window.mss < before {
+            self.rtx.mark_longer_lost(self.window.mss);
+            self.wants_output = true;
+        }
+    }
+
+    /// Octets of the IP header.
+    pub(super) fn ip_header_len(&self) -> u32 {
+        match self.remote.ip() {
+            IpAddr::V4(_) => 20,
+            IpAddr::V6(_) => 40,
+        }
+    }
+
+    /// RFC 9293 §3.7.1 with RFC 6691: the peer's word, the path, ours; less the options that every segment has.
+    pub(super) fn update_mss(&mut self, least: u16) {
+        let path = self.mtu.saturating_sub(self.ip_header_len() + tcp::HEADER_LEN as u32);
+        let ours = u32::from(self.set.max_seg.unwrap_or(u16::MAX));
+        let options = if self.timestamps { 12 } else { 0 };
+        self.window.mss =
+            u32::from(self.peer_mss).min(path).min(ours).saturating_sub(options).max(u32::from(least));
+    }
+
+    /// Whether recovery from a loss goes on.
+    pub(super) fn in_recovery(&self) -> bool {
+        self.recovery != Recovery::Open
+    }
+
+    /// Whether data came in that no segment of ours has acknowledged.
+    pub(super) fn ack_pending(&self) -> bool {
+        self.rcv_nxt != self.last_ack_sent
+    }
+}

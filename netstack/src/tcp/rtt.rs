@@ -1,0 +1,93 @@
+//! The round trip and the retransmission timeout: RFC 6298, with the floor under the variance
+//! that Linux has in place of the floor under the sum.
+
+use super::config::TcpConfig;
+use crate::time::Duration;
+
+/// Estimates of one connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rtt {
+    /// SRTT and RTTVAR, from the first measurement on.
+    smooth: Option<(Duration, Duration)>,
+    /// Least seen.
+    min: Duration,
+    /// How often the timeout was doubled since the last progress.
+    backoff: u8,
+}
+
+impl Rtt {
+    pub(crate) fn new() -> Rtt {
+        Rtt { smooth: None, min: Duration::MAX, backoff: 0 }
+    }
+
+    /// Takes a measurement R' (RFC 6298 §2.2, §2.3).
+    pub(crate) fn sample(&mut self, r: Duration) {
+        // A clock that did not move still means that time has passed.
+        let r = r.max(Duration::from_micros(1));
+        self.min = self.min.min(r);
+        self.smooth = Some(match self.smooth {
+            None => (r, r / 2),
+            Some((srtt, var)) => ((srtt * 7 + r) / 8, (var * 3 + srtt.abs_diff(r)) / 4),
+        });
+    }
+
+    /// SRTT.
+    pub(crate) fn srtt(&self) -> Option<Duration> {
+        self.smooth.map(|(srtt, _)| srtt)
+    }
+
+    /// RTTVAR.
+    pub(crate) fn var(&self) -> Option<Duration> {
+        self.smooth.map(|(_, var)| var)
+    }
+
+    /// Least measurement.
+    pub(crate) fn min(&self) -> Option<Duration> {
+        self.smooth.map(|_| self.min)
+    }
+
+    /// The timeout as of now, backed off.
+    pub(crate) fn rto(&self, config: &TcpConfig) -> Duration {
+        let base = match self.smooth {
+            None => config.rto_initial,
+            Some((srtt, var)) => srtt + (var * 4).max(config.rto_min),
+        };
+        base.saturating_mul(1 << u32::from(self.backoff.min(20))).min(config.rto_max)
+    }
+
+    /// RFC 6298 §5.5: the timeout doubles.
+    pub(crate) fn back_off(&mut self) {
+        self.backoff = self.backoff.saturating_add(1);
+    }
+
+    /// There was progress.
+    pub(crate) fn reset_backoff(&mut self) {
+        self.backoff = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rto_follows_rfc_6298_with_linux_floor() {
+        let config = TcpConfig::default();
+        let mut rtt = Rtt::new();
+        assert_eq!(rtt.rto(&config), Duration::from_secs(1));
+        rtt.sample(Duration::from_millis(100));
+        assert_eq!(rtt.rto(&config), Duration::from_millis(300), "R + max(200, 4 * R/2)");
+        rtt.sample(Duration::from_millis(500));
+        // SRTT 150, RTTVAR (3 * 50 + 400) / 4 = 137.5
+        assert_eq!(rtt.rto(&config), Duration::from_millis(700));
+        rtt.back_off();
+        assert_eq!(rtt.rto(&config), Duration::from_millis(1400));
+        for _ in 0..100 {
+            rtt.back_off();
+        }
+        assert_eq!(rtt.rto(&config), Duration::from_secs(120));
+        rtt.reset_backoff();
+        assert_eq!(rtt.rto(&config), Duration::from_millis(700));
+        assert_eq!(rtt.min(), Some(Duration::from_millis(100)));
+    }
+}

@@ -1,0 +1,76 @@
+//! A segment as the state machine sees it: RFC 9293 §3.3.1, "current segment variables".
+
+use super::seq::SeqNum;
+use crate::wire::tcp::{Flags, Header, Options};
+
+/// SEG.SEQ, SEG.ACK, …
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment<'a> {
+    pub(crate) seq: SeqNum,
+    pub(crate) ack: SeqNum,
+    pub(crate) flags: Flags,
+    /// As in the header, not scaled.
+    pub(crate) wnd: u16,
+    /// Urgent pointer.
+    pub(crate) up: u16,
+    pub(crate) options: Options,
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> Segment<'a> {
+    pub(crate) fn new(header: &Header, payload: &'a [u8]) -> Segment<'a> {
+        Segment {
+            seq: SeqNum(header.seq),
+            ack: SeqNum(header.ack),
+            flags: header.flags,
+            wnd: header.window,
+            up: header.urgent,
+            options: header.options,
+            payload,
+        }
+    }
+
+    pub(crate) fn has(&self, flag: Flags) -> bool {
+        self.flags.intersects(flag)
+    }
+
+    /// SEG.LEN: octets of data, SYN and FIN included.
+    pub(crate) fn len(&self) -> u32 {
+        self.payload.len() as u32 + u32::from(self.has(Flags::SYN)) + u32::from(self.has(Flags::FIN))
+    }
+
+    /// The sequence number after the segment.
+    pub(crate) fn end(&self) -> SeqNum {
+        self.seq + self.len()
+    }
+
+    /// Drops the first `n` numbers of the segment's sequence space.
+    pub(crate) fn trim_front(&mut self, mut n: u32) {
+        if n > 0 && self.has(Flags::SYN) {
+            self.flags.remove(Flags::SYN);
+            self.seq += 1;
+            n -= 1;
+        }
+        let octets = (n as usize).min(self.payload.len());
+        self.payload = &self.payload[octets..];
+        self.seq += octets as u32;
+        if n as usize > octets && self.has(Flags::FIN) {
+            self.flags.remove(Flags::FIN);
+            self.seq += 1;
+        }
+        // The urgent pointer counts from SEG.SEQ.
+        self.up = self.up.saturating_sub(n.min(u32::from(u16::MAX)) as u16);
+        if self.up == 0 {
+            self.flags.remove(Flags::URG);
+        }
+    }
+
+    /// Keeps what stands before `edge`.
+    pub(crate) fn trim_back(&mut self, edge: SeqNum) {
+        if self.end().gt(edge) {
+            self.flags.remove(Flags::FIN);
+            let room = if edge.gt(self.seq) { edge.since(self.seq) as usize } else { 0 };
+            self.payload = &self.payload[..room.min(self.payload.len())];
+        }
+    }
+}

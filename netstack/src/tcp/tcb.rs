@@ -1,0 +1,400 @@
+//! The transmission control block: all that is known of one socket (RFC 9293 §3.3.1). Names are
+//! the RFC's. What happens to it is told in the files beside this one.
+
+use super::cc::{Algorithm, CongestionControl, Window};
+use super::config::TcpConfig;
+use super::listen::Listen;
+use super::options::Settings;
+use super::reass::Reassembly;
+use super::rtt::Rtt;
+use super::rtx::RtxQueue;
+use super::seq::SeqNum;
+use super::{Shared, State, TcpId};
+use crate::net::IfIndex;
+use crate::netinet::IpLayer;
+use crate::socket::sockbuf::{RecvBuf, SendBuf};
+use crate::socket::{Family, Ready, SockError};
+use crate::time::Instant;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// What every step needs besides the connection: the floor below, the time, what all share.
+pub(crate) struct Cx<'a> {
+    pub(crate) ip: &'a mut dyn IpLayer,
+    pub(crate) now: Instant,
+    pub(crate) sh: &'a mut Shared,
+}
+
+/// Who frees the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// A program has it open.
+    Program,
+    /// It is in a listener's SYN queue.
+    SynQueue(TcpId),
+    /// It is in a listener's accept queue.
+    AcceptQueue(TcpId),
+    /// Nobody: it goes when the protocol is done with it.
+    Nobody,
+}
+
+/// RFC 6582 and RFC 6298: what the sender believes of losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recovery {
+    /// Nothing is missing.
+    Open,
+    /// Fast recovery, until everything sent before `until` is acknowledged.
+    Fast { until: SeqNum },
+    /// After a timeout, until everything sent before `until` is acknowledged.
+    Timeout { until: SeqNum },
+}
+
+/// What `t_rtx` is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RtxTimer {
+    /// An acknowledgment (RFC 6298).
+    Retransmit,
+    /// A window (RFC 9293 §3.8.6.1), or the end of a program's or Nagle's patience (§3.8.6.2.1).
+    Persist,
+}
+
+/// One socket.
+#[derive(Debug)]
+pub(crate) struct Tcb {
+    pub(crate) id: TcpId,
+    pub(crate) family: Family,
+    pub(crate) state: State,
+    pub(crate) holder: Holder,
+    pub(crate) set: Settings,
+    pub(crate) listen: Option<Box<Listen>>,
+
+    // ---- the ends
+    /// Unspecified and 0 until known.
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    /// It has a binding of its own in the table.
+    pub(crate) bound: bool,
+    /// The program chose the local port: it stays after a failed connect.
+    pub(crate) bound_by_program: bool,
+    /// Its pair of ends is in the table.
+    pub(crate) in_table: bool,
+    pub(crate) ifindex: IfIndex,
+    pub(crate) mtu: u32,
+
+    // ---- what the program sees
+    /// SO_ERROR
+    pub(crate) error: Option<SockError>,
+    /// The last ICMP error that was no reason to give up (RFC 5461); told if the connection times out.
+    pub(crate) soft_error: Option<SockError>,
+    /// `connect` was called and its end not yet told.
+    pub(crate) connecting: bool,
+    /// There was a connection: reading after its end is end of stream.
+    pub(crate) was_connected: bool,
+    pub(crate) shut_read: bool,
+    pub(crate) shut_write: bool,
+    /// A writer found no room: tell when there is.
+    pub(crate) no_space: bool,
+
+    // ---- send sequence space
+    pub(crate) iss: SeqNum,
+    pub(crate) snd_una: SeqNum,
+    pub(crate) snd_nxt: SeqNum,
+    /// Octets, scaled.
+    pub(crate) snd_wnd: u32,
+    pub(crate) max_snd_wnd: u32,
+    pub(crate) snd_wl1: SeqNum,
+    pub(crate) snd_wl2: SeqNum,
+    /// End of urgent data sent: one after the urgent octet.
+    pub(crate) snd_up: Option<SeqNum>,
+    pub(crate) snd_shift: u8,
+    /// Window scaling is offered (before the peer's SYN) or in use.
+    pub(crate) scaling: bool,
+    /// The sequence number of the send buffer's first octet.
+    pub(crate) snd_buf_seq: SeqNum,
+    pub(crate) sndbuf: SendBuf,
+    pub(crate) rtx: RtxQueue,
+    /// End of the last segment sent that was not full (Minshall's rule).
+    pub(crate) snd_small: SeqNum,
+    /// MSG_MORE: the rest waits for more.
+    pub(crate) more: bool,
+    /// What the peer takes; ours to send is less by the options and the path.
+    pub(crate) peer_mss: u16,
+    pub(crate) window: Window,
+    pub(crate) cc_algorithm: Algorithm,
+    pub(crate) cc: Box<dyn CongestionControl>,
+    pub(crate) recovery: Recovery,
+    /// Duplicate ACKs: segments that have left the network without being acknowledged.
+    pub(crate) dup_acks: u32,
+    /// Nothing older than this may cause a fast retransmission (RFC 6582's `recover`).
+    pub(crate) recover: SeqNum,
+    /// The congestion window was what ended the last burst.
+    pub(crate) cwnd_limited: bool,
+
+    // ---- receive sequence space
+    pub(crate) irs: SeqNum,
+    pub(crate) rcv_nxt: SeqNum,
+    /// Right edge of the window offered so far; never moves left.
+    pub(crate) rcv_adv: SeqNum,
+    /// `rcv_nxt` of the last acknowledgment sent (RFC 7323's Last.ACK.sent).
+    pub(crate) last_ack_sent: SeqNum,
+    pub(crate) rcv_shift: u8,
+    pub(crate) rcvbuf: RecvBuf,
+    /// SO_RCVBUF as it is now: twice the largest window.
+    pub(crate) rcvbuf_size: usize,
+    pub(crate) reass: Reassembly,
+    /// The sequence number of a FIN that came before its turn.
+    pub(crate) early_fin: Option<SeqNum>,
+    /// The peer's FIN was taken: RCV.NXT counts it.
+    pub(crate) fin_received: bool,
+    /// The urgent octet's sequence number.
+    pub(crate) rcv_up: Option<SeqNum>,
+    /// The urgent octet, taken out of the stream.
+    pub(crate) urgent: Option<u8>,
+    /// What we told the peer to send at most.
+    pub(crate) adv_mss: u16,
+    /// The size of its full segments, as seen.
+    pub(crate) rcv_mss: u32,
+    pub(crate) tune: super::window::Tuning,
+
+    // ---- timestamps (RFC 7323)
+    pub(crate) timestamps: bool,
+    pub(crate) ts_offset: u32,
+    pub(crate) ts_recent: u32,
+    pub(crate) ts_recent_at: Instant,
+
+    // ---- acknowledgments
+    /// To be sent with the next burst.
+    pub(crate) ack_now: bool,
+    /// Segments yet to be acknowledged at once.
+    pub(crate) quick_acks: u8,
+    pub(crate) challenged_at: Option<Instant>,
+
+    // ---- time
+    pub(crate) rtt: Rtt,
+    /// Retransmissions or probes without an answer.
+    pub(crate) retries: u8,
+    /// When the first of them was sent.
+    pub(crate) stuck_since: Option<Instant>,
+    pub(crate) t_rtx: Option<Instant>,
+    pub(crate) rtx_timer: RtxTimer,
+    pub(crate) t_delack: Option<Instant>,
+    pub(crate) t_keep: Option<Instant>,
+    pub(crate) keep_probes: u8,
+    /// TIME-WAIT, FIN-WAIT-2.
+    pub(crate) t_wait: Option<Instant>,
+    /// The deadline that stands in the heap for this socket; never later than the first of the above.
+    pub(crate) in_heap: Option<Instant>,
+    pub(crate) last_rx: Instant,
+    pub(crate) last_tx: Instant,
+
+    // ---- lists
+    /// Counted among those that live on without a program.
+    pub(crate) orphan: bool,
+    /// There may be something to send.
+    pub(crate) wants_output: bool,
+    /// It stands in the list of those.
+    pub(crate) in_ready: bool,
+    /// Events not yet told; not empty: it stands in the list of those.
+    pub(crate) events: Ready,
+    pub(crate) new_events: Ready,
+
+    // ---- counters of this connection
+    pub(crate) total_retrans: u32,
+    pub(crate) octets_acked: u64,
+    pub(crate) octets_received: u64,
+}
+
+/// `0.0.0.0:0` or `[::]:0`.
+pub(crate) fn unspecified(family: Family) -> SocketAddr {
+    match family {
+        Family::Inet => (IpAddr::from(Ipv4Addr::UNSPECIFIED), 0).into(),
+        Family::Inet6 => (IpAddr::from(Ipv6Addr::UNSPECIFIED), 0).into(),
+    }
+}
+
+impl Tcb {
+    pub(crate) fn new(id: TcpId, family: Family, config: &TcpConfig) -> Tcb {
+        let zero = SeqNum(0);
+        let mss = u32::from(config.default_mss.0);
+        Tcb {
+            id,
+            family,
+            state: State::Closed,
+            holder: Holder::Program,
+            set: Settings::new(config),
+            listen: None,
+            local: unspecified(family),
+            remote: unspecified(family),
+            bound: false,
+            bound_by_program: false,
+            in_table: false,
+            ifindex: IfIndex::LOOPBACK,
+            mtu: 0,
+            error: None,
+            soft_error: None,
+            connecting: false,
+            was_connected: false,
+            shut_read: false,
+            shut_write: false,
+            no_space: false,
+            iss: zero,
+            snd_una: zero,
+            snd_nxt: zero,
+            snd_wnd: 0,
+            max_snd_wnd: 0,
+            snd_wl1: zero,
+            snd_wl2: zero,
+            snd_up: None,
+            snd_shift: 0,
+            scaling: false,
+            snd_buf_seq: zero,
+            sndbuf: SendBuf::new(config.sndbuf.default),
+            rtx: RtxQueue::default(),
+            snd_small: zero,
+            more: false,
+            peer_mss: config.default_mss.0,
+            window: Window { cwnd: config.initial_window * mss, ssthresh: u32::MAX, mss },
+            cc_algorithm: config.congestion_control,
+            cc: config.congestion_control.start(),
+            recovery: Recovery::Open,
+            dup_acks: 0,
+            recover: zero,
+            cwnd_limited: false,
+            irs: zero,
+            rcv_nxt: zero,
+            rcv_adv: zero,
+            last_ack_sent: zero,
+            rcv_shift: 0,
+            rcvbuf: RecvBuf::default(),
+            rcvbuf_size: config.rcvbuf.default,
+            reass: Reassembly::default(),
+            early_fin: None,
+            fin_received: false,
+            rcv_up: None,
+            urgent: None,
+            adv_mss: config.default_mss.0,
+            rcv_mss: mss,
+            tune: super::window::Tuning::default(),
+            timestamps: false,
+            ts_offset: 0,
+            ts_recent: 0,
+            ts_recent_at: Instant::ZERO,
+            ack_now: false,
+            quick_acks: config.quick_acks,
+            challenged_at: None,
+            rtt: Rtt::new(),
+            retries: 0,
+            stuck_since: None,
+            t_rtx: None,
+            rtx_timer: RtxTimer::Retransmit,
+            t_delack: None,
+            t_keep: None,
+            keep_probes: 0,
+            t_wait: None,
+            in_heap: None,
+            last_rx: Instant::ZERO,
+            last_tx: Instant::ZERO,
+            orphan: false,
+            wants_output: false,
+            in_ready: false,
+            events: Ready::empty(),
+            new_events: Ready::empty(),
+            total_retrans: 0,
+            octets_acked: 0,
+            octets_received: 0,
+        }
+    }
+
+    /// Octets of sequence space sent and not acknowledged.
+    pub(crate) fn flight(&self) -> u32 {
+        self.snd_nxt.since(self.snd_una)
+    }
+
+    /// One after the last octet that the program wrote; a FIN has this number.
+    pub(crate) fn data_end(&self) -> SeqNum {
+        self.snd_buf_seq + self.sndbuf.len() as u32
+    }
+
+    /// Our FIN was sent.
+    pub(crate) fn fin_sent(&self) -> bool {
+        self.snd_nxt.gt(self.data_end())
+    }
+
+    /// Whether the program asked for the end of our stream (the FIN may wait behind data).
+    pub(crate) fn fin_due(&self) -> bool {
+        matches!(self.state, State::FinWait1 | State::Closing | State::LastAck)
+    }
+
+    /// Our SYN is not acknowledged.
+    pub(crate) fn syn_in_flight(&self) -> bool {
+        matches!(self.state, State::SynSent | State::SynReceived)
+    }
+
+    /// `poll(2)`'s bits, as Linux's `tcp_poll` makes them.
+    pub(crate) fn ready(&self) -> Ready {
+        let mut ready = Ready::empty();
+        if let Some(listen) = &self.listen {
+            ready.set(Ready::READ, !listen.accepted.is_empty());
+            return ready;
+        }
+        ready.set(Ready::HUP, self.state == State::Closed || (self.shut_read && self.shut_write));
+        ready.set(Ready::READ | Ready::RDHUP, self.shut_read);
+        ready.set(Ready::ERROR, self.error.is_some());
+        if !matches!(self.state, State::SynSent | State::SynReceived) {
+            let enough = self.set.rcvlowat.max(1).min(self.rcvbuf_size / 2);
+            if self.readable() >= enough {
+                ready |= Ready::READ;
+            }
+            ready.set(Ready::WRITE, self.shut_write || self.writable());
+            ready.set(Ready::PRI, self.urgent_pending());
+        }
+        ready
+    }
+
+    /// Linux's `sk_stream_is_writeable`: a third of the buffer is free.
+    pub(crate) fn writable(&self) -> bool {
+        self.sndbuf.room() >= self.sndbuf.len() / 2 && self.sndbuf.room() > 0
+    }
+
+    /// Tells the program, at the end of this call, that `bits` are set anew.
+    pub(crate) fn notify(&mut self, bits: Ready) {
+        self.new_events |= bits;
+    }
+
+    /// The first of the timers.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        [self.t_rtx, self.t_delack, self.t_keep, self.t_wait].into_iter().flatten().min()
+    }
+
+    /// Ends the connection: RFC 9293's "enter the CLOSED state, delete the TCB". What came in may
+    /// still be read.
+    pub(crate) fn enter_closed(&mut self, error: Option<SockError>) {
+        self.state = State::Closed;
+        if self.error.is_none() {
+            self.error = error;
+        }
+        (self.shut_read, self.shut_write) = (true, true);
+        (self.t_rtx, self.t_delack, self.t_keep, self.t_wait) = (None, None, None, None);
+        self.sndbuf.free();
+        self.snd_buf_seq = self.snd_nxt;
+        self.snd_una = self.snd_nxt;
+        self.rtx = RtxQueue::default();
+        self.reass.clear();
+        self.ack_now = false;
+        self.wants_output = false;
+        let all = Ready::READ | Ready::WRITE | Ready::RDHUP | Ready::HUP;
+        self.notify(if self.error.is_some() { all | Ready::ERROR } else { all });
+    }
+
+    /// RFC 9293 §3.10.7.4: "enter the TIME-WAIT state, start the time-wait timer, turn off the others".
+    pub(crate) fn enter_time_wait(&mut self, cx: &mut Cx<'_>) {
+        if self.state != State::TimeWait {
+            cx.sh.stats.time_waits += 1;
+        }
+        self.state = State::TimeWait;
+        (self.t_rtx, self.t_keep) = (None, None);
+        self.t_wait = Some(cx.now + cx.sh.config.time_wait);
+        self.sndbuf.free();
+        self.reass.clear();
+        self.notify(Ready::HUP | Ready::WRITE);
+    }
+}

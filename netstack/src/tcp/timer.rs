@@ -1,0 +1,226 @@
+//! What happens when nothing happens: USER TIMEOUT, RETRANSMISSION TIMEOUT and TIME-WAIT TIMEOUT
+//! of RFC 9293 §3.10.8, RFC 6298 §5, zero-window probes (§3.8.6.1), keepalive (§3.8.4), delayed
+//! acknowledgments, and the heap of all connections' deadlines.
+//!
+//! A connection has one entry in the heap at most that counts. Timers that move to a later time,
+//! as the retransmission timer does with each ACK, leave the heap alone: when the entry comes up
+//! too early it is put back with the right time.
+
+use super::State;
+use super::TcpId;
+use super::config::TcpConfig;
+use super::tcb::{Cx, Holder, Recovery, RtxTimer, Tcb};
+use crate::socket::SockError;
+use crate::time::{Duration, Instant};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Deadlines of all connections.
+#[derive(Debug, Default)]
+pub(crate) struct Heap {
+    heap: BinaryHeap<Reverse<(Instant, TcpId)>>,
+}
+
+impl Heap {
+    /// Sees to it that `tcb` is looked at when its first timer is due.
+    pub(super) fn schedule(&mut self, tcb: &mut Tcb) {
+        if let Some(at) = tcb.deadline()
+            && tcb.in_heap.is_none_or(|there| at < there)
+        {
+            tcb.in_heap = Some(at);
+            self.heap.push(Reverse((at, tcb.id)));
+        }
+    }
+
+    /// The next entry that is due.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Instant, TcpId)> {
+        let Reverse((at, _)) = self.heap.peek()?;
+        if *at > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(entry)| entry)
+    }
+
+    /// The earliest entry.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+}
+
+/// How long `retries` retransmissions take if the RTO begins at its least and doubles: what Linux
+/// makes of `tcp_retries2` (15: 924.6 s).
+pub(super) fn patience(config: &TcpConfig, retries: u8) -> Duration {
+    (0..=u32::from(retries))
+        .map(|i| config.rto_min.saturating_mul(1 << i.min(20)).min(config.rto_max))
+        .fold(Duration::ZERO, Duration::saturating_add)
+}
+
+impl Tcb {
+    /// Fires the timers that are due.
+    pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
+        let due = |t: Option<Instant>| t.is_some_and(|at| at <= cx.now);
+        if due(self.t_wait) {
+            self.t_wait = None;
+            // TIME-WAIT TIMEOUT; and Linux's end of an orphan's FIN-WAIT-2
+            return self.enter_closed(None);
+        }
+        if due(self.t_delack) {
+            self.t_delack = None;
+            cx.sh.stats.delayed_acks += 1;
+            (self.ack_now, self.wants_output) = (true, true);
+        }
+        if self.t_rtx.is_some_and(|at| at <= cx.now) {
+            self.t_rtx = None;
+            match (self.rtx_timer, self.syn_in_flight()) {
+                (RtxTimer::Retransmit, true) => self.syn_timeout(cx),
+                (RtxTimer::Retransmit, false) => self.retransmission_timeout(cx),
+                (RtxTimer::Persist, _) => self.persist_timeout(cx),
+            }
+        }
+        if self.t_keep.is_some_and(|at| at <= cx.now) {
+            self.t_keep = None;
+            self.keepalive_timeout(cx);
+        }
+    }
+
+    fn give_up(&mut self, cx: &mut Cx<'_>) {
+        cx.sh.stats.abort_on_timeout += 1;
+        if self.syn_in_flight() {
+            cx.sh.stats.attempt_fails += 1;
+        }
+        self.enter_closed(Some(self.soft_error.unwrap_or(SockError::TimedOut)));
+    }
+
+    fn syn_timeout(&mut self, cx: &mut Cx<'_>) {
+        let limit = match self.state {
+            State::SynReceived => cx.sh.config.synack_retries,
+            _ => self.set.syn_retries,
+        };
+        if self.retries >= limit || self.out_of_patience(cx, None) {
+            return self.give_up(cx);
+        }
+        cx.sh.stats.timeouts += 1;
+        self.retries += 1;
+        self.rtt.back_off();
+        self.rtx.sent_again(self.iss, cx.now);
+        self.count_retransmission(cx);
+        self.send_syn(cx);
+    }
+
+    /// RFC 6298 §5.4 to §5.6, RFC 5681 §3.1
+    fn retransmission_timeout(&mut self, cx: &mut Cx<'_>) {
+        if self.rtx.is_empty() {
+            return;
+        }
+        if self.stuck_since.is_none() {
+            self.stuck_since = self.rtx.head_sent();
+        }
+        let retries = match self.holder {
+            Holder::Nobody => cx.sh.config.orphan_retries,
+            Holder::Program | Holder::SynQueue(_) | Holder::AcceptQueue(_) => cx.sh.config.retries2,
+        };
+        if self.out_of_patience(cx, Some(patience(&cx.sh.config, retries))) {
+            return self.give_up(cx);
+        }
+        cx.sh.stats.timeouts += 1;
+        // RFC 5681 §3.1: ssthresh is held when the same segment times out again.
+        if !matches!(self.recovery, Recovery::Timeout { .. }) || self.retries == 0 {
+            self.window.ssthresh = self.cc.on_loss(&self.window, self.flight(), cx.now);
+            self.cc.on_timeout();
+        }
+        self.window.cwnd = self.window.mss;
+        self.dup_acks = 0;
+        self.recover = self.snd_nxt;
+        self.recovery = Recovery::Timeout { until: self.snd_nxt };
+        self.rtx.mark_all_lost();
+        self.retries = self.retries.saturating_add(1);
+        self.rtt.back_off();
+        if self.retries == cx.sh.config.retries1 {
+            // RFC 1122 §4.2.3.5 R1: negative advice to IP
+            self.path_changed(cx);
+        }
+        self.start_rtx_timer(cx);
+        self.wants_output = true;
+    }
+
+    /// RFC 9293 §3.8.3: whether the peer was silent for the user's timeout, or `otherwise`.
+    fn out_of_patience(&mut self, cx: &Cx<'_>, otherwise: Option<Duration>) -> bool {
+        let user = self.set.user_timeout;
+        let limit = if user.is_zero() { otherwise } else { Some(user) };
+        let since = *self.stuck_since.get_or_insert(cx.now);
+        limit.is_some_and(|limit| cx.now.since(since) >= limit)
+    }
+
+    /// RFC 9293 §3.8.6.1; the probe is Linux's, an old sequence number that the peer must answer.
+    fn persist_timeout(&mut self, cx: &mut Cx<'_>) {
+        if self.flight() > 0 || !self.state.transmits() {
+            return;
+        }
+        if self.send_forced(cx) {
+            return;
+        }
+        let limit = match self.holder {
+            Holder::Nobody => cx.sh.config.orphan_retries,
+            Holder::Program | Holder::SynQueue(_) | Holder::AcceptQueue(_) => cx.sh.config.retries2,
+        };
+        if self.retries >= limit || self.out_of_patience(cx, None) {
+            return self.give_up(cx);
+        }
+        cx.sh.stats.window_probes += 1;
+        self.retries += 1;
+        self.rtt.back_off();
+        let seq = self.snd_una - 1;
+        self.send_ack_at(cx, seq);
+        self.t_rtx = Some(cx.now + self.rtt.rto(&cx.sh.config));
+    }
+
+    /// The window is open again.
+    pub(super) fn stop_persist(&mut self) {
+        self.t_rtx = None;
+        self.rtx_timer = RtxTimer::Retransmit;
+        self.rtt.reset_backoff();
+        self.wants_output = true;
+    }
+
+    /// Sets the keepalive timer if the program asked for it.
+    pub(super) fn restart_keepalive(&mut self, now: Instant) {
+        let lives = self.state.is_synchronised() && self.state != State::TimeWait;
+        self.keep_probes = 0;
+        self.t_keep = (self.set.keepalive && lives).then(|| (self.last_rx + self.set.keep_idle).max(now));
+    }
+
+    /// RFC 9293 §3.8.4
+    fn keepalive_timeout(&mut self, cx: &mut Cx<'_>) {
+        if !self.set.keepalive || !self.state.is_synchronised() || self.state == State::TimeWait {
+            return;
+        }
+        // Data under way is its own probe.
+        if self.flight() > 0 || self.unsent() > 0 {
+            self.t_keep = Some(cx.now + self.set.keep_idle);
+            return;
+        }
+        let due = self.last_rx + self.set.keep_idle;
+        if cx.now < due {
+            self.t_keep = Some(due);
+        } else if self.keep_probes >= self.set.keep_count {
+            self.send_rst(cx);
+            self.give_up(cx);
+        } else {
+            self.keep_probes += 1;
+            cx.sh.stats.keepalives += 1;
+            let seq = self.snd_nxt - 1;
+            self.send_ack_at(cx, seq);
+            self.t_keep = Some(cx.now + self.set.keep_interval);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fifteen_retries_are_linux_924_seconds() {
+        assert_eq!(patience(&TcpConfig::default(), 15), Duration::from_millis(924_600));
+    }
+}

@@ -1,0 +1,487 @@
+//! The calls of programs (BSD's `tcp_usrreq`): OPEN, SEND, RECEIVE, CLOSE, ABORT and STATUS of RFC
+//! 9293 §3.10.1 to §3.10.6 as sockets know them. Errors and their order are Linux's. No call
+//! blocks: `WouldBlock` and `InProgress` say that an event will come.
+
+use super::options::{TcpInfo, TcpOpt, TcpOptName};
+use super::seq::SeqNum;
+use super::tcb::{Cx, Holder, Tcb, unspecified};
+use super::{State, Tcp, TcpConfig, TcpId};
+use crate::netinet::in_pcb::Binding;
+use crate::netinet::{IpLayer, Path};
+use crate::socket::sockbuf::SendBuf;
+use crate::socket::{Family, Ready, RecvFlags, SendFlags, SockError};
+use crate::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Which directions `shutdown(2)` ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// SHUT_RD
+    Read,
+    /// SHUT_WR
+    Write,
+    /// SHUT_RDWR
+    Both,
+}
+
+impl Shutdown {
+    fn reads(self) -> bool {
+        matches!(self, Shutdown::Read | Shutdown::Both)
+    }
+
+    fn writes(self) -> bool {
+        matches!(self, Shutdown::Write | Shutdown::Both)
+    }
+}
+
+impl Tcp {
+    /// A new socket.
+    pub fn socket(&mut self, family: Family) -> TcpId {
+        let tcb = Tcb::new(TcpId::NONE, family, &self.sh.config);
+        self.slab.insert(Box::new(tcb))
+    }
+
+    /// Gives the socket a local address and port; port 0: any. `Invalid`: it has one.
+    /// `AddrNotAvailable`: not ours. `AddrInUse`: somebody else's.
+    pub fn bind(&mut self, ip: &mut dyn IpLayer, id: TcpId, addr: SocketAddr) -> Result<(), SockError> {
+        let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
+        if tcb.bound || tcb.state != State::Closed || tcb.was_connected {
+            return Err(SockError::Invalid);
+        }
+        if !addr_fits(tcb, addr.ip()) {
+            return Err(SockError::AfNotSupported);
+        }
+        if !addr.ip().is_unspecified() && !ip.is_local(addr.ip()) {
+            return Err(SockError::AddrNotAvailable);
+        }
+        let mut binding = Binding {
+            addr: addr.ip(),
+            port: addr.port(),
+            ifindex: tcb.set.bound_if,
+            share: tcb.set.share,
+            only_v6: tcb.set.only_v6,
+        };
+        if addr.port() == 0 {
+            binding.port = self.pcbs.bind_any(id, binding, ip.random())?;
+        } else {
+            self.pcbs.bind(id, binding)?;
+        }
+        tcb.local = SocketAddr::new(addr.ip(), binding.port);
+        (tcb.bound, tcb.bound_by_program) = (true, true);
+        Ok(())
+    }
+
+    /// Passive OPEN. A second call changes the backlog.
+    pub fn listen(&mut self, ip: &mut dyn IpLayer, id: TcpId, backlog: usize) -> Result<(), SockError> {
+        let backlog = backlog.min(self.sh.config.max_backlog);
+        let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
+        match (tcb.state, &mut tcb.listen) {
+            (State::Listen, Some(listen)) => {
+                listen.backlog = backlog;
+                return Ok(());
+            }
+            (State::Closed, _) if !tcb.was_connected => {}
+            _ => return Err(SockError::Invalid),
+        }
+        if !tcb.bound {
+            let any = unspecified(tcb.family);
+            self.bind(ip, id, any)?;
+        }
+        let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
+        self.pcbs.listen(id, tcb.local.port())?;
+        tcb.state = State::Listen;
+        tcb.listen = Some(Box::new(super::listen::Listen { backlog, ..Default::default() }));
+        Ok(())
+    }
+
+    /// Takes the next connection that is made, with the peer's address.
+    pub fn accept(&mut self, _ip: &mut dyn IpLayer, id: TcpId) -> Result<(TcpId, SocketAddr), SockError> {
+        let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
+        let listen = tcb.listen.as_mut().ok_or(SockError::Invalid)?;
+        let child = listen.accepted.pop_front().ok_or(SockError::WouldBlock)?;
+        let tcb = self.slab.get_mut(child).ok_or(SockError::ConnAborted)?;
+        tcb.holder = Holder::Program;
+        Ok((child, tcb.remote))
+    }
+
+    /// Active OPEN: sends a SYN and returns `InProgress`; the socket becomes writable when the
+    /// connection is made, with an error pending if it is not. Called again it tells the outcome.
+    pub fn connect(&mut self, ip: &mut dyn IpLayer, id: TcpId, to: SocketAddr) -> Result<(), SockError> {
+        let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
+        match tcb.state {
+            State::Closed => {
+                if std::mem::take(&mut tcb.connecting) || tcb.error.is_some() {
+                    return Err(tcb.error.take().unwrap_or(SockError::ConnAborted));
+                }
+                if tcb.was_connected {
+                    return Err(SockError::IsConnected);
+                }
+            }
+            State::SynSent | State::SynReceived => return Err(SockError::Already),
+            State::Listen => return Err(SockError::IsConnected),
+            State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => {
+                let first = std::mem::take(&mut tcb.connecting);
+                return if first { Ok(()) } else { Err(SockError::IsConnected) };
+            }
+        }
+        if !addr_fits(tcb, to.ip()) {
+            return Err(SockError::AfNotSupported);
+        }
+        let to = SocketAddr::new(destination(to.ip())?, to.port());
+        let src = Some(tcb.local.ip()).filter(|a| !a.is_unspecified());
+        let path = ip.path(to.ip(), src, tcb.set.bound_if)?;
+        let port = if tcb.bound { tcb.local.port() } else { self.pcbs.ephemeral(path.src, to)? };
+        let local = SocketAddr::new(src.unwrap_or(path.src), port);
+        self.pcbs.connect(id, local, to, tcb.set.share)?;
+        tcb.renew(&self.sh.config);
+        tcb.in_table = true;
+        if let Some((tcb, mut cx)) = self.parts(ip, id) {
+            tcb.begin(&mut cx, local, to, &path);
+            tcb.state = State::SynSent;
+            tcb.connecting = true;
+            tcb.rtx.push(tcb.iss, tcb.iss + 1, cx.now);
+            cx.sh.stats.active_opens += 1;
+            tcb.send_syn(&mut cx);
+        }
+        self.settle(id);
+        Err(SockError::InProgress)
+    }
+
+    /// Writes to the stream what the buffer takes and says how much that was. `WouldBlock`: nothing.
+    pub fn send(
+        &mut self,
+        _ip: &mut dyn IpLayer,
+        id: TcpId,
+        data: &[u8],
+        flags: SendFlags,
+    ) -> Result<usize, SockError> {
+        let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
+        if let Some(e) = tcb.error.take() {
+            return Err(e);
+        }
+        if tcb.syn_in_flight() && !tcb.shut_write {
+            tcb.no_space = true;
+            return Err(SockError::WouldBlock);
+        }
+        if tcb.shut_write || !tcb.state.may_send() {
+            return Err(SockError::Pipe);
+        }
+        let n = tcb.sndbuf.push(data);
+        if n < data.len() || !tcb.writable() {
+            tcb.no_space = true;
+        }
+        if n == 0 && !data.is_empty() {
+            return Err(SockError::WouldBlock);
+        }
+        if flags.contains(SendFlags::OOB) && n == data.len() && n > 0 {
+            tcb.snd_up = Some(tcb.data_end());
+        }
+        tcb.more = flags.contains(SendFlags::MORE) && n == data.len();
+        tcb.wants_output = true;
+        self.settle(id);
+        Ok(n)
+    }
+
+    /// Reads from the stream; 0: its end. `WouldBlock`: nothing is there.
+    pub fn recv(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        id: TcpId,
+        buf: &mut [u8],
+        flags: RecvFlags,
+    ) -> Result<usize, SockError> {
+        let (tcb, cx) = self.parts(ip, id).ok_or(SockError::BadSocket)?;
+        if tcb.state == State::Listen {
+            return Err(SockError::NotConnected);
+        }
+        if flags.contains(RecvFlags::OOB) {
+            return tcb.read_urgent(buf, flags);
+        }
+        let n = tcb.read(buf, flags);
+        if n > 0 {
+            if !flags.contains(RecvFlags::PEEK) {
+                tcb.after_read(cx.now, n, &cx.sh.config);
+                self.settle(id);
+            }
+            return Ok(n);
+        }
+        if buf.is_empty() || tcb.fin_received {
+            return Ok(0);
+        }
+        if let Some(e) = tcb.error.take() {
+            return Err(e);
+        }
+        match tcb.state {
+            State::Closed if !tcb.was_connected => Err(SockError::NotConnected),
+            _ if tcb.shut_read => Ok(0),
+            _ => Err(SockError::WouldBlock),
+        }
+    }
+
+    /// Ends one direction or both. Ending the sending one sends a FIN behind what was written.
+    pub fn shutdown(&mut self, ip: &mut dyn IpLayer, id: TcpId, how: Shutdown) -> Result<(), SockError> {
+        let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
+        match tcb.state {
+            State::Closed => return Err(SockError::NotConnected),
+            State::Listen if !how.reads() => return Ok(()),
+            State::Listen => {
+                self.close_listener(ip, id);
+                if let Some(tcb) = self.slab.get_mut(id) {
+                    self.pcbs.unbind(id, tcb.local.port());
+                    (tcb.state, tcb.bound) = (State::Closed, false);
+                    tcb.notify(Ready::READ | Ready::HUP);
+                }
+            }
+            State::SynSent => tcb.enter_closed(None),
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => {
+                tcb.shut_read |= how.reads();
+                if how.writes() {
+                    tcb.shut_write = true;
+                    tcb.queue_fin();
+                }
+                let news = tcb.ready();
+                tcb.notify(news);
+            }
+        }
+        self.settle(id);
+        Ok(())
+    }
+
+    /// The program lets go of the socket. What was written is still delivered, unless data is
+    /// unread or SO_LINGER says otherwise: then the connection is reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
+    pub fn close(&mut self, ip: &mut dyn IpLayer, id: TcpId) {
+        if self.slab.get(id).is_some_and(|t| t.state == State::Listen) {
+            self.close_listener(ip, id);
+        }
+        let Some((tcb, mut cx)) = self.parts(ip, id) else { return };
+        tcb.holder = Holder::Nobody;
+        tcb.shut_read = true;
+        match tcb.state {
+            State::Closed | State::Listen | State::SynSent => tcb.enter_closed(None),
+            State::TimeWait => {}
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => tcb.close_connection(&mut cx),
+        }
+        tcb.rcvbuf.free();
+        if !matches!(tcb.state, State::Closed | State::TimeWait) {
+            tcb.orphan = true;
+            self.sh.orphans += 1;
+        }
+        self.settle(id);
+    }
+
+    /// What an operation would find now.
+    pub fn ready(&self, id: TcpId) -> Ready {
+        self.slab.get(id).map_or(Ready::empty(), Tcb::ready)
+    }
+
+    /// SO_ERROR: tells and clears it.
+    pub fn take_error(&mut self, id: TcpId) -> Option<SockError> {
+        let tcb = self.slab.get_mut(id)?;
+        tcb.error.take().or_else(|| tcb.soft_error.take())
+    }
+
+    /// Sets an option.
+    pub fn set_option(&mut self, ip: &mut dyn IpLayer, id: TcpId, opt: TcpOpt) -> Result<(), SockError> {
+        let (tcb, cx) = self.parts(ip, id).ok_or(SockError::BadSocket)?;
+        tcb.set_option(cx.now, &cx.sh.config, opt)?;
+        if tcb.bound {
+            let (share, ifindex) = (tcb.set.share, tcb.set.bound_if);
+            let port = tcb.local.port();
+            self.pcbs.rebind(id, port, |b| (b.share, b.ifindex) = (share, ifindex));
+        }
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Reads an option.
+    pub fn option(&self, id: TcpId, name: TcpOptName) -> Result<TcpOpt, SockError> {
+        self.slab.get(id).map(|t| t.option(name)).ok_or(SockError::BadSocket)
+    }
+
+    /// Local address; unspecified and port 0 before there is one.
+    pub fn local_addr(&self, id: TcpId) -> Result<SocketAddr, SockError> {
+        self.slab.get(id).map(|t| t.local).ok_or(SockError::BadSocket)
+    }
+
+    /// The peer's address.
+    pub fn peer_addr(&self, id: TcpId) -> Result<SocketAddr, SockError> {
+        let tcb = self.slab.get(id).ok_or(SockError::BadSocket)?;
+        match tcb.state {
+            State::Closed | State::Listen | State::SynSent => Err(SockError::NotConnected),
+            _ => Ok(tcb.remote),
+        }
+    }
+
+    /// SIOCATMARK: the next octet to be read is the urgent one.
+    pub fn at_mark(&self, id: TcpId) -> Result<bool, SockError> {
+        self.slab.get(id).map(|t| t.to_mark() == Some(0)).ok_or(SockError::BadSocket)
+    }
+
+    /// TCP_INFO
+    pub fn info(&self, id: TcpId) -> Result<TcpInfo, SockError> {
+        self.slab.get(id).map(|t| t.info(&self.sh.config)).ok_or(SockError::BadSocket)
+    }
+
+    /// All sockets, those without a program included.
+    pub fn iter(&self) -> impl Iterator<Item = TcpInfo> {
+        self.slab.iter().map(|t| t.info(&self.sh.config))
+    }
+}
+
+/// Whether a socket can have this address at one of its ends.
+fn addr_fits(tcb: &Tcb, addr: IpAddr) -> bool {
+    match (tcb.family, addr) {
+        (Family::Inet, IpAddr::V4(_)) | (Family::Inet6, IpAddr::V6(_)) => true,
+        (Family::Inet6, IpAddr::V4(_)) => !tcb.set.only_v6,
+        (Family::Inet, IpAddr::V6(_)) => false,
+    }
+}
+
+/// Where a connection to `addr` goes: nowhere if it is a group's; home if it is unspecified (as BSD and Linux).
+fn destination(addr: IpAddr) -> Result<IpAddr, SockError> {
+    match addr {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ok(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ok(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(a) if a.is_broadcast() => Err(SockError::NetUnreachable),
+        a if a.is_multicast() => Err(SockError::NetUnreachable),
+        a => Ok(a),
+    }
+}
+
+impl Tcb {
+    /// Forgets a failed attempt, for another one: what the program set stays.
+    fn renew(&mut self, config: &TcpConfig) {
+        let fresh = Tcb::new(self.id, self.family, config);
+        let old = std::mem::replace(self, fresh);
+        self.set = old.set;
+        self.sndbuf = SendBuf::new(old.sndbuf.limit);
+        self.rcvbuf_size = old.rcvbuf_size;
+        (self.cc_algorithm, self.cc) = (old.cc_algorithm, old.cc);
+        (self.local, self.bound, self.bound_by_program) = (old.local, old.bound, old.bound_by_program);
+        (self.in_ready, self.in_heap, self.events) = (old.in_ready, old.in_heap, old.events);
+    }
+
+    /// A connection between these ends begins: what is known before the peer's SYN.
+    pub(super) fn begin(&mut self, cx: &mut Cx<'_>, local: SocketAddr, remote: SocketAddr, path: &Path) {
+        (self.local, self.remote) = (local, remote);
+        (self.ifindex, self.mtu) = (path.ifindex, path.mtu);
+        let config = &cx.sh.config;
+        let largest = path.mtu.saturating_sub(self.ip_header_len() + 20).min(u32::from(u16::MAX)) as u16;
+        self.adv_mss = self.set.max_seg.map_or(largest, |m| m.min(largest)).max(config.min_mss);
+        (self.timestamps, self.scaling) = (config.timestamps, config.window_scaling);
+        self.rcv_shift = if self.scaling { self.wanted_shift(config) } else { 0 };
+        self.ts_offset = cx.sh.isn.timestamp_offset(local, remote);
+        self.start_at(cx.sh.isn.isn(cx.now, local, remote));
+    }
+
+    /// Sets the initial send sequence number.
+    pub(super) fn start_at(&mut self, iss: SeqNum) {
+        (self.iss, self.snd_una, self.snd_nxt) = (iss, iss, iss + 1);
+        (self.snd_buf_seq, self.snd_small, self.recover) = (iss + 1, iss, iss);
+    }
+
+    /// CLOSE: no more data of ours.
+    pub(super) fn queue_fin(&mut self) {
+        match self.state {
+            State::Established => self.state = State::FinWait1,
+            State::CloseWait => self.state = State::LastAck,
+            // SYN-RECEIVED: when the connection is made (RFC 9293 §3.10.4).
+            State::SynReceived
+            | State::Closed
+            | State::Listen
+            | State::SynSent
+            | State::FinWait1
+            | State::FinWait2
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => return,
+        }
+        self.more = false;
+        self.wants_output = true;
+    }
+
+    fn close_connection(&mut self, cx: &mut Cx<'_>) {
+        let unread = !self.rcvbuf.is_empty();
+        let linger_0 = self.set.linger == Some(Duration::ZERO);
+        let too_many = cx.sh.orphans >= cx.sh.config.max_orphans;
+        if unread || linger_0 || too_many {
+            if unread {
+                cx.sh.stats.abort_on_close += 1;
+            } else if too_many {
+                cx.sh.stats.abort_on_memory += 1;
+            }
+            self.send_rst(cx);
+            return self.enter_closed(None);
+        }
+        self.shut_write = true;
+        self.set.cork = false;
+        if self.state == State::FinWait2 {
+            self.t_wait = Some(cx.now + self.set.fin_wait_2);
+        }
+        self.queue_fin();
+    }
+
+    /// Reads up to the urgent mark; skips the urgent octet unless it is in line.
+    fn read(&mut self, buf: &mut [u8], flags: RecvFlags) -> usize {
+        let mut offset = 0;
+        let mut most = buf.len();
+        match self.to_mark() {
+            Some(0) if !self.set.oob_inline => offset = 1,
+            Some(0) | None => {}
+            Some(n) => most = most.min(n),
+        }
+        let n = if flags.contains(RecvFlags::TRUNC) {
+            most.min(self.rcvbuf.len().saturating_sub(offset))
+        } else {
+            self.rcvbuf.peek(offset, &mut buf[..most])
+        };
+        if !flags.contains(RecvFlags::PEEK) && (n > 0 || offset > 0) {
+            let at_mark = self.to_mark() == Some(0);
+            self.rcvbuf.consume(offset + n);
+            if at_mark {
+                self.rcv_up = None;
+            }
+        }
+        n
+    }
+
+    /// MSG_OOB
+    fn read_urgent(&mut self, buf: &mut [u8], flags: RecvFlags) -> Result<usize, SockError> {
+        if self.set.oob_inline {
+            return Err(SockError::Invalid);
+        }
+        let Some(octet) = self.urgent else {
+            let announced = self.rcv_up.is_some_and(|up| up.ge(self.rcv_nxt));
+            return Err(if announced { SockError::WouldBlock } else { SockError::Invalid });
+        };
+        if !flags.contains(RecvFlags::PEEK) {
+            self.urgent = None;
+        }
+        match buf.first_mut() {
+            Some(b) => {
+                *b = octet;
+                Ok(1)
+            }
+            None => Ok(0),
+        }
+    }
+}

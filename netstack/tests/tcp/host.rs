@@ -1,0 +1,113 @@
+//! One TCP over a floor that only collects packets, and two of them on a virtual link.
+
+use netstack::net::IfIndex;
+use netstack::net::mbuf::{Mbuf, Pool};
+use netstack::netinet::{Cast, IpLayer, IpRx, IpTx, Path};
+use netstack::tcp::{Tcp, TcpConfig, TcpId};
+use netstack::{Instant, Ready, SockError};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+/// The only interface.
+pub(crate) const IF: IfIndex = IfIndex(2);
+
+/// The floor: one address, one interface, every destination on the link.
+pub(crate) struct Floor {
+    pub(crate) now: Instant,
+    pub(crate) addr: IpAddr,
+    pub(crate) mtu: u32,
+    /// Packets the interface still takes.
+    pub(crate) room: usize,
+    pub(crate) sent: VecDeque<(IpTx, Mbuf)>,
+    pub(crate) pool: Pool,
+    random: u64,
+}
+
+impl IpLayer for Floor {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.random
+    }
+
+    fn path(&self, dst: IpAddr, src: Option<IpAddr>, _: Option<IfIndex>) -> Result<Path, SockError> {
+        if dst == "203.0.113.1".parse::<IpAddr>().unwrap() {
+            return Err(SockError::NetUnreachable);
+        }
+        Ok(Path { src: src.unwrap_or(self.addr), ifindex: IF, mtu: self.mtu })
+    }
+
+    fn is_local(&self, addr: IpAddr) -> bool {
+        addr == self.addr || addr.is_loopback()
+    }
+
+    fn mbuf(&mut self) -> Mbuf {
+        self.pool.get()
+    }
+
+    fn output(&mut self, tx: &IpTx, m: Mbuf) -> Result<(), SockError> {
+        assert_eq!(tx.src, self.addr, "packets leave with our address");
+        if m.len() + 20 > self.mtu as usize {
+            return Err(SockError::MsgSize);
+        }
+        self.sent.push_back((*tx, m));
+        Ok(())
+    }
+
+    fn tx_room(&self, _: IfIndex) -> usize {
+        self.room.saturating_sub(self.sent.len())
+    }
+}
+
+/// A TCP with its floor.
+pub(crate) struct Host {
+    pub(crate) tcp: Tcp,
+    pub(crate) ip: Floor,
+}
+
+impl Host {
+    pub(crate) fn new(addr: &str, config: TcpConfig, seed: u8) -> Host {
+        let addr = addr.parse().expect("an address");
+        let ip = Floor {
+            now: Instant::from_millis(1_000_000),
+            addr,
+            mtu: 1500,
+            room: 1000,
+            sent: VecDeque::new(),
+            pool: Pool::default(),
+            random: seed.into(),
+        };
+        Host { tcp: Tcp::new(config, [seed; 32]), ip }
+    }
+
+    pub(crate) fn input(&mut self, from: IpAddr, segment: &[u8]) {
+        let rx = IpRx { src: from, dst: self.ip.addr, ttl: 64, tos: 0, ifindex: IF, cast: Cast::Unicast };
+        self.tcp.input(&mut self.ip, &rx, segment, false);
+    }
+
+    /// Sends what can be sent and takes it off the floor.
+    pub(crate) fn output(&mut self) -> Vec<(IpTx, Mbuf)> {
+        self.tcp.pump(&mut self.ip);
+        self.ip.sent.drain(..).collect()
+    }
+
+    /// Events since the last call.
+    #[expect(dead_code, reason = "scripts use it")]
+    pub(crate) fn events(&mut self) -> Vec<(TcpId, Ready)> {
+        let mut events = Vec::new();
+        self.tcp.drain_events(&mut events);
+        events
+    }
+
+    /// A socket that listens on `port`.
+    pub(crate) fn listener(&mut self, port: u16, backlog: usize) -> TcpId {
+        let id = self.tcp.socket(netstack::socket::Family::Inet);
+        let any: IpAddr = "0.0.0.0".parse().unwrap();
+        self.tcp.bind(&mut self.ip, id, SocketAddr::new(any, port)).expect("a free port");
+        self.tcp.listen(&mut self.ip, id, backlog).expect("nobody else listens");
+        id
+    }
+}

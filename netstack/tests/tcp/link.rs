@@ -1,0 +1,188 @@
+//! Two hosts on a link that loses, delays, doubles and reorders as told; whole connections over it.
+
+use crate::host::Host;
+use netstack::net::mbuf::Mbuf;
+use netstack::socket::{Family, RecvFlags, SendFlags};
+use netstack::tcp::{Shutdown, State, TcpConfig, TcpId};
+use netstack::time::Duration;
+use netstack::{Instant, SockError};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// What the link does to one packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Fate {
+    pub(crate) lost: bool,
+    pub(crate) twice: bool,
+    /// Beyond the link's delay, microseconds.
+    pub(crate) late_us: u64,
+}
+
+/// Two hosts, `a` and `b`, and the packets between them.
+pub(crate) struct Link {
+    pub(crate) hosts: [Host; 2],
+    pub(crate) now: Instant,
+    pub(crate) delay: Duration,
+    flying: BTreeMap<(Instant, u64), (usize, Mbuf)>,
+    count: u64,
+    /// Says what happens to the nth packet.
+    pub(crate) fate: Box<dyn FnMut(u64) -> Fate>,
+}
+
+impl Link {
+    pub(crate) fn new(config: TcpConfig) -> Link {
+        let hosts = [Host::new("10.0.0.1", config.clone(), 1), Host::new("10.0.0.2", config, 2)];
+        let now = hosts[0].ip.now;
+        Link {
+            hosts,
+            now,
+            delay: Duration::from_micros(500),
+            flying: BTreeMap::new(),
+            count: 0,
+            fate: Box::new(|_| Fate::default()),
+        }
+    }
+
+    fn launch(&mut self, from: usize) -> bool {
+        let packets = self.hosts[from].output();
+        let any = !packets.is_empty();
+        for (_, m) in packets {
+            self.count += 1;
+            let fate = (self.fate)(self.count);
+            let copies = match (fate.lost, fate.twice) {
+                (true, _) => 0,
+                (false, true) => 2,
+                (false, false) => 1,
+            };
+            for copy in 0..copies {
+                let at = self.now + self.delay + Duration::from_micros(fate.late_us + copy * 130);
+                self.flying.insert((at, self.count * 2 + copy), (1 - from, Mbuf::copy_of(m.data())));
+            }
+            self.hosts[from].ip.pool.put(m);
+        }
+        any
+    }
+
+    /// One step: sends all that can be sent, then moves time to the next arrival or timeout and
+    /// lets it happen. `false`: nothing will ever happen again.
+    pub(crate) fn step(&mut self) -> bool {
+        while self.launch(0) | self.launch(1) {}
+        let arrival = self.flying.keys().next().map(|k| k.0);
+        let timeout = self.hosts.iter().filter_map(|h| h.tcp.poll_timeout()).min();
+        let Some(next) = [arrival, timeout].into_iter().flatten().min() else { return false };
+        self.now = self.now.max(next);
+        for h in &mut self.hosts {
+            h.ip.now = self.now;
+        }
+        for h in &mut self.hosts {
+            h.tcp.handle_timeout(&mut h.ip);
+        }
+        while let Some(entry) = self.flying.first_entry() {
+            if entry.key().0 > self.now {
+                break;
+            }
+            let (to, m) = entry.remove();
+            let from = self.hosts[1 - to].ip.addr;
+            self.hosts[to].input(from, m.data());
+        }
+        true
+    }
+
+    /// Steps until `done` or nothing is left to happen; at most `limit` steps.
+    pub(crate) fn run(&mut self, limit: usize, mut done: impl FnMut(&mut Link) -> bool) -> bool {
+        for _ in 0..limit {
+            if done(self) {
+                return true;
+            }
+            if !self.step() {
+                return done(self);
+            }
+        }
+        panic!("no end after {limit} steps");
+    }
+
+    pub(crate) fn connect(&mut self, port: u16) -> TcpId {
+        let to = SocketAddr::new(self.hosts[1].ip.addr, port);
+        let h = &mut self.hosts[0];
+        let id = h.tcp.socket(Family::Inet);
+        assert_eq!(h.tcp.connect(&mut h.ip, id, to), Err(SockError::InProgress));
+        id
+    }
+
+    pub(crate) fn state(&self, host: usize, id: TcpId) -> State {
+        self.hosts[host].tcp.info(id).expect("a socket").state
+    }
+}
+
+/// A program that writes `data` and then ends its stream, and reads until the other's end.
+pub(crate) struct Peer {
+    pub(crate) host: usize,
+    pub(crate) id: TcpId,
+    pub(crate) data: Vec<u8>,
+    pub(crate) written: usize,
+    pub(crate) read: Vec<u8>,
+    pub(crate) shut: bool,
+    pub(crate) end: Option<Result<(), SockError>>,
+}
+
+impl Peer {
+    pub(crate) fn new(host: usize, id: TcpId, data: Vec<u8>) -> Peer {
+        Peer { host, id, data, written: 0, read: Vec::new(), shut: false, end: None }
+    }
+
+    /// Does what can be done now.
+    pub(crate) fn turn(&mut self, link: &mut Link) {
+        let h = &mut link.hosts[self.host];
+        while self.written < self.data.len() {
+            match h.tcp.send(&mut h.ip, self.id, &self.data[self.written..], SendFlags::empty()) {
+                Ok(n) => self.written += n,
+                Err(SockError::WouldBlock) => break,
+                Err(e) => return self.end = self.end.or(Some(Err(e))),
+            }
+        }
+        if self.written == self.data.len() && !self.shut {
+            self.shut = h.tcp.shutdown(&mut h.ip, self.id, Shutdown::Write).is_ok();
+        }
+        let mut buf = [0; 10_000];
+        while self.end.is_none() {
+            match h.tcp.recv(&mut h.ip, self.id, &mut buf, RecvFlags::empty()) {
+                Ok(0) => self.end = Some(Ok(())),
+                Ok(n) => self.read.extend_from_slice(&buf[..n]),
+                Err(SockError::WouldBlock) => break,
+                Err(e) => self.end = Some(Err(e)),
+            }
+        }
+    }
+}
+
+pub(crate) fn octets(n: usize, seed: u32) -> Vec<u8> {
+    (0..n as u32).map(|i| (i.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 23) as u8).collect()
+}
+
+#[test]
+fn connect_transfer_close() {
+    let mut link = Link::new(TcpConfig::default());
+    let listener = link.hosts[1].listener(80, 5);
+    let client = link.connect(80);
+    assert!(link.run(100, |l| l.state(0, client) == State::Established));
+    link.step();
+    let h = &mut link.hosts[1];
+    let (server, from) = h.tcp.accept(&mut h.ip, listener).expect("a connection");
+    assert_eq!(from.ip().to_string(), "10.0.0.1");
+    let mut a = Peer::new(0, client, octets(3_000_000, 1));
+    let mut b = Peer::new(1, server, octets(1_000_000, 2));
+    link.run(100_000, |l| {
+        a.turn(l);
+        b.turn(l);
+        a.end.is_some() && b.end.is_some()
+    });
+    assert_eq!((a.end, b.end), (Some(Ok(())), Some(Ok(()))));
+    assert!(a.read == b.data && b.read == a.data, "both streams arrived whole");
+    assert_eq!(link.hosts[0].tcp.stats().retrans_segs, 0);
+    for (host, id) in [(0, client), (1, server), (1, listener)] {
+        let h = &mut link.hosts[host];
+        h.tcp.close(&mut h.ip, id);
+    }
+    while link.step() {}
+    assert!(link.hosts.iter().all(|h| h.tcp.is_empty() && h.tcp.poll_timeout().is_none()), "nothing is left");
+}
