@@ -15,6 +15,7 @@ pub mod socket;
 pub mod stack;
 pub mod tcp;
 pub mod time;
+mod timer;
 pub mod wire;
 
 pub use net::mbuf::Mbuf;

@@ -5,6 +5,7 @@
 //! [`Pool`], so that the packet path does not allocate.
 
 use crate::socket::SocketId;
+use crate::wire::checksum::checksum;
 
 /// Octets kept free in front of a packet that a transport builds: Ethernet 14 + VLAN 4 + IPv6 40
 /// with room for options and extension headers.
@@ -20,6 +21,20 @@ pub struct Offload {
     pub csum_offset: u16,
     /// How to cut; `None`: one packet.
     pub gso: Option<Gso>,
+}
+
+impl Offload {
+    /// Whether the metadata of a frame of `len` octets point into it.
+    pub fn is_sound(&self, len: usize) -> bool {
+        let csum = usize::from(self.csum_start) + usize::from(self.csum_offset) + 2;
+        let gso = self.gso.is_none_or(|g| g.size > 0 && usize::from(g.header_len) <= len);
+        gso && (!self.is_partial() || (csum <= len && usize::from(self.csum_start) >= 34))
+    }
+
+    /// Whether the transport checksum is left to whoever needs it.
+    pub fn is_partial(&self) -> bool {
+        self.csum_start != 0
+    }
 }
 
 /// Generic segmentation: the packet is several segments of at most `size` payload octets.
@@ -53,12 +68,14 @@ pub struct Mbuf {
     pub offload: Offload,
     /// The socket whose send buffer pays for this packet until it leaves the stack.
     pub owner: Option<SocketId>,
+    /// What it pays: octets of the send buffer, overhead included.
+    pub charge: u32,
 }
 
 impl Mbuf {
     /// An empty packet with [`HEADROOM`] in front.
     pub fn new() -> Mbuf {
-        Mbuf { buf: vec![0; HEADROOM], start: HEADROOM, offload: Offload::default(), owner: None }
+        Mbuf { buf: vec![0; HEADROOM], start: HEADROOM, offload: Offload::default(), owner: None, charge: 0 }
     }
 
     /// A packet holding a copy of `octets`, with [`HEADROOM`] in front.
@@ -123,12 +140,31 @@ impl Mbuf {
         }
     }
 
+    /// Computes the checksum that offload metadata left undone. The metadata count from the first
+    /// octet of the frame, of which `trimmed` octets are gone already.
+    pub fn complete_checksum(&mut self, trimmed: usize) {
+        let offload = core::mem::take(&mut self.offload);
+        let start = usize::from(offload.csum_start).wrapping_sub(trimmed);
+        let field = start.wrapping_add(usize::from(offload.csum_offset));
+        if !offload.is_partial() || start > self.len() || field + 2 > self.len() {
+            return;
+        }
+        // The field holds the pseudo header's sum, so that the sum over all is the whole's.
+        let sum = match checksum(&self.data()[start..]) {
+            // RFC 768: zero would mean "none".
+            0 => 0xffff,
+            s => s,
+        };
+        self.data_mut()[field..field + 2].copy_from_slice(&sum.to_be_bytes());
+    }
+
     /// Empties the packet for reuse; the memory stays.
     fn reset(&mut self) {
         self.buf.resize(HEADROOM, 0);
         self.start = HEADROOM;
         self.offload = Offload::default();
         self.owner = None;
+        self.charge = 0;
     }
 }
 

@@ -1,6 +1,13 @@
 //! Interfaces, Ethernet, routes, neighbours: what lies between the wire and IP.
 
+pub mod bpf;
+pub mod ether;
+pub(crate) mod flow;
+mod if_loop;
+pub mod ifnet;
 pub mod mbuf;
+pub mod neigh;
+pub mod route;
 
 /// Names an interface of one stack; index 1 is the loopback, as on BSD and Linux. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

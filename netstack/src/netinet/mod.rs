@@ -1,6 +1,19 @@
 //! The Internet protocols: IPv4 and what stands directly on it.
 
+pub(crate) mod arp;
+pub(crate) mod exceptions;
 pub mod in_pcb;
+pub(crate) mod ip;
+mod ip_forward;
+pub(crate) mod ip_icmp;
+mod ip_input;
+mod ip_options;
+mod ip_output;
+pub(crate) mod ip_reass;
+pub(crate) mod ping;
+mod protosw;
+pub(crate) mod raw_ip;
+pub(crate) mod udp;
 
 use crate::net::{IfIndex, mbuf::Mbuf};
 use crate::socket::SockError;
@@ -35,6 +48,10 @@ pub trait IpLayer {
     /// Frames that the interface's transmit queue still takes before it is at its mark. A bulk
     /// sender stops at zero and is pumped again when the queue has drained.
     fn tx_room(&self, ifindex: IfIndex) -> usize;
+
+    /// The transport makes progress with `dst`: data of ours was acknowledged. The next hop need not
+    /// be probed (RFC 4861 §7.3.1). Cheap, but once a round trip is enough.
+    fn confirm(&mut self, _dst: IpAddr) {}
 }
 
 /// The way to a destination, as of now.

@@ -2,10 +2,15 @@
 
 pub mod flags;
 pub mod sockbuf;
+pub mod sockopt;
+pub(crate) mod table;
 
 pub use flags::{RecvFlags, SendFlags};
+pub use sockopt::{MtuDiscover, SockOpt, SockOptName};
 
-use std::net::IpAddr;
+use crate::net::{IfIndex, MacAddr};
+use crate::time::Instant;
+use std::net::{IpAddr, SocketAddr};
 
 /// Names a socket of one stack. The generation makes an id that outlives its socket harmless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,4 +146,125 @@ impl Family {
             IpAddr::V6(_) => Family::Inet6,
         }
     }
+}
+
+/// What kind of socket is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SockType {
+    /// SOCK_STREAM: TCP.
+    Stream,
+    /// SOCK_DGRAM: UDP, or ICMP echo (protocol 1).
+    Dgram,
+    /// SOCK_RAW: IP packets of one protocol.
+    Raw,
+    /// AF_PACKET, SOCK_RAW: whole frames.
+    Packet,
+    /// AF_PACKET, SOCK_DGRAM: frames without their Ethernet header.
+    PacketDgram,
+}
+
+/// Which direction is shut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// SHUT_RD
+    Read,
+    /// SHUT_WR
+    Write,
+    /// SHUT_RDWR
+    Both,
+}
+
+/// How a frame came to a packet socket (`sll_pkttype`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketType {
+    /// To us.
+    Host,
+    /// To all.
+    Broadcast,
+    /// To a group.
+    Multicast,
+    /// To another station (the interface is promiscuous).
+    OtherHost,
+    /// Sent by us.
+    Outgoing,
+}
+
+/// Address of a packet socket (`sockaddr_ll`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkAddr {
+    /// The interface.
+    pub ifindex: IfIndex,
+    /// EtherType, host order.
+    pub ethertype: u16,
+    /// Sender of a received frame, destination of a sent one.
+    pub mac: MacAddr,
+    /// How it came; ignored in sending.
+    pub kind: PacketType,
+}
+
+/// How a datagram is to be sent. The default: to the connected peer, with the socket's options.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendMeta {
+    /// Destination; `None`: the peer.
+    pub to: Option<SocketAddr>,
+    /// Flags of the call.
+    pub flags: SendFlags,
+    /// IP_PKTINFO: source address.
+    pub src: Option<IpAddr>,
+    /// IP_PKTINFO: interface.
+    pub ifindex: Option<IfIndex>,
+    /// IP_TTL for this datagram.
+    pub ttl: Option<u8>,
+    /// IP_TOS for this datagram.
+    pub tos: Option<u8>,
+    /// Packet sockets: interface, EtherType, and (without the frame's header) destination.
+    pub link: Option<LinkAddr>,
+}
+
+/// What was received besides the octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecvMeta {
+    /// Octets put into the buffer; 0 of a stream: its end.
+    pub len: usize,
+    /// Octets of the datagram, which may be more.
+    pub full_len: usize,
+    /// Sender.
+    pub from: Option<SocketAddr>,
+    /// Address it was sent to (IP_PKTINFO).
+    pub local: Option<IpAddr>,
+    /// Interface it came in by; of a stream, none.
+    pub ifindex: Option<IfIndex>,
+    /// Time to live (IP_RECVTTL).
+    pub ttl: u8,
+    /// Type of service (IP_RECVTOS).
+    pub tos: u8,
+    /// When it came in (SO_TIMESTAMPNS).
+    pub time: Instant,
+    /// Packet sockets: where it came from.
+    pub link: Option<LinkAddr>,
+}
+
+/// A socket, as shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketInfo {
+    /// Its name.
+    pub id: SocketId,
+    /// Family.
+    pub family: Family,
+    /// Kind.
+    pub ty: SockType,
+    /// IP protocol.
+    pub protocol: u8,
+    /// Local address and port.
+    pub local: Option<SocketAddr>,
+    /// Peer.
+    pub remote: Option<SocketAddr>,
+    /// State, by the name that `ss` shows.
+    pub state: &'static str,
+    /// Octets that wait to be read.
+    pub recv_queue: usize,
+    /// Octets sent that have not left (datagrams), or are not acknowledged (streams).
+    pub send_queue: usize,
+    /// Datagrams that found no room.
+    pub drops: u64,
 }

@@ -1,4 +1,4 @@
-//! The Internet checksum (RFC 1071): IPv4 headers, ICMP, UDP, TCP.
+//! The Internet checksum (RFC 1071): IPv4 headers, ICMP, UDP, TCP; its incremental update (RFC 1624).
 //!
 //! The sum does not depend on byte order (RFC 1071 §2(B)), so octets are summed as they lie in
 //! memory, eight at a time and wide enough that the compiler makes vector code of it.
@@ -59,10 +59,29 @@ impl Sum {
         !u16::from_be(s as u16)
     }
 
+    /// The sum itself, not complemented: what stands in a checksum field whose rest is left to the
+    /// receiver (offload).
+    pub fn partial(self) -> u16 {
+        !self.finish()
+    }
+
     /// Whether the octets added, their checksum among them, are sound.
     pub fn is_valid(self) -> bool {
         self.finish() == 0
     }
+}
+
+/// The checksum of `octets`; zero if they hold a correct one already.
+pub fn checksum(octets: &[u8]) -> u16 {
+    Sum::default().add(octets).finish()
+}
+
+/// What `checksum` becomes when 16 bits under it change from `old` to `new`: RFC 1624 equation 3,
+/// HC' = ~(~HC + ~m + m').
+pub fn update(checksum: u16, old: u16, new: u16) -> u16 {
+    let s = u32::from(!checksum) + u32::from(!old) + u32::from(new);
+    let s = (s & 0xffff) + (s >> 16);
+    !((s & 0xffff) + (s >> 16)) as u16
 }
 
 #[cfg(test)]

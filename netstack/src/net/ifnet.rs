@@ -1,0 +1,275 @@
+//! Interfaces: name, link address, state, addresses, groups, transmit queue, counters.
+
+use super::mbuf::Mbuf;
+use super::{IfIndex, MacAddr};
+use ipnet::IpNet;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// What an interface is attached with.
+#[derive(Clone, Debug)]
+pub struct IfConfig {
+    /// Its name, 1 to 15 octets as on Linux.
+    pub name: String,
+    /// Its link address: unicast.
+    pub mac: MacAddr,
+    /// Octets of the largest IP packet it carries, 68 to 65535.
+    pub mtu: u32,
+}
+
+/// Why an interface could not be attached or changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IfError {
+    /// Empty, longer than 15 octets, or with a slash or blank in it.
+    #[error("bad interface name {0:?}")]
+    BadName(String),
+    /// The name is taken.
+    #[error("interface {0:?} exists")]
+    Exists(String),
+    /// A group's address, or zero.
+    #[error("bad link address {0}")]
+    BadMac(MacAddr),
+    /// Outside 68 to 65535.
+    #[error("bad mtu {0}")]
+    BadMtu(u32),
+    /// No such interface.
+    #[error("no interface with index {}", .0.0)]
+    NoDevice(IfIndex),
+    /// Not possible for the loopback interface.
+    #[error("not possible for the loopback interface")]
+    Loopback,
+    /// The interface has that address.
+    #[error("address {0} is on the interface")]
+    AddrExists(IpNet),
+    /// The interface has no such address.
+    #[error("address {0} is not on the interface")]
+    NoAddr(IpNet),
+    /// Unspecified, a group's or broadcast.
+    #[error("{0} is no address for an interface")]
+    BadAddr(IpNet),
+}
+
+/// Counters of an interface (RFC 2863's ifTable).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IfCounters {
+    /// Frames in.
+    pub in_packets: u64,
+    /// Octets in, Ethernet header included.
+    pub in_octets: u64,
+    /// Frames to a group or to all, in.
+    pub in_multicast: u64,
+    /// Frames out.
+    pub out_packets: u64,
+    /// Octets out, Ethernet header included.
+    pub out_octets: u64,
+    /// Frames dropped on the way in.
+    pub in_discards: u64,
+    /// Frames dropped because the transmit queue was full or the interface down.
+    pub out_discards: u64,
+}
+
+impl IfCounters {
+    /// The counters as (name, value).
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("ifInPackets", self.in_packets),
+            ("ifInOctets", self.in_octets),
+            ("ifInMulticastPkts", self.in_multicast),
+            ("ifOutPackets", self.out_packets),
+            ("ifOutOctets", self.out_octets),
+            ("ifInDiscards", self.in_discards),
+            ("ifOutDiscards", self.out_discards),
+        ]
+        .into_iter()
+    }
+}
+
+/// Which frames an interface wants of its wire. The driver tells the bus whenever `generation` changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RxFilter {
+    /// All frames (a promiscuous packet socket).
+    pub promiscuous: bool,
+    /// Groups wanted besides the own address and broadcast, ascending.
+    pub multicast: Vec<MacAddr>,
+    /// Changes when the filter does.
+    pub generation: u64,
+}
+
+/// An interface.
+#[derive(Debug)]
+pub struct Ifnet {
+    /// Its number.
+    pub index: IfIndex,
+    /// Its name.
+    pub name: String,
+    /// Its link address.
+    pub mac: MacAddr,
+    /// Octets of the largest IP packet.
+    pub mtu: u32,
+    /// Administratively up.
+    pub up: bool,
+    /// The wire is there.
+    pub carrier: bool,
+    /// Whether it is `lo`.
+    pub loopback: bool,
+    /// What it counted.
+    pub counters: IfCounters,
+    pub(crate) addrs: Vec<IpNet>,
+    /// Groups joined, and by how many sockets.
+    pub(crate) groups: BTreeMap<IpAddr, u32>,
+    /// Packet sockets that want every frame.
+    pub(crate) promiscuous: u32,
+    pub(crate) filter_generation: u64,
+    /// Frames that wait for the driver.
+    pub(crate) tx: VecDeque<Mbuf>,
+}
+
+impl Ifnet {
+    pub(crate) fn new(index: IfIndex, config: IfConfig) -> Ifnet {
+        Ifnet {
+            index,
+            name: config.name,
+            mac: config.mac,
+            mtu: config.mtu,
+            up: false,
+            carrier: true,
+            loopback: false,
+            counters: IfCounters::default(),
+            addrs: Vec::new(),
+            groups: BTreeMap::new(),
+            promiscuous: 0,
+            filter_generation: 1,
+            tx: VecDeque::new(),
+        }
+    }
+
+    /// Addresses with their prefix lengths, in the order in which they were added.
+    pub fn addrs(&self) -> &[IpNet] {
+        &self.addrs
+    }
+
+    /// Groups joined.
+    pub fn groups(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.groups.keys().copied()
+    }
+
+    /// Frames that wait for the driver.
+    pub fn tx_queued(&self) -> usize {
+        self.tx.len()
+    }
+
+    /// Up, and with a wire.
+    pub fn usable(&self) -> bool {
+        self.up && self.carrier
+    }
+
+    /// The IPv4 addresses.
+    pub(crate) fn addrs4(&self) -> impl Iterator<Item = ipnet::Ipv4Net> + '_ {
+        self.addrs.iter().filter_map(|a| match a {
+            IpNet::V4(n) => Some(*n),
+            IpNet::V6(_) => None,
+        })
+    }
+
+    /// Whether `addr` is one of its addresses.
+    pub(crate) fn has_addr(&self, addr: Ipv4Addr) -> bool {
+        self.addrs4().any(|n| n.addr() == addr)
+    }
+
+    /// The own address best suited to talk to `peer`: one of its subnet, else the first.
+    pub(crate) fn source_for(&self, peer: Ipv4Addr) -> Option<Ipv4Addr> {
+        let on_link = self.addrs4().find(|n| n.contains(&peer));
+        on_link.or_else(|| self.addrs4().next()).map(|n| n.addr())
+    }
+
+    pub(crate) fn wants_group(&self, group: Ipv4Addr) -> bool {
+        group == ALL_SYSTEMS || self.groups.contains_key(&IpAddr::V4(group))
+    }
+
+    pub(crate) fn wants_group_mac(&self, mac: MacAddr) -> bool {
+        mac == multicast_mac(ALL_SYSTEMS)
+            || self.groups.keys().any(|g| match g {
+                IpAddr::V4(g) => multicast_mac(*g) == mac,
+                IpAddr::V6(_) => false,
+            })
+    }
+
+    pub(crate) fn rx_filter(&self) -> RxFilter {
+        let mut multicast = vec![multicast_mac(ALL_SYSTEMS)];
+        multicast.extend(self.groups.keys().filter_map(|g| match g {
+            IpAddr::V4(g) => Some(multicast_mac(*g)),
+            IpAddr::V6(_) => None,
+        }));
+        multicast.sort_unstable();
+        multicast.dedup();
+        RxFilter { promiscuous: self.promiscuous > 0, multicast, generation: self.filter_generation }
+    }
+}
+
+/// The group that every host is in (RFC 1112 §4).
+pub const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
+
+/// The link address of an IPv4 group: RFC 1112 §6.4.
+pub fn multicast_mac(group: Ipv4Addr) -> MacAddr {
+    let [_, b, c, d] = group.octets();
+    MacAddr([0x01, 0x00, 0x5e, b & 0x7f, c, d])
+}
+
+/// All interfaces of a stack, by index.
+#[derive(Debug, Default)]
+pub(crate) struct Interfaces {
+    /// Index 0 is nobody.
+    slots: Vec<Option<Ifnet>>,
+}
+
+impl Interfaces {
+    /// Adds an interface under the next number.
+    pub(crate) fn attach(&mut self, config: IfConfig) -> Result<IfIndex, IfError> {
+        let name = &config.name;
+        let odd = |c: char| c == '/' || c.is_whitespace() || c.is_control();
+        if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.contains(odd) {
+            return Err(IfError::BadName(config.name));
+        }
+        if self.iter().any(|i| i.name == *name) {
+            return Err(IfError::Exists(config.name));
+        }
+        if self.slots.is_empty() {
+            self.slots.push(None);
+        }
+        let index = IfIndex(self.slots.len() as u32);
+        self.slots.push(Some(Ifnet::new(index, config)));
+        Ok(index)
+    }
+
+    pub(crate) fn detach(&mut self, ifindex: IfIndex) -> Option<Ifnet> {
+        self.slots.get_mut(ifindex.0 as usize)?.take()
+    }
+
+    pub(crate) fn get(&self, ifindex: IfIndex) -> Option<&Ifnet> {
+        self.slots.get(ifindex.0 as usize)?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, ifindex: IfIndex) -> Option<&mut Ifnet> {
+        self.slots.get_mut(ifindex.0 as usize)?.as_mut()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Ifnet> {
+        self.slots.iter().flatten()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Ifnet> {
+        self.slots.iter_mut().flatten()
+    }
+
+    /// The interface on whose subnet `addr` is, longest prefix first.
+    pub(crate) fn on_link(&self, addr: IpAddr) -> Option<&Ifnet> {
+        let matching = |i: &Ifnet| {
+            let best = i.addrs.iter().filter(|n| n.contains(&addr)).map(|n| n.prefix_len()).max();
+            best.filter(|_| !i.loopback)
+        };
+        self.iter()
+            .filter_map(|i| Some((matching(i)?, i)))
+            .max_by_key(|(len, i)| (*len, core::cmp::Reverse(i.index)))
+            .map(|(_, i)| i)
+    }
+}

@@ -1,0 +1,420 @@
+//! Neighbours: who on a link has which address, and whether they still answer.
+//!
+//! One machine serves ARP and NDP: neighbour unreachability detection of RFC 4861 §7.3 (states and
+//! transitions of §7.3.2 and appendix C), which RFC 826 and 1122 §2.3.2 leave open for ARP. It
+//! knows no packet formats: it answers with what is to be done ([`Resolve`], [`Due`]), and its
+//! caller (ARP, NDP) says what was seen ([`Neighbours::confirm`], [`Neighbours::hint`]).
+//!
+//! REACHABLE turns into STALE by looking at the clock when the entry is used, not by a timer: an
+//! idle node does not wake.
+
+use super::flow::FlowKey;
+use super::mbuf::Mbuf;
+use super::{IfIndex, MacAddr};
+use crate::stack::config::NeighConfig;
+use crate::time::{Duration, Instant};
+use crate::timer::{Timer, TimerKey, Timers};
+use hashbrown::HashTable;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+/// State of a neighbour: RFC 4861 §7.3.2, with Linux's FAILED and PERMANENT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NudState {
+    /// Asked for, no answer yet.
+    Incomplete,
+    /// Known to answer, within the last ReachableTime.
+    Reachable,
+    /// Known, but not since when.
+    Stale,
+    /// Used while stale: waiting whether an upper layer confirms before asking.
+    Delay,
+    /// Being asked whether it is still there.
+    Probe,
+    /// Did not answer.
+    Failed,
+    /// Configured: never asked, never forgotten.
+    Permanent,
+}
+
+/// A neighbour, as shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// On this interface.
+    pub ifindex: IfIndex,
+    /// Its address.
+    pub addr: IpAddr,
+    /// Its link address, if known.
+    pub mac: Option<MacAddr>,
+    /// What is known of it.
+    pub state: NudState,
+}
+
+#[derive(Debug)]
+struct Entry {
+    ifindex: IfIndex,
+    addr: IpAddr,
+    mac: MacAddr,
+    state: NudState,
+    /// Solicitations sent in this state.
+    probes: u8,
+    /// REACHABLE until.
+    reachable_until: Instant,
+    timer: Option<TimerKey>,
+    /// IP packets that wait for the address.
+    queue: VecDeque<Mbuf>,
+    /// Used since the eviction hand last passed.
+    used: bool,
+}
+
+impl Entry {
+    fn show(&self, now: Instant) -> Neighbour {
+        let known = !matches!(self.state, NudState::Incomplete | NudState::Failed);
+        let state = match self.state {
+            NudState::Reachable if now >= self.reachable_until => NudState::Stale,
+            s => s,
+        };
+        Neighbour { ifindex: self.ifindex, addr: self.addr, mac: known.then_some(self.mac), state }
+    }
+}
+
+/// What becomes of a packet to a neighbour.
+#[derive(Debug)]
+pub(crate) enum Resolve {
+    /// Send it there.
+    Send(MacAddr, Mbuf),
+    /// It waits; ask everybody if `solicit`.
+    Wait {
+        /// The first packet for this neighbour: ask.
+        solicit: bool,
+        /// A packet that had to go to make room.
+        dropped: Option<Mbuf>,
+    },
+    /// The table has no room.
+    NoRoom(Mbuf),
+}
+
+/// What a timer asks for.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// Ask everybody (`None`) or the neighbour itself.
+    Solicit(IfIndex, IpAddr, Option<MacAddr>),
+    /// Given up: these packets waited in vain.
+    Failed(IfIndex, IpAddr, VecDeque<Mbuf>),
+    /// Nothing to do.
+    Nothing,
+}
+
+/// What was learned of a neighbour's link address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// It answered our question (solicited): REACHABLE, for a time that the random number spreads.
+    Answer(u64),
+    /// It told without being asked, in a way that replaces what was known: STALE.
+    Override,
+}
+
+/// The neighbours of one stack.
+#[derive(Debug)]
+pub(crate) struct Neighbours {
+    key: FlowKey,
+    config: NeighConfig,
+    index: HashTable<usize>,
+    slots: Vec<Option<Entry>>,
+    free: Vec<usize>,
+    /// The eviction hand (clock algorithm).
+    hand: usize,
+    waiting: usize,
+    pub(crate) evictions: u64,
+    /// Changes to tell, if somebody wants them.
+    pub(crate) changes: Vec<Neighbour>,
+}
+
+impl Neighbours {
+    pub(crate) fn new(config: NeighConfig, key: FlowKey) -> Neighbours {
+        Neighbours {
+            key,
+            config,
+            index: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            hand: 0,
+            waiting: 0,
+            evictions: 0,
+            changes: Vec::new(),
+        }
+    }
+
+    fn find(&self, ifindex: IfIndex, addr: IpAddr) -> Option<usize> {
+        let hash = self.key.neighbour(ifindex, addr);
+        let same =
+            |&s: &usize| self.slots[s].as_ref().is_some_and(|e| e.addr == addr && e.ifindex == ifindex);
+        self.index.find(hash, same).copied()
+    }
+
+    /// All entries, in the order of their slots.
+    pub(crate) fn iter(&self, now: Instant) -> impl Iterator<Item = Neighbour> + '_ {
+        self.slots.iter().flatten().map(move |e| e.show(now))
+    }
+
+    /// Sends `m` to `addr`, or keeps it until the link address is known. `random` spreads times.
+    pub(crate) fn resolve(
+        &mut self,
+        now: Instant,
+        ifindex: IfIndex,
+        addr: IpAddr,
+        m: Mbuf,
+        timers: &mut Timers,
+    ) -> Resolve {
+        let Some(slot) = self.find(ifindex, addr).or_else(|| self.insert(ifindex, addr, timers)) else {
+            return Resolve::NoRoom(m);
+        };
+        let config = &self.config;
+        let Some(e) = self.slots[slot].as_mut() else { return Resolve::NoRoom(m) };
+        e.used = true;
+        match e.state {
+            NudState::Reachable if now < e.reachable_until => Resolve::Send(e.mac, m),
+            NudState::Permanent | NudState::Delay | NudState::Probe => Resolve::Send(e.mac, m),
+            NudState::Reachable | NudState::Stale => {
+                // RFC 4861 §7.3.3: the first packet to a stale neighbour starts the delay.
+                e.state = NudState::Delay;
+                e.timer = Some(timers.arm(now + config.delay_first_probe, Timer::Neigh(slot)));
+                Resolve::Send(e.mac, m)
+            }
+            NudState::Failed => {
+                e.state = NudState::Incomplete;
+                e.probes = 1;
+                e.timer = Some(timers.arm(now + config.retrans, Timer::Neigh(slot)));
+                e.queue.push_back(m);
+                self.waiting += 1;
+                Resolve::Wait { solicit: true, dropped: None }
+            }
+            NudState::Incomplete => {
+                let full = e.queue.len() >= config.queue;
+                // RFC 4861 §7.2.2: a full queue loses its oldest packet.
+                let dropped = if full {
+                    e.queue.pop_front()
+                } else if self.waiting >= config.queue_total {
+                    return Resolve::Wait { solicit: false, dropped: Some(m) };
+                } else {
+                    self.waiting += 1;
+                    None
+                };
+                e.queue.push_back(m);
+                Resolve::Wait { solicit: false, dropped }
+            }
+        }
+    }
+
+    /// An entry in state FAILED (nothing known), if there is or can be made room.
+    fn insert(&mut self, ifindex: IfIndex, addr: IpAddr, timers: &mut Timers) -> Option<usize> {
+        let slot = match self.free.pop() {
+            Some(s) => s,
+            None if self.slots.len() < self.config.entries => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+            None => self.evict(timers)?,
+        };
+        self.slots[slot] = Some(Entry {
+            ifindex,
+            addr,
+            mac: MacAddr::default(),
+            state: NudState::Failed,
+            probes: 0,
+            reachable_until: Instant::ZERO,
+            timer: None,
+            queue: VecDeque::new(),
+            used: true,
+        });
+        let (key, slots) = (self.key, &self.slots);
+        let hash = |&s: &usize| slots[s].as_ref().map_or(0, |e| key.neighbour(e.ifindex, e.addr));
+        self.index.insert_unique(key.neighbour(ifindex, addr), slot, hash);
+        Some(slot)
+    }
+
+    /// Frees the slot of an entry that is not permanent, holds no packets, and was not used since
+    /// the hand last passed; looks at a bounded number of them.
+    fn evict(&mut self, timers: &mut Timers) -> Option<usize> {
+        for _ in 0..self.slots.len().min(256) {
+            let slot = self.hand;
+            self.hand = (self.hand + 1) % self.slots.len();
+            let Some(e) = self.slots[slot].as_mut() else { continue };
+            let keep = e.state == NudState::Permanent || !e.queue.is_empty();
+            if keep || core::mem::take(&mut e.used) {
+                continue;
+            }
+            self.evictions += 1;
+            self.take(slot, timers);
+            // `take` put it on the free list; it is used at once.
+            return self.free.pop();
+        }
+        None
+    }
+
+    fn take(&mut self, slot: usize, timers: &mut Timers) -> Option<Entry> {
+        let e = self.slots[slot].take()?;
+        timers.disarm(e.timer);
+        self.waiting -= e.queue.len();
+        if let Ok(entry) = self.index.find_entry(self.key.neighbour(e.ifindex, e.addr), |&s| s == slot) {
+            entry.remove();
+        }
+        self.free.push(slot);
+        Some(e)
+    }
+
+    /// The neighbour has shown its link address. Returns the packets that waited for it.
+    pub(crate) fn confirm(
+        &mut self,
+        now: Instant,
+        ifindex: IfIndex,
+        addr: IpAddr,
+        mac: MacAddr,
+        evidence: Evidence,
+        timers: &mut Timers,
+    ) -> VecDeque<Mbuf> {
+        let Some(slot) = self.find(ifindex, addr) else { return VecDeque::new() };
+        let base = self.config.reachable_time;
+        let Some(e) = self.slots[slot].as_mut() else { return VecDeque::new() };
+        let before = e.show(now);
+        match (e.state, evidence) {
+            (NudState::Permanent, _) => return VecDeque::new(),
+            (_, Evidence::Answer(random)) => {
+                e.state = NudState::Reachable;
+                e.reachable_until = now + spread(base, random);
+            }
+            (NudState::Incomplete | NudState::Failed, Evidence::Override) => e.state = NudState::Stale,
+            // The same address told again says nothing about reachability.
+            (_, Evidence::Override) if e.mac == mac => return VecDeque::new(),
+            (_, Evidence::Override) => e.state = NudState::Stale,
+        }
+        e.mac = mac;
+        e.probes = 0;
+        timers.disarm(e.timer.take());
+        let queue = core::mem::take(&mut e.queue);
+        if !queue.is_empty() && e.state == NudState::Stale {
+            // The packets that go out now are the use that starts the delay.
+            e.state = NudState::Delay;
+            e.timer = Some(timers.arm(now + self.config.delay_first_probe, Timer::Neigh(slot)));
+        }
+        let after = e.show(now);
+        self.waiting -= queue.len();
+        if before != after {
+            self.changes.push(after);
+        }
+        queue
+    }
+
+    /// The neighbour asked us for something: remember its link address, also if it was not in the
+    /// table (RFC 826's merge; RFC 4861 §7.2.3). Returns the packets that waited for it.
+    pub(crate) fn hint(
+        &mut self,
+        now: Instant,
+        ifindex: IfIndex,
+        addr: IpAddr,
+        mac: MacAddr,
+        timers: &mut Timers,
+    ) -> VecDeque<Mbuf> {
+        if self.find(ifindex, addr).is_none() && self.insert(ifindex, addr, timers).is_none() {
+            return VecDeque::new();
+        }
+        self.confirm(now, ifindex, addr, mac, Evidence::Override, timers)
+    }
+
+    /// An upper layer makes progress with the neighbour (RFC 4861 §7.3.1).
+    pub(crate) fn progress(
+        &mut self,
+        now: Instant,
+        ifindex: IfIndex,
+        addr: IpAddr,
+        random: u64,
+        timers: &mut Timers,
+    ) {
+        let Some(slot) = self.find(ifindex, addr) else { return };
+        let reachable = spread(self.config.reachable_time, random);
+        let Some(e) = self.slots[slot].as_mut() else { return };
+        if matches!(e.state, NudState::Reachable | NudState::Stale | NudState::Delay | NudState::Probe) {
+            e.state = NudState::Reachable;
+            e.reachable_until = now + reachable;
+            timers.disarm(e.timer.take());
+        }
+    }
+
+    /// The slot's timer is due.
+    pub(crate) fn due(&mut self, now: Instant, slot: usize, timers: &mut Timers) -> Due {
+        let config = &self.config;
+        let Some(e) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return Due::Nothing };
+        e.timer = None;
+        let (limit, to) = match e.state {
+            NudState::Delay => {
+                e.state = NudState::Probe;
+                e.probes = 0;
+                (config.unicast_solicits, Some(e.mac))
+            }
+            NudState::Probe => (config.unicast_solicits, Some(e.mac)),
+            NudState::Incomplete => (config.multicast_solicits, None),
+            NudState::Reachable | NudState::Stale | NudState::Failed | NudState::Permanent => {
+                return Due::Nothing;
+            }
+        };
+        if e.probes < limit {
+            e.probes += 1;
+            e.timer = Some(timers.arm(now + config.retrans, Timer::Neigh(slot)));
+            return Due::Solicit(e.ifindex, e.addr, to);
+        }
+        e.state = NudState::Failed;
+        let queue = core::mem::take(&mut e.queue);
+        self.waiting -= queue.len();
+        self.changes.push(e.show(now));
+        Due::Failed(e.ifindex, e.addr, queue)
+    }
+
+    /// A configured entry. Returns the packets that waited for it.
+    pub(crate) fn set_permanent(
+        &mut self,
+        now: Instant,
+        ifindex: IfIndex,
+        addr: IpAddr,
+        mac: MacAddr,
+        timers: &mut Timers,
+    ) -> Option<VecDeque<Mbuf>> {
+        let slot = self.find(ifindex, addr).or_else(|| self.insert(ifindex, addr, timers))?;
+        let e = self.slots[slot].as_mut()?;
+        e.state = NudState::Permanent;
+        e.mac = mac;
+        timers.disarm(e.timer.take());
+        let queue = core::mem::take(&mut e.queue);
+        self.waiting -= queue.len();
+        self.changes.push(e.show(now));
+        Some(queue)
+    }
+
+    /// Forgets a neighbour; `None` if it was not known. Returns the packets that waited for it.
+    pub(crate) fn remove(
+        &mut self,
+        ifindex: IfIndex,
+        addr: IpAddr,
+        timers: &mut Timers,
+    ) -> Option<VecDeque<Mbuf>> {
+        let slot = self.find(ifindex, addr)?;
+        self.take(slot, timers).map(|e| e.queue)
+    }
+
+    /// Forgets the neighbours of an interface that went down (the permanent ones only when it is
+    /// gone). Returns the packets that waited for them.
+    pub(crate) fn flush(&mut self, ifindex: IfIndex, permanent: bool, timers: &mut Timers) -> Vec<Mbuf> {
+        let mut queued = Vec::new();
+        for slot in 0..self.slots.len() {
+            let goes = |e: &Entry| e.ifindex == ifindex && (permanent || e.state != NudState::Permanent);
+            if self.slots[slot].as_ref().is_some_and(goes) {
+                queued.extend(self.take(slot, timers).into_iter().flat_map(|e| e.queue));
+            }
+        }
+        queued
+    }
+}
+
+/// RFC 4861 §6.3.2: ReachableTime is uniformly 0.5 to 1.5 of its base.
+fn spread(base: Duration, random: u64) -> Duration {
+    base / 2 + base.mul_f64((random >> 11) as f64 / (1u64 << 53) as f64)
+}

@@ -1,0 +1,304 @@
+//! The IP floor: interfaces, routes, neighbours, and the way out. What the transports stand on.
+//!
+//! It knows no sockets. What it has to say upwards (a packet to ourselves, an ICMP error about one
+//! of our packets) it leaves in a queue of [`Upcall`]s, which the stack takes up before it returns
+//! to its caller; so a transport can send from within its own input without being entered twice.
+
+use super::exceptions::Exceptions;
+use super::ip_icmp::ErrorLimit;
+use super::ip_reass::Reassembly;
+use super::{Fragment, IcmpError, IpLayer, IpTx, Path, protosw};
+use crate::net::flow::FlowKey;
+use crate::net::ifnet::Interfaces;
+use crate::net::mbuf::{Mbuf, Pool};
+use crate::net::neigh::Neighbours;
+use crate::net::route::{RouteKind, Routes};
+use crate::net::{IfIndex, ifnet};
+use crate::socket::{SockError, SocketId};
+use crate::stack::config::StackConfig;
+use crate::stack::stats::{Drop, Stats};
+use crate::time::Instant;
+use crate::timer::Timers;
+use crate::wire::be32;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Something for the floor above.
+#[derive(Debug)]
+pub(crate) enum Upcall {
+    /// An IP packet of ours for ourselves, as if it had come in by this interface.
+    Loop(IfIndex, Mbuf),
+    /// An error about a packet of ours that never left; the quoted packet begins at its transport header.
+    Error { error: IcmpError, protocol: u8, quoted: Mbuf },
+}
+
+/// The way to an IPv4 destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way4 {
+    pub(crate) ifindex: IfIndex,
+    /// Next hop: gateway, or the destination itself.
+    pub(crate) next: Ipv4Addr,
+    pub(crate) kind: WayKind,
+    pub(crate) mtu: u32,
+    /// Source address to prefer.
+    pub(crate) src: Option<Ipv4Addr>,
+}
+
+/// To whom a way leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WayKind {
+    /// Ourselves.
+    Local,
+    /// One neighbour.
+    Unicast,
+    /// All of a subnet or link.
+    Broadcast,
+    /// A group.
+    Multicast,
+    /// A group, but not ourselves (IP_MULTICAST_LOOP off).
+    MulticastOthers,
+}
+
+/// Octets of the largest packet on `lo`, as on Linux.
+pub(crate) const LOOPBACK_MTU: u32 = 65_536;
+/// Buckets of IP identification counters.
+const IDENTS: usize = 256;
+
+/// The floor below the transports.
+#[derive(Debug)]
+pub(crate) struct Ip {
+    pub(crate) now: Instant,
+    pub(crate) config: StackConfig,
+    pub(crate) rng: SmallRng,
+    pub(crate) key: FlowKey,
+    pub(crate) pool: Pool,
+    pub(crate) ifs: Interfaces,
+    pub(crate) routes: Routes,
+    pub(crate) neigh: Neighbours,
+    pub(crate) timers: Timers,
+    pub(crate) reass: Reassembly,
+    pub(crate) exceptions: Exceptions,
+    pub(crate) error_limit: ErrorLimit,
+    pub(crate) stats: Stats,
+    pub(crate) upcalls: VecDeque<Upcall>,
+    /// Addresses of ours that somebody else uses, to tell.
+    pub(crate) conflicts: Vec<(IfIndex, Ipv4Addr)>,
+    /// Sockets whose packets left, and what these had cost.
+    pub(crate) credits: Vec<(SocketId, u32)>,
+    /// RFC 6864: identifications, counted for each of some classes of destinations.
+    idents: Box<[u16; IDENTS]>,
+}
+
+impl Ip {
+    pub(crate) fn new(config: StackConfig, seed: [u8; 32]) -> Ip {
+        let mut rng = SmallRng::from_seed(seed);
+        let key = FlowKey::new([rng.random(), rng.random()]);
+        let mut idents = Box::new([0; IDENTS]);
+        idents.iter_mut().for_each(|i| *i = rng.random());
+        Ip {
+            now: Instant::ZERO,
+            key,
+            pool: Pool::default(),
+            ifs: Interfaces::default(),
+            routes: Routes::default(),
+            neigh: Neighbours::new(config.neigh.clone(), key),
+            timers: Timers::default(),
+            reass: Reassembly::new(config.reass.clone()),
+            exceptions: Exceptions::new(config.exceptions),
+            error_limit: ErrorLimit::new(config.icmp_error_interval, config.icmp_error_burst),
+            stats: Stats::default(),
+            upcalls: VecDeque::new(),
+            conflicts: Vec::new(),
+            credits: Vec::new(),
+            idents,
+            rng,
+            config,
+        }
+    }
+
+    // ---- packets' ends -------------------------------------------------------------------------
+
+    /// Counts a dropped packet and takes it back.
+    pub(crate) fn discard(&mut self, why: Drop, m: Mbuf) {
+        self.stats.drops.count(why);
+        self.free(m);
+    }
+
+    /// Takes a packet back; its owner has room again.
+    pub(crate) fn free(&mut self, mut m: Mbuf) {
+        self.credit(&mut m);
+        self.pool.put(m);
+    }
+
+    /// Nobody pays for the packet any more.
+    pub(crate) fn credit(&mut self, m: &mut Mbuf) {
+        if let Some(owner) = m.owner.take() {
+            self.credits.push((owner, m.charge));
+        }
+    }
+
+    /// A packet with a copy of `octets`.
+    pub(crate) fn copy(&mut self, octets: &[u8]) -> Mbuf {
+        let mut m = self.pool.get();
+        m.extend(octets);
+        m
+    }
+
+    /// The next identification for packets to `dst`.
+    pub(crate) fn ident(&mut self, dst: Ipv4Addr, protocol: u8) -> u16 {
+        let class = self.key.flow(IpAddr::V4(dst), IpAddr::V4(dst), protocol, 0) as usize % IDENTS;
+        self.idents[class] = self.idents[class].wrapping_add(1);
+        self.idents[class]
+    }
+
+    // ---- where to ------------------------------------------------------------------------------
+
+    /// The way to `dst` by `bound` (or any interface), for the flow with hash `flow`.
+    pub(crate) fn way4(&self, dst: Ipv4Addr, bound: Option<IfIndex>, flow: u64) -> Result<Way4, SockError> {
+        if dst.is_multicast() || dst.is_broadcast() {
+            let ifindex = match bound.or_else(|| self.group_interface(dst)) {
+                Some(i) => i,
+                None => return Err(SockError::NetUnreachable),
+            };
+            let ifnet = self.usable(ifindex)?;
+            let kind = if dst.is_multicast() { WayKind::Multicast } else { WayKind::Broadcast };
+            return Ok(Way4 { ifindex, next: dst, kind, mtu: ifnet.mtu, src: self.source_on(ifnet) });
+        }
+        let entry = self.routes.lookup4(dst);
+        let kind = match entry.map(|e| e.kind) {
+            Some(RouteKind::Local) => {
+                let (ifindex, mtu) = (IfIndex::LOOPBACK, LOOPBACK_MTU);
+                return Ok(Way4 { ifindex, next: dst, kind: WayKind::Local, mtu, src: Some(dst) });
+            }
+            Some(RouteKind::Blackhole) => return Err(SockError::Invalid),
+            Some(RouteKind::Unreachable) => return Err(SockError::HostUnreachable),
+            Some(RouteKind::Prohibit) => return Err(SockError::Access),
+            Some(RouteKind::Broadcast) => WayKind::Broadcast,
+            Some(RouteKind::Unicast) | None => WayKind::Unicast,
+        };
+        let hop = entry.and_then(|e| e.hop(self.key, flow));
+        let (ifindex, via, src) = match (hop, bound) {
+            (Some(h), None) => (h.ifindex, h.via, h.src),
+            (Some(h), Some(dev)) if h.ifindex == dev => (dev, h.via, h.src),
+            // A socket bound to an interface uses that one, on the link if it has no route.
+            (_, Some(dev)) => (dev, self.routes.lookup_by_dev(IpAddr::V4(dst), dev).flatten(), None),
+            (None, None) => return Err(SockError::NetUnreachable),
+        };
+        let ifnet = self.usable(ifindex)?;
+        let mut next = match via {
+            Some(IpAddr::V4(gateway)) => gateway,
+            Some(IpAddr::V6(_)) | None => dst,
+        };
+        let mut mtu = ifnet.mtu;
+        if let Some(e) = self.exceptions.get(dst, self.now) {
+            mtu = mtu.min(e.mtu.unwrap_or(mtu));
+            // A redirect names a gateway of the same link.
+            next = e.gateway.filter(|(dev, _)| *dev == ifindex).map_or(next, |(_, g)| g);
+        }
+        let src = match src {
+            Some(IpAddr::V4(s)) => Some(s),
+            Some(IpAddr::V6(_)) | None => ifnet.source_for(next).or_else(|| self.source_on(ifnet)),
+        };
+        Ok(Way4 { ifindex, next, kind, mtu, src })
+    }
+
+    fn usable(&self, ifindex: IfIndex) -> Result<&ifnet::Ifnet, SockError> {
+        let ifnet = self.ifs.get(ifindex).ok_or(SockError::NoDevice)?;
+        if ifnet.usable() { Ok(ifnet) } else { Err(SockError::NetDown) }
+    }
+
+    fn source_on(&self, ifnet: &ifnet::Ifnet) -> Option<Ipv4Addr> {
+        let own = |i: &ifnet::Ifnet| i.addrs4().map(|n| n.addr()).find(|a| !a.is_loopback());
+        own(ifnet).or_else(|| self.ifs.iter().find_map(own))
+    }
+
+    /// The interface for a group or 255.255.255.255 when the program names none: that of the route,
+    /// else the first that is up.
+    fn group_interface(&self, dst: Ipv4Addr) -> Option<IfIndex> {
+        let routed = self.routes.lookup4(dst).and_then(|e| e.hops.first()).map(|h| h.ifindex);
+        routed.or_else(|| self.ifs.iter().find(|i| i.usable() && !i.loopback).map(|i| i.index))
+    }
+
+    /// Whether `addr` is a unicast address of ours.
+    pub(crate) fn is_local4(&self, addr: Ipv4Addr) -> bool {
+        self.routes.lookup4(addr).is_some_and(|e| e.kind == RouteKind::Local)
+    }
+
+    /// The hash that chooses among equal paths; `transport` is what follows the IP header of a
+    /// packet that is no fragment.
+    pub(crate) fn flow4(&self, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, transport: Option<&[u8]>) -> u64 {
+        let ports = match transport {
+            Some(t) if t.len() >= 4 && protosw::has_ports(protocol) => be32(t, 0),
+            Some(_) | None => 0,
+        };
+        self.key.flow(IpAddr::V4(src), IpAddr::V4(dst), protocol, ports)
+    }
+}
+
+impl IpLayer for Ip {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn random(&mut self) -> u64 {
+        self.rng.random()
+    }
+
+    fn path(&self, dst: IpAddr, src: Option<IpAddr>, bound: Option<IfIndex>) -> Result<Path, SockError> {
+        match (dst, src) {
+            (IpAddr::V4(d), None | Some(IpAddr::V4(_))) => {
+                let flow = self.key.addr(dst);
+                let way = self.way4(d, bound, flow)?;
+                let src = src.or(way.src.map(IpAddr::V4)).ok_or(SockError::AddrNotAvailable)?;
+                Ok(Path { src, ifindex: way.ifindex, mtu: way.mtu })
+            }
+            (IpAddr::V4(_), Some(IpAddr::V6(_))) | (IpAddr::V6(_), _) => Err(SockError::NetUnreachable),
+        }
+    }
+
+    fn is_local(&self, addr: IpAddr) -> bool {
+        match addr {
+            IpAddr::V4(a) => self.is_local4(a),
+            IpAddr::V6(_) => false,
+        }
+    }
+
+    fn mbuf(&mut self) -> Mbuf {
+        self.pool.get()
+    }
+
+    fn output(&mut self, tx: &IpTx, m: Mbuf) -> Result<(), SockError> {
+        match (tx.src, tx.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => self.ip_output(tx, src, dst, &[], m),
+            (IpAddr::V4(_) | IpAddr::V6(_), _) => {
+                self.free(m);
+                Err(SockError::NetUnreachable)
+            }
+        }
+    }
+
+    fn tx_room(&self, ifindex: IfIndex) -> usize {
+        match self.ifs.get(ifindex) {
+            Some(i) if i.loopback => self.config.tx_mark.saturating_sub(self.upcalls.len()),
+            Some(i) => self.config.tx_mark.saturating_sub(i.tx.len()),
+            None => 0,
+        }
+    }
+
+    fn confirm(&mut self, dst: IpAddr) {
+        let IpAddr::V4(d) = dst else { return };
+        if let Ok(Way4 { kind: WayKind::Unicast, ifindex, next, .. }) = self.way4(d, None, self.key.addr(dst))
+        {
+            let random = self.rng.random();
+            self.neigh.progress(self.now, ifindex, IpAddr::V4(next), random, &mut self.timers);
+        }
+    }
+}
+
+/// What a sender asks of IP when it has no special wishes.
+pub(crate) fn plain(src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, ttl: u8, tos: u8) -> IpTx {
+    let (src, dst) = (IpAddr::V4(src), IpAddr::V4(dst));
+    IpTx { src, dst, protocol, ttl, tos, fragment: Fragment::May, bound: None }
+}

@@ -1,0 +1,333 @@
+//! ICMP: RFC 792, 1122 §3.2.2, 1812 §4.3, 1191 (path MTU), 6633 (no source quench).
+//!
+//! Errors are sent about nothing that RFC 1122 §3.2.2 excludes, quote as much as fits 576 octets
+//! (RFC 1812 §4.3.2.3), and are limited for each destination; replies to echo are not limited.
+
+use super::ip::{Ip, plain};
+use super::{Cast, IcmpError, IcmpErrorKind, IpRx, protosw};
+use crate::net::IfIndex;
+use crate::net::mbuf::Mbuf;
+use crate::net::route::RouteKind;
+use crate::stack::Stack;
+use crate::stack::stats::Drop;
+use crate::time::{Duration, Instant};
+use crate::wire::checksum;
+use crate::wire::icmpv4::{self, Header, ty, unreach};
+use crate::wire::ipv4::{self, protocol};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Octets of the longest error, IP header included (RFC 1812 §4.3.2.3).
+const LONGEST_ERROR: usize = 576;
+/// RFC 1812 §4.3.2.5: errors have precedence "internetwork control".
+const INTERNET_CONTROL: u8 = 0xc0;
+/// Plateaus of RFC 1191 §7.1, for routers that do not say their next hop's MTU.
+const PLATEAUS: [u32; 10] = [65_535, 32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, 508, 296];
+
+/// How often errors go to one destination: a token bucket each (Linux's `icmp_ratelimit`), for a
+/// limited number of destinations; those not heard of for long are forgotten first.
+#[derive(Debug)]
+pub(crate) struct ErrorLimit {
+    interval: Duration,
+    burst: u32,
+    /// Until when the destination's tokens are spent: "virtual scheduling".
+    spent: BTreeMap<Ipv4Addr, Instant>,
+    defended: BTreeMap<Ipv4Addr, Instant>,
+}
+
+impl ErrorLimit {
+    /// Destinations remembered.
+    const DESTINATIONS: usize = 1024;
+    /// DEFEND_INTERVAL of RFC 5227 §1.1.
+    const DEFEND: Duration = Duration::from_secs(10);
+
+    pub(crate) fn new(interval: Duration, burst: u32) -> ErrorLimit {
+        ErrorLimit { interval, burst, spent: BTreeMap::new(), defended: BTreeMap::new() }
+    }
+
+    fn allow(&mut self, now: Instant, dst: Ipv4Addr) -> bool {
+        if self.interval.is_zero() {
+            return true;
+        }
+        if self.spent.len() >= Self::DESTINATIONS && !self.spent.contains_key(&dst) {
+            self.spent.retain(|_, until| *until > now);
+            if self.spent.len() >= Self::DESTINATIONS {
+                return false;
+            }
+        }
+        let until = self.spent.entry(dst).or_insert(now);
+        let next = (*until).max(now) + self.interval;
+        let allowed = next.since(now) <= self.interval * self.burst;
+        if allowed {
+            *until = next;
+        }
+        allowed
+    }
+
+    /// Whether an address of ours may be defended again.
+    pub(crate) fn allow_defence(&mut self, now: Instant, addr: Ipv4Addr) -> bool {
+        self.defended.retain(|_, at| now.since(*at) < Self::DEFEND);
+        match self.defended.contains_key(&addr) {
+            true => false,
+            false => self.defended.insert(addr, now).is_none(),
+        }
+    }
+}
+
+impl Ip {
+    /// Sends an error about the IP packet `about` (with header `header`), which came in by `ifindex`
+    /// where it was sent to `cast`, unless the rules forbid it.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn icmp_error(
+        &mut self,
+        _ifindex: IfIndex,
+        about: &Mbuf,
+        header: &ipv4::Header,
+        cast: Cast,
+        ty: u8,
+        code: u8,
+        rest: u32,
+    ) {
+        if !self.may_complain(about, header, cast) {
+            return;
+        }
+        if !self.error_limit.allow(self.now, header.src) {
+            self.stats.icmp.out_rate_limited += 1;
+            return;
+        }
+        // RFC 1812 §4.3.2.4: from the address that the packet was for, if that is ours; else from
+        // the interface by which the error leaves.
+        let Ok(way) = self.way4(header.src, None, 0) else { return };
+        let src = if self.is_local4(header.dst) { Some(header.dst) } else { way.src };
+        let Some(src) = src else { return };
+        let quote = about.len().min(LONGEST_ERROR - ipv4::HEADER_LEN - icmpv4::HEADER_LEN);
+        let mut m = self.pool.get();
+        m.grow(icmpv4::HEADER_LEN);
+        m.extend(&about.data()[..quote]);
+        Header { ty, code, rest }.emit(m.data_mut());
+        self.stats.icmp.out_msgs += 1;
+        match ty {
+            ty::UNREACHABLE => self.stats.icmp.out_dest_unreachs += 1,
+            ty::TIME_EXCEEDED => self.stats.icmp.out_time_excds += 1,
+            ty::PARAMETER => self.stats.icmp.out_parm_probs += 1,
+            ty::REDIRECT => self.stats.icmp.out_redirects += 1,
+            _ => {}
+        }
+        let tos = (header.tos & 0x1e) | INTERNET_CONTROL;
+        let tx = plain(src, header.src, protocol::ICMP, self.config.ttl, tos);
+        // An error that cannot be sent is nobody's error.
+        let _ = self.ip_output(&tx, src, header.src, &[], m);
+    }
+
+    /// RFC 1122 §3.2.2: about which packets no error is sent.
+    fn may_complain(&self, about: &Mbuf, h: &ipv4::Header, cast: Cast) -> bool {
+        let source = h.src;
+        let one_host = !(source.is_unspecified()
+            || source.is_multicast()
+            || source.is_broadcast()
+            || source.octets()[0] == 0
+            || source.octets()[0] >= 240);
+        let quoted_error = h.protocol == protocol::ICMP
+            && h.offset == 0
+            && about.data().get(h.header_len).is_none_or(|&t| icmpv4::is_error(t));
+        let broadcast_source = self.routes.lookup4(source).is_some_and(|e| e.kind == RouteKind::Broadcast);
+        cast == Cast::Unicast
+            && !h.dst.is_multicast()
+            && !h.dst.is_broadcast()
+            && h.offset == 0
+            && one_host
+            && !quoted_error
+            && !broadcast_source
+    }
+
+    /// What reassembly has given up is counted and freed.
+    pub(crate) fn reass_collect(&mut self) {
+        self.stats.ip.reasm_fails += core::mem::take(&mut self.reass.failures);
+        while let Some((why, m)) = self.reass.given_up.pop() {
+            self.discard(why, m);
+        }
+        while let Some(m) = self.reass.used.pop() {
+            self.free(m);
+        }
+    }
+
+    /// A redirect: RFC 1122 §3.2.2.2, 3.3.1.2. Believed by hosts only, from the gateway in use only,
+    /// and only towards the same link.
+    fn icmp_redirect(&mut self, rx: &IpRx, gateway: Ipv4Addr, dst: Ipv4Addr) -> bool {
+        let IpAddr::V4(from) = rx.src else { return false };
+        if self.config.forwarding || !self.config.accept_redirects {
+            return false;
+        }
+        let Ok(way) = self.way4(dst, None, self.key.addr(IpAddr::V4(dst))) else { return false };
+        let on_link = self
+            .ifs
+            .get(rx.ifindex)
+            .is_some_and(|i| i.addrs4().any(|n| n.contains(&gateway) && n.addr() != gateway));
+        let sound = way.ifindex == rx.ifindex && way.next == from && on_link && gateway != from;
+        if sound {
+            let (now, lifetime, ifindex) = (self.now, self.config.exception_lifetime, rx.ifindex);
+            self.exceptions.learn(dst, now, lifetime, |e| e.gateway = Some((ifindex, gateway)));
+        }
+        sound
+    }
+
+    /// RFC 1191 §4: a smaller path MTU. Returns the MTU now in force.
+    fn path_mtu_report(&mut self, dst: Ipv4Addr, told: u32, quoted_len: usize) -> u32 {
+        let mtu = match told {
+            0 => {
+                let smaller = |&&p: &&u32| (p as usize) < quoted_len;
+                PLATEAUS.iter().find(smaller).copied().unwrap_or(ipv4::MIN_MTU)
+            }
+            m => m.max(ipv4::MIN_MTU),
+        };
+        let (now, lifetime) = (self.now, self.config.exception_lifetime);
+        let known = self.exceptions.get(dst, now).and_then(|e| e.mtu);
+        if known.is_none_or(|k| mtu < k) {
+            self.exceptions.learn(dst, now, lifetime, |e| e.mtu = Some(mtu));
+        }
+        known.map_or(mtu, |k| k.min(mtu))
+    }
+}
+
+/// An ICMP message for us; see [`protosw::ProtoSw::input`].
+pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, header_len: usize) {
+    stack.ip.stats.icmp.in_msgs += 1;
+    m.complete_checksum(crate::wire::ethernet::HEADER_LEN);
+    let header = match Header::parse(&m.data()[header_len..]) {
+        Ok(h) => h,
+        Err(_) => {
+            stack.ip.stats.icmp.in_errors += 1;
+            return stack.ip.discard(Drop::IcmpMalformed, m);
+        }
+    };
+    let count = &mut stack.ip.stats.icmp;
+    match header.ty {
+        ty::ECHO => {
+            count.in_echos += 1;
+            stack.ip.icmp_reply(rx, m, header_len, ty::ECHO_REPLY)
+        }
+        ty::TIMESTAMP => {
+            count.in_timestamps += 1;
+            stack.ip.icmp_reply(rx, m, header_len, ty::TIMESTAMP_REPLY)
+        }
+        ty::ECHO_REPLY => {
+            count.in_echo_reps += 1;
+            stack.ping_input(rx, header.id(), m, header_len);
+        }
+        ty::UNREACHABLE => {
+            count.in_dest_unreachs += 1;
+            quoted(stack, rx, &header, m, header_len);
+        }
+        ty::TIME_EXCEEDED => {
+            count.in_time_excds += 1;
+            quoted(stack, rx, &header, m, header_len);
+        }
+        ty::PARAMETER => {
+            count.in_parm_probs += 1;
+            quoted(stack, rx, &header, m, header_len);
+        }
+        ty::REDIRECT => {
+            count.in_redirects += 1;
+            let about = ipv4::Header::parse_quoted(&m.data()[header_len + icmpv4::HEADER_LEN..]);
+            let believed = about.is_ok_and(|h| stack.ip.icmp_redirect(rx, header.gateway(), h.dst));
+            if believed { stack.ip.free(m) } else { stack.ip.discard(Drop::IcmpBadRedirect, m) }
+        }
+        // RFC 6633: source quench is ignored; the rest are queries that we do not answer, or replies
+        // to none of ours (a raw socket has had them).
+        _ => stack.ip.discard(Drop::IcmpIgnored, m),
+    }
+}
+
+impl Ip {
+    /// Answers echo and timestamp requests in their own buffer.
+    fn icmp_reply(&mut self, rx: &IpRx, mut m: Mbuf, header_len: usize, reply: u8) {
+        let (IpAddr::V4(src), IpAddr::V4(dst)) = (rx.src, rx.dst) else { return self.free(m) };
+        // RFC 1122 §3.2.2.6, Linux's `icmp_echo_ignore_broadcasts`.
+        if rx.cast != Cast::Unicast || src.is_unspecified() {
+            return self.discard(Drop::IcmpBroadcastEcho, m);
+        }
+        let mut options = [0; ipv4::MAX_HEADER_LEN - ipv4::HEADER_LEN];
+        let options = &mut options[..header_len - ipv4::HEADER_LEN];
+        options.copy_from_slice(&m.data()[ipv4::HEADER_LEN..header_len]);
+        m.trim_front(header_len);
+        let message = m.data_mut();
+        if reply == ty::TIMESTAMP_REPLY {
+            if message.len() < 20 {
+                self.stats.icmp.in_errors += 1;
+                return self.discard(Drop::IcmpMalformed, m);
+            }
+            let ms = ((self.now.as_millis() % 86_400_000) as u32).to_be_bytes();
+            message[12..16].copy_from_slice(&ms);
+            message[16..20].copy_from_slice(&ms);
+            message[0] = reply;
+            message[2..4].fill(0);
+            let sum = checksum::checksum(message);
+            message[2..4].copy_from_slice(&sum.to_be_bytes());
+            self.stats.icmp.out_timestamp_reps += 1;
+        } else {
+            let old = u16::from_be_bytes([message[2], message[3]]);
+            let sum = checksum::update(old, u16::from_be_bytes([ty::ECHO, 0]), 0);
+            message[0] = reply;
+            message[2..4].copy_from_slice(&sum.to_be_bytes());
+            self.stats.icmp.out_echo_reps += 1;
+        }
+        self.stats.icmp.out_msgs += 1;
+        let tx = plain(dst, src, protocol::ICMP, self.config.ttl, rx.tos);
+        // A reply that cannot be sent is counted by the IP layer.
+        let _ = self.ip_output(&tx, dst, src, options, m);
+    }
+}
+
+/// An error about a packet of ours: to the protocol that sent it.
+fn quoted(stack: &mut Stack, rx: &IpRx, header: &Header, m: Mbuf, header_len: usize) {
+    let message = &m.data()[header_len + icmpv4::HEADER_LEN..];
+    let about = match ipv4::Header::parse_quoted(message) {
+        Ok(h) if h.offset == 0 && message.len() >= h.header_len + 8 && stack.ip.is_local4(h.src) => h,
+        Ok(_) | Err(_) => {
+            stack.ip.stats.icmp.in_errors += 1;
+            return stack.ip.discard(Drop::IcmpBadQuote, m);
+        }
+    };
+    let kind = match (header.ty, header.code) {
+        (ty::UNREACHABLE, unreach::FRAG_NEEDED) => {
+            let told = header.next_hop_mtu();
+            let mtu = stack.ip.path_mtu_report(about.dst, told, about.total_len);
+            IcmpErrorKind::PacketTooBig { mtu }
+        }
+        (ty::UNREACHABLE, unreach::PROTOCOL) => IcmpErrorKind::ProtoUnreachable,
+        (ty::UNREACHABLE, unreach::PORT) => IcmpErrorKind::PortUnreachable,
+        // RFC 1812 §5.2.7.1: which codes speak of a network, and which of a host.
+        (ty::UNREACHABLE, 1 | 7 | 10 | 12 | 13 | 14 | 15) => IcmpErrorKind::HostUnreachable,
+        (ty::UNREACHABLE, _) => IcmpErrorKind::NetUnreachable,
+        (ty::TIME_EXCEEDED, _) => IcmpErrorKind::TimeExceeded,
+        (_, _) => IcmpErrorKind::Parameter,
+    };
+    let error = IcmpError {
+        kind,
+        from: rx.src,
+        src: IpAddr::V4(about.src),
+        dst: IpAddr::V4(about.dst),
+        wire: (header.ty, header.code),
+    };
+    stack.icmp_dispatch(&error, about.protocol, &message[about.header_len..]);
+    stack.ip.free(m);
+}
+
+impl Stack {
+    /// Hands an error to raw sockets and to the protocol that sent the quoted packet.
+    pub(crate) fn icmp_dispatch(&mut self, error: &IcmpError, protocol: u8, quoted: &[u8]) {
+        self.raw_error(error, protocol);
+        if let Some(proto) = protosw::find(protocol) {
+            (proto.error)(self, error, quoted);
+        }
+    }
+}
+
+/// An error about an ICMP message of ours: an echo request of a ping socket.
+pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) {
+    if quoted.first() == Some(&ty::ECHO)
+        && let Some(id) = icmpv4::echo_id(quoted)
+    {
+        stack.ping_error(error, id);
+    }
+}

@@ -1,0 +1,35 @@
+//! The protocol switch: which module speaks which IP protocol. A new protocol is one module and one row.
+
+use super::{IcmpError, IpRx, ip_icmp, udp};
+use crate::net::mbuf::Mbuf;
+use crate::stack::Stack;
+use crate::wire::ipv4::protocol;
+
+/// One protocol above IP.
+#[derive(Clone, Copy)]
+pub(crate) struct ProtoSw {
+    /// Its number.
+    pub(crate) number: u8,
+    /// Whether its header begins with source and destination port.
+    pub(crate) has_ports: bool,
+    /// Takes a packet: the whole IP packet, with the octets of its IP header.
+    pub(crate) input: fn(&mut Stack, &IpRx, Mbuf, usize),
+    /// Takes an ICMP error about a packet of ours: the quoted transport header, at least 8 octets.
+    pub(crate) error: fn(&mut Stack, &IcmpError, &[u8]),
+}
+
+/// Who speaks what.
+static PROTOSW: &[ProtoSw] = &[
+    ProtoSw { number: protocol::ICMP, has_ports: false, input: ip_icmp::input, error: ip_icmp::error },
+    ProtoSw { number: protocol::UDP, has_ports: true, input: udp::input, error: udp::error },
+];
+
+/// The row of a protocol.
+pub(crate) fn find(number: u8) -> Option<&'static ProtoSw> {
+    PROTOSW.iter().find(|p| p.number == number)
+}
+
+/// Whether the first four octets are ports; also of protocols that only pass through.
+pub(crate) fn has_ports(number: u8) -> bool {
+    matches!(number, protocol::TCP | protocol::UDP) || find(number).is_some_and(|p| p.has_ports)
+}

@@ -1,0 +1,284 @@
+//! UDP: RFC 768, 1122 §4.1, 8085.
+//!
+//! A sender pays for its datagrams until they leave the stack (SO_SNDBUF), so that a fast one waits
+//! for the wire instead of filling queues that drop.
+
+use super::ip::{Way4, WayKind};
+use super::{Cast, Fragment, IcmpError, IcmpErrorKind, IpRx, IpTx};
+use crate::net::IfIndex;
+use crate::net::mbuf::Mbuf;
+use crate::socket::sockopt::MtuDiscover;
+use crate::socket::table::{Datagram, Kind};
+use crate::socket::{SendMeta, SockError, SocketId};
+use crate::stack::Stack;
+use crate::stack::stats::Drop;
+use crate::wire::checksum::Sum;
+use crate::wire::icmpv4::{ty, unreach};
+use crate::wire::ipv4::{self, protocol};
+use crate::wire::udp::{HEADER_LEN, Header};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Octets of data of the longest datagram over IPv4.
+const MAX_DATA: usize = ipv4::MAX_LEN - ipv4::HEADER_LEN - HEADER_LEN;
+/// What keeping a packet costs besides its octets, in the account of its sender.
+const PACKET_COST: usize = 512;
+
+/// A datagram for us; see [`super::protosw::ProtoSw::input`].
+pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, header_len: usize) {
+    let datagram = &m.data()[header_len..];
+    let header = match Header::parse(datagram) {
+        Ok(h) if h.dst != 0 => h,
+        Ok(_) | Err(_) => {
+            stack.ip.stats.udp.in_errors += 1;
+            return stack.ip.discard(Drop::UdpMalformed, m);
+        }
+    };
+    // A checksum of zero was not computed; one left to the receiver is not needed.
+    if header.checksum != 0 && !m.offload.is_partial() {
+        let sum = Sum::pseudo_header(rx.src, rx.dst, protocol::UDP, header.len);
+        if !sum.add(&datagram[..header.len]).is_valid() {
+            stack.ip.stats.udp.in_errors += 1;
+            return stack.ip.discard(Drop::UdpChecksum, m);
+        }
+    }
+    let local = SocketAddr::new(rx.dst, header.dst);
+    let remote = SocketAddr::new(rx.src, header.src);
+    m.truncate(header_len + header.len);
+    let at = header_len + HEADER_LEN;
+    if rx.cast == Cast::Unicast {
+        return match stack.udp.lookup(local, remote, rx.ifindex) {
+            Some(id) => {
+                let taken = stack.udp_deliver(id, rx, remote, m, at);
+                count_delivery(stack, taken);
+            }
+            None => {
+                stack.ip.stats.udp.no_ports += 1;
+                if let Ok(ip) = ipv4::Header::parse_quoted(m.data()) {
+                    stack.ip.icmp_error(rx.ifindex, &m, &ip, rx.cast, ty::UNREACHABLE, unreach::PORT, 0);
+                }
+                stack.ip.discard(Drop::UdpNoPort, m);
+            }
+        };
+    }
+    // RFC 1122 §4.1.3.5, and BSD: each socket that fits gets a copy.
+    let everybody: Vec<SocketId> = stack.udp.lookup_all(local, remote, rx.ifindex).collect();
+    if everybody.is_empty() {
+        stack.ip.stats.udp.no_ports += 1;
+        return stack.ip.discard(Drop::UdpNoPort, m);
+    }
+    for id in everybody {
+        let copy = stack.ip.copy(m.data());
+        let taken = stack.udp_deliver(id, rx, remote, copy, at);
+        count_delivery(stack, taken);
+    }
+    stack.ip.free(m);
+}
+
+fn count_delivery(stack: &mut Stack, taken: bool) {
+    match taken {
+        true => stack.ip.stats.udp.in_datagrams += 1,
+        false => stack.ip.stats.udp.in_errors += 1,
+    }
+}
+
+/// An ICMP error about a datagram of ours; see [`super::protosw::ProtoSw::error`].
+pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) {
+    let (Some(&[a, b]), Some(&[c, d])) =
+        (quoted.first_chunk::<2>(), quoted.get(2..4).and_then(<[u8]>::first_chunk))
+    else {
+        return;
+    };
+    let local = SocketAddr::new(error.src, u16::from_be_bytes([a, b]));
+    let remote = SocketAddr::new(error.dst, u16::from_be_bytes([c, d]));
+    // Only a connected socket can know which of its datagrams is meant (RFC 1122 §4.1.3.3).
+    let Some(id) = stack.udp.lookup_connected(local, remote) else { return };
+    stack.datagram_error(id, error);
+}
+
+impl Stack {
+    /// Puts a datagram into a socket; false if it had no room.
+    fn udp_deliver(&mut self, id: SocketId, rx: &IpRx, from: SocketAddr, m: Mbuf, at: usize) -> bool {
+        self.datagram_deliver(id, rx, Some(from), m, at)
+    }
+
+    /// Puts a packet into a socket of datagrams; false if it had no room.
+    pub(crate) fn datagram_deliver(
+        &mut self,
+        id: SocketId,
+        rx: &IpRx,
+        from: Option<SocketAddr>,
+        m: Mbuf,
+        at: usize,
+    ) -> bool {
+        let datagram = Datagram {
+            m,
+            at,
+            from,
+            local: Some(rx.dst),
+            ifindex: rx.ifindex,
+            ttl: rx.ttl,
+            tos: rx.tos,
+            time: self.ip.now,
+            link: None,
+        };
+        self.datagram_push(id, datagram)
+    }
+
+    /// An ICMP error for a connected socket of datagrams, or one that a local failure makes.
+    /// As on Linux: errors of the port and protocol end the next call, those of the way there only
+    /// if our own link says so.
+    pub(crate) fn datagram_error(&mut self, id: SocketId, error: &IcmpError) {
+        let local_failure = error.from == error.src;
+        let Ok(s) = self.sockets.datagram(id) else { return };
+        let what = match error.kind {
+            IcmpErrorKind::PortUnreachable => SockError::ConnRefused,
+            IcmpErrorKind::ProtoUnreachable => SockError::ProtoUnreachable,
+            IcmpErrorKind::PacketTooBig { .. } if s.opts.mtu_discover == MtuDiscover::Do => {
+                SockError::MsgSize
+            }
+            IcmpErrorKind::HostUnreachable if local_failure => SockError::HostUnreachable,
+            IcmpErrorKind::HostUnreachable
+            | IcmpErrorKind::NetUnreachable
+            | IcmpErrorKind::PacketTooBig { .. }
+            | IcmpErrorKind::TimeExceeded
+            | IcmpErrorKind::Parameter => return,
+        };
+        self.socket_error(id, what);
+    }
+
+    /// Sends one datagram.
+    pub(crate) fn udp_send(
+        &mut self,
+        id: SocketId,
+        data: &[u8],
+        meta: &SendMeta,
+    ) -> Result<usize, SockError> {
+        if data.len() > MAX_DATA {
+            return Err(SockError::MsgSize);
+        }
+        let out = self.datagram_out(id, meta)?;
+        if out.remote.port() == 0 {
+            return Err(SockError::Invalid);
+        }
+        let local_port = self.bound_port(id)?;
+        let mut m = self.ip.pool.get();
+        m.extend(data);
+        let len = HEADER_LEN + data.len();
+        let header = Header { src: local_port, dst: out.remote.port(), len, checksum: 0 };
+        header.emit(m.prepend(HEADER_LEN));
+        let sum = Sum::pseudo_header(out.tx.src, out.tx.dst, protocol::UDP, len).add(m.data()).finish();
+        // RFC 768: a computed zero is sent as all ones.
+        let sum = if sum == 0 { 0xffff } else { sum };
+        m.data_mut()[6..8].copy_from_slice(&sum.to_be_bytes());
+        self.ip.stats.udp.out_datagrams += 1;
+        self.datagram_output(id, &out, m)?;
+        Ok(data.len())
+    }
+}
+
+/// How a datagram leaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Out {
+    pub(crate) src: Ipv4Addr,
+    pub(crate) dst: Ipv4Addr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) way: Way4,
+    pub(crate) tx: IpTx,
+    pub(crate) mtu_discover: MtuDiscover,
+}
+
+impl Stack {
+    /// Where a datagram of socket `id` goes and from where; `WouldBlock` if its send buffer is full.
+    pub(crate) fn datagram_out(&mut self, id: SocketId, meta: &SendMeta) -> Result<Out, SockError> {
+        let s = self.sockets.datagram(id)?;
+        s.check_error()?;
+        if s.shut_write {
+            return Err(SockError::Pipe);
+        }
+        if s.tx_octets >= s.opts.send_buffer {
+            s.tx_blocked = true;
+            return Err(SockError::WouldBlock);
+        }
+        let remote = meta.to.or(s.remote).ok_or(SockError::DestAddrRequired)?;
+        let IpAddr::V4(dst) = remote.ip() else { return Err(SockError::AfNotSupported) };
+        // Linux: the unspecified address is ourselves.
+        let dst = if dst.is_unspecified() { Ipv4Addr::LOCALHOST } else { dst };
+        let multicast_if = s.opts.multicast_if.filter(|_| dst.is_multicast());
+        let bound: Option<IfIndex> = meta.ifindex.or(s.opts.device).or(multicast_if);
+        let own = match (meta.src, s.local.ip()) {
+            (Some(IpAddr::V4(a)), _) | (None, IpAddr::V4(a)) => Some(a).filter(|a| !a.is_unspecified()),
+            (Some(IpAddr::V6(_)), _) | (None, IpAddr::V6(_)) => return Err(SockError::AfNotSupported),
+        };
+        let ports = u32::from(s.local.port()) << 16 | u32::from(remote.port());
+        let protocol = s.protocol;
+        let flow = self.ip.key.flow(IpAddr::V4(own.unwrap_or(dst)), IpAddr::V4(dst), protocol, ports);
+        let mut way = self.ip.way4(dst, bound, flow)?;
+        let ttl = match dst.is_multicast() {
+            true => s.opts.multicast_ttl,
+            false => s.opts.ttl,
+        };
+        match way.kind {
+            WayKind::Broadcast if !s.opts.broadcast => return Err(SockError::Access),
+            WayKind::Multicast if !s.opts.multicast_loop => way.kind = WayKind::MulticastOthers,
+            WayKind::Local
+            | WayKind::Unicast
+            | WayKind::Broadcast
+            | WayKind::Multicast
+            | WayKind::MulticastOthers => {}
+        }
+        let src = own.or(way.src).ok_or(SockError::AddrNotAvailable)?;
+        if meta.src.is_some() && !self.ip.is_local4(src) {
+            return Err(SockError::Invalid);
+        }
+        let tx = IpTx {
+            src: IpAddr::V4(src),
+            dst: IpAddr::V4(dst),
+            protocol,
+            ttl: meta.ttl.unwrap_or(ttl),
+            tos: meta.tos.unwrap_or(s.opts.tos),
+            fragment: Fragment::May,
+            bound,
+        };
+        let mtu_discover = s.opts.mtu_discover;
+        Ok(Out { src, dst, remote: SocketAddr::new(IpAddr::V4(dst), remote.port()), way, tx, mtu_discover })
+    }
+
+    /// Sends the transport packet `m` of socket `id`, which pays for it.
+    pub(crate) fn datagram_output(&mut self, id: SocketId, out: &Out, mut m: Mbuf) -> Result<(), SockError> {
+        let s = self.sockets.datagram(id)?;
+        let charge = m.len() + PACKET_COST;
+        s.tx_octets += charge;
+        m.owner = Some(id);
+        m.charge = charge as u32;
+        let fits = ipv4::HEADER_LEN + s.opts.ip_options.len() + m.len() <= out.way.mtu as usize;
+        let fragment = match out.mtu_discover {
+            MtuDiscover::Dont => Fragment::May,
+            MtuDiscover::Want if fits => Fragment::Dont,
+            MtuDiscover::Want => Fragment::May,
+            MtuDiscover::Do | MtuDiscover::Probe => Fragment::Dont,
+        };
+        let tx = IpTx { fragment, ..out.tx };
+        self.ip.stats.ip.out_requests += 1;
+        let sent = if s.opts.ip_options.is_empty() {
+            self.ip.ip_output_by(&out.way, &tx, out.src, out.dst, &[], m)
+        } else {
+            let options = s.opts.ip_options.clone();
+            self.ip.ip_output_by(&out.way, &tx, out.src, out.dst, &options, m)
+        };
+        self.settle();
+        sent
+    }
+
+    /// The local port (or identifier) of a socket of datagrams, which gets one if it has none.
+    pub(crate) fn bound_port(&mut self, id: SocketId) -> Result<u16, SockError> {
+        let s = self.sockets.datagram(id)?;
+        match (s.local.port(), s.kind) {
+            (0, Kind::Udp | Kind::Ping) => {
+                let any = SocketAddr::new(s.local.ip(), 0);
+                self.datagram_bind(id, any)?;
+                Ok(self.sockets.datagram(id)?.local.port())
+            }
+            (port, Kind::Udp | Kind::Ping | Kind::Raw | Kind::Packet) => Ok(port),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Socket options as typed enums: SO_*, IP_* and packet sockets' options. One variant an option; the
+//! numbers of the system calls are the kernel's affair.
+
+use crate::net::IfIndex;
+use crate::socket::SockError;
+use crate::time::Duration;
+use std::net::IpAddr;
+
+/// An option with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SockOpt {
+    /// SO_REUSEADDR
+    ReuseAddr(bool),
+    /// SO_REUSEPORT
+    ReusePort(bool),
+    /// SO_BROADCAST
+    Broadcast(bool),
+    /// SO_KEEPALIVE
+    KeepAlive(bool),
+    /// SO_LINGER
+    Linger(Option<Duration>),
+    /// SO_OOBINLINE
+    OobInline(bool),
+    /// SO_RCVBUF, in octets; asked for and then read without Linux's doubling.
+    RecvBuffer(usize),
+    /// SO_SNDBUF, in octets; likewise.
+    SendBuffer(usize),
+    /// SO_BINDTODEVICE
+    BindToDevice(Option<IfIndex>),
+    /// IP_TTL
+    Ttl(u8),
+    /// IP_TOS
+    Tos(u8),
+    /// IP_MTU_DISCOVER
+    MtuDiscover(MtuDiscover),
+    /// IP_MTU of a connected socket (read only), in octets.
+    Mtu(u32),
+    /// IP_PKTINFO: whether the program wants to hear of it; the stack always tells.
+    PktInfo(bool),
+    /// IP_RECVTTL, likewise.
+    RecvTtl(bool),
+    /// IP_RECVTOS, likewise.
+    RecvTos(bool),
+    /// IP_HDRINCL
+    HeaderIncluded(bool),
+    /// IP_OPTIONS to send with, at most 40 octets.
+    IpOptions(Vec<u8>),
+    /// IP_MULTICAST_TTL
+    MulticastTtl(u8),
+    /// IP_MULTICAST_LOOP
+    MulticastLoop(bool),
+    /// IP_MULTICAST_IF
+    MulticastIf(Option<IfIndex>),
+    /// IP_ADD_MEMBERSHIP
+    Join(IpAddr, Option<IfIndex>),
+    /// IP_DROP_MEMBERSHIP
+    Leave(IpAddr, Option<IfIndex>),
+    /// ICMP_FILTER: a set bit keeps that ICMP type from a raw socket.
+    IcmpFilter(u32),
+    /// PACKET_MR_PROMISC on the interface that the packet socket is bound to.
+    Promiscuous(bool),
+}
+
+/// An option's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the name of the variant of SockOpt")]
+pub enum SockOptName {
+    ReuseAddr,
+    ReusePort,
+    Broadcast,
+    KeepAlive,
+    Linger,
+    OobInline,
+    RecvBuffer,
+    SendBuffer,
+    BindToDevice,
+    Ttl,
+    Tos,
+    MtuDiscover,
+    Mtu,
+    PktInfo,
+    RecvTtl,
+    RecvTos,
+    HeaderIncluded,
+    IpOptions,
+    MulticastTtl,
+    MulticastLoop,
+    MulticastIf,
+    IcmpFilter,
+    Promiscuous,
+}
+
+/// IP_MTU_DISCOVER: what is done with packets larger than the path's MTU, and whether DF is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MtuDiscover {
+    /// IP_PMTUDISC_DONT: DF clear, fragmented here and on the way.
+    Dont,
+    /// IP_PMTUDISC_WANT: DF set on what fits the path, the rest is fragmented here.
+    #[default]
+    Want,
+    /// IP_PMTUDISC_DO: DF set; what does not fit is refused.
+    Do,
+    /// IP_PMTUDISC_PROBE: DF set, and only the interface's MTU counts.
+    Probe,
+}
+
+/// The values of a socket that is not a stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) reuse_addr: bool,
+    pub(crate) reuse_port: bool,
+    pub(crate) broadcast: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) linger: Option<Duration>,
+    pub(crate) oob_inline: bool,
+    pub(crate) recv_buffer: usize,
+    pub(crate) send_buffer: usize,
+    pub(crate) device: Option<IfIndex>,
+    pub(crate) ttl: u8,
+    pub(crate) tos: u8,
+    pub(crate) mtu_discover: MtuDiscover,
+    pub(crate) pkt_info: bool,
+    pub(crate) recv_ttl: bool,
+    pub(crate) recv_tos: bool,
+    pub(crate) header_included: bool,
+    pub(crate) ip_options: Vec<u8>,
+    pub(crate) multicast_ttl: u8,
+    pub(crate) multicast_loop: bool,
+    pub(crate) multicast_if: Option<IfIndex>,
+    pub(crate) icmp_filter: u32,
+    pub(crate) promiscuous: bool,
+}
+
+/// Octets of the smallest buffer (Linux's SOCK_MIN_RCVBUF, roughly).
+const MIN_BUFFER: usize = 2304;
+
+impl Options {
+    /// The defaults of a new socket.
+    pub(crate) fn new(ttl: u8, recv_buffer: usize, send_buffer: usize) -> Options {
+        Options {
+            reuse_addr: false,
+            reuse_port: false,
+            broadcast: false,
+            keep_alive: false,
+            linger: None,
+            oob_inline: false,
+            recv_buffer,
+            send_buffer,
+            device: None,
+            ttl,
+            tos: 0,
+            mtu_discover: MtuDiscover::default(),
+            pkt_info: false,
+            recv_ttl: false,
+            recv_tos: false,
+            header_included: false,
+            ip_options: Vec::new(),
+            // RFC 1112 §6.1
+            multicast_ttl: 1,
+            multicast_loop: true,
+            multicast_if: None,
+            icmp_filter: 0,
+            promiscuous: false,
+        }
+    }
+
+    /// Sets an option that is a mere value; `max_buffer` limits the buffers, in octets.
+    pub(crate) fn set(&mut self, opt: SockOpt, max_buffer: usize) -> Result<(), SockError> {
+        match opt {
+            SockOpt::ReuseAddr(v) => self.reuse_addr = v,
+            SockOpt::ReusePort(v) => self.reuse_port = v,
+            SockOpt::Broadcast(v) => self.broadcast = v,
+            SockOpt::KeepAlive(v) => self.keep_alive = v,
+            SockOpt::Linger(v) => self.linger = v,
+            SockOpt::OobInline(v) => self.oob_inline = v,
+            SockOpt::RecvBuffer(v) => self.recv_buffer = v.min(max_buffer).max(MIN_BUFFER),
+            SockOpt::SendBuffer(v) => self.send_buffer = v.min(max_buffer).max(MIN_BUFFER * 2),
+            SockOpt::BindToDevice(v) => self.device = v,
+            SockOpt::Ttl(0) => return Err(SockError::Invalid),
+            SockOpt::Ttl(v) => self.ttl = v,
+            SockOpt::Tos(v) => self.tos = v,
+            SockOpt::MtuDiscover(v) => self.mtu_discover = v,
+            SockOpt::PktInfo(v) => self.pkt_info = v,
+            SockOpt::RecvTtl(v) => self.recv_ttl = v,
+            SockOpt::RecvTos(v) => self.recv_tos = v,
+            SockOpt::HeaderIncluded(v) => self.header_included = v,
+            SockOpt::IpOptions(mut v) if v.len() <= 40 => {
+                v.resize(v.len().next_multiple_of(4), 0);
+                self.ip_options = v;
+            }
+            SockOpt::IpOptions(_) => return Err(SockError::Invalid),
+            SockOpt::MulticastTtl(v) => self.multicast_ttl = v,
+            SockOpt::MulticastLoop(v) => self.multicast_loop = v,
+            SockOpt::MulticastIf(v) => self.multicast_if = v,
+            SockOpt::IcmpFilter(v) => self.icmp_filter = v,
+            SockOpt::Promiscuous(v) => self.promiscuous = v,
+            SockOpt::Mtu(_) | SockOpt::Join(..) | SockOpt::Leave(..) => return Err(SockError::NoProtoOpt),
+        }
+        Ok(())
+    }
+
+    /// The value of an option; `mtu` is that of the connected path, if there is one.
+    pub(crate) fn get(&self, name: SockOptName, mtu: Option<u32>) -> Result<SockOpt, SockError> {
+        Ok(match name {
+            SockOptName::ReuseAddr => SockOpt::ReuseAddr(self.reuse_addr),
+            SockOptName::ReusePort => SockOpt::ReusePort(self.reuse_port),
+            SockOptName::Broadcast => SockOpt::Broadcast(self.broadcast),
+            SockOptName::KeepAlive => SockOpt::KeepAlive(self.keep_alive),
+            SockOptName::Linger => SockOpt::Linger(self.linger),
+            SockOptName::OobInline => SockOpt::OobInline(self.oob_inline),
+            SockOptName::RecvBuffer => SockOpt::RecvBuffer(self.recv_buffer),
+            SockOptName::SendBuffer => SockOpt::SendBuffer(self.send_buffer),
+            SockOptName::BindToDevice => SockOpt::BindToDevice(self.device),
+            SockOptName::Ttl => SockOpt::Ttl(self.ttl),
+            SockOptName::Tos => SockOpt::Tos(self.tos),
+            SockOptName::MtuDiscover => SockOpt::MtuDiscover(self.mtu_discover),
+            SockOptName::Mtu => SockOpt::Mtu(mtu.ok_or(SockError::NotConnected)?),
+            SockOptName::PktInfo => SockOpt::PktInfo(self.pkt_info),
+            SockOptName::RecvTtl => SockOpt::RecvTtl(self.recv_ttl),
+            SockOptName::RecvTos => SockOpt::RecvTos(self.recv_tos),
+            SockOptName::HeaderIncluded => SockOpt::HeaderIncluded(self.header_included),
+            SockOptName::IpOptions => SockOpt::IpOptions(self.ip_options.clone()),
+            SockOptName::MulticastTtl => SockOpt::MulticastTtl(self.multicast_ttl),
+            SockOptName::MulticastLoop => SockOpt::MulticastLoop(self.multicast_loop),
+            SockOptName::MulticastIf => SockOpt::MulticastIf(self.multicast_if),
+            SockOptName::IcmpFilter => SockOpt::IcmpFilter(self.icmp_filter),
+            SockOptName::Promiscuous => SockOpt::Promiscuous(self.promiscuous),
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! The table of sockets: names, what kind each is, and what datagrams wait in it.
+
+use super::sockopt::Options;
+use super::{Family, LinkAddr, Ready, SockError, SockType, SocketId};
+use crate::net::IfIndex;
+use crate::net::mbuf::Mbuf;
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+/// What a socket speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// UDP
+    Udp,
+    /// ICMP echo by datagrams (Linux's ping socket); the "port" is the identifier.
+    Ping,
+    /// Raw IP.
+    Raw,
+    /// Frames.
+    Packet,
+}
+
+/// A datagram that waits to be read.
+#[derive(Debug)]
+pub(crate) struct Datagram {
+    pub(crate) m: Mbuf,
+    /// Where in `m` the program's data begin.
+    pub(crate) at: usize,
+    pub(crate) from: Option<SocketAddr>,
+    pub(crate) local: Option<IpAddr>,
+    pub(crate) ifindex: IfIndex,
+    pub(crate) ttl: u8,
+    pub(crate) tos: u8,
+    pub(crate) time: Instant,
+    pub(crate) link: Option<LinkAddr>,
+}
+
+/// Octets counted for each datagram in a buffer besides its data: what keeping it costs.
+pub(crate) const OVERHEAD: usize = 128;
+
+/// Datagrams that wait, up to a limit in octets.
+#[derive(Debug, Default)]
+pub(crate) struct RecvQueue {
+    queue: VecDeque<Datagram>,
+    octets: usize,
+    /// Datagrams that found no room.
+    pub(crate) drops: u64,
+}
+
+impl RecvQueue {
+    /// Takes a datagram, or gives its packet back if `limit` octets are full. One always fits.
+    pub(crate) fn push(&mut self, d: Datagram, limit: usize) -> Result<(), Mbuf> {
+        let cost = d.m.len() + OVERHEAD;
+        if !self.queue.is_empty() && self.octets + cost > limit {
+            self.drops += 1;
+            return Err(d.m);
+        }
+        self.octets += cost;
+        self.queue.push_back(d);
+        Ok(())
+    }
+
+    pub(crate) fn front(&self) -> Option<&Datagram> {
+        self.queue.front()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Datagram> {
+        let d = self.queue.pop_front()?;
+        self.octets -= d.m.len() + OVERHEAD;
+        Some(d)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Octets of data that wait, without overhead.
+    pub(crate) fn data_octets(&self) -> usize {
+        self.queue.iter().map(|d| d.m.len() - d.at).sum()
+    }
+}
+
+/// A socket of datagrams of any kind.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) id: SocketId,
+    pub(crate) family: Family,
+    pub(crate) ty: SockType,
+    pub(crate) protocol: u8,
+    pub(crate) kind: Kind,
+    pub(crate) opts: Options,
+    /// Address and port, as bound or chosen; unspecified and 0 if not.
+    pub(crate) local: SocketAddr,
+    /// The address that `bind` was given; `connect` chooses one if it is unspecified.
+    pub(crate) bound: IpAddr,
+    pub(crate) remote: Option<SocketAddr>,
+    /// Packet sockets: which interface and EtherType.
+    pub(crate) packet: PacketBinding,
+    pub(crate) groups: Vec<(IpAddr, IfIndex)>,
+    pub(crate) error: Option<SockError>,
+    pub(crate) rx: RecvQueue,
+    /// Octets sent that have not left the stack.
+    pub(crate) tx_octets: usize,
+    /// A send found no room: tell when there is.
+    pub(crate) tx_blocked: bool,
+    pub(crate) shut_read: bool,
+    pub(crate) shut_write: bool,
+    /// Readiness to tell; the socket is in the event queue while it is not empty.
+    pub(crate) pending: Ready,
+}
+
+/// What a packet socket hears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PacketBinding {
+    /// `None`: every interface.
+    pub(crate) ifindex: Option<IfIndex>,
+    /// 0: nothing yet.
+    pub(crate) ethertype: u16,
+}
+
+impl Socket {
+    /// What an operation would find now.
+    pub(crate) fn ready(&self) -> Ready {
+        let mut r = Ready::empty();
+        r.set(Ready::READ, !self.rx.is_empty() || self.shut_read || self.error.is_some());
+        // Linux's sock_writeable: half the buffer, so that a woken sender finds room for more than one.
+        r.set(Ready::WRITE, self.tx_octets < self.opts.send_buffer.div_ceil(2));
+        r.set(Ready::ERROR, self.error.is_some());
+        r.set(Ready::RDHUP, self.shut_read);
+        r.set(Ready::HUP, self.shut_read && self.shut_write);
+        r
+    }
+
+    /// The error that waits, which ends the operation at hand.
+    pub(crate) fn check_error(&mut self) -> Result<(), SockError> {
+        self.error.take().map_or(Ok(()), Err)
+    }
+}
+
+/// Sockets by name.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    slots: Vec<(u32, Option<Entry>)>,
+    free: Vec<u32>,
+}
+
+/// What a name stands for.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// A socket of datagrams.
+    Datagram(Box<Socket>),
+}
+
+impl Sockets {
+    /// Puts in what `make` makes of the name.
+    pub(crate) fn insert(&mut self, make: impl FnOnce(SocketId) -> Entry) -> SocketId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push((0, None));
+            (self.slots.len() - 1) as u32
+        });
+        let slot = &mut self.slots[index as usize];
+        let id = SocketId { index, generation: slot.0 };
+        slot.1 = Some(make(id));
+        id
+    }
+
+    pub(crate) fn entry(&mut self, id: SocketId) -> Result<&mut Entry, SockError> {
+        match self.slots.get_mut(id.index as usize) {
+            Some((generation, Some(e))) if *generation == id.generation => Ok(e),
+            Some(_) | None => Err(SockError::BadSocket),
+        }
+    }
+
+    pub(crate) fn get(&self, id: SocketId) -> Option<&Entry> {
+        match self.slots.get(id.index as usize) {
+            Some((generation, Some(e))) if *generation == id.generation => Some(e),
+            Some(_) | None => None,
+        }
+    }
+
+    /// The socket of datagrams with this name.
+    pub(crate) fn datagram(&mut self, id: SocketId) -> Result<&mut Socket, SockError> {
+        match self.entry(id)? {
+            Entry::Datagram(s) => Ok(s),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: SocketId) -> Option<Entry> {
+        let slot = self.slots.get_mut(id.index as usize).filter(|s| s.0 == id.generation)?;
+        let gone = slot.1.take()?;
+        slot.0 = slot.0.wrapping_add(1);
+        self.free.push(id.index);
+        Some(gone)
+    }
+
+    /// All, in the order of their slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.slots.iter().filter_map(|(_, e)| e.as_ref())
+    }
+}

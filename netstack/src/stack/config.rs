@@ -1,0 +1,121 @@
+//! Sizes and habits of a stack: run-time configuration, defaults as on Linux.
+
+use crate::time::Duration;
+
+/// How a stack behaves and how much it keeps.
+#[derive(Clone, Debug)]
+pub struct StackConfig {
+    /// Whether packets for others are forwarded: a router (RFC 1812) rather than a host (RFC 1122).
+    pub forwarding: bool,
+    /// Time to live of what is sent here. 64 (RFC 1340).
+    pub ttl: u8,
+    /// Frames an interface's transmit queue holds before it drops (Linux's `txqueuelen`, 1000).
+    pub tx_queue: usize,
+    /// Frames in the transmit queue at which bulk senders stop and wait to be pumped: enough for a
+    /// burst of the driver, little enough to keep the queue's delay short.
+    pub tx_mark: usize,
+    /// Octets a socket's receive buffer holds at first (Linux's `rmem_default`).
+    pub recv_buffer: usize,
+    /// Octets a socket's send buffer holds at first (Linux's `wmem_default`).
+    pub send_buffer: usize,
+    /// Octets a program may ask for with SO_RCVBUF and SO_SNDBUF.
+    pub max_buffer: usize,
+    /// Whether routers send redirects (RFC 1812 §5.2.7.2).
+    pub send_redirects: bool,
+    /// Whether hosts believe redirects (RFC 1122 §3.2.2.2). A forwarding stack never does.
+    pub accept_redirects: bool,
+    /// How long a redirected route or a learned path MTU lasts (RFC 1191 §6.3: ten minutes).
+    pub exception_lifetime: Duration,
+    /// Destinations for which redirects and path MTUs are remembered.
+    pub exceptions: usize,
+    /// Neighbour discovery.
+    pub neigh: NeighConfig,
+    /// Reassembly.
+    pub reass: ReassConfig,
+    /// ICMP errors to one destination: one a second …
+    pub icmp_error_interval: Duration,
+    /// … after a burst of six (Linux's `icmp_ratelimit`).
+    pub icmp_error_burst: u32,
+    /// Events that are kept until somebody polls them, apart from those of sockets.
+    pub events: usize,
+}
+
+impl Default for StackConfig {
+    fn default() -> StackConfig {
+        StackConfig {
+            forwarding: false,
+            ttl: 64,
+            tx_queue: 1000,
+            tx_mark: 64,
+            recv_buffer: 212_992,
+            send_buffer: 212_992,
+            max_buffer: 16 << 20,
+            send_redirects: true,
+            accept_redirects: true,
+            exception_lifetime: Duration::from_secs(600),
+            exceptions: 1024,
+            neigh: NeighConfig::default(),
+            reass: ReassConfig::default(),
+            icmp_error_interval: Duration::from_secs(1),
+            icmp_error_burst: 6,
+            events: 4096,
+        }
+    }
+}
+
+/// Constants of neighbour unreachability detection: RFC 4861 §10, with Linux's values for ARP.
+#[derive(Clone, Debug)]
+pub struct NeighConfig {
+    /// Entries of the table; the least useful are put out for new ones.
+    pub entries: usize,
+    /// Packets that wait for one neighbour's answer.
+    pub queue: usize,
+    /// Packets that wait for all neighbours' answers.
+    pub queue_total: usize,
+    /// BaseReachableTime; each entry's own is 0.5 to 1.5 of it.
+    pub reachable_time: Duration,
+    /// RetransTimer
+    pub retrans: Duration,
+    /// DELAY_FIRST_PROBE_TIME
+    pub delay_first_probe: Duration,
+    /// MAX_MULTICAST_SOLICIT: requests to all before giving up.
+    pub multicast_solicits: u8,
+    /// MAX_UNICAST_SOLICIT: probes of a known address before giving up.
+    pub unicast_solicits: u8,
+    /// Whether an interface announces its addresses when it comes up (RFC 5227 §2.3). Off, as on Linux
+    /// (`arp_notify`): a thousand nodes that start on one bus would tell a thousand others.
+    pub announce: bool,
+}
+
+impl Default for NeighConfig {
+    fn default() -> NeighConfig {
+        NeighConfig {
+            entries: 4096,
+            queue: 64,
+            queue_total: 4096,
+            reachable_time: Duration::from_secs(30),
+            retrans: Duration::from_secs(1),
+            delay_first_probe: Duration::from_secs(5),
+            multicast_solicits: 3,
+            unicast_solicits: 3,
+            announce: false,
+        }
+    }
+}
+
+/// Limits of reassembly.
+#[derive(Clone, Debug)]
+pub struct ReassConfig {
+    /// How long a datagram's fragments wait for the rest (Linux: 30 s, RFC 1122 §3.3.2: 60 to 120).
+    pub timeout: Duration,
+    /// Datagrams under way.
+    pub datagrams: usize,
+    /// Octets of all fragments that wait (Linux's `ipfrag_high_thresh`).
+    pub octets: usize,
+}
+
+impl Default for ReassConfig {
+    fn default() -> ReassConfig {
+        ReassConfig { timeout: Duration::from_secs(30), datagrams: 1024, octets: 4 << 20 }
+    }
+}

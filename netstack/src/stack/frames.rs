@@ -1,0 +1,113 @@
+//! Frames in, time, frames out.
+
+use super::Stack;
+use crate::net::IfIndex;
+use crate::net::mbuf::Mbuf;
+use crate::netinet::ip::Upcall;
+use crate::socket::Ready;
+use crate::stack::stats::Drop;
+use crate::time::Instant;
+use crate::timer::Timer;
+use crate::wire::icmpv4::{exceeded, ty};
+use crate::wire::ipv4;
+
+/// Packets to ourselves that one call takes up at most: two sockets of one stack that talk to each
+/// other must not keep the owner from its other work. The rest is due at once.
+const LOOPS: usize = 1024;
+
+impl Stack {
+    /// An empty packet from the pool, to copy a frame into.
+    pub fn rx_mbuf(&mut self) -> Mbuf {
+        self.ip.pool.get()
+    }
+
+    /// A whole Ethernet frame (without its check sequence) that came in by `ifindex`. It may carry
+    /// offload metadata.
+    pub fn input(&mut self, now: Instant, ifindex: IfIndex, frame: Mbuf) {
+        self.ip.now = now;
+        self.ether_input(ifindex, frame);
+        self.settle();
+    }
+
+    /// When [`Stack::handle_timeout`] is to be called; `None`: nothing is due ever.
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        if !self.ip.upcalls.is_empty() {
+            return Some(self.ip.now);
+        }
+        self.ip.timers.next()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.ip.now = now;
+        while let Some(timer) = self.ip.timers.pop(now) {
+            match timer {
+                Timer::Neigh(slot) => self.ip.neigh_due(slot),
+                Timer::Announce { ifindex, addr, left } => self.ip.arp_announce_again(ifindex, addr, left),
+                Timer::Reass(id) => self.reass_timeout(id),
+            }
+        }
+        self.settle();
+    }
+
+    /// RFC 792, 1122 §3.3.2: time exceeded in reassembly, if the first fragment had come.
+    fn reass_timeout(&mut self, id: crate::netinet::ip_reass::ReassId) {
+        if let Some((ifindex, first)) = self.ip.reass.timeout(id, &mut self.ip.timers) {
+            if let Ok(header) = ipv4::Header::parse_quoted(first.data()) {
+                let cast = crate::netinet::Cast::Unicast;
+                let (ty, code) = (ty::TIME_EXCEEDED, exceeded::REASSEMBLY);
+                self.ip.icmp_error(ifindex, &first, &header, cast, ty, code, 0);
+            }
+            self.ip.discard(Drop::ReassTimeout, first);
+        }
+        self.ip.reass_collect();
+    }
+
+    /// The next frame for this interface. The driver pulls only while its wire takes frames; what is
+    /// not pulled fills the queue, and the queue holds the senders back.
+    pub fn poll_transmit(&mut self, now: Instant, ifindex: IfIndex) -> Option<Mbuf> {
+        self.ip.now = now;
+        let ifnet = self.ip.ifs.get_mut(ifindex)?;
+        let mut frame = ifnet.tx.pop_front()?;
+        ifnet.counters.out_packets += 1;
+        ifnet.counters.out_octets += frame.len() as u64;
+        self.bpf_output(ifindex, &frame);
+        if frame.owner.is_some() {
+            self.ip.credit(&mut frame);
+            self.settle_credits();
+        }
+        Some(frame)
+    }
+
+    /// Gives a frame's memory back, after its octets are on the wire.
+    pub fn recycle(&mut self, frame: Mbuf) {
+        self.ip.free(frame);
+    }
+
+    /// Takes up what the floor below left for us: packets to ourselves, errors, credits. Every door
+    /// that may have caused some ends with it.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..LOOPS {
+            match self.ip.upcalls.pop_front() {
+                None => break,
+                Some(Upcall::Loop(ifindex, m)) => self.loop_input(ifindex, m),
+                Some(Upcall::Error { error, protocol, quoted }) => {
+                    self.icmp_dispatch(&error, protocol, quoted.data());
+                    self.ip.free(quoted);
+                }
+            }
+        }
+        self.settle_credits();
+    }
+
+    fn settle_credits(&mut self) {
+        while let Some((id, charge)) = self.ip.credits.pop() {
+            let Ok(s) = self.sockets.datagram(id) else { continue };
+            s.tx_octets = s.tx_octets.saturating_sub(charge as usize);
+            if s.tx_blocked && s.ready().contains(Ready::WRITE) {
+                s.tx_blocked = false;
+                self.notify(id, Ready::WRITE);
+            }
+        }
+    }
+}

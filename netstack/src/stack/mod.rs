@@ -1,0 +1,422 @@
+//! The doors of the stack, in groups:
+//!
+//! | group | doors | where |
+//! |---|---|---|
+//! | configuration | `new`, `if_*`, `addr_*`, `route_*`, `neigh_*`, `set_forwarding` | here |
+//! | frames in, time, frames out | `rx_mbuf`, `input`, `poll_timeout`, `handle_timeout`, `poll_transmit`, `recycle`, `rx_filter` | [`frames`](self) |
+//! | events, in order | `poll_event` | `events` |
+//! | sockets | `socket`, `bind`, `connect`, `send`, `recv`, …, `bind_packet` | `sockets` |
+//! | counters | `stats` | [`stats`] |
+//!
+//! No door blocks, and none calls back. Whatever a call leads to inside (a packet to ourselves, an
+//! error for a socket) has happened when it returns.
+
+pub mod config;
+mod events;
+mod frames;
+mod sockets;
+pub mod stats;
+
+pub use config::{NeighConfig, ReassConfig, StackConfig};
+pub use events::Event;
+pub use stats::{Drop, Stats};
+
+use crate::net::bpf::Bpf;
+use crate::net::ifnet::{IfConfig, IfError, Ifnet, RxFilter};
+use crate::net::neigh::Neighbour;
+use crate::net::route::{Route, RouteError, RouteKind, RouteProto};
+use crate::net::{IfIndex, MacAddr};
+use crate::netinet::in_pcb::{PcbTable, Receivers};
+use crate::netinet::ip::{Ip, LOOPBACK_MTU};
+use crate::socket::SocketId;
+use crate::socket::table::Sockets;
+use crate::time::Instant;
+use crate::wire::ipv4;
+use events::Events;
+use ipnet::{IpNet, Ipv4Net};
+use rand::Rng;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// One host or router: its interfaces, addresses, routes, neighbours and sockets.
+///
+/// ```
+/// use netstack::net::{MacAddr, ifnet::IfConfig};
+/// use netstack::stack::{Stack, StackConfig};
+/// use netstack::time::Instant;
+///
+/// let now = Instant::ZERO;
+/// let mut stack = Stack::new(StackConfig::default(), [7; 32]);
+/// let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+/// let eth0 = stack.if_attach(IfConfig { name: "eth0".into(), mac, mtu: 1500 }).unwrap();
+/// stack.if_set_up(now, eth0, true).unwrap();
+/// stack.addr_add(now, eth0, "192.0.2.1/24".parse().unwrap()).unwrap();
+/// assert!(stack.poll_transmit(now, eth0).is_none());
+/// assert_eq!(stack.poll_timeout(), None);
+/// ```
+#[derive(Debug)]
+pub struct Stack {
+    pub(crate) ip: Ip,
+    pub(crate) sockets: Sockets,
+    pub(crate) udp: PcbTable<SocketId>,
+    pub(crate) ping: PcbTable<SocketId>,
+    pub(crate) raw: Vec<SocketId>,
+    pub(crate) bpf: Bpf,
+    events: Events,
+}
+
+impl Stack {
+    /// A stack with the loopback interface `lo`, which is up with 127.0.0.1/8. `seed` is the source
+    /// of everything random in it: same seed, same inputs, same frames.
+    pub fn new(config: StackConfig, seed: [u8; 32]) -> Stack {
+        let events = Events::new(config.events);
+        let mut ip = Ip::new(config, seed);
+        let mut pcbs = |receivers| PcbTable::new(receivers, [ip.rng.random(), ip.rng.random()]);
+        let (udp, ping) = (pcbs(Receivers::Bound), pcbs(Receivers::Bound));
+        let (sockets, bpf) = (Sockets::default(), Bpf::default());
+        let mut stack = Stack { ip, sockets, udp, ping, raw: Vec::new(), bpf, events };
+        stack.attach_loopback();
+        stack
+    }
+
+    fn attach_loopback(&mut self) {
+        let lo = IfConfig { name: "lo".into(), mac: MacAddr::default(), mtu: LOOPBACK_MTU };
+        if let Ok(index) = self.ip.ifs.attach(lo)
+            && let Some(lo) = self.ip.ifs.get_mut(index)
+        {
+            (lo.loopback, lo.up) = (true, true);
+        }
+        let net = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8));
+        let _ = self.addr_add(Instant::ZERO, IfIndex::LOOPBACK, net);
+        while self.events.pop(&mut self.sockets).is_some() {}
+    }
+
+    // ---- interfaces ----------------------------------------------------------------------------
+
+    /// Attaches an Ethernet interface, down at first.
+    pub fn if_attach(&mut self, config: IfConfig) -> Result<IfIndex, IfError> {
+        if config.mac.is_multicast() || config.mac == MacAddr::default() {
+            return Err(IfError::BadMac(config.mac));
+        }
+        check_mtu(config.mtu)?;
+        let index = self.ip.ifs.attach(config)?;
+        self.link_event(index);
+        Ok(index)
+    }
+
+    /// Takes an interface away, with its addresses, routes, neighbours and waiting frames.
+    pub fn if_detach(&mut self, ifindex: IfIndex) -> Result<(), IfError> {
+        if self.ifnet(ifindex)?.loopback {
+            return Err(IfError::Loopback);
+        }
+        for addr in self.ifnet(ifindex)?.addrs.clone() {
+            self.addr_del(self.ip.now, ifindex, addr)?;
+        }
+        let Some(mut ifnet) = self.ip.ifs.detach(ifindex) else { return Err(IfError::NoDevice(ifindex)) };
+        for m in ifnet.tx.drain(..) {
+            self.ip.discard(Drop::IfGone, m);
+        }
+        for m in self.ip.neigh.flush(ifindex, true, &mut self.ip.timers) {
+            self.ip.discard(Drop::IfGone, m);
+        }
+        self.ip.exceptions.flush(ifindex);
+        for route in self.ip.routes.remove_all(|r| r.dev == Some(ifindex), &self.ip.ifs) {
+            self.events.push(Event::Route { route, added: false });
+        }
+        self.events.push(Event::LinkGone { ifindex });
+        self.settle();
+        Ok(())
+    }
+
+    /// Sets an interface administratively up or down. Routes through an interface that is down are
+    /// kept and not used.
+    pub fn if_set_up(&mut self, now: Instant, ifindex: IfIndex, up: bool) -> Result<(), IfError> {
+        self.change_if(now, ifindex, |i| i.up = up)
+    }
+
+    /// Tells that the interface's wire is there or gone; it has the effect of up and down.
+    pub fn if_set_carrier(&mut self, now: Instant, ifindex: IfIndex, carrier: bool) -> Result<(), IfError> {
+        self.change_if(now, ifindex, |i| i.carrier = carrier)
+    }
+
+    fn change_if(
+        &mut self,
+        now: Instant,
+        ifindex: IfIndex,
+        change: impl FnOnce(&mut Ifnet),
+    ) -> Result<(), IfError> {
+        self.ip.now = now;
+        let ifnet = self.ip.ifs.get_mut(ifindex).ok_or(IfError::NoDevice(ifindex))?;
+        let before = (ifnet.up, ifnet.carrier);
+        let was = ifnet.usable();
+        change(ifnet);
+        let (after, is) = ((ifnet.up, ifnet.carrier), ifnet.usable());
+        if before != after {
+            self.link_event(ifindex);
+        }
+        match (was, is) {
+            (true, false) => self.if_down(ifindex),
+            (false, true) => {
+                self.ip.routes.refresh_all(&self.ip.ifs);
+                self.announce_all(ifindex);
+            }
+            (true, true) | (false, false) => {}
+        }
+        self.settle();
+        Ok(())
+    }
+
+    fn if_down(&mut self, ifindex: IfIndex) {
+        self.ip.routes.refresh_all(&self.ip.ifs);
+        self.ip.exceptions.flush(ifindex);
+        let mut lost = self.ip.neigh.flush(ifindex, false, &mut self.ip.timers);
+        if let Some(i) = self.ip.ifs.get_mut(ifindex) {
+            i.counters.out_discards += i.tx.len() as u64;
+            lost.extend(i.tx.drain(..));
+        }
+        for m in lost {
+            self.ip.discard(Drop::IfDown, m);
+        }
+    }
+
+    fn announce_all(&mut self, ifindex: IfIndex) {
+        if !self.ip.config.neigh.announce {
+            return;
+        }
+        let addrs: Vec<Ipv4Addr> =
+            self.ip.ifs.get(ifindex).into_iter().flat_map(|i| i.addrs4()).map(|n| n.addr()).collect();
+        for addr in addrs.into_iter().filter(|a| !a.is_loopback()) {
+            self.ip.arp_announce_start(ifindex, addr);
+        }
+    }
+
+    /// Sets the size of the largest IP packet, 68 to 65535 octets.
+    pub fn if_set_mtu(&mut self, ifindex: IfIndex, mtu: u32) -> Result<(), IfError> {
+        let ifnet = self.ip.ifs.get_mut(ifindex).ok_or(IfError::NoDevice(ifindex))?;
+        if ifnet.loopback {
+            return Err(IfError::Loopback);
+        }
+        check_mtu(mtu)?;
+        ifnet.mtu = mtu;
+        self.link_event(ifindex);
+        Ok(())
+    }
+
+    /// All interfaces, by index.
+    pub fn interfaces(&self) -> impl Iterator<Item = &Ifnet> {
+        self.ip.ifs.iter()
+    }
+
+    /// The interface with this index.
+    pub fn interface(&self, ifindex: IfIndex) -> Option<&Ifnet> {
+        self.ip.ifs.get(ifindex)
+    }
+
+    /// The interface with this name.
+    pub fn if_by_name(&self, name: &str) -> Option<IfIndex> {
+        self.interfaces().find(|i| i.name == name).map(|i| i.index)
+    }
+
+    /// Which frames the interface wants; the driver tells the bus when its generation changes.
+    pub fn rx_filter(&self, ifindex: IfIndex) -> RxFilter {
+        self.ip.ifs.get(ifindex).map(Ifnet::rx_filter).unwrap_or_default()
+    }
+
+    fn ifnet(&self, ifindex: IfIndex) -> Result<&Ifnet, IfError> {
+        self.ip.ifs.get(ifindex).ok_or(IfError::NoDevice(ifindex))
+    }
+
+    fn link_event(&mut self, ifindex: IfIndex) {
+        if let Some(i) = self.ip.ifs.get(ifindex) {
+            self.events.push(Event::Link { ifindex, up: i.up, carrier: i.carrier });
+        }
+    }
+
+    // ---- addresses -----------------------------------------------------------------------------
+
+    /// Gives an interface an address; the prefix is the subnet on its link, which becomes a route.
+    pub fn addr_add(&mut self, now: Instant, ifindex: IfIndex, addr: IpNet) -> Result<(), IfError> {
+        self.ip.now = now;
+        let ifnet = self.ip.ifs.get_mut(ifindex).ok_or(IfError::NoDevice(ifindex))?;
+        let ip = addr.addr();
+        if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
+            return Err(IfError::BadAddr(addr));
+        }
+        if ifnet.addrs.iter().any(|a| a.addr() == ip) {
+            return Err(IfError::AddrExists(addr));
+        }
+        ifnet.addrs.push(addr);
+        let loopback = ifnet.loopback;
+        for route in address_routes(ifindex, addr, loopback) {
+            // The same subnet by two interfaces, or an address on both: the first one counts.
+            let _ = self.ip.routes.add(route, &self.ip.ifs);
+        }
+        self.ip.routes.refresh_all(&self.ip.ifs);
+        self.events.push(Event::Addr { ifindex, addr, added: true });
+        if let IpAddr::V4(a) = ip
+            && self.ip.config.neigh.announce
+            && !loopback
+        {
+            self.ip.arp_announce_start(ifindex, a);
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// Takes an address from an interface.
+    pub fn addr_del(&mut self, now: Instant, ifindex: IfIndex, addr: IpNet) -> Result<(), IfError> {
+        self.ip.now = now;
+        let ifnet = self.ip.ifs.get_mut(ifindex).ok_or(IfError::NoDevice(ifindex))?;
+        let place = ifnet.addrs.iter().position(|a| *a == addr).ok_or(IfError::NoAddr(addr))?;
+        ifnet.addrs.remove(place);
+        let loopback = ifnet.loopback;
+        // Other addresses of the same subnet keep its routes.
+        let kept: Vec<Route> =
+            ifnet.addrs.iter().flat_map(|a| address_routes(ifindex, *a, loopback)).collect();
+        for gone in address_routes(ifindex, addr, loopback) {
+            if !kept.iter().any(|k| (k.to, k.kind) == (gone.to, gone.kind)) {
+                let same = |r: &Route| (r.kind, r.dev, r.proto) == (gone.kind, gone.dev, gone.proto);
+                let _ = self.ip.routes.remove(gone.to, same, &self.ip.ifs);
+            }
+        }
+        self.ip.routes.refresh_all(&self.ip.ifs);
+        self.events.push(Event::Addr { ifindex, addr, added: false });
+        Ok(())
+    }
+
+    // ---- routes --------------------------------------------------------------------------------
+
+    /// Adds a route. Several of the same destination and metric are equal-cost paths.
+    pub fn route_add(&mut self, route: Route) -> Result<(), RouteError> {
+        let route = self.check_route(route)?;
+        self.ip.routes.add(route, &self.ip.ifs)?;
+        self.events.push(Event::Route { route, added: true });
+        Ok(())
+    }
+
+    /// Removes the first route to `route.to` that agrees with its `via`, `dev` (where given) and `metric`.
+    pub fn route_del(&mut self, route: Route) -> Result<(), RouteError> {
+        let same = |r: &Route| {
+            r.metric == route.metric
+                && r.kind == route.kind
+                && (route.via.is_none() || r.via == route.via)
+                && (route.dev.is_none() || r.dev == route.dev)
+        };
+        let route = self.ip.routes.remove(route.to, same, &self.ip.ifs)?;
+        self.events.push(Event::Route { route, added: false });
+        Ok(())
+    }
+
+    /// Routes that lead somewhere, by destination and metric: Linux's `main` table.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.ip.routes.iter().filter(|r| !matches!(r.kind, RouteKind::Local | RouteKind::Broadcast))
+    }
+
+    /// Routes to ourselves: Linux's `local` table.
+    pub fn local_routes(&self) -> impl Iterator<Item = &Route> {
+        self.ip.routes.iter().filter(|r| matches!(r.kind, RouteKind::Local | RouteKind::Broadcast))
+    }
+
+    fn check_route(&self, mut route: Route) -> Result<Route, RouteError> {
+        if route.to != route.to.trunc() {
+            return Err(RouteError::HostBits(route.to));
+        }
+        if let Some(dev) = route.dev
+            && self.ip.ifs.get(dev).is_none()
+        {
+            return Err(RouteError::NoDevice(dev));
+        }
+        if route.kind != RouteKind::Unicast {
+            return Ok(Route { via: None, dev: None, ..route });
+        }
+        match (route.via, route.dev) {
+            (None, None) => return Err(RouteError::NoNextHop),
+            (None, Some(_)) => {}
+            (Some(via), dev) => {
+                let odd = via.is_unspecified() || via.is_multicast() || via.is_loopback();
+                let own = self.interfaces().any(|i| i.addrs.iter().any(|a| a.addr() == via));
+                if via.is_ipv4() != route.to.addr().is_ipv4() {
+                    return Err(RouteError::Family { to: route.to, via });
+                }
+                let found = dev.or_else(|| self.ip.ifs.on_link(via).map(|i| i.index));
+                if odd || own || found.is_none() {
+                    return Err(RouteError::Gateway(via));
+                }
+                route.dev = found;
+            }
+        }
+        Ok(route)
+    }
+
+    /// Whether the stack forwards packets for others: router or host.
+    pub fn set_forwarding(&mut self, forwarding: bool) {
+        self.ip.config.forwarding = forwarding;
+    }
+
+    /// Whether the stack forwards packets for others.
+    pub fn forwarding(&self) -> bool {
+        self.ip.config.forwarding
+    }
+
+    // ---- neighbours ----------------------------------------------------------------------------
+
+    /// The neighbours, as of the last call that brought the time.
+    pub fn neighbours(&self) -> impl Iterator<Item = Neighbour> + '_ {
+        self.ip.neigh.iter(self.ip.now)
+    }
+
+    /// A permanent neighbour.
+    pub fn neigh_add(
+        &mut self,
+        now: Instant,
+        ifindex: IfIndex,
+        addr: IpAddr,
+        mac: MacAddr,
+    ) -> Result<(), IfError> {
+        self.ip.now = now;
+        self.ifnet(ifindex)?;
+        if mac.is_multicast() {
+            return Err(IfError::BadMac(mac));
+        }
+        let queue = self.ip.neigh.set_permanent(now, ifindex, addr, mac, &mut self.ip.timers);
+        self.ip.flush_queue(ifindex, mac, queue.unwrap_or_default());
+        self.settle();
+        Ok(())
+    }
+
+    /// Forgets a neighbour; whether it was known.
+    pub fn neigh_del(&mut self, ifindex: IfIndex, addr: IpAddr) -> bool {
+        let Some(queue) = self.ip.neigh.remove(ifindex, addr, &mut self.ip.timers) else { return false };
+        for m in queue {
+            self.ip.discard(Drop::NeighUnreachable, m);
+        }
+        self.settle();
+        true
+    }
+}
+
+fn check_mtu(mtu: u32) -> Result<(), IfError> {
+    if (ipv4::MIN_MTU..=ipv4::MAX_LEN as u32).contains(&mtu) { Ok(()) } else { Err(IfError::BadMtu(mtu)) }
+}
+
+/// What an address brings into the routes: itself, its subnet, and the subnet's broadcast address
+/// (except for /31, RFC 3021, and /32).
+fn address_routes(ifindex: IfIndex, addr: IpNet, loopback: bool) -> Vec<Route> {
+    let kernel = |to: IpNet, kind: RouteKind| Route {
+        dev: Some(ifindex),
+        proto: RouteProto::Kernel,
+        src: Some(addr.addr()),
+        ..Route::special(to, kind)
+    };
+    let mut routes = vec![kernel(IpNet::from(addr.addr()), RouteKind::Local)];
+    let host = addr.prefix_len() == addr.max_prefix_len();
+    if loopback && !host {
+        // All of 127/8 is ourselves (RFC 1122 §3.2.1.3 (g)).
+        routes.push(kernel(addr.trunc(), RouteKind::Local));
+    } else if !host {
+        routes.push(kernel(addr.trunc(), RouteKind::Unicast));
+        if addr.addr().is_ipv4() && addr.prefix_len() < 31 {
+            routes.push(kernel(IpNet::from(addr.broadcast()), RouteKind::Broadcast));
+        }
+    }
+    routes
+}

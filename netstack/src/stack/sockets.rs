@@ -1,0 +1,504 @@
+//! The doors of sockets. They never block: an operation that cannot go on says `WouldBlock`, and an
+//! event tells when it can.
+
+use super::Stack;
+use crate::net::IfIndex;
+use crate::netinet::IpLayer;
+use crate::netinet::in_pcb::{Binding, PcbTable, Share};
+use crate::socket::sockopt::Options;
+use crate::socket::table::{Datagram, Entry, Kind, PacketBinding, RecvQueue, Socket};
+use crate::socket::{
+    Family, Ready, RecvFlags, RecvMeta, SendMeta, Shutdown, SockError, SockOpt, SockOptName, SockType,
+    SocketId, SocketInfo,
+};
+use crate::stack::stats::Drop;
+use crate::time::Instant;
+use crate::wire::ipv4::protocol;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+impl Stack {
+    /// A new socket. `protocol` 0 means the usual one of the type.
+    pub fn socket(&mut self, family: Family, ty: SockType, protocol: u8) -> Result<SocketId, SockError> {
+        if family == Family::Inet6 {
+            return Err(SockError::AfNotSupported);
+        }
+        let (kind, protocol) = match (ty, protocol) {
+            (SockType::Dgram, 0 | protocol::UDP) => (Kind::Udp, protocol::UDP),
+            (SockType::Dgram, protocol::ICMP) => (Kind::Ping, protocol::ICMP),
+            (SockType::Raw, 0) => return Err(SockError::ProtoNotSupported),
+            (SockType::Raw, p) => (Kind::Raw, p),
+            (SockType::Packet | SockType::PacketDgram, p) => (Kind::Packet, p),
+            (SockType::Dgram, _) => return Err(SockError::ProtoNotSupported),
+            (SockType::Stream, _) => return Err(SockError::TypeNotSupported),
+        };
+        let config = &self.ip.config;
+        let mut opts = Options::new(config.ttl, config.recv_buffer, config.send_buffer);
+        opts.header_included = kind == Kind::Raw && protocol == protocol::RAW;
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let id = self.sockets.insert(|id| {
+            Entry::Datagram(Box::new(Socket {
+                id,
+                family,
+                ty,
+                protocol,
+                kind,
+                opts,
+                local: SocketAddr::new(any, 0),
+                bound: any,
+                remote: None,
+                packet: PacketBinding::default(),
+                groups: Vec::new(),
+                error: None,
+                rx: RecvQueue::default(),
+                tx_octets: 0,
+                tx_blocked: false,
+                shut_read: false,
+                shut_write: false,
+                pending: Ready::empty(),
+            }))
+        });
+        match kind {
+            Kind::Raw => self.raw.push(id),
+            Kind::Packet => self.bpf.attach(id),
+            Kind::Udp | Kind::Ping => {}
+        }
+        Ok(id)
+    }
+
+    /// Binds a socket to a local address; port 0 asks for a free one.
+    pub fn bind(&mut self, now: Instant, id: SocketId, addr: SocketAddr) -> Result<(), SockError> {
+        self.ip.now = now;
+        self.datagram_bind(id, addr)
+    }
+
+    /// Makes a stream socket wait for connections.
+    pub fn listen(&mut self, now: Instant, id: SocketId, _backlog: usize) -> Result<(), SockError> {
+        self.ip.now = now;
+        match self.sockets.entry(id)? {
+            Entry::Datagram(_) => Err(SockError::OpNotSupported),
+        }
+    }
+
+    /// Takes the next connection of a listening socket.
+    pub fn accept(&mut self, now: Instant, id: SocketId) -> Result<(SocketId, SocketAddr), SockError> {
+        self.ip.now = now;
+        match self.sockets.entry(id)? {
+            Entry::Datagram(_) => Err(SockError::OpNotSupported),
+        }
+    }
+
+    /// Connects a socket. A stream is `InProgress` at first; a datagram socket is only given a peer
+    /// (the unspecified address with port 0 takes it away).
+    pub fn connect(&mut self, now: Instant, id: SocketId, peer: SocketAddr) -> Result<(), SockError> {
+        self.ip.now = now;
+        self.datagram_connect(id, peer)
+    }
+
+    /// Sends. Of a stream as much as there is room for, of a datagram all or nothing. Returns the
+    /// octets taken.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        data: &[u8],
+        meta: &SendMeta,
+    ) -> Result<usize, SockError> {
+        self.ip.now = now;
+        match self.sockets.datagram(id)?.kind {
+            Kind::Udp => self.udp_send(id, data, meta),
+            Kind::Ping => self.ping_send(id, data, meta),
+            Kind::Raw => self.raw_send(id, data, meta),
+            Kind::Packet => self.packet_send(id, data, meta),
+        }
+    }
+
+    /// Receives into `buf`; a datagram's octets that do not fit are lost (`full_len` says how many
+    /// there were).
+    pub fn recv(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        buf: &mut [u8],
+        flags: RecvFlags,
+    ) -> Result<RecvMeta, SockError> {
+        self.ip.now = now;
+        let s = self.sockets.datagram(id)?;
+        s.check_error()?;
+        let Some(d) = s.rx.front() else {
+            return match s.shut_read {
+                true => Ok(RecvMeta::end(now)),
+                false => Err(SockError::WouldBlock),
+            };
+        };
+        let data = &d.m.data()[d.at..];
+        let len = data.len().min(buf.len());
+        buf[..len].copy_from_slice(&data[..len]);
+        let meta = RecvMeta {
+            len,
+            full_len: data.len(),
+            from: d.from,
+            local: d.local,
+            ifindex: Some(d.ifindex),
+            ttl: d.ttl,
+            tos: d.tos,
+            time: d.time,
+            link: d.link,
+        };
+        if !flags.contains(RecvFlags::PEEK)
+            && let Some(d) = s.rx.pop()
+        {
+            self.ip.free(d.m);
+        }
+        Ok(meta)
+    }
+
+    /// Shuts one or both directions.
+    pub fn shutdown(&mut self, now: Instant, id: SocketId, how: Shutdown) -> Result<(), SockError> {
+        self.ip.now = now;
+        let s = self.sockets.datagram(id)?;
+        if s.remote.is_none() {
+            return Err(SockError::NotConnected);
+        }
+        s.shut_read |= matches!(how, Shutdown::Read | Shutdown::Both);
+        s.shut_write |= matches!(how, Shutdown::Write | Shutdown::Both);
+        let ready = s.ready();
+        self.notify(id, ready);
+        Ok(())
+    }
+
+    /// Closes a socket; its name is no longer valid. A stream goes on closing by itself.
+    pub fn close(&mut self, now: Instant, id: SocketId) -> Result<(), SockError> {
+        self.ip.now = now;
+        let Some(Entry::Datagram(mut s)) = self.sockets.remove(id) else { return Err(SockError::BadSocket) };
+        while let Some(d) = s.rx.pop() {
+            self.ip.free(d.m);
+        }
+        for (group, ifindex) in core::mem::take(&mut s.groups) {
+            self.group_leave(group, ifindex);
+        }
+        match s.kind {
+            Kind::Udp => unregister(&mut self.udp, &s),
+            Kind::Ping => unregister(&mut self.ping, &s),
+            Kind::Raw => self.raw.retain(|r| *r != id),
+            Kind::Packet => {
+                self.bpf.detach(id);
+                if s.opts.promiscuous {
+                    self.promiscuous(s.packet.ifindex, -1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What an operation would find now; nothing for a name that is not valid.
+    pub fn ready(&self, id: SocketId) -> Ready {
+        match self.sockets.get(id) {
+            Some(Entry::Datagram(s)) => s.ready(),
+            None => Ready::empty(),
+        }
+    }
+
+    /// SO_ERROR: the error that waits, which is then gone.
+    pub fn take_error(&mut self, id: SocketId) -> Option<SockError> {
+        self.sockets.datagram(id).ok()?.error.take()
+    }
+
+    /// Local address and port; unspecified and 0 if the socket has none yet.
+    pub fn local_addr(&self, id: SocketId) -> Result<SocketAddr, SockError> {
+        match self.sockets.get(id).ok_or(SockError::BadSocket)? {
+            Entry::Datagram(s) => Ok(s.local),
+        }
+    }
+
+    /// The peer.
+    pub fn peer_addr(&self, id: SocketId) -> Result<SocketAddr, SockError> {
+        match self.sockets.get(id).ok_or(SockError::BadSocket)? {
+            Entry::Datagram(s) => s.remote.ok_or(SockError::NotConnected),
+        }
+    }
+
+    /// Octets that wait to be read: of the next datagram (FIONREAD).
+    pub fn readable_octets(&self, id: SocketId) -> Result<usize, SockError> {
+        match self.sockets.get(id).ok_or(SockError::BadSocket)? {
+            Entry::Datagram(s) => Ok(s.rx.front().map_or(0, |d| d.m.len() - d.at)),
+        }
+    }
+
+    /// All sockets, as shown.
+    pub fn sockets(&self) -> impl Iterator<Item = SocketInfo> + '_ {
+        self.sockets.iter().map(|e| match e {
+            Entry::Datagram(s) => SocketInfo {
+                id: s.id,
+                family: s.family,
+                ty: s.ty,
+                protocol: s.protocol,
+                local: Some(s.local),
+                remote: s.remote,
+                state: if s.remote.is_some() { "ESTAB" } else { "UNCONN" },
+                recv_queue: s.rx.data_octets(),
+                send_queue: s.tx_octets,
+                drops: s.rx.drops,
+            },
+        })
+    }
+
+    /// Everything counted so far, apart from each interface's own counters.
+    pub fn stats(&self) -> super::Stats {
+        let mut stats = self.ip.stats.clone();
+        stats.arp.evictions = self.ip.neigh.evictions;
+        stats
+    }
+
+    // ---- options -------------------------------------------------------------------------------
+
+    /// Sets an option.
+    pub fn set_option(&mut self, now: Instant, id: SocketId, opt: SockOpt) -> Result<(), SockError> {
+        self.ip.now = now;
+        match opt {
+            SockOpt::Join(group, ifindex) => return self.join(id, group, ifindex),
+            SockOpt::Leave(group, ifindex) => return self.leave(id, group, ifindex),
+            SockOpt::BindToDevice(Some(i)) | SockOpt::MulticastIf(Some(i)) if self.interface(i).is_none() => {
+                return Err(SockError::NoDevice);
+            }
+            _ => {}
+        }
+        let max = self.ip.config.max_buffer;
+        let s = self.sockets.datagram(id)?;
+        let promiscuous = s.opts.promiscuous;
+        s.opts.set(opt, max)?;
+        let change = i32::from(s.opts.promiscuous) - i32::from(promiscuous);
+        if s.kind == Kind::Packet && change != 0 {
+            let ifindex = s.packet.ifindex;
+            self.promiscuous(ifindex, change);
+        }
+        self.rebind(id);
+        Ok(())
+    }
+
+    /// The table of ports hears of changed options.
+    fn rebind(&mut self, id: SocketId) {
+        let Ok(s) = self.sockets.datagram(id) else { return };
+        let (port, device) = (s.local.port(), s.opts.device);
+        let share = Share { addr: s.opts.reuse_addr, port: s.opts.reuse_port };
+        let table = match s.kind {
+            Kind::Udp => &mut self.udp,
+            Kind::Ping => &mut self.ping,
+            Kind::Raw | Kind::Packet => return,
+        };
+        table.rebind(id, port, |b| (b.share, b.ifindex) = (share, device));
+    }
+
+    /// Reads an option.
+    pub fn option(&mut self, id: SocketId, name: SockOptName) -> Result<SockOpt, SockError> {
+        let s = self.sockets.datagram(id)?;
+        let (remote, local, device) = (s.remote, s.local.ip(), s.opts.device);
+        let path = remote.and_then(|r| self.ip.path(r.ip(), Some(local), device).ok());
+        self.sockets.datagram(id)?.opts.get(name, path.map(|p| p.mtu))
+    }
+
+    fn join(&mut self, id: SocketId, group: IpAddr, ifindex: Option<IfIndex>) -> Result<(), SockError> {
+        let ifindex = self.group_interface_for(group, ifindex)?;
+        let s = self.sockets.datagram(id)?;
+        if s.groups.contains(&(group, ifindex)) {
+            return Err(SockError::AddrInUse);
+        }
+        s.groups.push((group, ifindex));
+        if let Some(i) = self.ip.ifs.get_mut(ifindex) {
+            *i.groups.entry(group).or_insert(0) += 1;
+            i.filter_generation += 1;
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, id: SocketId, group: IpAddr, ifindex: Option<IfIndex>) -> Result<(), SockError> {
+        let s = self.sockets.datagram(id)?;
+        let member = |(g, i): &(IpAddr, IfIndex)| *g == group && ifindex.is_none_or(|x| x == *i);
+        let place = s.groups.iter().position(member).ok_or(SockError::AddrNotAvailable)?;
+        let (group, ifindex) = s.groups.remove(place);
+        self.group_leave(group, ifindex);
+        Ok(())
+    }
+
+    fn group_leave(&mut self, group: IpAddr, ifindex: IfIndex) {
+        let Some(i) = self.ip.ifs.get_mut(ifindex) else { return };
+        if let Some(members) = i.groups.get_mut(&group) {
+            *members -= 1;
+            if *members == 0 {
+                i.groups.remove(&group);
+            }
+            i.filter_generation += 1;
+        }
+    }
+
+    fn group_interface_for(&self, group: IpAddr, ifindex: Option<IfIndex>) -> Result<IfIndex, SockError> {
+        let IpAddr::V4(g) = group else { return Err(SockError::AfNotSupported) };
+        if !g.is_multicast() {
+            return Err(SockError::Invalid);
+        }
+        match ifindex {
+            Some(i) if self.ip.ifs.get(i).is_some() => Ok(i),
+            Some(_) => Err(SockError::NoDevice),
+            None => self.ip.way4(g, None, 0).map(|w| w.ifindex).map_err(|_| SockError::NoDevice),
+        }
+    }
+
+    // ---- sockets of datagrams ------------------------------------------------------------------
+
+    /// Puts a datagram into a socket; false if there was no room, or no such socket.
+    pub(crate) fn datagram_push(&mut self, id: SocketId, d: Datagram) -> bool {
+        let Ok(s) = self.sockets.datagram(id) else {
+            self.ip.discard(Drop::SocketClosed, d.m);
+            return false;
+        };
+        let limit = s.opts.recv_buffer;
+        match s.rx.push(d, limit) {
+            Ok(()) => {
+                self.notify(id, Ready::READ);
+                true
+            }
+            Err(m) => {
+                self.ip.discard(Drop::SocketBufferFull, m);
+                false
+            }
+        }
+    }
+
+    /// An error for a socket, which the next operation returns.
+    pub(crate) fn socket_error(&mut self, id: SocketId, error: SockError) {
+        if let Ok(s) = self.sockets.datagram(id) {
+            s.error = Some(error);
+            self.notify(id, Ready::ERROR | Ready::READ | Ready::WRITE);
+        }
+    }
+
+    pub(crate) fn datagram_bind(&mut self, id: SocketId, addr: SocketAddr) -> Result<(), SockError> {
+        let s = self.sockets.datagram(id)?;
+        if Family::of(addr.ip()) != s.family {
+            return Err(SockError::AfNotSupported);
+        }
+        if s.local.port() != 0 {
+            return Err(SockError::Invalid);
+        }
+        if s.kind == Kind::Packet {
+            return Err(SockError::Invalid);
+        }
+        let binding = Binding {
+            ifindex: s.opts.device,
+            share: Share { addr: s.opts.reuse_addr, port: s.opts.reuse_port },
+            ..Binding::exclusive(addr.ip(), addr.port())
+        };
+        let kind = s.kind;
+        if !self.may_bind_to(addr.ip()) {
+            return Err(SockError::AddrNotAvailable);
+        }
+        let random = self.ip.random();
+        let register = |table: &mut PcbTable<SocketId>| match addr.port() {
+            0 => table.bind_any(id, binding, random),
+            port => table.bind(id, binding).map(|()| port),
+        };
+        let port = match kind {
+            Kind::Udp => register(&mut self.udp)?,
+            Kind::Ping => register(&mut self.ping)?,
+            Kind::Raw | Kind::Packet => 0,
+        };
+        let s = self.sockets.datagram(id)?;
+        s.bound = addr.ip();
+        s.local = SocketAddr::new(addr.ip(), port);
+        Ok(())
+    }
+
+    /// Ours, everybody's, or a group's.
+    fn may_bind_to(&self, addr: IpAddr) -> bool {
+        let IpAddr::V4(a) = addr else { return false };
+        let broadcast =
+            || self.ip.routes.lookup4(a).is_some_and(|e| e.kind == crate::net::route::RouteKind::Broadcast);
+        a.is_unspecified() || a.is_multicast() || a.is_broadcast() || self.ip.is_local4(a) || broadcast()
+    }
+
+    fn datagram_connect(&mut self, id: SocketId, peer: SocketAddr) -> Result<(), SockError> {
+        let s = self.sockets.datagram(id)?;
+        if s.kind == Kind::Packet {
+            return Err(SockError::OpNotSupported);
+        }
+        if Family::of(peer.ip()) != s.family {
+            return Err(SockError::AfNotSupported);
+        }
+        let any = Stack::any_of(peer.ip());
+        let (device, bound) = (s.opts.device, s.bound);
+        if peer == SocketAddr::new(any, 0) {
+            self.datagram_disconnect(id);
+            return Ok(());
+        }
+        let peer = match peer.ip() {
+            IpAddr::V4(a) if a.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), peer.port()),
+            IpAddr::V4(_) | IpAddr::V6(_) => peer,
+        };
+        let own = Some(bound).filter(|b| !b.is_unspecified() && !b.is_multicast());
+        let src = self.ip.path(peer.ip(), own, device)?.src;
+        let broadcast = s_broadcast(self, peer.ip(), device);
+        let s = self.sockets.datagram(id)?;
+        if broadcast && !s.opts.broadcast {
+            return Err(SockError::Access);
+        }
+        self.datagram_disconnect(id);
+        let port = self.bound_port(id)?;
+        let s = self.sockets.datagram(id)?;
+        let share = Share { addr: s.opts.reuse_addr, port: s.opts.reuse_port };
+        let local = SocketAddr::new(src, port);
+        s.local = local;
+        s.remote = Some(peer);
+        s.error = None;
+        match s.kind {
+            Kind::Udp => self.udp.connect(id, local, peer, share),
+            Kind::Ping => self.ping.connect(id, local, SocketAddr::new(peer.ip(), 0), share),
+            Kind::Raw | Kind::Packet => Ok(()),
+        }
+    }
+
+    fn datagram_disconnect(&mut self, id: SocketId) {
+        let Ok(s) = self.sockets.datagram(id) else { return };
+        let Some(remote) = s.remote.take() else { return };
+        let local = s.local;
+        s.local.set_ip(s.bound);
+        match s.kind {
+            Kind::Udp => self.udp.disconnect(id, local, remote),
+            Kind::Ping => self.ping.disconnect(id, local, SocketAddr::new(remote.ip(), 0)),
+            Kind::Raw | Kind::Packet => {}
+        }
+    }
+}
+
+/// Whether `dst` is everybody on a link.
+fn s_broadcast(stack: &Stack, dst: IpAddr, device: Option<IfIndex>) -> bool {
+    match dst {
+        IpAddr::V4(d) => {
+            stack.ip.way4(d, device, 0).is_ok_and(|w| w.kind == crate::netinet::ip::WayKind::Broadcast)
+        }
+        IpAddr::V6(_) => false,
+    }
+}
+
+fn unregister(table: &mut PcbTable<SocketId>, s: &Socket) {
+    if let Some(remote) = s.remote {
+        let remote = if s.kind == Kind::Ping { SocketAddr::new(remote.ip(), 0) } else { remote };
+        table.disconnect(s.id, s.local, remote);
+    }
+    table.unbind(s.id, s.local.port());
+}
+
+impl RecvMeta {
+    /// The end of what a peer sends.
+    pub(crate) fn end(time: Instant) -> RecvMeta {
+        RecvMeta {
+            len: 0,
+            full_len: 0,
+            from: None,
+            local: None,
+            ifindex: None,
+            ttl: 0,
+            tos: 0,
+            time,
+            link: None,
+        }
+    }
+}
