@@ -16,8 +16,13 @@ use super::values::HttpUrl;
 /// Most checks that one `[[check]]` may stand for.
 const CHECKS_MAX: usize = 10_000;
 
-/// All checks, in the order of the file.
-pub(super) fn checks(List(typed): List<raw::Check>, draft: &Draft, cx: &mut Cx) -> Vec<Check> {
+/// All checks, in the order of the file; and the filters in them, which are read when the lab is whole.
+pub(super) fn checks(
+    List(typed): List<raw::Check>,
+    draft: &Draft,
+    cx: &mut Cx,
+) -> (Vec<Check>, Vec<Sp<String>>) {
+    let mut filters = Vec::new();
     let mut checks = Vec::new();
     let mut names: HashMap<String, Span> = HashMap::new();
     for check in typed {
@@ -30,10 +35,11 @@ pub(super) fn checks(List(typed): List<raw::Check>, draft: &Draft, cx: &mut Cx) 
                 names.insert(name.value.clone(), name.span.clone());
             }
         }
+        filters.extend(check.wire.as_ref().and_then(|wire| wire.filter.clone()));
         one(check, draft, cx, &mut checks);
     }
     number_same(&mut checks);
-    checks
+    (checks, filters)
 }
 
 /// Derived names that are the same get numbers: `ping h1 -> h2`, `ping h1 -> h2 (2)`.
@@ -95,7 +101,7 @@ fn one(check: Sp<raw::Check>, draft: &Draft, cx: &mut Cx, checks: &mut Vec<Check
         _ => {
             let message = "a check needs a kind";
             let kinds = "one of ping, trace, tcp, udp, http, route, neigh, counter, wire, cmd";
-            cx.push(Diag::new(Code::MissingKey, span, message).hint(kinds));
+            cx.push_of_table(Diag::new(Code::MissingKey, span.clone(), message).hint(kinds), &span);
             return;
         }
     };
@@ -191,6 +197,7 @@ fn ping(raw: &Sp<raw::Ping>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
         count: number(raw.count.as_ref()).unwrap_or(1) as u32,
         interval: raw.interval.as_ref().map_or(Duration(std::time::Duration::from_secs(1)), |i| i.value.0),
         size: number(raw.size.as_ref()).unwrap_or(56) as u16,
+        ttl: number(raw.ttl.as_ref()).map(|ttl| ttl as u8),
         loss: raw.loss.as_ref().map_or(Percent(0.0), |loss| loss.value.0),
         rtt: raw.rtt.as_ref().map(|rtt| rtt.value.0),
     };
@@ -254,7 +261,7 @@ fn http(raw: &Sp<raw::Http>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
         }
         (None, None) => {
             let message = "an http check needs \"to\" or \"url\"";
-            cx.push(Diag::new(Code::MissingKey, raw.span.clone(), message));
+            cx.push_of_table(Diag::new(Code::MissingKey, raw.span.clone(), message), &raw.span);
             return Vec::new();
         }
         (None, Some(typed)) => {
@@ -375,7 +382,8 @@ fn counter(raw: &Sp<raw::Counter>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind>
             Vec::new()
         }
         (None, None) => {
-            cx.push(Diag::new(Code::MissingKey, raw.span.clone(), "a counter needs \"node\" or \"bus\""));
+            let diag = Diag::new(Code::MissingKey, raw.span.clone(), "a counter needs \"node\" or \"bus\"");
+            cx.push_of_table(diag, &raw.span);
             Vec::new()
         }
     }

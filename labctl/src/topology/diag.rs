@@ -72,6 +72,8 @@ codes! {
     BadTemplate = "bad-template" Error,
     /// Not a regular expression.
     BadRegex = "bad-regex" Error,
+    /// Not a filter of frames.
+    BadFilter = "bad-filter" Error,
     /// Not an `http://` URL.
     BadUrl = "bad-url" Error,
     /// An event whose words are not what its verb takes.
@@ -218,10 +220,10 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Sorts by place and drops repetitions (a table with `count` is read once a copy).
+    /// Sorts by place, and keeps one fault of a kind a place: a table with `count` has the same fault in every copy.
     pub fn new(file: impl Into<PathBuf>, text: Arc<str>, mut items: Vec<Diag>) -> Self {
         items.sort_by(|a, b| (a.span.start, a.code, &a.message).cmp(&(b.span.start, b.code, &b.message)));
-        items.dedup();
+        items.dedup_by(|a, b| a.code == b.code && a.span == b.span);
         Self { file: file.into(), text, items }
     }
 

@@ -106,7 +106,7 @@ impl Draft {
         }
         draft.unlisted();
         for (name, node) in &draft.nodes {
-            if node.interfaces.is_empty() && !node.is_faulty() {
+            if node.interfaces.is_empty() && !cx.has_errors() {
                 let message = format!("node \"{name}\" is on no bus");
                 cx.push(Diag::new(Code::UnconnectedNode, node.span.clone(), message));
             }
@@ -122,7 +122,7 @@ impl Draft {
                 continue;
             };
             for (name, typed) in typed {
-                let fits = check_name(&name, "interface", IF_NAME_MAX, cx);
+                let fits = check_name(&name, "an interface", IF_NAME_MAX, cx);
                 if name.value == "lo" {
                     let diag = Diag::new(
                         Code::BadName,
@@ -285,7 +285,7 @@ fn insert<T>(
     cx: &mut Cx,
 ) -> bool {
     // A bad name is noted and kept: those who use it are not to blame.
-    check_name(name, what, NAME_MAX, cx);
+    check_name(name, &format!("a {what}"), NAME_MAX, cx);
     match map.entry(name.value.clone()) {
         Entry::Vacant(free) => {
             free.insert(thing);

@@ -30,10 +30,10 @@ pub(super) fn lab(file: raw::File, path: &Path, cx: &mut Cx) -> Lab {
     let routes = routes(&draft, routing, cx);
     let programs = programs::programs(file.program.unwrap_or_default(), &draft, &base, cx);
     let events = events::events(file.event.unwrap_or_default(), &draft, cx);
-    let checks = checks::checks(file.check.unwrap_or_default(), &draft, cx);
+    let (checks, filters) = checks::checks(file.check.unwrap_or_default(), &draft, cx);
     let capture = capture(file.capture.as_ref(), &draft, cx);
     let time = file.time.as_ref();
-    Lab {
+    let lab = Lab {
         nodes: nodes(&mut draft, routes, &name, &base, cx),
         buses: buses(&draft, cx),
         name,
@@ -49,13 +49,15 @@ pub(super) fn lab(file: raw::File, path: &Path, cx: &mut Cx) -> Lab {
         events,
         checks,
         warnings: Default::default(),
-    }
+    };
+    super::filters::check(&filters, &lab, cx);
+    lab
 }
 
 /// The name that was written, else the file's, else its folder's.
 fn lab_name(typed: Option<&Sp<String>>, path: &Path, cx: &mut Cx) -> String {
     if let Some(name) = typed {
-        check_name(name, "lab", LAB_NAME_MAX, cx);
+        check_name(name, "a lab", LAB_NAME_MAX, cx);
         return name.value.clone();
     }
     let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -26,6 +26,7 @@ mod checks;
 pub mod diag;
 mod draft;
 mod events;
+mod filters;
 mod finish;
 pub mod impair;
 pub mod model;
@@ -99,7 +100,11 @@ fn parse<'t>(text: &'t str, cx: &mut Cx) -> Option<Spanned<DeValue<'t>>> {
     let (document, faults) = DeTable::parse_recoverable(text);
     for fault in &faults {
         let span = fault.span().unwrap_or(0..0);
-        cx.push(Diag::new(Code::Syntax, span, fault.message()));
+        let mut diag = Diag::new(Code::Syntax, span, fault.message());
+        if fault.message().ends_with("expected nothing") || fault.message().contains("must be quoted") {
+            diag = diag.hint("texts and addresses stand in quotes: \"10.0.0.0/24\"");
+        }
+        cx.push(diag);
     }
     let span = document.span();
     faults.is_empty().then(|| Spanned::new(span, DeValue::Table(document.into_inner())))

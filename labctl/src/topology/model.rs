@@ -354,6 +354,7 @@ pub enum CheckKind {
         count: u32,
         interval: Duration,
         size: u16,
+        ttl: Option<u8>,
         loss: Percent,
         rtt: Option<Duration>,
     },

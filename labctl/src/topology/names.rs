@@ -27,9 +27,9 @@ pub(super) fn check_name(name: &Sp<String>, what: &str, max: usize, cx: &mut Cx)
         return true;
     }
     let message = if name.len() > max {
-        format!("the name \"{}\" of a {what} is longer than {max} octets", name.value)
+        format!("the name \"{}\" of {what} is longer than {max} octets", name.value)
     } else {
-        format!("\"{}\" cannot be the name of a {what}", name.value)
+        format!("\"{}\" cannot be the name of {what}", name.value)
     };
     let mut fit: String = name
         .to_lowercase()

@@ -24,8 +24,8 @@ pub(super) fn number(draft: &mut Draft, cx: &mut Cx) {
     written(draft, cx);
     handed_out(draft, cx);
     mtus(draft, cx);
-    overlaps(draft, cx);
-    duplicates(draft, cx);
+    let overlaps = overlaps(draft, cx);
+    duplicates(draft, overlaps, cx);
 }
 
 /// Gives each bus its subnets: those written, then those from pools.
@@ -79,6 +79,10 @@ fn carve(
     cx: &mut Cx,
 ) -> Option<Sp<IpNet>> {
     let net = pool.0;
+    if prefix.is_none() && cx.has_errors() {
+        // The default is that of the number of members, and some of them may be faulty.
+        return None;
+    }
     let len = match (prefix, net) {
         (Some(prefix), _) => prefix.0 as u8,
         (None, IpNet::V4(_)) if members == 2 => 31,
@@ -230,7 +234,8 @@ fn mtus(draft: &Draft, cx: &mut Cx) {
 
 /// Subnets of different buses that share addresses. Prefixes are nested or disjoint: sorted, an enclosing one is on
 /// the stack when its part comes.
-fn overlaps(draft: &Draft, cx: &mut Cx) {
+fn overlaps(draft: &Draft, cx: &mut Cx) -> bool {
+    let before = cx.diags.len();
     let mut nets: Vec<(IpNet, usize, Span)> = Vec::new();
     for (at, bus) in draft.buses.values().enumerate() {
         nets.extend(bus.subnets.iter().map(|net| (net.value, at, net.span.clone())));
@@ -269,6 +274,7 @@ fn overlaps(draft: &Draft, cx: &mut Cx) {
         }
         around.push(net);
     }
+    cx.diags.len() > before
 }
 
 /// Whether the address is good on its link alone, and so may be anywhere.
@@ -276,8 +282,8 @@ pub(super) fn is_link_local(addr: IpAddr) -> bool {
     matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
 }
 
-/// Addresses and MACs that two interfaces have.
-fn duplicates(draft: &Draft, cx: &mut Cx) {
+/// Addresses and MACs that two interfaces have. Where subnets overlap, so does what they handed out: that was said.
+fn duplicates(draft: &Draft, overlaps: bool, cx: &mut Cx) {
     let mut seen: HashMap<IpAddr, (Span, String)> = HashMap::new();
     let mut see = |net: &Sp<IpNet>, owner: String, cx: &mut Cx| {
         if is_link_local(net.addr()) {
@@ -300,7 +306,7 @@ fn duplicates(draft: &Draft, cx: &mut Cx) {
             see(net, format!("{name}:lo"), cx);
         }
     }
-    for port in draft.ports() {
+    for port in draft.ports().filter(|port| !overlaps || draft.interface(*port).ip.is_some()) {
         for net in &draft.interface(port).addrs {
             see(net, draft.port(port), cx);
         }

@@ -25,7 +25,7 @@ pub(super) fn programs(
     let mut programs = IndexMap::new();
     let mut waits: IndexMap<String, Vec<Sp<String>>> = IndexMap::new();
     for (name, typed) in typed {
-        check_name(&name, "program", NAME_MAX, cx);
+        check_name(&name, "a program", NAME_MAX, cx);
         let Some(typed) = typed else { continue };
         if !draft.nodes.contains_key(&typed.node.value) {
             cx.push(unknown_node(&typed.node, draft.nodes.keys()));
@@ -90,7 +90,9 @@ fn ready_when(ready: Sp<raw::Ready>, cx: &mut Cx) -> Option<Ready> {
     ];
     let mut signs = signs.into_iter().flatten();
     let Some((first, when)) = signs.next() else {
-        cx.push(Diag::new(Code::MissingKey, span, "\"ready\" needs one of \"tcp\", \"udp\", \"log\""));
+        let diag =
+            Diag::new(Code::MissingKey, span.clone(), "\"ready\" needs one of \"tcp\", \"udp\", \"log\"");
+        cx.push_of_table(diag, &span);
         return None;
     };
     if let Some((second, _)) = signs.next() {

@@ -311,6 +311,8 @@ table! {
         interval: Option<Sp<Quantified<Duration>>>,
         /// Octets of data (default 56).
         size: Option<Sp<Int<0, 65507>>>,
+        /// Time to live of the requests (default that of the node, 64).
+        ttl: Option<Sp<Int<1, 255>>>,
         /// Requests that may stay without an answer (default 0%).
         loss: Option<Sp<Quantified<Percent>>>,
         /// The median round trip is at most this.

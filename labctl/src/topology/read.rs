@@ -5,13 +5,14 @@
 //! Strings may hold `{i}` inside a table with `count`; see [`super::repeat`].
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Deref;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diag::{Code, Diag, Span};
+use super::diag::{Code, Diag, Severity, Span};
 use super::units::Quantity;
 
 /// A TOML value with its place.
@@ -45,12 +46,31 @@ pub struct Cx {
     pub nodes: Vec<String>,
     /// The key of the table that is being read: where a missing key is reported.
     pub key: Span,
+    /// Where tables begin in which a fault was noted.
+    faulty: HashSet<usize>,
 }
 
 impl Cx {
     /// Notes a fault.
     pub fn push(&mut self, diag: Diag) {
         self.diags.push(diag);
+    }
+
+    /// Whether an error was noted: what follows from it need not be said.
+    pub fn has_errors(&self) -> bool {
+        self.diags.iter().any(|diag| diag.code.severity() == Severity::Error)
+    }
+
+    /// Notes a fault of a whole table, unless a fault in it was noted: what is missing may be what was misspelt.
+    pub fn push_of_table(&mut self, diag: Diag, table: &Span) {
+        if !self.faulty.contains(&table.start) {
+            self.push(diag);
+        }
+    }
+
+    /// Remembers that a fault was noted in the table.
+    pub(super) fn blame(&mut self, table: &Span) {
+        self.faulty.insert(table.start);
     }
 
     fn wrong<T>(&mut self, value: &Value<'_>, wanted: &str) -> Option<T> {
@@ -163,6 +183,7 @@ macro_rules! table {
                 cx: &mut $crate::topology::read::Cx,
             ) -> Option<Self> {
                 use $crate::topology::read::{Field, Table, entries, entry, plain};
+                let faults = cx.diags.len();
                 let table = entries(value, Self::KEYS, cx)?;
                 $(
                     let found = entry(table, plain(stringify!($field)));
@@ -172,6 +193,9 @@ macro_rules! table {
                         cx,
                     );
                 )*
+                if cx.diags.len() > faults {
+                    cx.blame(&value.span());
+                }
                 Some(Self { $($field: $field?,)* })
             }
         }
@@ -220,11 +244,7 @@ pub(super) fn word<T: Copy>(value: &Value<'_>, words: &[(&'static str, T)], cx: 
     if let Some((_, found)) = words.iter().find(|(word, _)| *word == typed) {
         return Some(*found);
     }
-    let diag = Diag::new(
-        Code::UnknownValue,
-        value.span(),
-        format!("\"{typed}\" is not one of the words known here"),
-    );
+    let diag = Diag::new(Code::UnknownValue, value.span(), format!("unknown value \"{typed}\""));
     cx.push(diag.meant(&typed, words.iter().map(|(word, _)| *word)));
     None
 }
