@@ -3,5 +3,6 @@
 
 pub mod capture;
 pub mod cli;
+pub mod graph;
 pub mod lab;
 pub mod topology;

@@ -33,6 +33,8 @@ macro_rules! verbs {
 verbs! {
     /// Validate a topology without touching anything
     Check = check,
+    /// Draw the lab
+    Graph = graph,
     /// Write a commented topology to begin with
     Init = init,
     /// Print the JSON Schema of the topology file
