@@ -107,8 +107,12 @@ impl Printer {
         Printer { style, names, flows: transport::Flows::default(), sender_width: 0, last_ns: None }
     }
 
-    /// The line, or lines, of one frame, with a line feed at the end.
-    pub fn frame(&mut self, meta: &Meta<'_>, frame: &[u8]) -> String {
+    /// What a frame is, without time, sender and colour.
+    pub fn summary(&mut self, frame: &[u8]) -> String {
+        self.line(frame).0
+    }
+
+    fn line(&mut self, frame: &[u8]) -> (String, Paint) {
         let mut line = Line {
             text: String::with_capacity(128),
             paint: Paint::Plain,
@@ -116,12 +120,16 @@ impl Printer {
             names: &self.names,
         };
         line.frame(frame, &mut self.flows);
+        (line.text, line.paint)
+    }
+
+    /// The line, or lines, of one frame, with a line feed at the end.
+    pub fn frame(&mut self, meta: &Meta<'_>, frame: &[u8]) -> String {
+        let (mut text, paint) = self.line(frame);
         let (index, count) = meta.segment;
         if count > 1 {
-            line.add(format_args!(" (segment {index}/{count})"));
+            let _ = write!(text, " (segment {index}/{count})");
         }
-        let Line { text, paint, .. } = line;
-
         let time = self.time(meta);
         self.sender_width = self.sender_width.max(meta.sender.chars().count()).min(40);
         let width = self.sender_width;

@@ -5,6 +5,7 @@
 mod error;
 mod global;
 mod output;
+mod wire;
 
 pub use error::{Exit, Failure};
 pub use global::Global;
@@ -37,6 +38,14 @@ verbs! {
     Graph = graph,
     /// Write a commented topology to begin with
     Init = init,
+    /// Show what a bus remembers, or write it as pcapng; also of a dead lab
+    Dump = dump,
+    /// Follow a bus live: to the screen, to a file, or to Wireshark
+    Capture = capture,
+    /// Inspect buses
+    Bus = bus,
+    /// Put the frames of capture files onto a bus
+    Replay = replay,
     /// Print the JSON Schema of the topology file
     Schema = schema,
     /// Print a completion script for a shell

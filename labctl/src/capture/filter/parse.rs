@@ -214,11 +214,12 @@ impl Parser<'_> {
                 let word = self.peek_word().unwrap_or_default().to_owned();
                 Err(Trouble::new(FilterFault::Unsupported { word }, self.at()))
             }
-            Some(_) => {
-                let next = self.peek_word().unwrap_or_default().to_owned();
-                Err(self
-                    .expected("'and', 'or' or a qualifier such as 'port'")
-                    .hint(format!("did you mean \"{name} and {next}\"?")))
+            Some(next) => {
+                let hint = match nearest(next, words::KEYWORDS.iter().copied()) {
+                    Some(near) => format!("did you mean \"{name} {near}\"?"),
+                    None => format!("did you mean \"{name} and {next}\"?"),
+                };
+                Err(self.expected("'and', 'or' or a qualifier such as 'port'").hint(hint))
             }
             None if proto == Proto::Ether => {
                 Err(self.expected("'host', 'src', 'dst', 'proto' or 'broadcast'"))

@@ -502,7 +502,7 @@ fn errors_have_a_caret_and_a_hint() {
     let cases = [
         (
             "tcp prot 80",
-            "filter: expected 'and', 'or' or a qualifier such as 'port', found 'prot'\n  | tcp prot 80\n  |     ^^^^\n  = did you mean \"tcp and prot\"?",
+            "filter: expected 'and', 'or' or a qualifier such as 'port', found 'prot'\n  | tcp prot 80\n  |     ^^^^\n  = did you mean \"tcp port\"?",
         ),
         ("host h3", "filter: unknown name 'h3'\n  | host h3\n  |      ^^\n  = did you mean \"h1\"?"),
         (

@@ -2,10 +2,34 @@
 
 use std::net::IpAddr;
 
+use etherparse::err::Layer;
 use etherparse::{ArpPacketSlice, LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, LinkSlice};
 
 use super::transport::Flows;
 use super::{Line, Paint, mac};
+
+/// What could not be read, in a word.
+fn short(layer: Layer) -> &'static str {
+    match layer {
+        Layer::LinuxSllHeader | Layer::Ethernet2Header | Layer::EtherPayload => "ether",
+        Layer::VlanHeader => "vlan",
+        Layer::MacsecHeader | Layer::MacsecPacket => "macsec",
+        Layer::IpHeader | Layer::Ipv4Header | Layer::Ipv4Packet => "ip header",
+        Layer::Ipv6Header | Layer::Ipv6Packet => "ip6 header",
+        Layer::IpAuthHeader => "ah header",
+        Layer::Ipv6ExtHeader
+        | Layer::Ipv6HopByHopHeader
+        | Layer::Ipv6DestOptionsHeader
+        | Layer::Ipv6RouteHeader
+        | Layer::Ipv6FragHeader => "ip6 extension header",
+        Layer::UdpHeader | Layer::UdpPayload => "udp header",
+        Layer::TcpHeader => "tcp header",
+        Layer::Icmpv4 | Layer::Icmpv4Timestamp | Layer::Icmpv4TimestampReply => "icmp",
+        Layer::Icmpv6 => "icmp6",
+        Layer::Igmp => "igmp",
+        Layer::Arp => "arp",
+    }
+}
 
 impl Line<'_> {
     /// Everything from the Ethernet header on.
@@ -44,8 +68,8 @@ impl Line<'_> {
                 }
             }
         }
-        if let Some((error, layer)) = &packet.stop_err {
-            self.bad(format_args!("{layer}: {error}"));
+        if let Some((_, layer)) = &packet.stop_err {
+            self.bad(short(*layer));
         }
     }
 

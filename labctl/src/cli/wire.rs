@@ -1,0 +1,232 @@
+//! What the verbs that look at wires share: which buses are meant, filters, where frames go.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use shmif::OpenError;
+
+use super::{Failure, Global, Output};
+use crate::capture::filter::Filter;
+use crate::capture::names::Names;
+use crate::capture::print::{Style, TimeStyle};
+use crate::capture::sink::{JsonSink, PcapSink, Pipeline, PrintSink, Sink};
+use crate::capture::source::{Source, Target};
+use crate::lab::fault::{self, Fault};
+use crate::lab::rundir::{LabDir, RunRoot};
+
+/// A fault of a lab as a failure of a verb.
+pub(super) fn refuse(fault: Fault) -> Failure {
+    let (message, hint) = (fault.to_string(), fault.mend());
+    match fault.exit() {
+        fault::Exit::Failed => Failure::Work(fault.into()),
+        fault::Exit::Usage => Failure::Usage { message, hint },
+        fault::Exit::State => Failure::State { message, hint },
+        fault::Exit::Host => Failure::Host { message, hint },
+    }
+}
+
+/// The lab that is meant: `--lab`, else the topology's (`-t`, or the one in this folder), else the only one there is.
+pub(super) fn lab(global: &Global) -> Result<LabDir, Failure> {
+    let root = RunRoot::open().map_err(refuse)?;
+    let named = match &global.lab {
+        Some(name) => Some(name.clone()),
+        None if global.topology.is_some() || global.topology_file().is_ok() => Some(global.load()?.name),
+        None => None,
+    };
+    let labs = match &root {
+        Some(root) => root.labs().map_err(refuse)?,
+        None => Vec::new(),
+    };
+    match (named, root, labs.as_slice()) {
+        (Some(lab), None, _) => Err(refuse(Fault::NotRunning { lab })),
+        (Some(lab), Some(root), _) => {
+            let dir = root.lab(&lab);
+            match dir.exists().map_err(refuse)? {
+                true => Ok(dir),
+                false => Err(refuse(Fault::NotRunning { lab })),
+            }
+        }
+        (None, _, []) => Err(refuse(Fault::NoLab)),
+        (None, _, [one]) => Ok(one.clone()),
+        (None, _, many) => {
+            Err(refuse(Fault::SeveralLabs { labs: many.iter().map(|lab| lab.name().to_owned()).collect() }))
+        }
+    }
+}
+
+/// Every lab that has a directory.
+pub(super) fn labs() -> Result<Vec<LabDir>, Failure> {
+    match RunRoot::open().map_err(refuse)? {
+        Some(root) => root.labs().map_err(refuse),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// What `BUS`, `NODE:IF`, `'*'`, `LAB/BUS` or a file stands for.
+pub(super) fn target(what: &str, global: &Global) -> Result<Target, Failure> {
+    let path = Path::new(what);
+    if what.contains('/') {
+        if !path.exists()
+            && let Some((name, bus)) = what.split_once('/')
+            && let Some(dir) = labs()?.into_iter().find(|lab| lab.name() == name)
+        {
+            return Target::of_lab(&dir, bus).map_err(refuse);
+        }
+        return Ok(Target::file(path));
+    }
+    let found = lab(global).and_then(|dir| Target::of_lab(&dir, what).map_err(refuse));
+    match found {
+        // No such bus, or no lab at all: it may be a file in this folder.
+        Err(_) if path.is_file() => Ok(Target::file(path)),
+        other => other,
+    }
+}
+
+/// How buses are opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// To see what they remember.
+    Look,
+    /// To follow them.
+    Follow,
+}
+
+/// Opens the buses of a target, and adds what their ports are called to its names.
+pub(super) fn open(target: &mut Target, access: Access) -> Result<Vec<Source>, Failure> {
+    let mut sources = Vec::new();
+    for path in &target.paths {
+        let source = match access {
+            Access::Look => Source::open(path),
+            Access::Follow => Source::open_live(path),
+        }
+        .map_err(cannot_open)?;
+        target.names.add_ports(&source.bus().ports());
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+/// A bus that cannot be opened: whose fault it is.
+pub(super) fn cannot_open(error: OpenError) -> Failure {
+    let hint = || Some("labctl bus ls shows the lab's buses".to_owned());
+    match &error {
+        OpenError::Io { source, path, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Failure::Usage { message: format!("there is no bus {}", path.display()), hint: hint() }
+        }
+        OpenError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Failure::Host { message: format!("{error}: {source}"), hint: None }
+        }
+        OpenError::Owner { .. } => Failure::Host { message: error.to_string(), hint: None },
+        _ => Failure::Work(error.into()),
+    }
+}
+
+/// Which frames, and how they are shown: options of `dump` and `capture`.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Options {
+    /// Write pcapng to FILE; "-" is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) write: Option<PathBuf>,
+    /// Stop after so many frames
+    #[arg(short, long, value_name = "N")]
+    pub(super) count: Option<u64>,
+    /// What the first column says
+    #[arg(long, value_enum, value_name = "STYLE", default_value_t = TimeStyle::Lab)]
+    time: TimeStyle,
+    /// Show addresses as numbers, not as the names of nodes
+    #[arg(short, long)]
+    numeric: bool,
+    /// Show all octets too
+    #[arg(short = 'x', long)]
+    hex: bool,
+}
+
+impl Options {
+    fn style(&self, global: &Global, out: &Output) -> Style {
+        Style {
+            colour: out.colour(),
+            numeric: self.numeric,
+            verbose: global.verbose,
+            hex: self.hex,
+            time: self.time,
+        }
+    }
+
+    /// Whether a file was asked for.
+    pub(super) fn writes(&self) -> bool {
+        self.write.is_some()
+    }
+
+    /// The file that was asked for, begun.
+    fn file(&self, lab: &str, names: &Names, filter: &str) -> Result<Option<Box<dyn Sink>>, Failure> {
+        let Some(path) = &self.write else { return Ok(None) };
+        if path == Path::new("-") {
+            if io::stdout().is_terminal() {
+                return Err(Failure::usage(
+                    "pcapng is not for a terminal",
+                    "pipe it (labctl dump BUS -w - | tshark -r -), name a file, or leave -w out".to_owned(),
+                ));
+            }
+            let out = BufWriter::with_capacity(1 << 16, io::stdout());
+            return Ok(Some(Box::new(PcapSink::new(out, lab, names, filter)?)));
+        }
+        let file = File::create(path).map_err(|error| {
+            let message = format!("cannot write {}: {error}", path.display());
+            match error.kind() {
+                io::ErrorKind::NotFound => Failure::usage(message, None),
+                _ => Failure::host(message, None),
+            }
+        })?;
+        let out = BufWriter::with_capacity(1 << 16, file);
+        Ok(Some(Box::new(PcapSink::new(out, lab, names, filter)?)))
+    }
+
+    /// The way of the frames: from `target` through the filter to the file, and to the screen if `screen` says so.
+    pub(super) fn pipeline(
+        &self,
+        target: &Target,
+        sources: &[Source],
+        filter: &[String],
+        screen: bool,
+        global: &Global,
+        out: &Output,
+    ) -> Result<Pipeline, Failure> {
+        let text = filter.join(" ");
+        let lab = sources.first().map_or("", Source::lab);
+        // The filter first: a mistyped one must not leave an empty file behind.
+        let filter = parse(&text, &target.names)?;
+        let mut sinks: Vec<Box<dyn Sink>> = self.file(lab, &target.names, &text)?.into_iter().collect();
+        if screen {
+            // Lines may go where the file goes not.
+            let names = target.names.clone();
+            let to = BufWriter::with_capacity(1 << 16, io::stdout());
+            if global.json {
+                sinks.push(Box::new(JsonSink::new(to, names)));
+            } else {
+                sinks.push(Box::new(PrintSink::new(to, self.style(global, out), names, sources.len() > 1)));
+            }
+        }
+        Ok(Pipeline {
+            filter,
+            only: target.only.clone(),
+            since_ns: 0,
+            limit: self.count,
+            sinks,
+            counts: Default::default(),
+        })
+    }
+}
+
+/// Compiles a filter; the names of the lab's nodes are known to it.
+pub(super) fn parse(text: &str, names: &Names) -> Result<Filter, Failure> {
+    Filter::parse(text, names).map_err(|error| Failure::Usage { message: error.render(), hint: None })
+}
+
+/// `1 frame`, `2 frames`
+pub(super) fn frames(count: u64) -> String {
+    match count {
+        1 => "1 frame".to_owned(),
+        count => format!("{count} frames"),
+    }
+}
