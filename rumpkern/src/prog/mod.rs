@@ -9,13 +9,16 @@ mod echo;
 mod get;
 mod http;
 mod httpd;
+mod icmp;
 mod io;
+mod ping;
 mod rate;
 mod rtt;
 mod samples;
 mod seq;
 mod tcpsink;
 mod tcpsource;
+mod traceroute;
 mod udpsink;
 mod udpsource;
 
@@ -63,9 +66,11 @@ pub const PROGRAMS: &[Program] = programs![
     echo: "sends back whatever comes, over TCP or UDP",
     get: "fetches a resource over HTTP and measures it",
     httpd: "serves /octets/N over HTTP",
+    ping: "asks for an answer, and measures the round trip",
     rtt: "measures round trips to an echo",
     tcpsink: "accepts TCP connections and throws away what they bring",
     tcpsource: "sends over TCP as fast as it can, and measures",
+    traceroute: "shows the routers on the way to a host",
     udpsink: "counts what a udpsource sends: lost, reordered, duplicated",
     udpsource: "sends numbered UDP datagrams, and measures",
 ];

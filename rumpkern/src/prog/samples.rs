@@ -49,6 +49,11 @@ impl Samples {
         self.count
     }
 
+    /// The longest, nanoseconds.
+    pub(super) fn max(&self) -> u64 {
+        self.max
+    }
+
     /// The mean, nanoseconds; 0 of nothing.
     pub(super) fn mean(&self) -> u64 {
         (self.sum / u128::from(self.count.max(1))) as u64
