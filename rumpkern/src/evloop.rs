@@ -6,9 +6,9 @@
 //!
 //! In virtual time [`turn`] and [`deadline`] are called by the scheduler of all kernels instead of [`run`].
 
-use crate::door::Event;
 use crate::kernel::Kernel;
 use crate::rumpuser::Wake;
+use netstack::stack::Event;
 use netstack::time::Instant;
 use std::rc::Rc;
 

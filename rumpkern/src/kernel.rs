@@ -6,7 +6,6 @@
 
 use crate::config::{ConfigError, HostConfig, NodeConfig, RouteConfig};
 use crate::ctl::proto::{Code, Failure};
-use crate::door::Stack;
 use crate::ifs::Interfaces;
 use crate::proc::callout::Callouts;
 use crate::proc::filedesc::{File, Kind, Sink};
@@ -16,7 +15,10 @@ use crate::remote::Remotes;
 use crate::rumpuser::{AttachError, Rumpuser};
 use crate::syscall::Sys;
 use crate::syscall::sleepq::SleepQueues;
+use netstack::Stack;
 use netstack::net::IfIndex;
+use netstack::net::route::{Route, RouteError, RouteKind, RouteProto};
+use netstack::stack::StackConfig;
 use netstack::time::{Duration, Instant};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -42,10 +44,13 @@ pub struct Kernel {
 
 impl Kernel {
     /// A node as `config` says, in the world `user`.
-    pub fn new(config: &NodeConfig, user: Box<dyn Rumpuser>) -> Rc<Kernel> {
+    pub fn new(config: &NodeConfig, mut user: Box<dyn Rumpuser>) -> Rc<Kernel> {
+        let mut seed = [0; 32];
+        user.random(&mut seed);
+        let stack = Stack::new(StackConfig { forwarding: config.forward, ..StackConfig::default() }, seed);
         Rc::new(Kernel {
             user: RefCell::new(user),
-            stack: RefCell::default(),
+            stack: RefCell::new(stack),
             procs: RefCell::default(),
             lwps: Lwps::default(),
             quantum: Quantum::default(),
@@ -99,8 +104,22 @@ impl Kernel {
 
     /// Adds or removes a route.
     pub(crate) fn route_change(&self, route: &RouteConfig, add: bool) -> Result<(), Failure> {
-        let _ = (route, add);
-        Ok(())
+        let named = |name: &String| {
+            let found = self.stack.borrow().if_by_name(name);
+            found.ok_or_else(|| Failure::new(Code::NotFound, format!("there is no interface `{name}`")))
+        };
+        let route = Route {
+            to: route.to.trunc(),
+            via: route.via,
+            dev: route.dev.as_ref().map(named).transpose()?,
+            metric: route.metric,
+            proto: route_proto(&route.proto),
+            kind: RouteKind::Unicast,
+            src: None,
+        };
+        let mut stack = self.stack.borrow_mut();
+        let changed = if add { stack.route_add(route) } else { stack.route_del(route) };
+        changed.map_err(|error| Failure::new(route_code(&error), error.to_string()))
     }
 
     /// How long the node has lived.
@@ -204,13 +223,43 @@ impl Kernel {
         match &file.kind {
             Kind::Socket(id) => {
                 let now = self.clock();
-                self.stack.borrow_mut().close(now, *id);
+                // The only error is that there is no such socket: then it is closed.
+                let _ = self.stack.borrow_mut().close(now, *id);
                 self.sleepers.wake_all(*id);
             }
             Kind::Sink(_) | Kind::Null => {}
         }
     }
 }
+
+/// Who made a route, by the word that `ip route` has for it; what it has no word for is static.
+fn route_proto(word: &str) -> RouteProto {
+    match word {
+        "kernel" => RouteProto::Kernel,
+        "boot" => RouteProto::Boot,
+        "ra" => RouteProto::Ra,
+        "dhcp" => RouteProto::Dhcp,
+        word => PROTOCOLS
+            .iter()
+            .find(|(known, _)| *known == word)
+            .map_or(RouteProto::Static, |(_, n)| RouteProto::Other(*n)),
+    }
+}
+
+fn route_code(error: &RouteError) -> Code {
+    match error {
+        RouteError::Exists(_) => Code::Exists,
+        RouteError::NotFound(_) | RouteError::NoDevice(_) => Code::NotFound,
+        RouteError::HostBits(_)
+        | RouteError::Family { .. }
+        | RouteError::Gateway(_)
+        | RouteError::NoNextHop => Code::Invalid,
+    }
+}
+
+/// Routing daemons, as in iproute2's `rt_protos`.
+pub(crate) const PROTOCOLS: [(&str, u8); 7] =
+    [("zebra", 11), ("bird", 12), ("bgp", 186), ("isis", 187), ("ospf", 188), ("rip", 189), ("eigrp", 192)];
 
 /// Why a node could not be born.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,6 @@
 
 pub mod config;
 pub mod ctl;
-mod door;
 pub mod evloop;
 pub mod ifs;
 pub mod kernel;

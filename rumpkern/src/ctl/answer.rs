@@ -4,6 +4,7 @@ use super::proto::{Change, Code, Failure, Hello, Op, RouteSpec};
 use crate::config::RouteConfig;
 use crate::kernel::Kernel;
 use netstack::net::IfIndex;
+use netstack::net::ifnet::IfError;
 use serde_json::{Value, json};
 use std::rc::Rc;
 
@@ -24,7 +25,12 @@ pub(super) fn answer(kernel: &Rc<Kernel>, op: Op) -> Result<Value, Failure> {
                 Change::Add(address) => stack.addr_add(now, ifindex, address),
                 Change::Del(address) => stack.addr_del(now, ifindex, address),
             };
-            changed.map(|()| Value::Null).map_err(|error| Failure::new(Code::Invalid, error.to_string()))
+            let code = |error: &IfError| match error {
+                IfError::AddrExists(_) => Code::Exists,
+                IfError::NoAddr(_) => Code::NotFound,
+                _ => Code::Invalid,
+            };
+            changed.map(|()| Value::Null).map_err(|error| Failure::new(code(&error), error.to_string()))
         }
         Op::Route(change) => {
             let (spec, add) = match change {

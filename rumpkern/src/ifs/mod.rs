@@ -7,11 +7,11 @@
 pub mod shmif;
 
 use crate::config::InterfaceConfig;
-use crate::door::IfConfig;
 use crate::kernel::Kernel;
 use crate::rumpuser::{AttachError, Filter, PortNumber, Received, Sent};
 use netstack::Mbuf;
 use netstack::net::IfIndex;
+use netstack::net::ifnet::IfConfig;
 use netstack::time::Instant;
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,13 +1,12 @@
 //! Blocking: how an operation that would block becomes a call that sleeps.
 
 use super::{Errno, Sys};
-use crate::door::Stack;
 use crate::kernel::Kernel;
 use crate::proc::callout::Callout;
 use crate::proc::filedesc::File;
 use crate::syscall::sleepq::Ticket;
 use netstack::time::Instant;
-use netstack::{Ready, SockError, SocketId};
+use netstack::{Ready, SockError, SocketId, Stack};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};

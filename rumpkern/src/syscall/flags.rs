@@ -1,5 +1,7 @@
 //! Flags of calls, with Linux's numbers.
 
+use netstack::socket::{RecvFlags, SendFlags};
+
 bitflags::bitflags! {
     /// `MSG_*` of `send(2)` and `recv(2)`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,29 @@ bitflags::bitflags! {
         const NOSIGNAL = 0x4000;
         /// More will follow at once.
         const MORE = 0x8000;
+    }
+}
+
+impl MsgFlags {
+    /// Those of a send call that are the stack's affair.
+    pub(crate) fn to_send(self) -> SendFlags {
+        let table = [
+            (MsgFlags::OOB, SendFlags::OOB),
+            (MsgFlags::MORE, SendFlags::MORE),
+            (MsgFlags::DONTROUTE, SendFlags::DONTROUTE),
+        ];
+        table.into_iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, bit)| bit).collect()
+    }
+
+    /// Those of a receive call that are the stack's affair.
+    pub(crate) fn to_recv(self) -> RecvFlags {
+        let table = [
+            (MsgFlags::OOB, RecvFlags::OOB),
+            (MsgFlags::PEEK, RecvFlags::PEEK),
+            (MsgFlags::TRUNC, RecvFlags::TRUNC),
+            (MsgFlags::ERRQUEUE, RecvFlags::ERRQUEUE),
+        ];
+        table.into_iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, bit)| bit).collect()
     }
 }
 

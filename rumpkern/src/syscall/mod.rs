@@ -11,13 +11,13 @@ mod flags;
 mod poll;
 pub mod sleepq;
 mod socket;
+mod sockopt;
 mod time;
 
-pub use crate::door::{RecvMeta, SendMeta, Shutdown, SockType};
 pub use crate::proc::filedesc::{Fd, Sink};
 pub use errno::Errno;
 pub use flags::{MsgFlags, PollFlags};
-pub use netstack::socket::Family;
+pub use netstack::socket::{Family, RecvMeta, SendMeta, Shutdown, SockOpt, SockOptName, SockType};
 pub use poll::PollFd;
 
 use crate::kernel::Kernel;

@@ -94,7 +94,8 @@ impl Sys {
     ) -> Result<usize, Errno> {
         let (file, id) = self.socket_of(fd)?;
         let blocking = self.blocking(&file, Ready::WRITE, flags);
-        self.block(&file, id, blocking, |stack, now| stack.send(now, id, octets, meta)).await
+        let meta = SendMeta { flags: meta.flags | flags.to_send(), ..*meta };
+        self.block(&file, id, blocking, |stack, now| stack.send(now, id, octets, &meta)).await
     }
 
     /// Receives; 0 octets: the peer has ended the stream.
@@ -117,7 +118,8 @@ impl Sys {
     pub async fn recvmsg(&self, fd: Fd, buffer: &mut [u8], flags: MsgFlags) -> Result<RecvMeta, Errno> {
         let (file, id) = self.socket_of(fd)?;
         let blocking = self.blocking(&file, Ready::READ, flags);
-        self.block(&file, id, blocking, |stack, now| stack.recv(now, id, buffer, 0)).await
+        let flags = flags.to_recv();
+        self.block(&file, id, blocking, |stack, now| stack.recv(now, id, buffer, flags)).await
     }
 
     /// Shuts one direction or both.
@@ -129,13 +131,13 @@ impl Sys {
     /// The socket's own address.
     pub fn getsockname(&self, fd: Fd) -> Result<SocketAddr, Errno> {
         let (_, id) = self.socket_of(fd)?;
-        self.kernel.stack.borrow().local_addr(id).ok_or(Errno::EINVAL)
+        Ok(self.kernel.stack.borrow().local_addr(id)?)
     }
 
     /// The peer's address.
     pub fn getpeername(&self, fd: Fd) -> Result<SocketAddr, Errno> {
         let (_, id) = self.socket_of(fd)?;
-        self.kernel.stack.borrow().peer_addr(id).ok_or(Errno::ENOTCONN)
+        Ok(self.kernel.stack.borrow().peer_addr(id)?)
     }
 
     /// SO_ERROR: the error that waits, which is thereby taken.

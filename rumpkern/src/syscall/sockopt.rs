@@ -1,0 +1,38 @@
+//! Socket options, typed. SO_RCVTIMEO and SO_SNDTIMEO are the kernel's own: the stack never blocks.
+
+use super::{Errno, Fd, SockOpt, SockOptName, Sys};
+use netstack::time::Duration;
+
+impl Sys {
+    /// Sets an option.
+    pub fn setsockopt(&self, fd: Fd, option: SockOpt) -> Result<(), Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().set_option(self.kernel.now(), id, option)?)
+    }
+
+    /// Reads an option.
+    pub fn getsockopt(&self, fd: Fd, name: SockOptName) -> Result<SockOpt, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().option(id, name)?)
+    }
+
+    /// SO_RCVTIMEO: how long receive and accept block at most, then EAGAIN; `None`: for ever.
+    pub fn set_rcvtimeo(&self, fd: Fd, limit: Option<Duration>) -> Result<(), Errno> {
+        let (file, _) = self.socket_of(fd)?;
+        file.rcvtimeo.set(limit.filter(|limit| !limit.is_zero()));
+        Ok(())
+    }
+
+    /// SO_SNDTIMEO: how long send and connect block at most, then EAGAIN (connect: EINPROGRESS); `None`: for ever.
+    pub fn set_sndtimeo(&self, fd: Fd, limit: Option<Duration>) -> Result<(), Errno> {
+        let (file, _) = self.socket_of(fd)?;
+        file.sndtimeo.set(limit.filter(|limit| !limit.is_zero()));
+        Ok(())
+    }
+
+    /// SO_RCVTIMEO and SO_SNDTIMEO as they are.
+    pub fn timeouts(&self, fd: Fd) -> Result<(Option<Duration>, Option<Duration>), Errno> {
+        let (file, _) = self.socket_of(fd)?;
+        Ok((file.rcvtimeo.get(), file.sndtimeo.get()))
+    }
+}
