@@ -9,6 +9,7 @@ use crate::ctl;
 use crate::evloop;
 use crate::kernel::{BirthError, Kernel};
 use crate::rumpuser::host::Host;
+use crate::sysproxy;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Write};
@@ -96,12 +97,15 @@ fn run(config: &NodeConfig) -> Result<(), NodeError> {
     let path = config.dir.join("ctl");
     let listener = ctl::Listener::bind(&path).map_err(host("cannot bind", &path))?;
     ctl::serve(&kernel, &listener).map_err(|error| host("cannot serve", &path)(error.into()))?;
+    let path = config.dir.join("sysproxy");
+    let clients = sysproxy::Listener::bind(&path).map_err(host("cannot bind", &path))?;
+    sysproxy::serve(&kernel, &clients).map_err(|error| host("cannot serve", &path)(error.into()))?;
     let pid = PidFile::write(&config.dir).map_err(host("cannot write", &config.dir.join("pid")))?;
 
     announce(&config.node, format_args!("ready"));
     evloop::run(&kernel);
     kernel.shutdown();
-    drop((listener, pid));
+    drop((listener, clients, pid));
     Ok(())
 }
 

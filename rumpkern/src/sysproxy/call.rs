@@ -106,6 +106,7 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
                 src: with.local.map(address).transpose()?.map(|addr| addr.ip()),
                 ttl: with.ttl,
                 tos: with.tos,
+                ..SendMeta::default()
             };
             let sent = sys.sendmsg(fd, data, MsgFlags::from_bits_truncate(flags), &meta).await?;
             value(sent as i64)
