@@ -170,7 +170,7 @@ impl Bus {
         while pos < head {
             let record = inner.record(pos, head - pos);
             let mut dst = [0; 8];
-            if record.is_ok() {
+            if record.is_ok_and(|record| record.kind == Kind::Frame) {
                 inner.map.copy_out(
                     inner.geometry.ring_off() + inner.geometry.place(pos) as usize + RECORD,
                     &mut dst,
