@@ -259,6 +259,13 @@ pub(crate) unsafe fn from_shared(shared: *const u8, private: &mut [u8]) {
     unsafe { imp::from_shared(shared, private) }
 }
 
+/// Copies as a sender does, for benchmarks: `to` stands for the ring.
+pub fn bench_in(to: &mut [u64], from: &[u8]) {
+    assert!(from.len() <= to.len() * 8);
+    // SAFETY: aligned, and as long as the slice says.
+    unsafe { into_shared(to.as_mut_ptr().cast(), from) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -56,6 +56,7 @@ mod doorbell;
 mod error;
 #[cfg(not(loom))]
 #[doc(hidden)]
+#[path = "fault_unsafe.rs"]
 pub mod fault;
 #[cfg(not(loom))]
 mod fsck;
@@ -89,6 +90,9 @@ mod sigbus_unsafe;
 mod slot;
 mod sync;
 
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub use self::copy_unsafe::bench_in;
 #[cfg(not(loom))]
 pub use self::{
     bus::{Bus, BusConfig, BusInfo, Epoch},

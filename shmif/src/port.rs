@@ -251,7 +251,7 @@ impl Port {
 
     /// The owner does not sleep any more: nobody needs to ring.
     pub fn awake(&self) {
-        self.slot().u32(slot::SLEEP).store(0, Ordering::Relaxed);
+        protocol::awake(self.slot().u32(slot::SLEEP));
     }
 
     /// What this port has done.

@@ -62,8 +62,14 @@ fn each_gets_what_it_asks_for_and_not_its_own() {
     let mut a = lan.port(1);
     let mut b = lan.port(2);
     let mut c = lan.port(3);
-    let mut bridge = lan.bus.attach(&PortConfig { promiscuous: true, ..PortConfig::new("br", "p0", mac(4)) }).expect("attach");
-    let mut monitor = lan.bus.attach(&PortConfig { monitor: true, ..PortConfig::new("mon", "p0", mac(5)) }).expect("attach");
+    let mut bridge = lan
+        .bus
+        .attach(&PortConfig { promiscuous: true, ..PortConfig::new("br", "p0", mac(4)) })
+        .expect("attach");
+    let mut monitor = lan
+        .bus
+        .attach(&PortConfig { monitor: true, ..PortConfig::new("mon", "p0", mac(5)) })
+        .expect("attach");
     c.set_multicast(&[GROUP]);
     let mut send = |dst, n| assert_eq!(a.send(0, &frame(dst, n, 60), Offload::NONE), Sent::Ok);
     send(mac(2), 1);
@@ -104,12 +110,18 @@ fn the_bus_remembers_in_order_with_names_and_times() {
     let b = lan.port(2);
     let mut follow = lan.bus.follow();
     for n in 0..10_000u32 {
-        assert_eq!(a.send(u64::from(n) * 10, &frame(mac(77), n, 100 + n as usize % 1400), Offload::NONE), Sent::Ok);
+        assert_eq!(
+            a.send(u64::from(n) * 10, &frame(mac(77), n, 100 + n as usize % 1400), Offload::NONE),
+            Sent::Ok
+        );
     }
     let history: Vec<_> = lan.bus.history().collect();
     assert!(history.len() > 300 && history.len() < 10_000);
     for (captured, n) in history.iter().zip(10_000 - history.len() as u32..) {
-        assert_eq!((id(&captured.frame), captured.record.seq, captured.record.time_ns), (n, u64::from(n), u64::from(n) * 10));
+        assert_eq!(
+            (id(&captured.frame), captured.record.seq, captured.record.time_ns),
+            (n, u64::from(n), u64::from(n) * 10)
+        );
         assert_eq!((captured.record.sender, captured.frame.len()), (a.id(), 100 + n as usize % 1400));
     }
     // The follower was lapped and says by how much.
@@ -145,7 +157,10 @@ fn a_slow_reader_is_waited_for_and_then_overrun_and_the_sum_is_right() {
     let bell = Doorbell::bind(lan.dir.path().join("bell")).expect("bind");
     let mut a = lan
         .bus
-        .attach(&PortConfig { doorbell: Some(bell.path().to_owned()), ..PortConfig::new("h1", "eth0", mac(1)) })
+        .attach(&PortConfig {
+            doorbell: Some(bell.path().to_owned()),
+            ..PortConfig::new("h1", "eth0", mac(1))
+        })
         .expect("attach");
     let mut b = lan.port(2);
     let idle = lan.port(3);
@@ -159,7 +174,11 @@ fn a_slow_reader_is_waited_for_and_then_overrun_and_the_sum_is_right() {
     let (before, waits) = fill(&mut a, 1000);
     assert_eq!(waits, Sent::Wait { until_ns: 1000 + shmif::DEFAULT_PAUSE_NS });
     assert!(before as usize >= RING / 1600 - 8, "nobody waits before the ring is full");
-    assert_eq!(a.send(5000, &frame(mac(2), 0, 1514), Offload::NONE), waits, "the wait is counted from the first refusal");
+    assert_eq!(
+        a.send(5000, &frame(mac(2), 0, 1514), Offload::NONE),
+        waits,
+        "the wait is counted from the first refusal"
+    );
     // The reader takes some: the writer is rung, nothing is lost.
     let mut buf = [0; 2000];
     for n in 0..100 {
@@ -177,18 +196,28 @@ fn a_slow_reader_is_waited_for_and_then_overrun_and_the_sum_is_right() {
     let late = 6000 + shmif::DEFAULT_PAUSE_NS;
     let mut total = after;
     for _ in 0..1000 {
-        assert_eq!(a.send(late, &frame(mac(2), total, 1514), Offload::NONE), Sent::Ok, "an overrun reader is not waited for again");
+        assert_eq!(
+            a.send(late, &frame(mac(2), total, 1514), Offload::NONE),
+            Sent::Ok,
+            "an overrun reader is not waited for again"
+        );
         total += 1;
     }
     assert_eq!((b.counters().overruns, idle.counters().overruns), (1, 0));
     let got = all(&mut b);
     assert!(got[0] < 0, "told first");
     let lost = -got[0];
-    assert_eq!(100 + lost + got.len() as i64 - 1, i64::from(total), "lost and received are all that was sent");
+    assert_eq!(
+        100 + lost + got.len() as i64 - 1,
+        i64::from(total),
+        "lost and received are all that was sent"
+    );
     assert_eq!(*got.last().expect("some"), i64::from(total) - 1);
     assert!(got[1..].windows(2).all(|w| w[1] == w[0] + 1), "what is left is in order");
     assert_eq!(b.counters().rx_lost, lost as u64);
-    assert!(b.counters().rx_frames == 100 + got.len() as u64 - 1 && a.counters().tx_frames == u64::from(total));
+    assert!(
+        b.counters().rx_frames == 100 + got.len() as u64 - 1 && a.counters().tx_frames == u64::from(total)
+    );
     // And it is a reader like others again.
     assert!(matches!(fill(&mut a, late).1, Sent::Wait { .. }));
     assert!(lan.bus.fsck().is_clean());
@@ -199,7 +228,10 @@ fn a_monitor_and_an_idle_port_hold_nobody_up() {
     let lan = lan();
     let mut a = lan.port(1);
     let mut idle = lan.port(2);
-    let mut monitor = lan.bus.attach(&PortConfig { monitor: true, ..PortConfig::new("mon", "p0", mac(5)) }).expect("attach");
+    let mut monitor = lan
+        .bus
+        .attach(&PortConfig { monitor: true, ..PortConfig::new("mon", "p0", mac(5)) })
+        .expect("attach");
     assert_eq!(a.send(0, &frame(mac(2), 0, 60), Offload::NONE), Sent::Ok);
     assert_eq!(all(&mut idle), [0]);
     for n in 1..5000 {
@@ -215,7 +247,10 @@ fn a_monitor_and_an_idle_port_hold_nobody_up() {
 fn a_sleeper_is_rung_once_and_only_for_what_it_wants() {
     let lan = lan();
     let bell = Doorbell::bind(lan.dir.path().join("bell")).expect("bind");
-    let with_bell = |n| PortConfig { doorbell: Some(bell.path().to_owned()), ..PortConfig::new(format!("h{n}"), "eth0", mac(n)) };
+    let with_bell = |n| PortConfig {
+        doorbell: Some(bell.path().to_owned()),
+        ..PortConfig::new(format!("h{n}"), "eth0", mac(n))
+    };
     let mut a = lan.port(1);
     let mut b = lan.bus.attach(&with_bell(2)).expect("attach");
     a.send(0, &frame(mac(2), 1, 60), Offload::NONE);
@@ -248,7 +283,11 @@ fn what_cannot_be_sent_is_dropped_and_counted_and_the_rest_of_a_batch_can_go_on(
     assert_eq!(a.send(0, &long, Offload::NONE), Sent::Dropped(DropReason::TooLong));
     assert_eq!(a.send(0, &good, bad), Sent::Dropped(DropReason::BadOffload));
     let none = Offload::NONE;
-    let batch = [TxFrame { data: &good, offload: none }, TxFrame { data: &long, offload: none }, TxFrame { data: &good, offload: none }];
+    let batch = [
+        TxFrame { data: &good, offload: none },
+        TxFrame { data: &long, offload: none },
+        TxFrame { data: &good, offload: none },
+    ];
     assert_eq!(a.send_batch(0, &batch), (2, Sent::Dropped(DropReason::TooLong)));
     assert_eq!(a.send_batch(0, &batch[2..]), (1, Sent::Ok));
     assert_eq!(a.counters().tx_dropped, 4);
