@@ -19,7 +19,7 @@ use crate::stack::config::StackConfig;
 use crate::stack::stats::{Drop, Stats};
 use crate::time::Instant;
 use crate::timer::Timers;
-use crate::wire::be32;
+use crate::wire::{be32, ipv4};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::collections::VecDeque;
@@ -169,7 +169,8 @@ impl Ip {
         let entry = self.routes.lookup4(dst);
         let kind = match entry.map(|e| e.kind) {
             Some(RouteKind::Local) => {
-                let (ifindex, mtu) = (IfIndex::LOOPBACK, LOOPBACK_MTU);
+                // The interface would take more than an IP packet can be.
+                let (ifindex, mtu) = (IfIndex::LOOPBACK, ipv4::MAX_LEN as u32);
                 return Ok(Way4 { ifindex, next: dst, kind: WayKind::Local, mtu, src: Some(dst) });
             }
             Some(RouteKind::Blackhole) => return Err(SockError::Invalid),

@@ -21,6 +21,7 @@ pub(crate) struct ProtoSw {
 /// Who speaks what.
 static PROTOSW: &[ProtoSw] = &[
     ProtoSw { number: protocol::ICMP, has_ports: false, input: ip_icmp::input, error: ip_icmp::error },
+    ProtoSw { number: protocol::TCP, has_ports: true, input: tcp_input, error: tcp_error },
     ProtoSw { number: protocol::UDP, has_ports: true, input: udp::input, error: udp::error },
 ];
 
@@ -31,5 +32,16 @@ pub(crate) fn find(number: u8) -> Option<&'static ProtoSw> {
 
 /// Whether the first four octets are ports; also of protocols that only pass through.
 pub(crate) fn has_ports(number: u8) -> bool {
-    matches!(number, protocol::TCP | protocol::UDP) || find(number).is_some_and(|p| p.has_ports)
+    find(number).is_some_and(|p| p.has_ports)
+}
+
+fn tcp_input(stack: &mut Stack, rx: &IpRx, m: Mbuf, header_len: usize) {
+    stack.tcp.input(&mut stack.ip, rx, &m.data()[header_len..], m.offload.is_partial());
+    stack.pump_due = true;
+    stack.ip.free(m);
+}
+
+fn tcp_error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) {
+    stack.tcp.icmp_error(&mut stack.ip, error, quoted);
+    stack.pump_due = true;
 }

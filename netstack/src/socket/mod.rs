@@ -5,10 +5,12 @@ pub mod sockbuf;
 pub mod sockopt;
 pub(crate) mod table;
 
+pub use crate::tcp::Shutdown;
 pub use flags::{RecvFlags, SendFlags};
 pub use sockopt::{MtuDiscover, SockOpt, SockOptName};
 
 use crate::net::{IfIndex, MacAddr};
+use crate::tcp::TcpInfo;
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};
 
@@ -163,17 +165,6 @@ pub enum SockType {
     PacketDgram,
 }
 
-/// Which direction is shut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shutdown {
-    /// SHUT_RD
-    Read,
-    /// SHUT_WR
-    Write,
-    /// SHUT_RDWR
-    Both,
-}
-
 /// How a frame came to a packet socket (`sll_pkttype`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketType {
@@ -245,10 +236,10 @@ pub struct RecvMeta {
 }
 
 /// A socket, as shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SocketInfo {
-    /// Its name.
-    pub id: SocketId,
+    /// Its name; none if no program holds it (TIME-WAIT, half-open).
+    pub id: Option<SocketId>,
     /// Family.
     pub family: Family,
     /// Kind.
@@ -267,4 +258,6 @@ pub struct SocketInfo {
     pub send_queue: usize,
     /// Datagrams that found no room.
     pub drops: u64,
+    /// What TCP knows of it.
+    pub tcp: Option<TcpInfo>,
 }

@@ -3,6 +3,7 @@
 
 use crate::net::IfIndex;
 use crate::socket::SockError;
+use crate::tcp::{TcpOpt, TcpOptName};
 use crate::time::Duration;
 use std::net::IpAddr;
 
@@ -21,7 +22,7 @@ pub enum SockOpt {
     Linger(Option<Duration>),
     /// SO_OOBINLINE
     OobInline(bool),
-    /// SO_RCVBUF, in octets; asked for and then read without Linux's doubling.
+    /// SO_RCVBUF, in octets: doubled when set, as on Linux.
     RecvBuffer(usize),
     /// SO_SNDBUF, in octets; likewise.
     SendBuffer(usize),
@@ -59,10 +60,12 @@ pub enum SockOpt {
     IcmpFilter(u32),
     /// PACKET_MR_PROMISC on the interface that the packet socket is bound to.
     Promiscuous(bool),
+    /// An option of TCP, or one that TCP acts on.
+    Tcp(TcpOpt),
 }
 
 /// An option's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the name of the variant of SockOpt")]
 pub enum SockOptName {
     ReuseAddr,
@@ -88,6 +91,7 @@ pub enum SockOptName {
     MulticastIf,
     IcmpFilter,
     Promiscuous,
+    Tcp(TcpOptName),
 }
 
 /// IP_MTU_DISCOVER: what is done with packets larger than the path's MTU, and whether DF is set.
@@ -173,8 +177,8 @@ impl Options {
             SockOpt::KeepAlive(v) => self.keep_alive = v,
             SockOpt::Linger(v) => self.linger = v,
             SockOpt::OobInline(v) => self.oob_inline = v,
-            SockOpt::RecvBuffer(v) => self.recv_buffer = v.min(max_buffer).max(MIN_BUFFER),
-            SockOpt::SendBuffer(v) => self.send_buffer = v.min(max_buffer).max(MIN_BUFFER * 2),
+            SockOpt::RecvBuffer(v) => self.recv_buffer = (v.min(max_buffer) * 2).max(MIN_BUFFER),
+            SockOpt::SendBuffer(v) => self.send_buffer = (v.min(max_buffer) * 2).max(MIN_BUFFER * 2),
             SockOpt::BindToDevice(v) => self.device = v,
             SockOpt::Ttl(0) => return Err(SockError::Invalid),
             SockOpt::Ttl(v) => self.ttl = v,
@@ -194,7 +198,9 @@ impl Options {
             SockOpt::MulticastIf(v) => self.multicast_if = v,
             SockOpt::IcmpFilter(v) => self.icmp_filter = v,
             SockOpt::Promiscuous(v) => self.promiscuous = v,
-            SockOpt::Mtu(_) | SockOpt::Join(..) | SockOpt::Leave(..) => return Err(SockError::NoProtoOpt),
+            SockOpt::Mtu(_) | SockOpt::Join(..) | SockOpt::Leave(..) | SockOpt::Tcp(_) => {
+                return Err(SockError::NoProtoOpt);
+            }
         }
         Ok(())
     }
@@ -225,6 +231,7 @@ impl Options {
             SockOptName::MulticastIf => SockOpt::MulticastIf(self.multicast_if),
             SockOptName::IcmpFilter => SockOpt::IcmpFilter(self.icmp_filter),
             SockOptName::Promiscuous => SockOpt::Promiscuous(self.promiscuous),
+            SockOptName::Tcp(_) => return Err(SockError::NoProtoOpt),
         })
     }
 }

@@ -4,6 +4,7 @@ use super::sockopt::Options;
 use super::{Family, LinkAddr, Ready, SockError, SockType, SocketId};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
+use crate::tcp::TcpId;
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -150,6 +151,18 @@ pub(crate) struct Sockets {
 pub(crate) enum Entry {
     /// A socket of datagrams.
     Datagram(Box<Socket>),
+    /// A stream; TCP has the rest of it.
+    Stream(Box<Stream>),
+}
+
+/// A TCP socket, as the table knows it.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) family: Family,
+    pub(crate) tcp: TcpId,
+    /// Values of options on which TCP does not act.
+    pub(crate) opts: Options,
+    pub(crate) pending: Ready,
 }
 
 impl Sockets {
@@ -183,6 +196,7 @@ impl Sockets {
     pub(crate) fn datagram(&mut self, id: SocketId) -> Result<&mut Socket, SockError> {
         match self.entry(id)? {
             Entry::Datagram(s) => Ok(s),
+            Entry::Stream(_) => Err(SockError::OpNotSupported),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Sizes and habits of a stack: run-time configuration, defaults as on Linux.
 
+use crate::tcp::TcpConfig;
 use crate::time::Duration;
 
 /// How a stack behaves and how much it keeps.
@@ -36,6 +37,8 @@ pub struct StackConfig {
     pub icmp_error_interval: Duration,
     /// … after a burst of six (Linux's `icmp_ratelimit`).
     pub icmp_error_burst: u32,
+    /// TCP.
+    pub tcp: TcpConfig,
     /// Events that are kept until somebody polls them, apart from those of sockets.
     pub events: usize,
 }
@@ -58,6 +61,7 @@ impl Default for StackConfig {
             reass: ReassConfig::default(),
             icmp_error_interval: Duration::from_secs(1),
             icmp_error_burst: 6,
+            tcp: TcpConfig::default(),
             events: 4096,
         }
     }

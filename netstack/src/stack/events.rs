@@ -108,6 +108,7 @@ impl Entry {
     fn pending(&mut self) -> &mut Ready {
         match self {
             Entry::Datagram(s) => &mut s.pending,
+            Entry::Stream(s) => &mut s.pending,
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::wire::ipv4;
 /// Packets to ourselves that one call takes up at most: two sockets of one stack that talk to each
 /// other must not keep the owner from its other work. The rest is due at once.
 const LOOPS: usize = 1024;
+/// Rounds of TCP talking to itself that one call takes up at most.
+const PUMP_ROUNDS: usize = 64;
 
 impl Stack {
     /// An empty packet from the pool, to copy a frame into.
@@ -31,10 +33,10 @@ impl Stack {
 
     /// When [`Stack::handle_timeout`] is to be called; `None`: nothing is due ever.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        if !self.ip.upcalls.is_empty() {
+        if self.pump_due || !self.ip.upcalls.is_empty() {
             return Some(self.ip.now);
         }
-        self.ip.timers.next()
+        self.ip.timers.next().into_iter().chain(self.tcp.poll_timeout()).min()
     }
 
     /// Does what is due at `now`.
@@ -47,7 +49,24 @@ impl Stack {
                 Timer::Reass(id) => self.reass_timeout(id),
             }
         }
+        if self.tcp.poll_timeout().is_some_and(|at| at <= now) {
+            self.tcp.handle_timeout(&mut self.ip);
+            self.pump_due = true;
+        }
         self.settle();
+        self.pump();
+    }
+
+    /// Lets TCP send. What it sends to ourselves may make it send more: a bounded number of rounds,
+    /// the rest is due at once.
+    fn pump(&mut self) {
+        for _ in 0..PUMP_ROUNDS {
+            if !core::mem::take(&mut self.pump_due) {
+                return;
+            }
+            self.tcp.pump(&mut self.ip);
+            self.settle();
+        }
     }
 
     /// RFC 792, 1122 §3.3.2: time exceeded in reassembly, if the first fragment had come.
@@ -67,8 +86,17 @@ impl Stack {
     /// not pulled fills the queue, and the queue holds the senders back.
     pub fn poll_transmit(&mut self, now: Instant, ifindex: IfIndex) -> Option<Mbuf> {
         self.ip.now = now;
+        // Here TCP's acknowledgments of a burst of input are decided, and its senders go on when the
+        // queue has drained to half of the mark at which they stopped.
+        if self.pump_due {
+            self.pump();
+        }
         let ifnet = self.ip.ifs.get_mut(ifindex)?;
         let mut frame = ifnet.tx.pop_front()?;
+        if ifnet.tx.len() == self.ip.config.tx_mark / 2 && self.tcp.wants_pump() {
+            self.pump_due = true;
+        }
+        let ifnet = self.ip.ifs.get_mut(ifindex)?;
         ifnet.counters.out_packets += 1;
         ifnet.counters.out_octets += frame.len() as u64;
         self.bpf_output(ifindex, &frame);
@@ -98,6 +126,7 @@ impl Stack {
             }
         }
         self.settle_credits();
+        self.settle_streams();
     }
 
     fn settle_credits(&mut self) {

@@ -5,7 +5,7 @@
 //! | configuration | `new`, `if_*`, `addr_*`, `route_*`, `neigh_*`, `set_forwarding` | here |
 //! | frames in, time, frames out | `rx_mbuf`, `input`, `poll_timeout`, `handle_timeout`, `poll_transmit`, `recycle`, `rx_filter` | [`frames`](self) |
 //! | events, in order | `poll_event` | `events` |
-//! | sockets | `socket`, `bind`, `connect`, `send`, `recv`, …, `bind_packet` | `sockets` |
+//! | sockets | `socket`, `bind`, `connect`, `send`, `recv`, …, `bind_packet` | `sockets`, `streams` |
 //! | counters | `stats` | [`stats`] |
 //!
 //! No door blocks, and none calls back. Whatever a call leads to inside (a packet to ourselves, an
@@ -16,6 +16,7 @@ mod events;
 mod frames;
 mod sockets;
 pub mod stats;
+mod streams;
 
 pub use config::{NeighConfig, ReassConfig, StackConfig};
 pub use events::Event;
@@ -28,13 +29,15 @@ use crate::net::route::{Route, RouteError, RouteKind, RouteProto};
 use crate::net::{IfIndex, MacAddr};
 use crate::netinet::in_pcb::{PcbTable, Receivers};
 use crate::netinet::ip::{Ip, LOOPBACK_MTU};
-use crate::socket::SocketId;
 use crate::socket::table::Sockets;
+use crate::socket::{Ready, SocketId};
+use crate::tcp::{Tcp, TcpId};
 use crate::time::Instant;
 use crate::wire::ipv4;
 use events::Events;
 use ipnet::{IpNet, Ipv4Net};
 use rand::Rng;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// One host or router: its interfaces, addresses, routes, neighbours and sockets.
@@ -61,6 +64,13 @@ pub struct Stack {
     pub(crate) ping: PcbTable<SocketId>,
     pub(crate) raw: Vec<SocketId>,
     pub(crate) bpf: Bpf,
+    pub(crate) tcp: Tcp,
+    /// Something has happened to TCP since it was last pumped.
+    pub(crate) pump_due: bool,
+    /// Whose is which connection.
+    streams: BTreeMap<TcpId, SocketId>,
+    /// Scratch of events from TCP.
+    tcp_events: Vec<(TcpId, Ready)>,
     events: Events,
 }
 
@@ -69,11 +79,24 @@ impl Stack {
     /// of everything random in it: same seed, same inputs, same frames.
     pub fn new(config: StackConfig, seed: [u8; 32]) -> Stack {
         let events = Events::new(config.events);
+        let tcp_config = config.tcp.clone();
         let mut ip = Ip::new(config, seed);
         let mut pcbs = |receivers| PcbTable::new(receivers, [ip.rng.random(), ip.rng.random()]);
         let (udp, ping) = (pcbs(Receivers::Bound), pcbs(Receivers::Bound));
-        let (sockets, bpf) = (Sockets::default(), Bpf::default());
-        let mut stack = Stack { ip, sockets, udp, ping, raw: Vec::new(), bpf, events };
+        let tcp = Tcp::new(tcp_config, ip.rng.random());
+        let mut stack = Stack {
+            ip,
+            sockets: Sockets::default(),
+            udp,
+            ping,
+            raw: Vec::new(),
+            bpf: Bpf::default(),
+            tcp,
+            pump_due: false,
+            streams: BTreeMap::new(),
+            tcp_events: Vec::new(),
+            events,
+        };
         stack.attach_loopback();
         stack
     }

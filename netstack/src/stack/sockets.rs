@@ -29,7 +29,11 @@ impl Stack {
             (SockType::Raw, p) => (Kind::Raw, p),
             (SockType::Packet | SockType::PacketDgram, p) => (Kind::Packet, p),
             (SockType::Dgram, _) => return Err(SockError::ProtoNotSupported),
-            (SockType::Stream, _) => return Err(SockError::TypeNotSupported),
+            (SockType::Stream, 0 | protocol::TCP) => {
+                let tcp = self.tcp.socket(family);
+                return Ok(self.stream_insert(family, tcp));
+            }
+            (SockType::Stream, _) => return Err(SockError::ProtoNotSupported),
         };
         let config = &self.ip.config;
         let mut opts = Options::new(config.ttl, config.recv_buffer, config.send_buffer);
@@ -68,14 +72,18 @@ impl Stack {
     /// Binds a socket to a local address; port 0 asks for a free one.
     pub fn bind(&mut self, now: Instant, id: SocketId, addr: SocketAddr) -> Result<(), SockError> {
         self.ip.now = now;
-        self.datagram_bind(id, addr)
+        match self.sockets.entry(id)? {
+            Entry::Datagram(_) => self.datagram_bind(id, addr),
+            Entry::Stream(s) => self.tcp.bind(&mut self.ip, s.tcp, addr),
+        }
     }
 
     /// Makes a stream socket wait for connections.
-    pub fn listen(&mut self, now: Instant, id: SocketId, _backlog: usize) -> Result<(), SockError> {
+    pub fn listen(&mut self, now: Instant, id: SocketId, backlog: usize) -> Result<(), SockError> {
         self.ip.now = now;
         match self.sockets.entry(id)? {
             Entry::Datagram(_) => Err(SockError::OpNotSupported),
+            Entry::Stream(s) => self.tcp.listen(&mut self.ip, s.tcp, backlog),
         }
     }
 
@@ -84,6 +92,10 @@ impl Stack {
         self.ip.now = now;
         match self.sockets.entry(id)? {
             Entry::Datagram(_) => Err(SockError::OpNotSupported),
+            Entry::Stream(s) => {
+                let (tcp, family) = (s.tcp, s.family);
+                self.stream_accept(tcp, family)
+            }
         }
     }
 
@@ -91,7 +103,14 @@ impl Stack {
     /// (the unspecified address with port 0 takes it away).
     pub fn connect(&mut self, now: Instant, id: SocketId, peer: SocketAddr) -> Result<(), SockError> {
         self.ip.now = now;
-        self.datagram_connect(id, peer)
+        match self.sockets.entry(id)? {
+            Entry::Datagram(_) => self.datagram_connect(id, peer),
+            Entry::Stream(s) => {
+                let done = self.tcp.connect(&mut self.ip, s.tcp, peer);
+                self.after_tcp();
+                done
+            }
+        }
     }
 
     /// Sends. Of a stream as much as there is room for, of a datagram all or nothing. Returns the
@@ -104,7 +123,15 @@ impl Stack {
         meta: &SendMeta,
     ) -> Result<usize, SockError> {
         self.ip.now = now;
-        match self.sockets.datagram(id)?.kind {
+        let kind = match self.sockets.entry(id)? {
+            Entry::Datagram(s) => s.kind,
+            Entry::Stream(s) => {
+                let done = self.tcp.send(&mut self.ip, s.tcp, data, meta.flags);
+                self.after_tcp();
+                return done;
+            }
+        };
+        match kind {
             Kind::Udp => self.udp_send(id, data, meta),
             Kind::Ping => self.ping_send(id, data, meta),
             Kind::Raw => self.raw_send(id, data, meta),
@@ -122,7 +149,13 @@ impl Stack {
         flags: RecvFlags,
     ) -> Result<RecvMeta, SockError> {
         self.ip.now = now;
-        let s = self.sockets.datagram(id)?;
+        let s = match self.sockets.entry(id)? {
+            Entry::Datagram(s) => s,
+            Entry::Stream(s) => {
+                let tcp = s.tcp;
+                return self.stream_recv(tcp, buf, flags);
+            }
+        };
         s.check_error()?;
         let Some(d) = s.rx.front() else {
             return match s.shut_read {
@@ -155,7 +188,14 @@ impl Stack {
     /// Shuts one or both directions.
     pub fn shutdown(&mut self, now: Instant, id: SocketId, how: Shutdown) -> Result<(), SockError> {
         self.ip.now = now;
-        let s = self.sockets.datagram(id)?;
+        let s = match self.sockets.entry(id)? {
+            Entry::Datagram(s) => s,
+            Entry::Stream(s) => {
+                let done = self.tcp.shutdown(&mut self.ip, s.tcp, how);
+                self.after_tcp();
+                return done;
+            }
+        };
         if s.remote.is_none() {
             return Err(SockError::NotConnected);
         }
@@ -169,7 +209,13 @@ impl Stack {
     /// Closes a socket; its name is no longer valid. A stream goes on closing by itself.
     pub fn close(&mut self, now: Instant, id: SocketId) -> Result<(), SockError> {
         self.ip.now = now;
-        let Some(Entry::Datagram(mut s)) = self.sockets.remove(id) else { return Err(SockError::BadSocket) };
+        let mut s = match self.sockets.remove(id).ok_or(SockError::BadSocket)? {
+            Entry::Datagram(s) => s,
+            Entry::Stream(s) => {
+                self.stream_close(&s);
+                return Ok(());
+            }
+        };
         while let Some(d) = s.rx.pop() {
             self.ip.free(d.m);
         }
@@ -194,19 +240,24 @@ impl Stack {
     pub fn ready(&self, id: SocketId) -> Ready {
         match self.sockets.get(id) {
             Some(Entry::Datagram(s)) => s.ready(),
+            Some(Entry::Stream(s)) => self.tcp.ready(s.tcp),
             None => Ready::empty(),
         }
     }
 
     /// SO_ERROR: the error that waits, which is then gone.
     pub fn take_error(&mut self, id: SocketId) -> Option<SockError> {
-        self.sockets.datagram(id).ok()?.error.take()
+        match self.sockets.entry(id).ok()? {
+            Entry::Datagram(s) => s.error.take(),
+            Entry::Stream(s) => self.tcp.take_error(s.tcp),
+        }
     }
 
     /// Local address and port; unspecified and 0 if the socket has none yet.
     pub fn local_addr(&self, id: SocketId) -> Result<SocketAddr, SockError> {
         match self.sockets.get(id).ok_or(SockError::BadSocket)? {
             Entry::Datagram(s) => Ok(s.local),
+            Entry::Stream(s) => self.tcp.local_addr(s.tcp),
         }
     }
 
@@ -214,21 +265,24 @@ impl Stack {
     pub fn peer_addr(&self, id: SocketId) -> Result<SocketAddr, SockError> {
         match self.sockets.get(id).ok_or(SockError::BadSocket)? {
             Entry::Datagram(s) => s.remote.ok_or(SockError::NotConnected),
+            Entry::Stream(s) => self.tcp.peer_addr(s.tcp),
         }
     }
 
-    /// Octets that wait to be read: of the next datagram (FIONREAD).
+    /// Octets that wait to be read (FIONREAD): of datagrams, the next one's.
     pub fn readable_octets(&self, id: SocketId) -> Result<usize, SockError> {
         match self.sockets.get(id).ok_or(SockError::BadSocket)? {
             Entry::Datagram(s) => Ok(s.rx.front().map_or(0, |d| d.m.len() - d.at)),
+            Entry::Stream(s) => self.tcp.info(s.tcp).map(|i| i.recv_queue),
         }
     }
 
     /// All sockets, as shown.
     pub fn sockets(&self) -> impl Iterator<Item = SocketInfo> + '_ {
-        self.sockets.iter().map(|e| match e {
-            Entry::Datagram(s) => SocketInfo {
-                id: s.id,
+        let datagrams = self.sockets.iter().filter_map(|e| match e {
+            Entry::Stream(_) => None,
+            Entry::Datagram(s) => Some(SocketInfo {
+                id: Some(s.id),
                 family: s.family,
                 ty: s.ty,
                 protocol: s.protocol,
@@ -238,14 +292,17 @@ impl Stack {
                 recv_queue: s.rx.data_octets(),
                 send_queue: s.tx_octets,
                 drops: s.rx.drops,
-            },
-        })
+                tcp: None,
+            }),
+        });
+        datagrams.chain(self.stream_infos())
     }
 
     /// Everything counted so far, apart from each interface's own counters.
     pub fn stats(&self) -> super::Stats {
         let mut stats = self.ip.stats.clone();
         stats.arp.evictions = self.ip.neigh.evictions;
+        stats.tcp = self.tcp.stats().clone();
         stats
     }
 
@@ -261,6 +318,9 @@ impl Stack {
                 return Err(SockError::NoDevice);
             }
             _ => {}
+        }
+        if let Entry::Stream(_) = self.sockets.entry(id)? {
+            return self.stream_set_option(id, opt);
         }
         let max = self.ip.config.max_buffer;
         let s = self.sockets.datagram(id)?;
@@ -289,11 +349,14 @@ impl Stack {
     }
 
     /// Reads an option.
-    pub fn option(&mut self, id: SocketId, name: SockOptName) -> Result<SockOpt, SockError> {
-        let s = self.sockets.datagram(id)?;
+    pub fn option(&self, id: SocketId, name: SockOptName) -> Result<SockOpt, SockError> {
+        let s = match self.sockets.get(id).ok_or(SockError::BadSocket)? {
+            Entry::Datagram(s) => s,
+            Entry::Stream(s) => return self.stream_option(s, name),
+        };
         let (remote, local, device) = (s.remote, s.local.ip(), s.opts.device);
         let path = remote.and_then(|r| self.ip.path(r.ip(), Some(local), device).ok());
-        self.sockets.datagram(id)?.opts.get(name, path.map(|p| p.mtu))
+        s.opts.get(name, path.map(|p| p.mtu))
     }
 
     fn join(&mut self, id: SocketId, group: IpAddr, ifindex: Option<IfIndex>) -> Result<(), SockError> {

@@ -1,6 +1,8 @@
 //! What the stack counts. Names are those of RFC 1213, 4293 and 4022 where these have one; every
 //! packet that is thrown away is counted under the reason.
 
+use crate::tcp::TcpStats;
+
 /// Declares a group of counters with the names under which they are shown.
 macro_rules! counters {
     ($(#[$meta:meta])* $name:ident, $group:literal { $($(#[$doc:meta])* $field:ident => $label:literal,)* }) => {
@@ -277,6 +279,8 @@ pub struct Stats {
     pub arp: ArpStats,
     /// UDP
     pub udp: UdpStats,
+    /// TCP
+    pub tcp: TcpStats,
     /// Packets thrown away.
     pub drops: Drops,
 }
@@ -289,6 +293,7 @@ impl Stats {
             .chain(self.icmp.iter())
             .chain(self.arp.iter())
             .chain(self.udp.iter())
+            .chain(self.tcp.iter())
             .chain(self.drops.iter())
     }
 }

@@ -3,6 +3,7 @@
 use crate::harness::*;
 use netstack::socket::{Family, Ready, RecvFlags, SendMeta, SockError, SockOpt, SockType, SocketId};
 use netstack::stack::Event;
+use netstack::time::Duration;
 use std::net::SocketAddr;
 
 fn addr(s: &str) -> SocketAddr {
@@ -52,4 +53,35 @@ fn loopback_needs_no_wire() {
     s.stack.send(s.now, b, b"x", &to("127.0.0.1:1000")).unwrap();
     assert!(s.stack.ready(a).contains(Ready::READ));
     let _ = SockOpt::Broadcast(true);
+}
+
+#[test]
+fn a_stream_to_ourselves_transfers_and_ends() {
+    let mut s = Script::host();
+    let listener = s.stack.socket(Family::Inet, SockType::Stream, 0).unwrap();
+    s.stack.bind(s.now, listener, addr("0.0.0.0:80")).unwrap();
+    s.stack.listen(s.now, listener, 5).unwrap();
+    let client = s.stack.socket(Family::Inet, SockType::Stream, 0).unwrap();
+    assert_eq!(s.stack.connect(s.now, client, addr("10.0.0.1:80")), Err(SockError::InProgress));
+    s.pass(Duration::from_millis(1));
+    let (server, peer) = s.stack.accept(s.now, listener).unwrap();
+    assert_eq!(peer, s.stack.local_addr(client).unwrap());
+    let data: Vec<u8> = (0..1_000_000u32).map(|i| (i / 7) as u8).collect();
+    let (mut sent, mut received) = (0, Vec::new());
+    let mut buf = vec![0; 30_000];
+    while received.len() < data.len() {
+        match s.stack.send(s.now, client, &data[sent..], &SendMeta::default()) {
+            Ok(n) => sent += n,
+            Err(e) => assert_eq!(e, SockError::WouldBlock),
+        }
+        s.pass(Duration::from_millis(1));
+        while let Ok(meta) = s.stack.recv(s.now, server, &mut buf, RecvFlags::empty()) {
+            received.extend_from_slice(&buf[..meta.len]);
+        }
+        assert!(s.now.as_millis() < 60_000, "stuck after {} octets: {:?} {:?}", received.len(), s.stack.stats().iter().filter(|x| x.2 > 0).collect::<Vec<_>>(), s.stack.tcp_info(client));
+    }
+    assert!(received == data);
+    s.stack.close(s.now, client).unwrap();
+    s.pass(Duration::from_millis(100));
+    assert_eq!(s.stack.recv(s.now, server, &mut buf, RecvFlags::empty()).map(|m| m.len), Ok(0));
 }

@@ -1,0 +1,183 @@
+//! The doors of stream sockets: from the table of sockets to TCP.
+
+use super::Stack;
+use crate::netinet::in_pcb::Share;
+use crate::socket::sockopt::Options;
+use crate::socket::table::{Entry, Stream};
+use crate::socket::{
+    Family, RecvFlags, RecvMeta, SockError, SockOpt, SockOptName, SockType, SocketId, SocketInfo,
+};
+use crate::tcp::{State, TcpId, TcpInfo, TcpOpt, TcpOptName};
+use crate::wire::ipv4::protocol;
+use std::net::SocketAddr;
+
+impl Stack {
+    /// A name for a TCP socket.
+    pub(super) fn stream_insert(&mut self, family: Family, tcp: TcpId) -> SocketId {
+        let config = &self.ip.config;
+        let opts = Options::new(config.ttl, config.recv_buffer, config.send_buffer);
+        let stream = Stream { family, tcp, opts, pending: crate::socket::Ready::empty() };
+        let id = self.sockets.insert(|_| Entry::Stream(Box::new(stream)));
+        self.streams.insert(tcp, id);
+        id
+    }
+
+    /// The next connection of a listener.
+    pub(super) fn stream_accept(
+        &mut self,
+        tcp: TcpId,
+        family: Family,
+    ) -> Result<(SocketId, SocketAddr), SockError> {
+        let (new, peer) = self.tcp.accept(&mut self.ip, tcp)?;
+        Ok((self.stream_insert(family, new), peer))
+    }
+
+    /// The program lets go; the connection ends by itself.
+    pub(super) fn stream_close(&mut self, s: &Stream) {
+        self.streams.remove(&s.tcp);
+        self.tcp.close(&mut self.ip, s.tcp);
+        self.after_tcp();
+    }
+
+    /// After a call into TCP: it may have something to send and to tell.
+    pub(super) fn after_tcp(&mut self) {
+        self.pump_due = true;
+        self.settle();
+    }
+
+    /// TCP's events become ours.
+    pub(super) fn settle_streams(&mut self) {
+        let mut events = core::mem::take(&mut self.tcp_events);
+        self.tcp.drain_events(&mut events);
+        for (tcp, ready) in events.drain(..) {
+            if let Some(&id) = self.streams.get(&tcp) {
+                self.notify(id, ready);
+            }
+        }
+        self.tcp_events = events;
+    }
+
+    /// Reads from a stream.
+    pub(super) fn stream_recv(
+        &mut self,
+        tcp: TcpId,
+        buf: &mut [u8],
+        flags: RecvFlags,
+    ) -> Result<RecvMeta, SockError> {
+        let len = self.tcp.recv(&mut self.ip, tcp, buf, flags)?;
+        self.after_tcp();
+        Ok(RecvMeta { len, full_len: len, ..RecvMeta::end(self.ip.now) })
+    }
+
+    /// Sets an option of a stream.
+    pub(super) fn stream_set_option(&mut self, id: SocketId, opt: SockOpt) -> Result<(), SockError> {
+        let max = self.ip.config.max_buffer;
+        let Entry::Stream(s) = self.sockets.entry(id)? else { return Err(SockError::OpNotSupported) };
+        let tcp = s.tcp;
+        let opt = match opt {
+            SockOpt::Tcp(opt) => opt,
+            SockOpt::ReuseAddr(addr) => TcpOpt::Reuse(Share { addr, ..self.stream_share(tcp)? }),
+            SockOpt::ReusePort(port) => TcpOpt::Reuse(Share { port, ..self.stream_share(tcp)? }),
+            SockOpt::KeepAlive(v) => TcpOpt::KeepAlive(v),
+            SockOpt::Linger(v) => TcpOpt::Linger(v),
+            SockOpt::OobInline(v) => TcpOpt::OobInline(v),
+            SockOpt::RecvBuffer(v) => TcpOpt::RcvBuf(v),
+            SockOpt::SendBuffer(v) => TcpOpt::SndBuf(v),
+            SockOpt::BindToDevice(v) => TcpOpt::BindToDevice(v),
+            SockOpt::Ttl(v) => TcpOpt::Ttl(v),
+            SockOpt::Tos(v) => TcpOpt::Tos(v),
+            other => return s.opts.set(other, max),
+        };
+        let done = self.tcp.set_option(&mut self.ip, tcp, opt);
+        self.after_tcp();
+        done
+    }
+
+    fn stream_share(&self, tcp: TcpId) -> Result<Share, SockError> {
+        match self.tcp.option(tcp, TcpOptName::Reuse)? {
+            TcpOpt::Reuse(share) => Ok(share),
+            _ => Ok(Share::default()),
+        }
+    }
+
+    /// Reads an option of a stream.
+    pub(super) fn stream_option(&self, s: &Stream, name: SockOptName) -> Result<SockOpt, SockError> {
+        let share = || self.stream_share(s.tcp);
+        let name = match name {
+            SockOptName::ReuseAddr => return Ok(SockOpt::ReuseAddr(share()?.addr)),
+            SockOptName::ReusePort => return Ok(SockOpt::ReusePort(share()?.port)),
+            SockOptName::Mtu => return s.opts.get(name, Some(self.tcp.info(s.tcp)?.pmtu)),
+            SockOptName::Tcp(n) => return self.tcp.option(s.tcp, n).map(SockOpt::Tcp),
+            SockOptName::KeepAlive => TcpOptName::KeepAlive,
+            SockOptName::Linger => TcpOptName::Linger,
+            SockOptName::OobInline => TcpOptName::OobInline,
+            SockOptName::RecvBuffer => TcpOptName::RcvBuf,
+            SockOptName::SendBuffer => TcpOptName::SndBuf,
+            SockOptName::BindToDevice => TcpOptName::BindToDevice,
+            SockOptName::Ttl => TcpOptName::Ttl,
+            SockOptName::Tos => TcpOptName::Tos,
+            other => return s.opts.get(other, None),
+        };
+        Ok(match self.tcp.option(s.tcp, name)? {
+            TcpOpt::KeepAlive(v) => SockOpt::KeepAlive(v),
+            TcpOpt::Linger(v) => SockOpt::Linger(v),
+            TcpOpt::OobInline(v) => SockOpt::OobInline(v),
+            TcpOpt::RcvBuf(v) => SockOpt::RecvBuffer(v),
+            TcpOpt::SndBuf(v) => SockOpt::SendBuffer(v),
+            TcpOpt::BindToDevice(v) => SockOpt::BindToDevice(v),
+            TcpOpt::Ttl(v) => SockOpt::Ttl(v),
+            TcpOpt::Tos(v) => SockOpt::Tos(v),
+            other => SockOpt::Tcp(other),
+        })
+    }
+
+    /// TCP_INFO
+    pub fn tcp_info(&self, id: SocketId) -> Result<TcpInfo, SockError> {
+        match self.sockets.get(id).ok_or(SockError::BadSocket)? {
+            Entry::Stream(s) => self.tcp.info(s.tcp),
+            Entry::Datagram(_) => Err(SockError::OpNotSupported),
+        }
+    }
+
+    /// SIOCATMARK: whether the next octet to be read is the urgent one.
+    pub fn at_mark(&self, id: SocketId) -> Result<bool, SockError> {
+        match self.sockets.get(id).ok_or(SockError::BadSocket)? {
+            Entry::Stream(s) => self.tcp.at_mark(s.tcp),
+            Entry::Datagram(_) => Err(SockError::OpNotSupported),
+        }
+    }
+
+    /// All TCP sockets, as shown, those that no program holds any more included.
+    pub(super) fn stream_infos(&self) -> impl Iterator<Item = SocketInfo> + '_ {
+        self.tcp.iter().map(|info| SocketInfo {
+            id: self.streams.get(&info.id).copied(),
+            family: Family::of(info.local.ip()),
+            ty: SockType::Stream,
+            protocol: protocol::TCP,
+            local: Some(info.local),
+            remote: Some(info.remote).filter(|r| r.port() != 0),
+            state: state_name(info.state),
+            recv_queue: info.recv_queue,
+            send_queue: info.send_queue,
+            drops: 0,
+            tcp: Some(info),
+        })
+    }
+}
+
+/// The names that `ss` shows.
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Closed => "UNCONN",
+        State::Listen => "LISTEN",
+        State::SynSent => "SYN-SENT",
+        State::SynReceived => "SYN-RECV",
+        State::Established => "ESTAB",
+        State::FinWait1 => "FIN-WAIT-1",
+        State::FinWait2 => "FIN-WAIT-2",
+        State::CloseWait => "CLOSE-WAIT",
+        State::Closing => "CLOSING",
+        State::LastAck => "LAST-ACK",
+        State::TimeWait => "TIME-WAIT",
+    }
+}
