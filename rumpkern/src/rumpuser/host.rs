@@ -80,7 +80,7 @@ impl Host {
 
     /// Polls the wires for as long as it pays. Returns whether something came.
     fn poll(&mut self, since: u64, until: Option<Instant>) -> bool {
-        let Some(budget) = self.patience.budget() else { return false };
+        let Some(budget) = self.patience.budget(since) else { return false };
         let mut end = since.saturating_add(u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX));
         if let Some(until) = until {
             end = end.min(until.as_nanos());
@@ -102,7 +102,7 @@ impl Host {
             if now >= next_yield {
                 rustix::thread::sched_yield();
                 let then = self.now().as_nanos();
-                if self.patience.yielded(then - now) {
+                if self.patience.yielded(then, then - now) {
                     return false;
                 }
                 next_yield = then + BEFORE_YIELD;

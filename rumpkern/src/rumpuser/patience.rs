@@ -1,33 +1,47 @@
 //! How to wait: poll or sleep?
 //!
-//! Being woken costs a node some 10 to 15 us and its waker a system call; polling costs the
-//! processor whatever it could do instead. So a node polls only while it pays: its recent waits were
+//! Being woken costs a node some microseconds and its waker a system call; polling costs the
+//! processor whatever else it could do. So a node polls only while it pays: its recent waits were
 //! shorter than a wake-up, and nobody else wants its processor. Both are measured, never configured:
-//! the length of each wait, and how long a `sched_yield` took (longer than a system call: somebody ran).
-//! A node whose last waits were long sleeps at once; a thousand idle nodes poll never.
+//! the length of each wait, and how long each `sched_yield` took (longer than a system call: somebody
+//! ran). A node whose last waits were long sleeps at once; a thousand idle nodes poll never.
+//!
+//! The host tends to run two nodes that wake each other on one core, where polling only hinders; and
+//! it moves one of them to an idle core only if it sees both running. So conflicts are borne for
+//! [`BEAR`], which is long enough for that, and then polling is given up for [`ABSTAIN`], which
+//! doubles each time in vain.
 
 use std::time::Duration;
 
 /// What being woken costs, all told: polling longer than this for one frame is a loss.
 const WAKE_UP: u64 = 25_000;
-/// Polling this long before the first yield: a peer that polls too answers within it.
+/// Polling this long before each yield: a peer that polls too answers within it.
 pub(crate) const BEFORE_YIELD: u64 = 3_000;
 /// A yield that took longer let somebody run.
 const YIELD: u64 = 2_500;
-/// Waits without polling after somebody wanted the processor; doubled each time, up to the larger.
-const ABSTAIN: (u32, u32) = (64, 65_536);
+/// Time given away to others in yields after which polling is given up: some ticks of the host's scheduler.
+const BEAR: u64 = 8_000_000;
+/// For how long it is given up at first, and at most.
+const ABSTAIN: (u64, u64) = (100_000_000, 10_000_000_000);
+/// Waits in a row that ended while polling undisturbed, after which old conflicts are forgotten.
+const PEACE: u32 = 256;
 
 /// What a node knows about its waits. Times in nanoseconds.
 #[derive(Debug)]
 pub(crate) struct Patience {
     /// Moving average of the lengths of the last waits, each counted as at most 4 wake-ups.
     average: u64,
-    /// Waits to come without polling.
-    abstain: u32,
-    /// How many the next conflict will cost.
-    penalty: u32,
-    /// Waits that polling ended, and waits that slept.
+    /// No polling before this time.
+    abstain_until: u64,
+    /// How long the next surrender will last.
+    penalty: u64,
+    /// Time given away in yields since the last peace.
+    conflict: u64,
+    /// Undisturbed waits in a row.
+    peace: u32,
+    /// Waits that polling ended.
     pub(crate) polled: u64,
+    /// Waits that slept.
     pub(crate) slept: u64,
 }
 
@@ -42,43 +56,53 @@ pub(crate) enum Ended {
 
 impl Patience {
     pub(crate) fn new() -> Patience {
-        Patience { average: 4 * WAKE_UP, abstain: 0, penalty: ABSTAIN.0, polled: 0, slept: 0 }
+        Patience {
+            average: 4 * WAKE_UP,
+            abstain_until: 0,
+            penalty: ABSTAIN.0,
+            conflict: 0,
+            peace: 0,
+            polled: 0,
+            slept: 0,
+        }
     }
 
     /// How long to poll before sleeping; `None`: not at all.
-    pub(crate) fn budget(&mut self) -> Option<Duration> {
-        if self.abstain > 0 {
-            self.abstain -= 1;
-            return None;
-        }
+    pub(crate) fn budget(&self, now: u64) -> Option<Duration> {
         // Twice the usual, so that ordinary scatter does not end in a sleep.
-        (self.average < WAKE_UP)
-            .then(|| Duration::from_nanos((2 * self.average).clamp(BEFORE_YIELD, WAKE_UP)))
+        (self.average < WAKE_UP && now >= self.abstain_until)
+            .then(|| Duration::from_nanos((2 * self.average).clamp(2 * BEFORE_YIELD, WAKE_UP)))
     }
 
-    /// A wait has ended, by something that came (not by a deadline).
+    /// A wait has ended by something that came (not by a deadline) after `waited`.
     pub(crate) fn ended(&mut self, how: Ended, waited: u64) {
         match how {
-            Ended::Polling => {
-                self.polled += 1;
-                // A long run of waits that polling ended is forgiven an old conflict.
-                if self.polled.is_multiple_of(256) {
-                    self.penalty = (self.penalty / 2).max(ABSTAIN.0);
-                }
-            }
+            Ended::Polling => self.polled += 1,
             Ended::Sleeping => self.slept += 1,
+        }
+        if how == Ended::Polling && waited <= BEFORE_YIELD {
+            self.peace += 1;
+            if self.peace == PEACE {
+                (self.peace, self.conflict, self.penalty) = (0, 0, ABSTAIN.0);
+            }
         }
         self.average = (3 * self.average + waited.min(4 * WAKE_UP)) / 4;
     }
 
     /// A yield took this long. Returns whether polling must end.
-    pub(crate) fn yielded(&mut self, took: u64) -> bool {
-        let conflict = took > YIELD;
-        if conflict {
-            self.abstain = self.penalty;
-            self.penalty = (self.penalty * 2).min(ABSTAIN.1);
+    pub(crate) fn yielded(&mut self, now: u64, took: u64) -> bool {
+        if took <= YIELD {
+            return false;
         }
-        conflict
+        self.peace = 0;
+        self.conflict += took;
+        if self.conflict < BEAR {
+            return false;
+        }
+        self.abstain_until = now + self.penalty;
+        self.penalty = (self.penalty * 2).min(ABSTAIN.1);
+        self.conflict = 0;
+        true
     }
 }
 
@@ -89,34 +113,43 @@ mod tests {
     #[test]
     fn long_waits_end_polling_and_short_ones_begin_it() {
         let mut patience = Patience::new();
-        assert_eq!(patience.budget(), None, "a new node sleeps");
+        assert_eq!(patience.budget(0), None, "a new node sleeps");
         for _ in 0..10 {
             patience.ended(Ended::Sleeping, 12_000);
         }
-        assert!(patience.budget().is_some());
+        assert!(patience.budget(0).is_some());
         for _ in 0..2 {
             patience.ended(Ended::Sleeping, 1_000_000_000);
         }
-        assert_eq!(patience.budget(), None, "two long waits are enough");
+        assert_eq!(patience.budget(0), None, "two long waits are enough");
     }
 
     #[test]
     fn a_wanted_processor_is_given_up_for_longer_and_longer() {
         let mut patience = Patience::new();
+        let mut now = 0;
         let mut abstained = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..10 {
             for _ in 0..20 {
-                patience.ended(Ended::Polling, 1_000);
+                patience.ended(Ended::Polling, 5_000);
             }
-            assert!(!patience.yielded(500));
-            assert!(patience.budget().is_some());
-            assert!(patience.yielded(100_000));
-            let mut waits = 0;
-            while patience.budget().is_none() {
-                waits += 1;
+            assert!(patience.budget(now).is_some());
+            assert!(!patience.yielded(now, YIELD), "an empty yield is none");
+            let mut borne = 0;
+            while !patience.yielded(now, 100_000) {
+                borne += 100_000;
             }
-            abstained.push(waits);
+            assert!(borne < BEAR);
+            let begin = now;
+            while patience.budget(now).is_none() {
+                now += 50_000_000;
+            }
+            abstained.push((now - begin) / ABSTAIN.0);
         }
-        assert_eq!(abstained, [64, 128, 256, 512]);
+        assert_eq!(abstained, [1, 2, 4, 8, 16, 32, 64, 100, 100, 100]);
+        for _ in 0..PEACE {
+            patience.ended(Ended::Polling, 1_000);
+        }
+        assert_eq!(patience.penalty, ABSTAIN.0, "peace is made");
     }
 }
