@@ -3,7 +3,7 @@
 //! IPv4. ICMPv6 joins when the stack has it: then this file learns a second table of words.
 
 use super::io::{Context, Cx, Fail};
-use crate::syscall::{Family, Fd, SockType};
+use crate::syscall::{Family, Fd, SockOpt, SockType};
 use netstack::wire::icmpv4::{self, ty, unreach};
 use netstack::wire::ipv4::{self, protocol};
 use std::net::{IpAddr, Ipv4Addr};
@@ -25,7 +25,11 @@ pub(super) struct Trouble {
 
 /// A raw socket that hears ICMP errors.
 pub(super) fn listen(cx: &Cx) -> Result<Fd, Fail> {
-    cx.sys.socket(Family::Inet, SockType::Raw, protocol::ICMP).context("socket")
+    let fd = cx.sys.socket(Family::Inet, SockType::Raw, protocol::ICMP).context("socket")?;
+    let errors = [ty::UNREACHABLE, ty::SOURCE_QUENCH, ty::REDIRECT, ty::TIME_EXCEEDED, ty::PARAMETER];
+    let wanted = errors.iter().fold(0, |bits, ty| bits | 1 << ty);
+    cx.sys.setsockopt(fd, SockOpt::IcmpFilter(!wanted)).context("setsockopt")?;
+    Ok(fd)
 }
 
 impl Trouble {

@@ -5,7 +5,7 @@ use super::io::{Context, Cx, Fail, any};
 use super::rate;
 use super::seq::{Mark, Report, Tracker};
 use super::udpsource::counted;
-use crate::syscall::{Errno, Family, Fd, MsgFlags, SockType};
+use crate::syscall::{Errno, Family, Fd, MsgFlags, SockOpt, SockType};
 use netstack::time::{Duration, Instant};
 use serde_json::json;
 use std::net::SocketAddr;
@@ -17,6 +17,9 @@ pub(super) const USAGE: &str = "[-n FLOWS] PORT";
 const FLOWS: usize = 256;
 /// Silence after which a flow's number may be used for a new one and its end is not waited for.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// Octets of datagrams that may wait to be read.
+const RECV_BUFFER: usize = 4 << 20;
 
 #[derive(Debug)]
 pub(super) struct Options {
@@ -83,6 +86,8 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let sys = &cx.sys;
     let fd = sys.socket(Family::Inet, SockType::Dgram, 0).context("socket")?;
     sys.bind(fd, any(options.port)).context(&format!("bind to port {}", options.port))?;
+    // What comes while the node does something else; less, if the node grants less.
+    let _ = sys.setsockopt(fd, SockOpt::RecvBuffer(RECV_BUFFER));
     cx.complain(&format!("listening on port {}", sys.getsockname(fd).context("getsockname")?.port())).await;
     let (mut flows, mut ended) = (Flows::default(), 0);
     let mut datagram = vec![0; 65_536];

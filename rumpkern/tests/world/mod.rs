@@ -30,7 +30,12 @@ pub struct Ether {
     pub log: RefCell<Vec<(Instant, Vec<u8>)>>,
     /// Frames that a wire takes before it is full, for tests of back-pressure.
     pub room: Cell<Option<usize>>,
+    /// How often a frame arrives: 0 is lost, 2 is a duplicate. Once, if nobody says otherwise.
+    pub copies: RefCell<Option<Copies>>,
 }
+
+/// Says how often a frame arrives.
+pub type Copies = Box<dyn FnMut(&[u8]) -> usize>;
 
 #[derive(Default)]
 struct Wire {
@@ -84,9 +89,10 @@ impl Rumpuser for User {
                 self.ether.room.set(Some(room - 1));
             }
             self.ether.log.borrow_mut().push((now, frame.data().to_vec()));
+            let copies = self.ether.copies.borrow_mut().as_mut().map_or(1, |copies| copies(frame.data()));
             for (other, inbox) in wire.inboxes.iter_mut().enumerate() {
                 if other != *place {
-                    inbox.push_back(frame.data().to_vec());
+                    inbox.extend(std::iter::repeat_n(frame.data().to_vec(), copies));
                 }
             }
         }

@@ -1,0 +1,328 @@
+//! The built-in programs, over whole kernels in virtual time: what they print, and how they end.
+
+mod world;
+
+use netstack::time::Duration;
+use rumpkern::config::{HostConfig, NodeConfig, RouteConfig};
+use rumpkern::proc::Process;
+use serde_json::Value;
+use std::rc::Rc;
+use world::{Text, World, interface};
+
+/// A program that runs, or ran.
+struct Run {
+    process: Rc<Process>,
+    out: Text,
+    err: Text,
+}
+
+impl Run {
+    fn out(&self) -> String {
+        self.out.0.borrow().clone()
+    }
+
+    fn err(&self) -> String {
+        self.err.0.borrow().clone()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out()).unwrap_or_else(|error| panic!("{error}: {}", self.out()))
+    }
+}
+
+/// Starts `command` on kernel `n`.
+fn start(world: &World, n: usize, command: &str, json: bool) -> Run {
+    let (out, err) = (Text::default(), Text::default());
+    let argv: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+    let sinks = (Rc::new(out.clone()), Rc::new(err.clone()));
+    let process =
+        world.kernels[n].spawn("prog", sinks.0, sinks.1, |sys| rumpkern::prog::run(sys, argv, json));
+    Run { process, out, err }
+}
+
+/// Starts a server, and lets it listen.
+fn serve(world: &World, n: usize, command: &str, json: bool) -> Run {
+    let run = start(world, n, command, json);
+    world.settle();
+    run
+}
+
+/// Runs it to its end; its status is checked, for people first and then as JSON.
+fn run(world: &World, n: usize, command: &str, status: i32) -> (Run, Run) {
+    let [text, json] = [false, true].map(|json| {
+        let run = start(world, n, command, json);
+        world.run_until(|| run.process.status().is_some());
+        assert_eq!(run.process.status(), Some(status), "{command}\n{}{}", run.out(), run.err());
+        run
+    });
+    (text, json)
+}
+
+/// h1, r1, r2, h2 in a row; what `routed` says is routed by r1 to r2 beyond the lab.
+fn chain(routed: &[&str]) -> World {
+    let mut world = World::default();
+    let names = [("h1", "10.0.1.2"), ("r1", "10.0.1.1"), ("r2", "10.0.2.2"), ("h2", "10.0.3.2")];
+    let hosts: Vec<HostConfig> = names
+        .iter()
+        .map(|(name, addr)| HostConfig { name: (*name).into(), addresses: vec![addr.parse().unwrap()] })
+        .collect();
+    let route = |to: &str, via: &str| RouteConfig {
+        to: to.parse().unwrap(),
+        via: Some(via.parse().unwrap()),
+        dev: None,
+        metric: 0,
+        proto: "static".into(),
+    };
+    let mut node = |name: &str, interfaces, routes: Vec<RouteConfig>, forward| {
+        world.add(NodeConfig {
+            lab: "test".into(),
+            node: name.into(),
+            interfaces,
+            routes,
+            hosts: hosts.clone(),
+            forward,
+            ..NodeConfig::default()
+        });
+    };
+    node("h1", vec![interface("eth0", "a", 1, "10.0.1.2/24")], vec![route("0.0.0.0/0", "10.0.1.1")], false);
+    let two = |left: (&str, u8, &str), right: (&str, u8, &str)| {
+        vec![interface("eth0", left.0, left.1, left.2), interface("eth1", right.0, right.1, right.2)]
+    };
+    let mut routes = vec![route("10.0.3.0/24", "10.0.2.2")];
+    routes.extend(routed.iter().map(|to| route(to, "10.0.2.2")));
+    node("r1", two(("a", 2, "10.0.1.1/24"), ("b", 3, "10.0.2.1/24")), routes, true);
+    let back = vec![route("10.0.1.0/24", "10.0.2.1")];
+    node("r2", two(("b", 4, "10.0.2.2/24"), ("c", 5, "10.0.3.1/24")), back, true);
+    node("h2", vec![interface("eth0", "c", 6, "10.0.3.2/24")], vec![route("0.0.0.0/0", "10.0.3.1")], false);
+    world
+}
+
+#[test]
+fn ping_looks_like_ping() {
+    let world = World::lan(2);
+    let begin = world.now();
+    let (text, json) = run(&world, 0, "ping -c 3 h2", 0);
+    assert_eq!(
+        text.out(),
+        "PING h2 (10.0.0.2) 56(84) bytes of data.\n\
+         64 bytes from h2 (10.0.0.2): icmp_seq=1 ttl=64 time=0.000000 ms\n\
+         64 bytes from h2 (10.0.0.2): icmp_seq=2 ttl=64 time=0.000000 ms\n\
+         64 bytes from h2 (10.0.0.2): icmp_seq=3 ttl=64 time=0.000000 ms\n\
+         \n--- h2 ping statistics ---\n\
+         3 packets transmitted, 3 received, 0% packet loss, time 2000ms\n\
+         rtt min/avg/max/mdev = 0.000000/0.000000/0.000000/0.000000 ms\n"
+    );
+    let json = json.json();
+    assert_eq!(
+        (&json["transmitted"], &json["received"], &json["loss_percent"]),
+        (&3.into(), &3.into(), &0.0.into())
+    );
+    assert_eq!(json["rtt_us"]["p99"], 0.0);
+    assert!(world.now().since(begin) < Duration::from_millis(4001), "no time is lost after the last reply");
+}
+
+#[test]
+fn ping_counts_what_is_lost_and_what_comes_twice() {
+    let world = World::lan(2);
+    run(&world, 0, "ping -c 1 h2", 0);
+    let mut requests = 0;
+    *world.ether.copies.borrow_mut() = Some(Box::new(move |frame| {
+        let echo = frame.get(34) == Some(&8); // an ICMP echo request behind Ethernet and IP
+        requests += usize::from(echo);
+        match requests % 4 {
+            _ if !echo => 1,
+            1 => 0,
+            2 => 2,
+            _ => 1,
+        }
+    }));
+    let (text, json) = run(&world, 0, "ping -c 4 -i 0.1 -s 1000 10.0.0.2", 0);
+    let lines: Vec<String> = text.out().lines().map(str::to_owned).collect();
+    assert_eq!(lines[0], "PING 10.0.0.2 (10.0.0.2) 1000(1028) bytes of data.");
+    assert_eq!(lines[1], "1008 bytes from 10.0.0.2: icmp_seq=2 ttl=64 time=0.000000 ms");
+    assert_eq!(lines[2], "1008 bytes from 10.0.0.2: icmp_seq=2 ttl=64 time=0.000000 ms (DUP!)");
+    assert!(
+        lines[7].starts_with("4 packets transmitted, 3 received, +1 duplicates, 25% packet loss"),
+        "{lines:?}"
+    );
+    assert_eq!(json.json()["loss_percent"], 25.0);
+}
+
+#[test]
+fn ping_says_why_not() {
+    let world = chain(&["10.9.0.0/16"]);
+    let (text, _) = run(&world, 0, "ping -c 1 -t 1 h2", 1);
+    assert!(text.out().contains("\nFrom 10.0.1.1 icmp_seq=1 Time to live exceeded\n"), "{}", text.out());
+    assert!(
+        text.out().contains("1 packets transmitted, 0 received, +1 errors, 100% packet loss"),
+        "{}",
+        text.out()
+    );
+    let (text, _) = run(&world, 0, "ping -c 1 10.9.0.1", 1);
+    assert!(
+        text.out().contains("\nFrom 10.0.2.2 icmp_seq=1 Destination Net Unreachable\n"),
+        "{}",
+        text.out()
+    );
+    let (text, _) = run(&world, 0, "ping -c 1 10.0.3.99", 1);
+    assert!(
+        text.out().contains("\nFrom 10.0.2.2 icmp_seq=1 Destination Host Unreachable\n"),
+        "{}",
+        text.out()
+    );
+    // Our own stack finds no neighbour: it is us who says so.
+    let (text, json) = run(&world, 0, "ping -c 2 -i 0.1 10.0.1.99", 1);
+    assert!(
+        text.out().contains("\nFrom 10.0.1.2 icmp_seq=1 Destination Host Unreachable\n"),
+        "{}",
+        text.out()
+    );
+    assert_eq!((&json.json()["errors"], &json.json()["rtt_us"]), (&2.into(), &Value::Null));
+}
+
+#[test]
+fn ping_that_cannot_begin() {
+    let world = World::lan(1);
+    let (text, _) = run(&world, 0, "ping nobody", 2);
+    assert_eq!((text.out().as_str(), text.err().as_str()), ("", "ping: nobody: Name or service not known\n"));
+    let (text, _) = run(&world, 0, "ping 192.0.2.1", 2);
+    assert_eq!(text.err(), "ping: connect: Network is unreachable\n");
+    let (text, _) = run(&world, 0, "ping -c 0 10.0.0.1", 2);
+    assert!(text.err().starts_with("ping: 0: not a number from 1 to "), "{}", text.err());
+    assert!(text.err().contains("\nusage: ping [-c COUNT]"), "{}", text.err());
+    let (text, _) = run(&world, 0, "nosuch", 127);
+    assert_eq!(text.err(), "node: nosuch: no such program\n");
+}
+
+#[test]
+fn ping_ends_by_its_clocks() {
+    let world = World::lan(2);
+    let begin = world.now();
+    let lost = start(&world, 0, "ping -c 1 -W 2.5 10.0.0.99", true);
+    world.run_until(|| lost.process.status().is_some());
+    assert_eq!(lost.process.status(), Some(1));
+    assert_eq!(world.now().since(begin), Duration::from_millis(2500));
+    let begin = world.now();
+    let until = start(&world, 0, "ping -w 3.5 h2", true);
+    world.run_until(|| until.process.status().is_some());
+    assert_eq!(world.now().since(begin), Duration::from_millis(3500));
+    assert_eq!((until.process.status(), &until.json()["received"]), (Some(0), &4.into()));
+    let flood = start(&world, 0, "ping -f -c 1000 h2", true);
+    let begin = world.now();
+    world.run_until(|| flood.process.status().is_some());
+    assert_eq!(flood.json()["received"], 1000);
+    assert!(world.now().since(begin) < Duration::from_millis(100), "the next request follows the reply");
+}
+
+#[test]
+fn traceroute_shows_the_way() {
+    let world = chain(&["10.9.0.0/16"]);
+    let (text, json) = run(&world, 0, "traceroute h2", 0);
+    let zero = "0.000000 ms";
+    assert_eq!(
+        text.out(),
+        format!(
+            "traceroute to h2 (10.0.3.2), 30 hops max, 60 byte packets\n \
+             1  r1 (10.0.1.1)  {zero}  {zero}  {zero}\n \
+             2  r2 (10.0.2.2)  {zero}  {zero}  {zero}\n \
+             3  h2 (10.0.3.2)  {zero}  {zero}  {zero}\n"
+        )
+    );
+    let json = json.json();
+    assert_eq!((&json["reached"], json["hops"].as_array().unwrap().len()), (&true.into(), 3));
+    assert_eq!(json["hops"][1]["probes"][2]["from"], "10.0.2.2");
+}
+
+#[test]
+fn traceroute_marks_dead_ends() {
+    let world = chain(&["10.9.0.0/16"]);
+    let (text, json) = run(&world, 0, "traceroute -n -q 1 10.9.0.1", 0);
+    assert!(text.out().ends_with("  10.0.2.2  0.000000 ms !N\n"), "{}", text.out());
+    assert_eq!(json.json()["reached"], false);
+    let (text, _) = run(&world, 0, "traceroute -n -q 1 10.0.3.99", 0);
+    assert!(text.out().contains("\n 3  10.0.2.2  "), "{}", text.out());
+    assert!(text.out().ends_with(" ms !H\n"), "{}", text.out());
+    // Nobody answers: stars, as many hops as asked for.
+    *world.ether.copies.borrow_mut() = Some(Box::new(|frame| usize::from(frame.get(23) != Some(&1))));
+    let (text, _) = run(&world, 0, "traceroute -n -q 2 -m 2 -w 0.5 h2", 0);
+    assert!(text.out().ends_with("\n 1  * *\n 2  * *\n"), "{}", text.out());
+}
+
+#[test]
+fn udp_source_and_sink_agree() {
+    let world = World::lan(2);
+    let sink = serve(&world, 1, "udpsink -n 2 7000", true);
+    let (text, json) = run(&world, 0, "udpsource -n 1000 -l 18 h2 7000", 0);
+    assert!(
+        text.out().contains("1000 received, 0 lost (0.000%), 0 reordered, 0 duplicated"),
+        "{}",
+        text.out()
+    );
+    let json = json.json();
+    assert_eq!((&json["packets"], &json["lost"], &json["octets"]), (&1000.into(), &0.into(), &18_000.into()));
+    world.run_until(|| sink.process.status().is_some());
+    assert_eq!(sink.err(), "udpsink: listening on port 7000\n");
+    let lines: Vec<Value> = sink.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[1]["received"]), (2, &1000.into()));
+}
+
+#[test]
+fn udp_loss_and_duplicates_are_counted() {
+    let world = World::lan(2);
+    run(&world, 0, "ping -c 1 h2", 0);
+    let _sink = serve(&world, 1, "udpsink 7000", false);
+    let mut datagrams = 0;
+    *world.ether.copies.borrow_mut() = Some(Box::new(move |frame| {
+        // Octet 42 is the first of the number: 0 in datagrams, 0x80 in ends and reports.
+        let numbered = frame.len() >= 66 && frame[23] == 17 && frame[42] & 0x80 == 0;
+        datagrams += usize::from(numbered);
+        match datagrams % 10 {
+            _ if !numbered => 1,
+            0 => 0,
+            5 => 2,
+            _ => 1,
+        }
+    }));
+    let source = start(&world, 0, "udpsource -n 1000 -l 100 -r 10000 h2 7000", true);
+    let begin = world.now();
+    world.run_until(|| source.process.status().is_some());
+    let json = source.json();
+    assert_eq!(
+        (&json["lost"], &json["duplicated"], &json["received"]),
+        (&100.into(), &100.into(), &1000.into())
+    );
+    assert_eq!(json["reordered"], 0);
+    let took = world.now().since(begin);
+    assert!(
+        took >= Duration::from_millis(99) && took < Duration::from_millis(110),
+        "the rate is kept: {took:?}"
+    );
+}
+
+#[test]
+fn udp_without_a_sink() {
+    let world = World::lan(2);
+    let (text, _) = run(&world, 0, "udpsource -n 10 -r 100 h2 7000", 1);
+    assert_eq!(text.err(), "udpsource: send: Connection refused\n");
+    *world.ether.copies.borrow_mut() = Some(Box::new(|frame| usize::from(frame.get(23) != Some(&1))));
+    let (text, _) = run(&world, 0, "udpsource -n 10 h2 7000", 1);
+    assert!(text.out().ends_with("no report from the sink\n"), "{}", text.out());
+}
+
+#[test]
+fn udp_round_trips() {
+    let world = World::lan(2);
+    let _echo = serve(&world, 1, "echo udp 7", false);
+    let (text, json) = run(&world, 0, "rtt -c 100 -s 64 udp h2 7", 0);
+    assert!(text.out().starts_with("100 round trips, 0 lost\nrtt min/avg/max/mdev = "), "{}", text.out());
+    assert_eq!((&json.json()["received"], &json.json()["rtt_us"]["max"]), (&100.into(), &0.0.into()));
+    let mut frames = 0;
+    *world.ether.copies.borrow_mut() = Some(Box::new(move |frame| {
+        frames += usize::from(frame.get(23) == Some(&17));
+        usize::from(frames % 5 != 1)
+    }));
+    let (_, json) = run(&world, 0, "rtt -c 6 udp h2 7", 0);
+    let json = json.json();
+    assert_eq!(&json["transmitted"], 6);
+    assert!(json["received"].as_u64().unwrap() < 6);
+}
