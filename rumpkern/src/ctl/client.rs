@@ -63,6 +63,11 @@ impl Client {
         Ok(stream.set_write_timeout(timeout)?)
     }
 
+    /// A second handle on the connection: another thread ends the call that is under way by shutting it down.
+    pub fn closer(&self) -> io::Result<UnixStream> {
+        self.stream.get_ref().try_clone()
+    }
+
     /// Who is there?
     pub fn hello(&mut self) -> Result<Hello, ClientError> {
         let value = self.call(Op::Hello)?;
