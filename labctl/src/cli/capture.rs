@@ -36,7 +36,7 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     }
     let mut pipeline = args.options.pipeline(&target, &sources, &args.filter, screen, global, out)?;
     let mut wireshark = args.wireshark.then(open_wireshark).transpose()?;
-    let interrupt = Interrupt::catch().map_err(wire::refuse)?;
+    let interrupt = Interrupt::catch()?;
     if let Some(child) = &mut wireshark
         && let Some(stdin) = child.stdin.take()
     {

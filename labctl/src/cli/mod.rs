@@ -5,6 +5,7 @@
 mod error;
 mod global;
 mod output;
+mod running;
 mod wire;
 
 pub use error::{Exit, Failure};
@@ -32,6 +33,32 @@ macro_rules! verbs {
 }
 
 verbs! {
+    /// Start a lab and wait until every node is ready
+    Up = up,
+    /// Stop everything of a lab, also after a crash
+    Down = down,
+    /// Run the checks of topologies: up, checks, down
+    Test = test,
+    /// Show nodes, their state, addresses and processes
+    Ps = ps,
+    /// Ping from a node
+    Ping = ping,
+    /// Trace the path of packets from a node
+    Trace = trace,
+    /// Measure throughput or round trips between two nodes
+    Perf = perf,
+    /// Show a node's addresses, routes, neighbours, sockets or counters
+    Show = show,
+    /// Pull the cable of an interface, or put it back
+    Link = link,
+    /// Start nodes that are stopped or dead
+    Start = start,
+    /// Stop nodes cleanly
+    Stop = stop,
+    /// Kill nodes without a warning
+    Kill = kill,
+    /// Stop nodes and start them anew
+    Restart = restart,
     /// Validate a topology without touching anything
     Check = check,
     /// Draw the lab
@@ -46,6 +73,10 @@ verbs! {
     Bus = bus,
     /// Put the frames of capture files onto a bus
     Replay = replay,
+    /// Look at what this host allows
+    Doctor = doctor,
+    /// Remove labs that are dead or half made
+    Gc = gc,
     /// Print the JSON Schema of the topology file
     Schema = schema,
     /// Print a completion script for a shell

@@ -12,53 +12,22 @@ use crate::capture::names::Names;
 use crate::capture::print::{Style, TimeStyle};
 use crate::capture::sink::{JsonSink, PcapSink, Pipeline, PrintSink, Sink};
 use crate::capture::source::{Source, Target};
-use crate::lab::fault::{self, Fault};
+use crate::lab::fault::Fault;
 use crate::lab::rundir::{LabDir, RunRoot};
 
-/// A fault of a lab as a failure of a verb.
-pub(super) fn refuse(fault: Fault) -> Failure {
-    let (message, hint) = (fault.to_string(), fault.mend());
-    match fault.exit() {
-        fault::Exit::Failed => Failure::Work(fault.into()),
-        fault::Exit::Usage => Failure::Usage { message, hint },
-        fault::Exit::State => Failure::State { message, hint },
-        fault::Exit::Host => Failure::Host { message, hint },
-    }
-}
-
-/// The lab that is meant: `--lab`, else the topology's (`-t`, or the one in this folder), else the only one there is.
+/// The lab that is meant; it must be there, alive or not.
 pub(super) fn lab(global: &Global) -> Result<LabDir, Failure> {
-    let root = RunRoot::open().map_err(refuse)?;
-    let named = match &global.lab {
-        Some(name) => Some(name.clone()),
-        None if global.topology.is_some() || global.topology_file().is_ok() => Some(global.load()?.name),
-        None => None,
-    };
-    let labs = match &root {
-        Some(root) => root.labs().map_err(refuse)?,
-        None => Vec::new(),
-    };
-    match (named, root, labs.as_slice()) {
-        (Some(lab), None, _) => Err(refuse(Fault::NotRunning { lab })),
-        (Some(lab), Some(root), _) => {
-            let dir = root.lab(&lab);
-            match dir.exists().map_err(refuse)? {
-                true => Ok(dir),
-                false => Err(refuse(Fault::NotRunning { lab })),
-            }
-        }
-        (None, _, []) => Err(refuse(Fault::NoLab)),
-        (None, _, [one]) => Ok(one.clone()),
-        (None, _, many) => {
-            Err(refuse(Fault::SeveralLabs { labs: many.iter().map(|lab| lab.name().to_owned()).collect() }))
-        }
+    let dir = super::running::lab(global)?;
+    match dir.exists()? {
+        true => Ok(dir),
+        false => Err(Fault::NotRunning { lab: dir.name().to_owned() }.into()),
     }
 }
 
 /// Every lab that has a directory.
 pub(super) fn labs() -> Result<Vec<LabDir>, Failure> {
-    match RunRoot::open().map_err(refuse)? {
-        Some(root) => root.labs().map_err(refuse),
+    match RunRoot::open()? {
+        Some(root) => Ok(root.labs()?),
         None => Ok(Vec::new()),
     }
 }
@@ -71,11 +40,11 @@ pub(super) fn target(what: &str, global: &Global) -> Result<Target, Failure> {
             && let Some((name, bus)) = what.split_once('/')
             && let Some(dir) = labs()?.into_iter().find(|lab| lab.name() == name)
         {
-            return Target::of_lab(&dir, bus).map_err(refuse);
+            return Ok(Target::of_lab(&dir, bus)?);
         }
         return Ok(Target::file(path));
     }
-    let found = lab(global).and_then(|dir| Target::of_lab(&dir, what).map_err(refuse));
+    let found = lab(global).and_then(|dir| Ok(Target::of_lab(&dir, what)?));
     match found {
         // No such bus, or no lab at all: it may be a file in this folder.
         Err(_) if path.is_file() => Ok(Target::file(path)),

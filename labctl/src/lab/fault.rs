@@ -6,17 +6,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The exit codes other than 0.
+/// Kinds of faults; each has its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// The work itself, or a check, failed.
-    Failed = 1,
-    /// Usage or topology.
-    Usage = 2,
-    /// The lab's state forbids it.
-    State = 3,
-    /// The host refused: limits, permissions, space.
-    Host = 4,
+pub enum Kind {
+    /// The work itself failed: 1.
+    Failed,
+    /// The command line or the topology asks for what is not there: 2.
+    Usage,
+    /// The lab's state forbids it: 3.
+    State,
+    /// The host refused (limits, permissions, space): 4.
+    Host,
 }
 
 /// Why a verb did not do what was asked.
@@ -69,15 +69,6 @@ pub enum Fault {
         /// Their names.
         labs: Vec<String>,
     },
-    /// The current folder holds several topologies.
-    #[error("several topologies are in this folder: {}", .files.join(", "))]
-    SeveralTopologies {
-        /// Their file names.
-        files: Vec<String>,
-    },
-    /// `up`, `test`: no topology to start.
-    #[error("there is no topology in this folder")]
-    NoTopology,
     /// A run directory that belongs to somebody else.
     #[error("{} belongs to user {uid}, not to you", .path.display())]
     NotYours {
@@ -252,8 +243,8 @@ impl Fault {
         move |source| Self::Io { what, source: source.into() }
     }
 
-    /// The verb's exit code.
-    pub fn exit(&self) -> Exit {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
         match self {
             Self::NotRunning { .. }
             | Self::AlreadyRunning { .. }
@@ -266,37 +257,33 @@ impl Fault {
             | Self::NodeRunning { .. }
             | Self::NodePaused { .. }
             | Self::NoAnswer { .. }
-            | Self::Damaged { .. } => Exit::State,
-            Self::SeveralTopologies { .. }
-            | Self::NoTopology
-            | Self::NoSuch { .. }
-            | Self::NotYet { .. }
-            | Self::Usage(_) => Exit::Usage,
+            | Self::Damaged { .. } => Kind::State,
+            Self::NoSuch { .. } | Self::NotYet { .. } | Self::Usage(_) => Kind::Usage,
             Self::NotYours { .. }
             | Self::LooseMode { .. }
             | Self::NotADirectory { .. }
             | Self::NotALab { .. }
             | Self::Unkillable { .. }
             | Self::Limit { .. }
-            | Self::Space { .. } => Exit::Host,
+            | Self::Space { .. } => Kind::Host,
             Self::NodesFailed { failures, .. } if failures.iter().any(|(_, message)| is_host(message)) => {
-                Exit::Host
+                Kind::Host
             }
-            Self::Refused { .. } | Self::NodesFailed { .. } | Self::Interrupted => Exit::Failed,
+            Self::Refused { .. } | Self::NodesFailed { .. } | Self::Interrupted => Kind::Failed,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied
                 | io::ErrorKind::StorageFull
                 | io::ErrorKind::QuotaExceeded
                 | io::ErrorKind::ReadOnlyFilesystem
-                | io::ErrorKind::OutOfMemory => Exit::Host,
+                | io::ErrorKind::OutOfMemory => Kind::Host,
                 _ => match source.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
                     Some(
                         rustix::io::Errno::MFILE
                         | rustix::io::Errno::NFILE
                         | rustix::io::Errno::AGAIN
                         | rustix::io::Errno::PERM,
-                    ) => Exit::Host,
-                    _ => Exit::Failed,
+                    ) => Kind::Host,
+                    _ => Kind::Failed,
                 },
             },
         }
@@ -320,8 +307,6 @@ impl Fault {
                 "name one: `-t FILE` or `--lab NAME`; `labctl init` writes a first topology".into()
             }
             Self::SeveralLabs { .. } => "name one: `--lab NAME`".into(),
-            Self::SeveralTopologies { .. } => "name one: `-t FILE`".into(),
-            Self::NoTopology => "name one: `-t FILE`; `labctl init` writes a first one".into(),
             Self::NotYours { .. } => "run as that user, or set LABCTL_DIR to a folder of your own".into(),
             Self::LooseMode { path, .. } => format!("chmod 700 {}", path.display()),
             Self::NotADirectory { .. } => "remove it, or set LABCTL_DIR to a folder of your own".into(),

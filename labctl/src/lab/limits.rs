@@ -105,7 +105,7 @@ mod tests {
         let hard = getrlimit(Resource::Nofile).maximum;
         if let Some(hard) = hard {
             let fault = check(1, usize::try_from(hard).unwrap()).unwrap_err();
-            assert_eq!(fault.exit(), super::super::fault::Exit::Host);
+            assert_eq!(fault.kind(), super::super::fault::Kind::Host);
             assert!(fault.to_string().contains("open files"), "{fault}");
         }
         check(1, 1).unwrap();

@@ -1,15 +1,23 @@
 //! A lab on this host: its run directory, its processes, and everything that changes or asks them.
 //!
 //! State is on disk ([`rundir`], [`state`]), life is asked of the host ([`process`], [`view`]); so any `labctl` can take
-//! over from any other, also from one that was killed. [`stop`] ends labs whatever became of them. [`fault`] says what
-//! may be in the way.
+//! over from any other, also from one that was killed. [`plan`] turns a topology into what is written, [`launch`]
+//! starts it, [`stop`] ends it, [`node`] changes one node, [`session`] runs programs on them, [`test`] does all of that
+//! for a topology's checks. [`fault`] says what may be in the way, [`doctor`] looks for it beforehand.
 
+pub mod doctor;
 pub mod fault;
 pub mod interrupt;
+pub mod launch;
 pub mod limits;
 pub mod lock;
+pub mod node;
+pub mod plan;
 pub mod process;
 pub mod rundir;
+pub mod select;
+pub mod session;
 pub mod state;
 pub mod stop;
+pub mod test;
 pub mod view;

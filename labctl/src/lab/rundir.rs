@@ -110,7 +110,15 @@ impl RunRoot {
     /// # Errors
     /// The root cannot be read.
     pub fn leftovers(&self) -> Result<Vec<PathBuf>, Fault> {
-        Ok(self.entries(|name| name.starts_with(GONE))?.iter().map(|name| self.path.join(name)).collect())
+        self.hidden(GONE)
+    }
+
+    /// Directories that are no labs, by how their names begin.
+    ///
+    /// # Errors
+    /// The root cannot be read.
+    pub(crate) fn hidden(&self, prefix: &str) -> Result<Vec<PathBuf>, Fault> {
+        Ok(self.entries(|name| name.starts_with(prefix))?.iter().map(|name| self.path.join(name)).collect())
     }
 
     fn entries(&self, keep: impl Fn(&str) -> bool) -> Result<Vec<String>, Fault> {
@@ -342,7 +350,7 @@ mod tests {
         for path in [link.clone(), link.join("")] {
             let fault = RunRoot::create_at(&path).unwrap_err();
             assert!(matches!(fault, Fault::NotADirectory { .. }), "{fault}");
-            assert_eq!(fault.exit(), super::super::fault::Exit::Host);
+            assert_eq!(fault.kind(), super::super::fault::Kind::Host);
         }
         // A dangling one too: mkdir does not follow it.
         let dangling = tmp.path().join("dangling");
@@ -377,7 +385,7 @@ mod tests {
         lab.create().unwrap();
         fs::create_dir_all(lab.node("h1").path()).unwrap();
         fs::write(lab.node("h1").log(), "x").unwrap();
-        assert_eq!(root.labs().unwrap(), [lab.clone()]);
+        assert_eq!(root.labs().unwrap(), std::slice::from_ref(&lab));
         lab.remove().unwrap();
         lab.remove().unwrap();
         assert!(!lab.exists().unwrap());

@@ -87,7 +87,7 @@ pub struct BusState {
 pub struct NodeState {
     /// Its name.
     pub name: String,
-    /// Stopped on purpose (`labctl stop`, `labctl kill`): its death is no fault.
+    /// Stopped on purpose (`labctl stop`): that it does not run is no fault.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
     /// Its interfaces, in order.

@@ -133,6 +133,7 @@ pub fn gc(root: &RunRoot) -> Result<Swept, Fault> {
         }
         drop(lock);
     }
+    swept.labs.extend(super::test::sweep(root)?);
     for path in root.leftovers()? {
         remove_tree(&path)?;
         swept.leftovers += 1;

@@ -15,9 +15,9 @@ pub enum NodeLife {
     Running,
     /// Its process is stopped by a signal.
     Paused,
-    /// Ended on purpose (`labctl stop`, `labctl kill`).
+    /// Ended on purpose (`labctl stop`).
     Stopped,
-    /// Ended, and nobody asked for it.
+    /// Ended, and not cleanly asked to.
     Dead,
 }
 

@@ -1,0 +1,38 @@
+//! `labctl gc`: removes labs whose every node is dead or that a killed `labctl` left half made, and says which.
+
+use super::{Exit, Failure, Global, Output};
+use crate::lab::rundir::RunRoot;
+use crate::lab::stop::{self, Swept};
+use crate::topology::render::plural;
+
+/// Arguments of `gc`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+pub(super) fn run(_: Args, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
+    crate::lab::limits::raise_soft();
+    let swept = match RunRoot::open()? {
+        Some(root) => stop::gc(&root)?,
+        None => Swept::default(),
+    };
+    if global.json {
+        out.json(&swept)?;
+        return Ok(Exit::Done);
+    }
+    for lab in &swept.labs {
+        out.say(format_args!("lab `{}` removed: {} ended", lab.lab, plural(lab.processes, "node")))?;
+    }
+    if swept.orphans > 0 {
+        out.say(format_args!("{} without a lab ended", plural(swept.orphans, "node")))?;
+    }
+    if swept.leftovers > 0 {
+        out.say(format_args!("{} of a killed `down` removed", plural(swept.leftovers, "folder")))?;
+    }
+    for lab in &swept.busy {
+        out.say(format_args!("lab `{lab}` left alone: another labctl is changing it"))?;
+    }
+    if swept == Swept::default() {
+        out.say("nothing to remove")?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,150 @@
+//! `labctl perf tcp|udp|rtt FROM TO`: a source on one node, a sink or echo on the other, one result.
+
+use super::{Exit, Failure, Global, Output, running};
+use crate::lab::fault::Fault;
+use crate::lab::session::{Run, Session};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::time::Duration;
+
+/// How long the sink may take after the source is done.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Measure {
+    /// Throughput of one TCP stream
+    Tcp,
+    /// Datagrams a second, and how many are lost
+    Udp,
+    /// Round trips of one octet over TCP
+    Rtt,
+}
+
+/// Arguments of `perf`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to measure
+    measure: Measure,
+    /// The node that sends
+    from: String,
+    /// The node that receives: NODE or NODE:IF
+    to: String,
+    /// How long, in seconds
+    #[arg(short, long, value_name = "S", default_value_t = 2.0)]
+    time: f64,
+    /// Topology file; `-t` is the time here
+    // Of the same name as the global option: it stands in its place.
+    #[arg(id = "topology", long, value_name = "FILE")]
+    _topology: Option<std::path::PathBuf>,
+    /// Octets of a write, a datagram or a message
+    #[arg(short, long, value_name = "BYTES")]
+    length: Option<u64>,
+    /// Datagrams a second; as fast as it goes if left out
+    #[arg(short, long, value_name = "N")]
+    rate: Option<f64>,
+    /// Round trips over UDP instead of TCP
+    #[arg(short, long)]
+    udp: bool,
+}
+
+pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
+    let session = running::session(global)?;
+    session.state.expect_node(&args.from)?;
+    let to = args.to.split(':').next().unwrap_or_default();
+    session.state.expect_node(to)?;
+    let address = session.state.resolve(&args.from, &args.to)?.to_string();
+    let (source, sink) = running::attended(&session, |session| measure(session, &args, to, &address, global.json))?;
+    if source.status != 0 {
+        return Err(Failure::Work(anyhow::anyhow!("{}", source.complaint())));
+    }
+    if !global.json {
+        write!(out, "{}", source.out)?;
+        if let Some(sink) = sink {
+            write!(out, "{}", sink.out)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let Some(result) = source.json() else {
+        return Err(Failure::Work(anyhow::anyhow!("the source measured nothing: {}", source.out.trim())));
+    };
+    out.json(&merged(args.measure, result, sink.and_then(|sink| sink.json())))?;
+    Ok(Exit::Done)
+}
+
+fn measure(session: &Session, args: &Args, to: &str, address: &str, json: bool) -> Result<(Run, Option<Run>), Fault> {
+    let transport = if args.udp { "udp" } else { "tcp" };
+    let server: &[&str] = match args.measure {
+        Measure::Tcp => &["tcpsink", "-n", "1", "0"],
+        Measure::Udp => &["udpsink", "-n", "1", "0"],
+        Measure::Rtt => &["echo", transport, "0"],
+    };
+    let server: Vec<String> = server.iter().map(|word| (*word).to_owned()).collect();
+    let server = session.serve(to, &server, json)?;
+    let mut argv = vec!["-t".to_owned(), args.time.to_string()];
+    let mut option = |flag: &str, value: Option<String>| {
+        argv.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
+    };
+    let length = args.length.map(|octets| octets.to_string());
+    let program = match args.measure {
+        Measure::Tcp => {
+            option("-l", length);
+            "tcpsource"
+        }
+        Measure::Udp => {
+            option("-l", length);
+            option("-r", args.rate.map(|rate| rate.to_string()));
+            "udpsource"
+        }
+        Measure::Rtt => {
+            option("-s", length);
+            argv.push(transport.to_owned());
+            "rtt"
+        }
+    };
+    argv.insert(0, program.to_owned());
+    argv.extend([address.to_owned(), server.port.to_string()]);
+    let patience = Duration::try_from_secs_f64(args.time.max(0.0)).unwrap_or_default() + Duration::from_secs(15);
+    let source = session.run(&args.from, &argv, json, patience)?;
+    // An echo has no end of its own.
+    let sink = if args.measure == Measure::Rtt || source.status != 0 { None } else { server.finish(SETTLE) };
+    Ok((source, sink))
+}
+
+/// The source's result with what only the sink can know.
+fn merged(measure: Measure, mut source: Value, sink: Option<Value>) -> Value {
+    let Some(result) = source.as_object_mut() else { return source };
+    let from_sink = |key: &str| sink.as_ref().map_or(Value::Null, |sink| sink[key].clone());
+    match measure {
+        Measure::Tcp => {
+            result.insert("received".into(), from_sink("octets"));
+            for key in ["retransmits", "mss", "congestion_control"] {
+                result.entry(key).or_insert(Value::Null);
+            }
+        }
+        Measure::Udp => {
+            for key in ["lost", "received"] {
+                if result.get(key).is_none_or(Value::is_null) {
+                    result.insert(key.into(), from_sink(key));
+                }
+            }
+        }
+        Measure::Rtt => {
+            result.entry("rtt_us").or_insert(json!({}));
+        }
+    }
+    source
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sink_fills_in_what_the_source_cannot_know() {
+        let tcp = merged(Measure::Tcp, json!({"octets": 10, "mss": 1448}), Some(json!({"octets": 9})));
+        assert_eq!(tcp, json!({"octets": 10, "mss": 1448, "received": 9, "retransmits": null, "congestion_control": null}));
+        let udp = merged(Measure::Udp, json!({"lost": null, "received": 3}), Some(json!({"lost": 2, "received": 8})));
+        assert_eq!(udp, json!({"lost": 2, "received": 3}));
+    }
+}

@@ -1,0 +1,189 @@
+//! `labctl show addr|route|neigh|sockets|stats NODE`: a node's tables, as `ip`, `ss` and `netstat -s` print them.
+
+use super::{Exit, Failure, Global, Output, running};
+use crate::ui::{Align, Table};
+use rumpkern::ctl::proto;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::io::Write;
+
+/// Which table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// Interfaces and their addresses
+    Addr,
+    /// The routing table
+    Route,
+    /// Neighbours and their Ethernet addresses
+    Neigh,
+    /// Sockets
+    Sockets,
+    /// Counters, and every drop with its reason
+    Stats,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which table
+    table: What,
+    /// The node
+    node: String,
+    /// Counters that are zero, too
+    #[arg(short, long)]
+    all: bool,
+}
+
+pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
+    let session = running::session(global)?;
+    let rows = |table| session.show(&args.node, table);
+    if global.json {
+        let rows = rows(match args.table {
+            What::Addr => proto::Table::Addr,
+            What::Route => proto::Table::Route,
+            What::Neigh => proto::Table::Neigh,
+            What::Sockets => proto::Table::Sockets,
+            What::Stats => proto::Table::Stats,
+        })?;
+        out.json(&rows)?;
+        return Ok(Exit::Done);
+    }
+    let text = match args.table {
+        What::Addr => addr(&rows(proto::Table::Interfaces)?),
+        What::Route => rows(proto::Table::Route)?.iter().map(|row| route(row) + "\n").collect(),
+        What::Neigh => rows(proto::Table::Neigh)?.iter().map(|row| neigh(row) + "\n").collect(),
+        What::Sockets => sockets(&rows(proto::Table::Sockets)?),
+        What::Stats => stats(&rows(proto::Table::Stats)?, args.all),
+    };
+    out.write_all(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// A cell as text, without quotes; nothing for what is not there.
+fn cell(row: &Value, key: &str) -> String {
+    match &row[key] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// `key value`, as iproute2 writes it; nothing for what is not there.
+fn pair(row: &Value, key: &str) -> String {
+    match cell(row, key) {
+        text if text.is_empty() => text,
+        text => format!(" {key} {text}"),
+    }
+}
+
+/// As `ip address`.
+fn addr(rows: &[Value]) -> String {
+    let mut text = String::new();
+    for (index, row) in (1..).zip(rows) {
+        let bus = cell(row, "bus");
+        let at = if bus.is_empty() { bus } else { format!("@{}", bus.rsplit('/').next().unwrap_or_default()) };
+        let state = if row["up"].as_bool() == Some(true) { "UP" } else { "DOWN" };
+        let _ = writeln!(text, "{index}: {}{at}: <{state}> mtu {}", cell(row, "name"), cell(row, "mtu"));
+        if !cell(row, "mac").is_empty() {
+            let _ = writeln!(text, "    link/ether {}", cell(row, "mac"));
+        }
+        for address in row["addresses"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let family = if address.contains(':') { "inet6" } else { "inet" };
+            let _ = writeln!(text, "    {family} {address}");
+        }
+    }
+    text
+}
+
+/// As `ip route`.
+fn route(row: &Value) -> String {
+    let to = match cell(row, "to").as_str() {
+        "0.0.0.0/0" | "::/0" => "default".to_owned(),
+        other => other.strip_suffix("/32").or(other.strip_suffix("/128")).unwrap_or(other).to_owned(),
+    };
+    let metric = if row["metric"].as_u64().unwrap_or(0) == 0 { String::new() } else { pair(row, "metric") };
+    format!("{to}{}{}{}{metric}", pair(row, "via"), pair(row, "dev"), pair(row, "proto"))
+}
+
+/// As `ip neigh`.
+fn neigh(row: &Value) -> String {
+    let mac = match cell(row, "mac") {
+        mac if mac.is_empty() => mac,
+        mac => format!(" lladdr {mac}"),
+    };
+    format!("{}{}{mac} {}", cell(row, "address"), pair(row, "dev"), cell(row, "state").to_uppercase())
+}
+
+/// As `ss`.
+fn sockets(rows: &[Value]) -> String {
+    let (left, right) = (Align::Left, Align::Right);
+    let mut table = Table::new(&[
+        ("Netid", left),
+        ("State", left),
+        ("Recv-Q", right),
+        ("Send-Q", right),
+        ("Local", left),
+        ("Peer", left),
+    ]);
+    for row in rows {
+        table.row(["proto", "state", "recv_q", "send_q", "local", "remote"].map(|key| match cell(row, key) {
+            text if text.is_empty() => "*".into(),
+            text => text,
+        }));
+    }
+    table.to_string()
+}
+
+/// As `netstat -s`: a paragraph a protocol.
+fn stats(rows: &[Value], all: bool) -> String {
+    let shown: Vec<_> = rows.iter().filter(|row| all || row["value"].as_u64() != Some(0)).collect();
+    let width = shown.iter().map(|row| cell(row, "value").len()).max().unwrap_or(0);
+    let mut text = String::new();
+    let mut group = String::new();
+    for row in shown {
+        let own = cell(row, "group");
+        if own != group {
+            let _ = writeln!(text, "{own}:");
+            group = own;
+        }
+        let _ = writeln!(text, "    {:>width$}  {}", cell(row, "value"), cell(row, "name"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn routes_and_neighbours_read_as_iproute2_prints_them() {
+        let row = json!({"to": "0.0.0.0/0", "via": "10.0.1.1", "dev": "eth0", "metric": 0, "proto": "static"});
+        assert_eq!(route(&row), "default via 10.0.1.1 dev eth0 proto static");
+        let row = json!({"to": "192.0.2.1/32", "via": null, "dev": "eth0", "metric": 5, "proto": "kernel"});
+        assert_eq!(route(&row), "192.0.2.1 dev eth0 proto kernel metric 5");
+        let row = json!({"address": "10.0.1.1", "mac": "02:00:00:00:00:01", "dev": "eth0", "state": "reachable"});
+        assert_eq!(neigh(&row), "10.0.1.1 dev eth0 lladdr 02:00:00:00:00:01 REACHABLE");
+        let row = json!({"address": "10.0.1.9", "mac": null, "dev": "eth0", "state": "failed"});
+        assert_eq!(neigh(&row), "10.0.1.9 dev eth0 FAILED");
+    }
+
+    #[test]
+    fn counters_are_grouped_and_zeros_are_left_out() {
+        let rows = [
+            json!({"group": "ip", "name": "in_receives", "value": 12}),
+            json!({"group": "ip", "name": "in_discards", "value": 0}),
+            json!({"group": "tcp", "name": "out_segs", "value": 3}),
+        ];
+        assert_eq!(stats(&rows, false), "ip:\n    12  in_receives\ntcp:\n     3  out_segs\n");
+        assert!(stats(&rows, true).contains("     0  in_discards\n"));
+    }
+
+    #[test]
+    fn addresses_stand_below_their_interface() {
+        let rows = [json!({"name": "eth0", "bus": "/run/x/bus/left", "mac": "02:00:00:00:00:01", "mtu": 1500, "up": true,
+            "addresses": ["10.0.1.2/24", "fd00::2/64"]})];
+        let want = "1: eth0@left: <UP> mtu 1500\n    link/ether 02:00:00:00:00:01\n    inet 10.0.1.2/24\n    inet6 fd00::2/64\n";
+        assert_eq!(addr(&rows), want);
+    }
+}

@@ -1,0 +1,154 @@
+//! One node of a running lab: speak to it, start it, end it. The rest of the lab lives on.
+
+use super::fault::Fault;
+use super::interrupt::Interrupt;
+use super::launch;
+use super::lock::{LabLock, PATIENCE};
+use super::process::{self, GRACE, How};
+use super::rundir::LabDir;
+use super::state::LabState;
+use super::view;
+use rumpkern::ctl::{Client, ClientError};
+use std::time::Duration;
+
+/// How long a node may take to answer. A node answers in microseconds; one that does not is stopped or stuck.
+pub const ANSWER_WAIT: Duration = Duration::from_secs(5);
+
+/// A connection to a node that runs; every answer is waited for at most [`ANSWER_WAIT`].
+///
+/// # Errors
+/// The node or its lab does not run, or does not answer.
+pub fn connect(dir: &LabDir, state: &LabState, node: &str) -> Result<Client, Fault> {
+    view::running_node(dir, state, node)?;
+    open(dir, node)
+}
+
+/// The same for a node that is known to run.
+///
+/// # Errors
+/// It does not answer.
+pub fn open(dir: &LabDir, node: &str) -> Result<Client, Fault> {
+    let mut client = Client::connect(&dir.node(node).ctl()).map_err(|error| fault(node, error))?;
+    client.set_timeout(Some(ANSWER_WAIT)).map_err(|error| fault(node, error))?;
+    Ok(client)
+}
+
+/// A control call's failure in words for people.
+pub fn fault(node: &str, error: ClientError) -> Fault {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    let node = node.to_owned();
+    match error {
+        ClientError::Io(error) if matches!(error.kind(), WouldBlock | TimedOut) => {
+            Fault::NoAnswer { node, seconds: ANSWER_WAIT.as_secs() }
+        }
+        other => Fault::Refused { node, message: other.to_string() },
+    }
+}
+
+/// How a node is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// SIGTERM: it detaches from its buses.
+    Stop,
+    /// SIGKILL: the buses find out.
+    Kill,
+}
+
+/// Ends nodes; ones that are ended already are left as they are.
+///
+/// # Errors
+/// No such node or lab, or a process does not end.
+pub fn end(dir: &LabDir, names: &[String], how: End) -> Result<(), Fault> {
+    let (_lock, mut state) = locked(dir)?;
+    check_names(&state, names)?;
+    // A node that was killed is dead, as after a power cut; one that was stopped is only stopped.
+    mark(dir, &mut state, names, how == End::Stop)?;
+    end_processes(dir, names, how)
+}
+
+/// Starts nodes that are stopped or dead.
+///
+/// # Errors
+/// No such node or lab, one runs already, or one does not start.
+pub fn start(dir: &LabDir, names: &[String], interrupt: &Interrupt) -> Result<(), Fault> {
+    let (_lock, mut state) = locked(dir)?;
+    check_names(&state, names)?;
+    let processes = process::of_lab(dir);
+    for name in names {
+        if let Some(process) = processes.get(name).and_then(|processes| processes.first()) {
+            return Err(Fault::NodeRunning { lab: state.lab, node: name.clone(), pid: process.id.pid });
+        }
+    }
+    launch(dir, &mut state, names, interrupt)
+}
+
+/// Ends nodes cleanly and starts them from their configs: whatever was changed at run time is gone.
+///
+/// # Errors
+/// As [`end`] and [`start`].
+pub fn restart(dir: &LabDir, names: &[String], interrupt: &Interrupt) -> Result<(), Fault> {
+    let (_lock, mut state) = locked(dir)?;
+    check_names(&state, names)?;
+    end_processes(dir, names, End::Stop)?;
+    launch(dir, &mut state, names, interrupt)
+}
+
+fn launch(dir: &LabDir, state: &mut LabState, names: &[String], interrupt: &Interrupt) -> Result<(), Fault> {
+    super::limits::raise_soft();
+    let mut unique: Vec<&str> = names.iter().map(String::as_str).collect();
+    unique.sort_unstable();
+    unique.dedup();
+    let mut children = Vec::new();
+    launch::start_nodes(dir, &unique, interrupt, &mut children, &mut |_| ()).inspect_err(|_| {
+        // What did not become ready must not linger half alive.
+        let _ = end_processes(dir, names, End::Kill);
+    })?;
+    mark(dir, state, names, false)
+}
+
+/// The right to change a lab that is up, and what was started.
+fn locked(dir: &LabDir) -> Result<(LabLock, LabState), Fault> {
+    if !dir.exists()? {
+        return Err(Fault::NotRunning { lab: dir.name().to_owned() });
+    }
+    let Some(lock) = LabLock::take(dir, PATIENCE)? else {
+        return Err(Fault::NotRunning { lab: dir.name().to_owned() });
+    };
+    match LabState::load(dir)? {
+        Some(state) if state.phase == super::state::Phase::Up => Ok((lock, state)),
+        _ => Err(Fault::HalfUp { lab: dir.name().to_owned() }),
+    }
+}
+
+fn check_names(state: &LabState, names: &[String]) -> Result<(), Fault> {
+    names.iter().try_for_each(|name| state.expect_node(name).map(drop))
+}
+
+fn mark(dir: &LabDir, state: &mut LabState, names: &[String], stopped: bool) -> Result<(), Fault> {
+    for node in &mut state.nodes {
+        if names.contains(&node.name) {
+            node.stopped = stopped;
+        }
+    }
+    state.save(dir)
+}
+
+fn end_processes(dir: &LabDir, names: &[String], how: End) -> Result<(), Fault> {
+    let ids: Vec<_> = process::of_lab(dir)
+        .into_iter()
+        .filter(|(node, _)| names.contains(node))
+        .flat_map(|(_, processes)| processes)
+        .map(|process| process.id)
+        .collect();
+    let how = match how {
+        End::Stop => How::Clean(GRACE),
+        End::Kill => How::Kill,
+    };
+    let left = process::end(&ids, how)?;
+    match left.first() {
+        Some(first) => {
+            Err(Fault::Unkillable { lab: dir.name().to_owned(), count: left.len(), pid: first.pid })
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,212 @@
+//! From the model of a topology to what is written to disk: a config a node, a file a bus, `lab.json`.
+//!
+//! What the model can say and this version cannot run is refused here, by its key; it is never left out silently.
+
+use super::fault::Fault;
+use super::rundir::LabDir;
+use super::state::{BusState, Epoch, InterfaceState, LabState, NodeState, Phase, VERSION};
+use crate::topology::model::{Interface, Lab, Mode, Node, Origin};
+use rumpkern::config::{HostConfig, InterfaceConfig, NodeConfig, RouteConfig};
+use std::net::IpAddr;
+use std::path::Path;
+
+/// Everything that `up` writes.
+#[derive(Debug)]
+pub struct Plan {
+    /// `lab.json`, in phase `starting`.
+    pub state: LabState,
+    /// A config a node, in the order of the file.
+    pub nodes: Vec<NodeConfig>,
+}
+
+/// Makes the plan of a lab for a run directory.
+///
+/// # Errors
+/// The topology asks for something that this version does not have.
+pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
+    refuse_what_is_missing(lab)?;
+    let epoch = Epoch::now();
+    let seed = if lab.time.seed == 0 { fresh_seed() } else { lab.time.seed };
+    let hosts = hosts(lab);
+    let nodes = lab
+        .nodes
+        .values()
+        .map(|node| NodeConfig {
+            lab: lab.name.clone(),
+            node: node.name.clone(),
+            dir: dir.node(&node.name).path().to_owned(),
+            epoch: rumpkern::config::Epoch { unix_ns: epoch.unix_ns, mono_ns: epoch.mono_ns },
+            seed: node_seed(seed, &node.name),
+            forward: node.forward,
+            interfaces: node.interfaces.iter().map(|one| interface(one, dir)).collect(),
+            loopback: node.loopback.clone(),
+            routes: routes(node),
+            hosts: hosts.clone(),
+        })
+        .collect();
+    let state = LabState {
+        version: VERSION,
+        lab: lab.name.clone(),
+        phase: Phase::Starting,
+        topology: topology.to_owned(),
+        epoch,
+        seed,
+        buses: lab
+            .buses
+            .values()
+            .map(|bus| BusState { name: bus.name.clone(), history: bus.history.0 })
+            .collect(),
+        nodes: lab.nodes.values().map(node_state).collect(),
+    };
+    Ok(Plan { state, nodes })
+}
+
+fn interface(one: &Interface, dir: &LabDir) -> InterfaceConfig {
+    InterfaceConfig {
+        name: one.name.clone(),
+        bus: dir.bus(&one.bus),
+        mac: netstack::net::MacAddr(one.mac.0),
+        mtu: one.mtu.into(),
+        addresses: one.addrs.clone(),
+        up: true,
+    }
+}
+
+fn routes(node: &Node) -> Vec<RouteConfig> {
+    node.routes
+        .iter()
+        .map(|route| RouteConfig {
+            to: route.to,
+            via: route.via,
+            dev: Some(route.dev.clone()),
+            metric: route.metric,
+            proto: match route.origin {
+                Origin::Written => "static".into(),
+                // What `ip route` calls routes that were there when the system came up.
+                Origin::Derived => "boot".into(),
+            },
+        })
+        .collect()
+}
+
+fn node_state(node: &Node) -> NodeState {
+    NodeState {
+        name: node.name.clone(),
+        stopped: false,
+        interfaces: node
+            .interfaces
+            .iter()
+            .map(|one| InterfaceState {
+                name: one.name.clone(),
+                bus: one.bus.clone(),
+                mac: one.mac.to_string(),
+                mtu: one.mtu.into(),
+                addresses: one.addrs.clone(),
+            })
+            .collect(),
+        loopback: node.loopback.clone(),
+    }
+}
+
+/// The names that every node resolves: each node, its preferred address first.
+fn hosts(lab: &Lab) -> Vec<HostConfig> {
+    lab.nodes
+        .values()
+        .map(|node| {
+            let mut addresses: Vec<IpAddr> = lab.address_of(&node.name).into_iter().collect();
+            let all = node.loopback.iter().chain(node.interfaces.iter().flat_map(|one| &one.addrs));
+            for address in all.map(ipnet::IpNet::addr) {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+            HostConfig { name: node.name.clone(), addresses }
+        })
+        .filter(|host| !host.addresses.is_empty())
+        .collect()
+}
+
+/// Each node's randomness differs, and is the same for the same lab seed whatever else is in the lab.
+fn node_seed(seed: u64, node: &str) -> u64 {
+    use std::hash::Hasher;
+    let mut hasher = siphasher::sip::SipHasher13::new_with_keys(seed, 0);
+    hasher.write(node.as_bytes());
+    // 0 would mean: take it from the host.
+    hasher.finish().max(1)
+}
+
+fn fresh_seed() -> u64 {
+    let mut octets = [0; 8];
+    match rustix::rand::getrandom(&mut octets, rustix::rand::GetRandomFlags::empty()) {
+        Ok(8) => u64::from_ne_bytes(octets).max(1),
+        _ => Epoch::now().unix_ns,
+    }
+}
+
+fn refuse_what_is_missing(lab: &Lab) -> Result<(), Fault> {
+    let refuse = |what: String, mend: Option<&'static str>| Err(Fault::NotYet { what, mend });
+    if lab.time.mode == Mode::Virtual {
+        return refuse(
+            "virtual time (`time.mode = \"virtual\"`)".into(),
+            Some("leave `time.mode` out for a live lab"),
+        );
+    }
+    if let Some(name) = lab.programs.keys().next() {
+        return refuse(
+            format!("running host programs on nodes (`program.{name}`)"),
+            Some("take [program] out; the built-in programs need none: `labctl ping`, `labctl perf`"),
+        );
+    }
+    if let Some(event) = lab.events.first() {
+        return refuse(
+            format!("running events (`event`: `{}`)", event.words.join(" ")),
+            Some("take [[event]] out and run the same words as `labctl` verbs"),
+        );
+    }
+    for bus in lab.buses.values() {
+        if bus.impair.is_some() {
+            return refuse(format!("impairing a bus (`bus.{}.impair`)", bus.name), Some("take `impair` out"));
+        }
+    }
+    for node in lab.nodes.values() {
+        if let Some(file) = node.files.first() {
+            return refuse(
+                format!("a file on a node (`node.{}.files`: {})", node.name, file.node),
+                Some("take `files` out"),
+            );
+        }
+        for one in &node.interfaces {
+            if one.impair.is_some() {
+                let key = format!("node.{}.if.{}.impair", node.name, one.name);
+                return refuse(format!("impairing a port (`{key}`)"), Some("take `impair` out"));
+            }
+        }
+    }
+    refuse_ipv6(lab)
+}
+
+/// netstack's IP layer speaks IPv4 so far.
+fn refuse_ipv6(lab: &Lab) -> Result<(), Fault> {
+    let refuse = |key: String| {
+        Err(Fault::NotYet { what: format!("IPv6 (`{key}`)"), mend: Some("use IPv4 addresses only") })
+    };
+    for bus in lab.buses.values() {
+        if let Some(subnet) = bus.subnets.iter().find(|subnet| subnet.addr().is_ipv6()) {
+            return refuse(format!("bus.{}.subnet6 = {subnet}", bus.name));
+        }
+    }
+    for node in lab.nodes.values() {
+        if let Some(net) = node.loopback.iter().find(|net| net.addr().is_ipv6()) {
+            return refuse(format!("node.{}.loopback = {net}", node.name));
+        }
+        for one in &node.interfaces {
+            if let Some(net) = one.addrs.iter().find(|net| net.addr().is_ipv6()) {
+                return refuse(format!("node.{}.if.{}.ip = {net}", node.name, one.name));
+            }
+        }
+        if let Some(route) = node.routes.iter().find(|route| route.to.addr().is_ipv6()) {
+            return refuse(format!("node.{}.routes: to = {}", node.name, route.to));
+        }
+    }
+    Ok(())
+}

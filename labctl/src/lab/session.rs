@@ -1,0 +1,284 @@
+//! Built-in programs on the nodes of one lab, and an end to all of them at once.
+//!
+//! Every connection that is open is known to the session, so that Ctrl-C or a deadline ends whatever is being waited for:
+//! a node that is stopped by a signal holds nobody up.
+
+use super::fault::Fault;
+use super::interrupt::{Interrupt, Woken};
+use super::node::{self, ANSWER_WAIT};
+use super::rundir::LabDir;
+use super::state::LabState;
+use rumpkern::ctl::{Client, Output, proto};
+use serde_json::Value;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What a program did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// Its exit status.
+    pub status: i32,
+    /// What it wrote to its standard output.
+    pub out: String,
+    /// What it wrote to its standard error.
+    pub err: String,
+}
+
+impl Run {
+    /// The one object that a program with `json` writes.
+    pub fn json(&self) -> Option<Value> {
+        serde_json::from_str(self.out.trim()).ok()
+    }
+
+    /// Why it failed, in its own words, without its usage.
+    pub fn complaint(&self) -> String {
+        let line = self.err.lines().find(|line| !line.trim().is_empty() && !line.contains(LISTENING));
+        line.map_or_else(|| format!("exit status {}", self.status), str::to_owned)
+    }
+}
+
+/// What a server says, on its standard error, once it can be reached.
+const LISTENING: &str = "listening on port ";
+
+/// The nodes of a lab, spoken to by this process.
+#[derive(Debug)]
+pub struct Session {
+    /// The lab's directory.
+    pub dir: LabDir,
+    /// What was started.
+    pub state: Arc<LabState>,
+    open: Mutex<Vec<UnixStream>>,
+    cut: AtomicBool,
+}
+
+impl Session {
+    /// Nothing is connected yet.
+    pub fn new(dir: LabDir, state: Arc<LabState>) -> Self {
+        Self { dir, state, open: Mutex::new(Vec::new()), cut: AtomicBool::new(false) }
+    }
+
+    /// A connection to a node that runs.
+    ///
+    /// # Errors
+    /// It does not run, or not answer, or the session was cut.
+    pub fn connect(&self, name: &str) -> Result<Client, Fault> {
+        let client = node::connect(&self.dir, &self.state, name)?;
+        let closer = client.closer().map_err(Fault::os("connect to a node"))?;
+        if let Ok(mut open) = self.open.lock() {
+            open.push(closer);
+        }
+        // Cut in between: the list was shut down before this one was on it.
+        if self.cut.load(Ordering::SeqCst) {
+            self.cut();
+            return Err(Fault::Interrupted);
+        }
+        Ok(client)
+    }
+
+    /// Ends every call that is under way. The programs on the nodes end with their connections.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        if let Ok(open) = self.open.lock() {
+            for stream in open.iter() {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
+    }
+
+    /// Does work in another thread while this one waits for Ctrl-C and the deadline; either cuts the session.
+    ///
+    /// # Errors
+    /// The host gives no thread or descriptor.
+    pub fn attend<T: Send>(
+        &self,
+        interrupt: &Interrupt,
+        deadline: Option<Instant>,
+        work: impl FnOnce() -> T + Send,
+    ) -> Result<(T, Woken), Fault> {
+        let (done, at_work) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(Fault::os("make a pipe"))?;
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(move || {
+                let result = work();
+                drop(at_work); // the other end wakes
+                result
+            });
+            let woken = interrupt.wait(Some(done.as_fd()), deadline);
+            if !matches!(woken, Ok(Woken::Ready)) {
+                self.cut();
+            }
+            match worker.join() {
+                Ok(result) => Ok((result, woken?)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
+    /// Runs a program to its end; `sink` gets its output as it comes. `patience` bounds the silence.
+    ///
+    /// # Errors
+    /// The node does not run, does not answer, or goes away.
+    pub fn stream(
+        &self,
+        node: &str,
+        argv: &[String],
+        json: bool,
+        patience: Option<Duration>,
+        sink: impl FnMut(Output<'_>),
+    ) -> Result<i32, Fault> {
+        let mut client = self.connect(node)?;
+        // A node that does not even say hello is not waited for at length.
+        client.hello().map_err(|error| self.fault(node, error, ANSWER_WAIT))?;
+        client.set_timeout(patience).map_err(|error| self.fault(node, error, ANSWER_WAIT))?;
+        client.run(argv, json, sink).map_err(|error| self.fault(node, error, patience.unwrap_or_default()))
+    }
+
+    /// Runs a program to its end and keeps what it writes.
+    ///
+    /// # Errors
+    /// As [`Self::stream`].
+    pub fn run(&self, node: &str, argv: &[String], json: bool, patience: Duration) -> Result<Run, Fault> {
+        let mut run = Run::default();
+        run.status = self.stream(node, argv, json, Some(patience), |output| match output {
+            Output::Out(text) => run.out.push_str(text),
+            Output::Err(text) => run.err.push_str(text),
+        })?;
+        Ok(run)
+    }
+
+    /// The rows of a node's table.
+    ///
+    /// # Errors
+    /// The node does not run, or not answer.
+    pub fn show(&self, node: &str, table: proto::Table) -> Result<Vec<Value>, Fault> {
+        let mut client = self.connect(node)?;
+        client.show(table).map_err(|error| self.fault(node, error, ANSWER_WAIT))
+    }
+
+    /// Starts a program that waits for others, and waits until it can be reached.
+    ///
+    /// # Errors
+    /// The node does not run, or the program ends at once.
+    pub fn serve(&self, node: &str, argv: &[String], json: bool) -> Result<Server, Fault> {
+        let mut client = self.connect(node)?;
+        client.hello().map_err(|error| self.fault(node, error, ANSWER_WAIT))?;
+        client.set_timeout(None).map_err(|error| self.fault(node, error, ANSWER_WAIT))?;
+        let closer = client.closer().map_err(Fault::os("connect to a node"))?;
+        let (say, said) = mpsc::channel();
+        let (argv, name) = (argv.to_vec(), node.to_owned());
+        let thread = std::thread::spawn(move || {
+            let mut run = Run::default();
+            let result = client.run(&argv, json, |output| match output {
+                Output::Out(text) => run.out.push_str(text),
+                Output::Err(text) => {
+                    run.err.push_str(text);
+                    if let Some(port) = port_in(&run.err) {
+                        let _ = say.send(port);
+                    }
+                }
+            });
+            result.map(|status| Run { status, ..run }).map_err(|error| node::fault(&name, error))
+        });
+        // A program that ends before it listens drops its end of the channel.
+        match said.recv_timeout(ANSWER_WAIT) {
+            Ok(port) => Ok(Server { port, closer, thread: Some(thread) }),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                let _ = closer.shutdown(Shutdown::Both);
+                Err(Fault::NoAnswer { node: node.to_owned(), seconds: ANSWER_WAIT.as_secs() })
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(match thread.join() {
+                Ok(Ok(run)) => Fault::Refused { node: node.to_owned(), message: run.complaint() },
+                Ok(Err(fault)) => self.told(fault),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }),
+        }
+    }
+
+    fn fault(&self, node: &str, error: rumpkern::ctl::ClientError, waited: Duration) -> Fault {
+        let fault = match node::fault(node, error) {
+            Fault::NoAnswer { node, .. } => Fault::NoAnswer { node, seconds: waited.as_secs() },
+            other => other,
+        };
+        // Paused since, or dead: that says more than that the connection broke.
+        match &fault {
+            _ if self.cut.load(Ordering::SeqCst) => Fault::Interrupted,
+            Fault::NoAnswer { node, .. } | Fault::Refused { node, .. } => {
+                super::view::running_node(&self.dir, &self.state, node).err().unwrap_or(fault)
+            }
+            _ => fault,
+        }
+    }
+
+    fn told(&self, fault: Fault) -> Fault {
+        if self.cut.load(Ordering::SeqCst) { Fault::Interrupted } else { fault }
+    }
+}
+
+/// The port that a server said it listens on; only a whole line counts.
+fn port_in(text: &str) -> Option<u16> {
+    let rest = &text[text.find(LISTENING)? + LISTENING.len()..];
+    rest[..rest.find('\n')?].trim().parse().ok()
+}
+
+/// A program that waits for others on a node. Dropped, it ends.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub port: u16,
+    closer: UnixStream,
+    thread: Option<JoinHandle<Result<Run, Fault>>>,
+}
+
+impl Server {
+    /// Waits for its end, as it comes after its last client; `None` if that takes too long.
+    pub fn finish(mut self, patience: Duration) -> Option<Run> {
+        let thread = self.thread.take()?;
+        let deadline = Instant::now() + patience;
+        while !thread.is_finished() {
+            if Instant::now() >= deadline {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        thread.join().ok()?.ok()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.closer.shutdown(Shutdown::Both);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_read_once_its_line_is_whole() {
+        assert_eq!(port_in("tcpsink: listening on port 49"), None);
+        assert_eq!(port_in("tcpsink: listening on port 49152\n"), Some(49152));
+        assert_eq!(port_in("x\ntcpsink: listening on port 7\ny\n"), Some(7));
+        assert_eq!(port_in("tcpsink: bind: Address already in use\n"), None);
+    }
+
+    #[test]
+    fn a_complaint_is_the_program_s_first_line() {
+        let run = Run {
+            status: 2,
+            err: "rtt: listening on port 5\nrtt: connect: refused\nusage: x".into(),
+            ..Run::default()
+        };
+        assert_eq!(run.complaint(), "rtt: connect: refused");
+        assert_eq!(Run { status: 3, ..Run::default() }.complaint(), "exit status 3");
+    }
+}

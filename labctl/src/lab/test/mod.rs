@@ -1,0 +1,270 @@
+//! `test`: a lab of its own for a topology, up, its checks, down — always down.
+//!
+//! The lab lives in a run root of its own below the user's, so that it disturbs nobody, and `gc` finds it should this
+//! process be killed. Checks run one after the other, so that none disturbs what another measures: by their `after`,
+//! then in the order of the file; what looks at wires and counters comes last, when all the traffic has been.
+
+mod attempt;
+mod evidence;
+mod report;
+mod root;
+
+pub use self::report::{CheckReport, LabReport, junit};
+pub use self::root::sweep;
+
+use self::attempt::{Attempt, Bench};
+use self::root::TestRoot;
+use super::fault::Fault;
+use super::interrupt::{Interrupt, Woken};
+use super::rundir::LabDir;
+use super::session::Session;
+use super::state::LabState;
+use super::{launch, plan, stop, view};
+use crate::topology::model::{Check, CheckKind, Keep, Lab, Outcome};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How a test is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Keep what the buses remember also when all is well.
+    pub keep: bool,
+    /// The whole of one lab, up and down included, takes at most this long.
+    pub timeout: Duration,
+    /// The folder below which captures are kept.
+    pub artifacts: PathBuf,
+}
+
+/// Who is told while it happens.
+pub trait Watcher {
+    /// So many nodes are ready.
+    fn ready(&mut self, nodes: usize, of: usize);
+    /// The lab is up.
+    fn up(&mut self, lab: &Lab, took: Duration);
+    /// A check was decided.
+    fn checked(&mut self, check: &CheckReport);
+}
+
+/// Pauses between the tries of a check: the first, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
+
+/// Starts the lab, runs its checks, takes it down.
+///
+/// # Errors
+/// The lab cannot be started, or not be taken down. That a check failed is in the report.
+pub fn run(
+    lab: &Lab,
+    topology: &Path,
+    text: &[u8],
+    options: &Options,
+    interrupt: &Interrupt,
+    watcher: &mut dyn Watcher,
+) -> Result<LabReport, Fault> {
+    let begin = Instant::now();
+    let root = TestRoot::create()?;
+    let dir = root.lab(&lab.name);
+    let plan = plan::plan(lab, topology, &dir)?;
+    let seed = plan.state.seed;
+    launch::up(&dir, &plan, text, interrupt, |ready| watcher.ready(ready, plan.nodes.len()))?;
+    // From here on it is taken down whatever happens, a panic included.
+    let running = Running { dir: &dir };
+    watcher.up(lab, begin.elapsed());
+    let ready = Instant::now();
+    let mut deadline = begin + options.timeout;
+    if let Some(stop) = lab.time.stop {
+        deadline = deadline.min(ready + stop.0);
+    }
+    let mut scene = Scene {
+        lab,
+        dir: &dir,
+        state: Arc::new(view::started(&dir)?),
+        ready,
+        deadline,
+        interrupt,
+        interrupted: false,
+    };
+    let mut checks = Vec::new();
+    for check in in_order(&lab.checks) {
+        let report = scene.check(check)?;
+        watcher.checked(&report);
+        checks.push(report);
+    }
+    let failed = checks.iter().any(|check| !check.ok);
+    let keep = match lab.capture.keep {
+        Keep::Always => true,
+        Keep::OnFailure => failed || options.keep,
+        Keep::Never => options.keep,
+    };
+    let kept = if keep { evidence::keep(&dir, &scene.state, lab, &options.artifacts)? } else { None };
+    let interrupted = scene.interrupted;
+    running.down()?;
+    Ok(LabReport {
+        lab: lab.name.clone(),
+        topology: topology.to_owned(),
+        seed,
+        took: begin.elapsed(),
+        checks,
+        kept,
+        interrupted,
+    })
+}
+
+/// A lab that must come down.
+struct Running<'a> {
+    dir: &'a LabDir,
+}
+
+impl Running<'_> {
+    fn down(self) -> Result<(), Fault> {
+        let dir = self.dir;
+        std::mem::forget(self);
+        stop::down(dir).map(drop)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let _ = stop::down(self.dir);
+    }
+}
+
+/// What every check needs to know.
+struct Scene<'a> {
+    lab: &'a Lab,
+    dir: &'a LabDir,
+    state: Arc<LabState>,
+    ready: Instant,
+    deadline: Instant,
+    interrupt: &'a Interrupt,
+    interrupted: bool,
+}
+
+impl Scene<'_> {
+    /// Decides one check. What goes wrong on the way is a check that failed, unless the host refuses.
+    fn check(&mut self, check: &Check) -> Result<CheckReport, Fault> {
+        let report = |ok, took: Duration, detail| CheckReport {
+            name: check.name.clone(),
+            kind: kind_name(&check.kind),
+            ok,
+            took,
+            detail,
+        };
+        if let Some(after) = check.after
+            && !self.interrupted
+        {
+            let wake = (self.ready + after.0).min(self.deadline);
+            self.interrupted |= self.interrupt.wait(None, Some(wake))? == Woken::Interrupted;
+        }
+        if self.interrupted {
+            return Ok(report(false, Duration::ZERO, "not run: interrupted".into()));
+        }
+        let begin = Instant::now();
+        if begin >= self.deadline {
+            return Ok(report(false, Duration::ZERO, "not run: the time of the test was over".into()));
+        }
+        let within = check.within.map_or(begin, |within| begin + within.0);
+        let mut held: Option<Instant> = None;
+        let mut pause = PAUSE.0;
+        loop {
+            let (ok, detail) = self.attempt(check)?;
+            let now = Instant::now();
+            let took = now - begin;
+            if self.interrupted {
+                return Ok(report(false, took, "interrupted".into()));
+            }
+            if ok {
+                let since = *held.get_or_insert(now);
+                match check.hold {
+                    Some(hold) if now - since < hold.0 => {}
+                    _ => return Ok(report(true, took, detail)),
+                }
+            } else {
+                if let Some(since) = held {
+                    let detail = format!("held for {} only: {detail}", seconds(now - since));
+                    return Ok(report(false, took, detail));
+                }
+                if now >= within || now >= self.deadline {
+                    let tried = check
+                        .within
+                        .map_or(String::new(), |within| format!(" (tried for {})", seconds(within.0)));
+                    return Ok(report(false, took, format!("{detail}{tried}")));
+                }
+            }
+            if now >= self.deadline {
+                return Ok(report(false, took, "the time of the test was over".into()));
+            }
+            self.interrupted |= !self.interrupt.sleep(pause)?;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// One try: whether the check holds as it is expected to, and what to say.
+    fn attempt(&mut self, check: &Check) -> Result<(bool, String), Fault> {
+        let session = Session::new(self.dir.clone(), Arc::clone(&self.state));
+        let (attempt, woken) = session.attend(self.interrupt, Some(self.deadline), || {
+            Bench { lab: self.lab, session: &session }.attempt(&check.kind)
+        })?;
+        match woken {
+            Woken::Ready => {}
+            Woken::Interrupted => self.interrupted = true,
+            Woken::Timeout => return Ok((false, "the time of the test was over".into())),
+        }
+        Ok(match (attempt, check.expect) {
+            (Attempt::Holds(detail), Outcome::Pass) | (Attempt::Fails(detail), Outcome::Fail) => {
+                (true, detail)
+            }
+            (Attempt::Fails(detail), Outcome::Pass) => (false, detail),
+            (Attempt::Holds(detail), Outcome::Fail) => (false, format!("{detail}, and it was not to")),
+            // It could not be tried: that is not the failure that was expected.
+            (Attempt::Broken(detail), _) => (false, detail),
+        })
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    match time.as_secs_f64() {
+        time if time < 1.0 => format!("{:.0} ms", time * 1000.0),
+        time => format!("{time:.1} s"),
+    }
+}
+
+/// Checks that look back over all the traffic, if nothing says when.
+fn is_last(check: &Check) -> bool {
+    check.after.is_none() && matches!(check.kind, CheckKind::Wire { .. } | CheckKind::Counter { .. })
+}
+
+fn in_order(checks: &[Check]) -> Vec<&Check> {
+    let mut order: Vec<&Check> = checks.iter().collect();
+    order.sort_by_key(|check| (is_last(check), check.after.map_or(Duration::ZERO, |after| after.0)));
+    order
+}
+
+fn kind_name(kind: &CheckKind) -> &'static str {
+    match kind {
+        CheckKind::Ping { .. } => "ping",
+        CheckKind::Trace { .. } => "trace",
+        CheckKind::Tcp { .. } => "tcp",
+        CheckKind::Udp { .. } => "udp",
+        CheckKind::Http { .. } => "http",
+        CheckKind::Route { .. } => "route",
+        CheckKind::Neigh { .. } => "neigh",
+        CheckKind::Counter { .. } => "counter",
+        CheckKind::Wire { .. } => "wire",
+        CheckKind::Cmd { .. } => "cmd",
+    }
+}
+
+/// Parts of a topology that only the checks of this version do not know.
+///
+/// # Errors
+/// Names the first.
+pub fn refuse_checks(lab: &Lab) -> Result<(), Fault> {
+    match lab.checks.iter().find(|check| matches!(check.kind, CheckKind::Cmd { .. })) {
+        Some(check) => Err(Fault::NotYet {
+            what: format!("running host programs on nodes (`check.cmd`: {})", check.name),
+            mend: Some("take the check out; `http`, `tcp` and `udp` need no host program"),
+        }),
+        None => Ok(()),
+    }
+}
