@@ -5,6 +5,7 @@ mod world;
 use netstack::time::Duration;
 use rumpkern::config::{HostConfig, NodeConfig, RouteConfig};
 use rumpkern::proc::Process;
+use rumpkern::syscall::{Family, MsgFlags, SockType};
 use serde_json::Value;
 use std::rc::Rc;
 use world::{Text, World, interface};
@@ -325,4 +326,190 @@ fn udp_round_trips() {
     let json = json.json();
     assert_eq!(&json["transmitted"], 6);
     assert!(json["received"].as_u64().unwrap() < 6);
+}
+
+#[test]
+fn tcp_source_and_sink_agree() {
+    let world = World::lan(2);
+    let sink = serve(&world, 1, "tcpsink -n 2 5001", true);
+    let (text, json) = run(&world, 0, "tcpsource -n 3M -l 10000 h2 5001", 0);
+    assert!(text.out().starts_with("connected to 10.0.0.2:5001 from 10.0.0.1:"), "{}", text.out());
+    assert!(text.out().contains("3.00 MBytes in "), "{}", text.out());
+    let json = json.json();
+    assert_eq!(
+        (&json["octets"], &json["mss"], &json["retransmits"]),
+        (&(3 << 20).into(), &1448.into(), &0.into())
+    );
+    assert!(json["congestion_control"].is_string() && json["bits_per_second"].is_number());
+    world.run_until(|| sink.process.status().is_some());
+    let lines: Vec<Value> = sink.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["octets"], &lines[1]["error"]), (2, &(3 << 20).into(), &Value::Null));
+    assert_eq!(sink.process.status(), Some(0));
+}
+
+#[test]
+fn tcp_survives_loss() {
+    let world = World::lan(2);
+    let _sink = serve(&world, 1, "tcpsink 5001", false);
+    let mut segments = 0;
+    *world.ether.copies.borrow_mut() = Some(Box::new(move |frame| {
+        segments += usize::from(frame.get(23) == Some(&6));
+        usize::from(segments % 50 != 49)
+    }));
+    let source = start(&world, 0, "tcpsource -n 1M h2 5001", true);
+    world.run_until(|| source.process.status().is_some());
+    let json = source.json();
+    assert_eq!(json["octets"], 1 << 20);
+    assert!(json["retransmits"].as_u64().unwrap() > 0, "{json}");
+}
+
+#[test]
+fn tcp_without_a_sink() {
+    let world = World::lan(2);
+    let (text, _) = run(&world, 0, "tcpsource h2 5001", 1);
+    assert_eq!(text.err(), "tcpsource: connect to 10.0.0.2:5001: Connection refused\n");
+}
+
+#[test]
+fn tcp_round_trips() {
+    let world = World::lan(2);
+    let echo = serve(&world, 1, "echo tcp 7", false);
+    let (_, json) = run(&world, 0, "rtt -c 100 tcp h2 7", 0);
+    assert_eq!((&json.json()["received"], &json.json()["transmitted"]), (&100.into(), &100.into()));
+    let (_, json) = run(&world, 0, "rtt -c 3 -s 60000 tcp 10.0.0.2 7", 0);
+    assert_eq!(json.json()["received"], 3);
+    assert_eq!(echo.err(), "echo: listening on port 7\n");
+}
+
+/// A port that is taken, by the same program twice.
+#[test]
+fn a_port_has_one_owner() {
+    let world = World::lan(1);
+    for server in ["tcpsink 7", "udpsink 7", "httpd 80"] {
+        let first = serve(&world, 0, server, false);
+        let second = start(&world, 0, server, false);
+        world.run_until(|| second.process.status().is_some());
+        assert_eq!(second.process.status(), Some(1), "{server}");
+        assert!(second.err().ends_with(": Address already in use\n"), "{}", second.err());
+        assert_eq!(first.process.status(), None);
+    }
+}
+
+/// What kernel 0 gets when it sends `octets` to port 80 of kernel 1: all that comes until the end.
+fn exchange(world: &World, octets: &[u8]) -> String {
+    let octets = octets.to_vec();
+    let client = world.spawn(0, async move |sys| {
+        let fd = sys.socket(Family::Inet, SockType::Stream, 0).unwrap();
+        sys.connect(fd, "10.0.0.2:80".parse().unwrap()).await.unwrap();
+        sys.write_all(fd, &octets).await.unwrap();
+        let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
+        loop {
+            match sys.recv(fd, &mut buffer, MsgFlags::empty()).await {
+                Ok(0) => break,
+                Ok(n) => all.extend_from_slice(&buffer[..n]),
+                Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&all)),
+            }
+        }
+        sys.close(fd).unwrap();
+        all
+    });
+    String::from_utf8_lossy(&world.result(&client)).into_owned()
+}
+
+#[test]
+fn http_is_served_and_got() {
+    let world = World::lan(2);
+    let _httpd = serve(&world, 1, "httpd 80", false);
+    for octets in [0, 1, 1024, 1025, 65_536, 1_000_003] {
+        let (text, json) = run(&world, 0, &format!("get http://h2/octets/{octets}"), 0);
+        assert!(text.out().starts_with("200 OK: "), "{}", text.out());
+        let json = json.json();
+        assert_eq!((&json["status"], &json["octets"]), (&200.into(), &octets.into()));
+        assert!(json["seconds"].is_number());
+    }
+    let (text, _) = run(&world, 0, "get -b 10.0.0.2", 0);
+    assert_eq!(text.out(), "h2\n");
+    let (text, json) = run(&world, 0, "get -I h2/octets/77", 0);
+    assert!(text.out().contains("\nContent-Length: 77\n"), "{}", text.out());
+    assert_eq!(json.json()["octets"], 0);
+    let (_, json) = run(&world, 0, "get h2/nothing", 1);
+    assert_eq!(json.json()["status"], 404);
+    let (text, _) = run(&world, 0, "get h2:81", 1);
+    assert_eq!(text.err(), "get: connect to 10.0.0.2:81: Connection refused\n");
+    let (text, _) = run(&world, 0, "get -w 1.5 http://10.0.0.99/", 1);
+    assert_eq!(text.err(), "get: no answer in 1.5s\n");
+}
+
+#[test]
+fn http_connections_live_on() {
+    let world = World::lan(2);
+    let _httpd = serve(&world, 1, "httpd 80", false);
+    let requests = b"\r\nGET /octets/3 HTTP/1.1\r\nHost: a\r\n\r\nHEAD /octets/9 HTTP/1.1\r\nHost: a\r\n\r\n\
+        POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n\
+        GET /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbodyGET / HTTP/1.0\r\n\r\n";
+    let answers = exchange(&world, requests);
+    let statuses: Vec<&str> =
+        answers.lines().filter_map(|line| line.find("HTTP/1.1 ").map(|at| &line[at..])).collect();
+    assert_eq!(
+        statuses,
+        [
+            "HTTP/1.1 200 OK",
+            "HTTP/1.1 200 OK",
+            "HTTP/1.1 405 Method Not Allowed",
+            "HTTP/1.1 404 Not Found",
+            "HTTP/1.1 200 OK"
+        ],
+        "{answers}"
+    );
+    assert!(answers.contains("\r\n\r\n\0\u{1}\u{2}HTTP/1.1 200 OK\r\n"), "{answers}");
+    assert!(answers.ends_with("Connection: close\r\n\r\nh2\n"), "{answers}");
+}
+
+#[test]
+fn bad_http_is_refused() {
+    let world = World::lan(2);
+    let _httpd = serve(&world, 1, "httpd 80", false);
+    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(9000));
+    let endless = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(20_000));
+    let large = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n".to_vec();
+    let large = [large, vec![b'z'; 2 << 20]].concat();
+    for (request, status) in [
+        (&b"nonsense\r\n\r\n"[..], "400 Bad Request"),
+        (b"GET / HTTP/1.1\r\n\r\n", "400 Bad Request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400 Bad Request"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", "400 Bad Request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "501 Not Implemented"),
+        (b"GET / HTTP/9.1\r\nHost: a\r\n\r\n", "505 HTTP Version Not Supported"),
+        (long.as_bytes(), "431 Request Header Fields Too Large"),
+        (endless.as_bytes(), "431 Request Header Fields Too Large"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", "400 Bad Request"),
+    ] {
+        let answer = exchange(&world, request);
+        let shown = String::from_utf8_lossy(&request[..request.len().min(40)]);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{shown:?}: {answer}");
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    }
+    // More than is ever read: the server answers and ends the connection; the client may see that as a reset.
+    let client = world.spawn(0, async move |sys| {
+        let fd = sys.socket(Family::Inet, SockType::Stream, 0).unwrap();
+        sys.connect(fd, "10.0.0.2:80".parse().unwrap()).await.unwrap();
+        let sent = sys.write_all(fd, &large).await;
+        let mut buffer = [0; 4096];
+        (
+            sent,
+            sys.recv(fd, &mut buffer, MsgFlags::empty())
+                .await
+                .map(|n| String::from_utf8_lossy(&buffer[..n]).into_owned()),
+        )
+    });
+    match world.result(&client) {
+        (_, Ok(answer)) => assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}"),
+        (Err(_), Err(_)) => {}
+        (Ok(()), Err(error)) => panic!("everything was taken, and then {error}"),
+    }
+    // Silence, before and inside a request, is not waited on for ever.
+    let begin = world.now();
+    assert!(exchange(&world, b"GET / HTTP/1.1\r\nHost:").starts_with("HTTP/1.1 408 Request Timeout\r\n"));
+    assert_eq!(exchange(&world, b""), "");
+    assert!(world.now().since(begin) < Duration::from_secs(130));
 }

@@ -3,7 +3,8 @@
 use super::args::{Args, Piece, Usage, number, operands, unknown};
 use super::io::{Context, Cx, Fail, Transport, any};
 use super::tcpsink::{accept, listen};
-use crate::syscall::{Errno, Family, Fd, MsgFlags, SockType};
+use crate::syscall::{Errno, Family, Fd, MsgFlags, SockOpt, SockType};
+use netstack::tcp::TcpOpt;
 use std::rc::Rc;
 
 pub(super) const USAGE: &str = "tcp|udp PORT";
@@ -51,6 +52,8 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
 async fn tcp(cx: &Rc<Cx>, listener: Fd) -> Result<i32, Fail> {
     loop {
         let (fd, _) = accept(&cx.sys, listener).await.context("accept")?;
+        // Small answers do not wait for acknowledgments.
+        let _ = cx.sys.setsockopt(fd, SockOpt::Tcp(TcpOpt::NoDelay(true)));
         let me = cx.clone();
         cx.sys.spawn(async move {
             let mut buffer = vec![0; BUFFER];

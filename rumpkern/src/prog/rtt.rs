@@ -3,7 +3,8 @@
 use super::args::{Args, Piece, Usage, number, operands, unknown};
 use super::io::{Context, Cx, Fail, Transport};
 use super::samples::Samples;
-use crate::syscall::{Errno, Family, Fd, MsgFlags, SockType};
+use crate::syscall::{Errno, Family, Fd, MsgFlags, SockOpt, SockType};
+use netstack::tcp::TcpOpt;
 use netstack::time::Duration;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -53,6 +54,9 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     };
     let fd = sys.socket(Family::of(to.ip()), kind, 0).context("socket")?;
     sys.connect(fd, to).await.context(&format!("connect to {to}"))?;
+    if options.transport == Transport::Tcp {
+        sys.setsockopt(fd, SockOpt::Tcp(TcpOpt::NoDelay(true))).context("setsockopt")?;
+    }
 
     let mut message: Vec<u8> = (0..options.size).map(|at| at as u8).collect();
     let mut answer = vec![0; options.size];

@@ -50,7 +50,9 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let fd = sys.socket(Family::of(to.ip()), SockType::Stream, 0).context("socket")?;
     sys.connect(fd, to).await.context(&format!("connect to {to}"))?;
     let from = sys.getsockname(fd).context("getsockname")?;
-    cx.say(&format!("connected to {to} from {from}")).await;
+    let info = sys.tcp_info(fd).context("getsockopt")?;
+    let (mss, cc) = (info.snd_mss, info.congestion_control);
+    cx.say(&format!("connected to {to} from {from}, mss {mss}, {cc}")).await;
 
     let data: Vec<u8> = (0..options.length).map(|at| at as u8).collect();
     let begin = sys.now();
@@ -67,15 +69,21 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     sys.shutdown(fd, Shutdown::Write).context("shutdown")?;
     finish(cx, fd).await.context("waiting for the peer to read all")?;
     let time = sys.now().since(begin);
+    let info = sys.tcp_info(fd).context("getsockopt")?;
+    let _ = sys.close(fd);
 
     let bits_per_second = rate::bits_per_second(sent, time);
     let json = json!({
         "seconds": time.as_secs_f64(),
         "octets": sent,
         "bits_per_second": bits_per_second,
+        "retransmits": info.total_retrans,
+        "mss": info.snd_mss,
+        "congestion_control": info.congestion_control,
+        "rtt_us": info.rtt.map(|(smoothed, _, _)| smoothed.as_nanos() as f64 / 1000.0),
     });
-    let text =
-        format!("{} in {:.3} s, {}", rate::octets(sent), time.as_secs_f64(), rate::bits(bits_per_second));
+    let (amount, rate, again) = (rate::octets(sent), rate::bits(bits_per_second), info.total_retrans);
+    let text = format!("{amount} in {:.3} s, {rate}, {again} retransmits", time.as_secs_f64());
     cx.result(json, &text).await;
     Ok(0)
 }

@@ -1,6 +1,8 @@
 //! Socket options, typed. SO_RCVTIMEO and SO_SNDTIMEO are the kernel's own: the stack never blocks.
 
 use super::{Errno, Fd, SockOpt, SockOptName, Sys};
+use netstack::socket::SocketInfo;
+use netstack::tcp::TcpInfo;
 use netstack::time::Duration;
 
 impl Sys {
@@ -14,6 +16,20 @@ impl Sys {
     pub fn getsockopt(&self, fd: Fd, name: SockOptName) -> Result<SockOpt, Errno> {
         let (_, id) = self.socket_of(fd)?;
         Ok(self.kernel.stack.borrow_mut().option(id, name)?)
+    }
+
+    /// TCP_INFO: what a connection knows of itself.
+    pub fn tcp_info(&self, fd: Fd) -> Result<TcpInfo, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow().tcp_info(id)?)
+    }
+
+    /// SO_DOMAIN, SO_TYPE, SO_PROTOCOL, and what `ss` shows.
+    pub fn socket_info(&self, fd: Fd) -> Result<SocketInfo, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        let stack = self.kernel.stack.borrow();
+        let info = stack.sockets().find(|info| info.id == Some(id));
+        info.ok_or(Errno::EBADF)
     }
 
     /// SO_RCVTIMEO: how long receive and accept block at most, then EAGAIN; `None`: for ever.
