@@ -221,7 +221,7 @@ impl Kernel {
             return;
         }
         match &file.kind {
-            Kind::Socket(id) => {
+            Kind::Socket(id, _) => {
                 let now = self.clock();
                 // The only error is that there is no such socket: then it is closed.
                 let _ = self.stack.borrow_mut().close(now, *id);

@@ -310,3 +310,110 @@ fn two_runs_are_the_same_to_the_last_frame() {
     assert!(first.len() > 40);
     assert!(first == second);
 }
+
+fn stream(sys: &Sys) -> rumpkern::syscall::Fd {
+    sys.socket(Family::Inet, SockType::Stream, 0).unwrap()
+}
+
+#[test]
+fn a_stream_connects_carries_and_ends() {
+    const OCTETS: usize = 3_000_000;
+    let world = World::lan(2);
+    let server = world.spawn(1, async |sys| {
+        let listener = stream(&sys);
+        sys.bind(listener, addr("0.0.0.0:80")).unwrap();
+        sys.listen(listener, 5).unwrap();
+        let (fd, peer) = sys.accept(listener).await.unwrap();
+        assert_eq!(peer, sys.getpeername(fd).unwrap());
+        let (mut sum, mut octets, mut buffer) = (0u64, 0, vec![0; 10_000]);
+        loop {
+            match sys.recv(fd, &mut buffer, NONE).await.unwrap() {
+                0 => break,
+                n => {
+                    octets += n;
+                    sum += buffer[..n].iter().map(|&o| u64::from(o)).sum::<u64>();
+                }
+            }
+        }
+        sys.write_all(fd, &sum.to_be_bytes()).await.unwrap();
+        sys.close(fd).unwrap();
+        octets
+    });
+    let client = world.spawn(0, async |sys| {
+        let fd = stream(&sys);
+        sys.connect(fd, addr("10.0.0.2:80")).await.unwrap();
+        assert_eq!(sys.connect(fd, addr("10.0.0.2:80")).await, Err(Errno::EISCONN));
+        let data: Vec<u8> = (0..OCTETS).map(|i| (i * 7 % 251) as u8).collect();
+        sys.write_all(fd, &data).await.unwrap();
+        sys.shutdown(fd, Shutdown::Write).unwrap();
+        assert_eq!(sys.send(fd, b"x", NONE).await, Err(Errno::EPIPE));
+        let mut sum = [0; 8];
+        assert_eq!(sys.recv(fd, &mut sum, MsgFlags::WAITALL).await, Ok(8));
+        assert_eq!(sys.recv(fd, &mut [0], NONE).await, Ok(0));
+        (u64::from_be_bytes(sum), data.iter().map(|&o| u64::from(o)).sum::<u64>())
+    });
+    let (told, sent) = world.result(&client);
+    assert_eq!(told, sent);
+    assert_eq!(server.take(), Some(OCTETS));
+}
+
+#[test]
+fn connect_is_refused_or_times_out_or_goes_on_in_the_background() {
+    let world = World::lan(2);
+    let run = world.spawn(0, async |sys| {
+        let fd = stream(&sys);
+        assert_eq!(sys.connect(fd, addr("10.0.0.2:81")).await, Err(Errno::ECONNREFUSED));
+        assert_eq!(sys.take_error(fd), Ok(None), "it was told already");
+        // Nobody there: ARP gives up.
+        let fd = stream(&sys);
+        assert_eq!(sys.connect(fd, addr("10.0.0.9:81")).await, Err(Errno::EHOSTUNREACH));
+        let fd = stream(&sys);
+        assert_eq!(sys.connect(fd, addr("192.0.2.1:81")).await, Err(Errno::ENETUNREACH));
+        // A time limit ends the waiting, not the connecting.
+        let fd = stream(&sys);
+        sys.set_sndtimeo(fd, Some(ms(100))).unwrap();
+        assert_eq!(sys.connect(fd, addr("10.0.0.8:81")).await, Err(Errno::EINPROGRESS));
+        let fd = stream(&sys);
+        sys.set_nonblocking(fd, true).unwrap();
+        assert_eq!(sys.connect(fd, addr("10.0.0.2:81")).await, Err(Errno::EINPROGRESS));
+        let mut fds = [PollFd::new(fd, PollFlags::OUT)];
+        assert_eq!(sys.poll(&mut fds, Some(ms(1000))).await, Ok(1));
+        assert_eq!(sys.take_error(fd), Ok(Some(Errno::ECONNREFUSED)));
+    });
+    world.result(&run);
+}
+
+#[test]
+fn accept_wakes_for_a_connection_a_limit_and_a_close() {
+    let world = World::lan(2);
+    let run = world.spawn(1, async |sys| {
+        let listener = stream(&sys);
+        assert_eq!(sys.accept(listener).await, Err(Errno::EINVAL), "it does not listen");
+        sys.bind(listener, addr("0.0.0.0:80")).unwrap();
+        sys.listen(listener, 5).unwrap();
+        sys.set_rcvtimeo(listener, Some(ms(20))).unwrap();
+        assert_eq!(sys.accept(listener).await, Err(Errno::EAGAIN));
+        sys.set_rcvtimeo(listener, None).unwrap();
+        let (fd, _) = sys.accept(listener).await.unwrap();
+        // The peer's process has been killed: its descriptors closed, so the stream ends.
+        assert_eq!(sys.recv(fd, &mut [0], NONE).await, Ok(0));
+        let inner = sys.clone();
+        sys.spawn(async move {
+            inner.sleep(ms(5)).await;
+            inner.close(listener).unwrap();
+        });
+        assert_eq!(sys.accept(listener).await, Err(Errno::EBADF));
+    });
+    let text = Rc::new(Text::default());
+    let client = world.kernels[0].spawn("client", text.clone(), text, async |sys| {
+        sys.sleep(ms(100)).await;
+        let fd = stream(&sys);
+        sys.connect(fd, addr("10.0.0.2:80")).await.unwrap();
+        sys.sleep(ms(1_000_000)).await;
+        0
+    });
+    let timer = world.spawn(0, async |sys| sys.sleep(ms(500)).await);
+    world.result(&timer);
+    world.kernels[0].exit(&client, KILLED);
+    world.result(&run);
+}

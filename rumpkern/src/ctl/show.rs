@@ -6,6 +6,8 @@ use netstack::net::neigh::NudState;
 use netstack::net::route::{Route, RouteKind, RouteProto};
 use netstack::net::{IfIndex, ifnet::Ifnet};
 use netstack::socket::SockType;
+use netstack::tcp::TcpInfo;
+use netstack::time::Duration;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
@@ -144,7 +146,7 @@ fn sockets(kernel: &Kernel) -> Vec<Value> {
             (SockType::Raw, protocol) => format!("raw:{protocol}"),
             (SockType::Packet | SockType::PacketDgram, _) => "packet".to_owned(),
         };
-        json!({
+        let mut row = json!({
             "proto": proto,
             "state": socket.state,
             "local": socket.local.map(|a| a.to_string()),
@@ -152,9 +154,43 @@ fn sockets(kernel: &Kernel) -> Vec<Value> {
             "recv_q": socket.recv_queue,
             "send_q": socket.send_queue,
             "drops": socket.drops,
-        })
+        });
+        if let Some(info) = &socket.tcp {
+            row["info"] = tcp_info(info);
+        }
+        row
     };
     stack.sockets().map(row).collect()
+}
+
+/// What TCP knows of a connection, by the names of `struct tcp_info` where it has them; times in microseconds.
+fn tcp_info(info: &TcpInfo) -> Value {
+    let us = |d: Duration| d.as_nanos() as f64 / 1000.0;
+    json!({
+        "snd_mss": info.snd_mss,
+        "rcv_mss": info.rcv_mss,
+        "advmss": info.advmss,
+        "pmtu": info.pmtu,
+        "snd_wscale": info.wscale.0,
+        "rcv_wscale": info.wscale.1,
+        "timestamps": info.timestamps,
+        "rto_us": us(info.rto),
+        "rtt_us": info.rtt.map(|(smoothed, _, _)| us(smoothed)),
+        "rttvar_us": info.rtt.map(|(_, variance, _)| us(variance)),
+        "min_rtt_us": info.rtt.map(|(_, _, least)| us(least)),
+        "snd_cwnd": info.cwnd,
+        "snd_ssthresh": (info.ssthresh != u32::MAX).then_some(info.ssthresh),
+        "snd_wnd": info.snd_wnd,
+        "rcv_wnd": info.rcv_wnd,
+        "in_flight": info.in_flight,
+        "retransmits": info.retransmits,
+        "total_retrans": info.total_retrans,
+        "octets_acked": info.octets_acked,
+        "octets_received": info.octets_received,
+        "congestion_control": info.congestion_control,
+        "sndbuf": info.sndbuf,
+        "rcvbuf": info.rcvbuf,
+    })
 }
 
 fn stats(kernel: &Kernel) -> Vec<Value> {

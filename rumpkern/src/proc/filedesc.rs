@@ -5,6 +5,7 @@
 
 use crate::syscall::Errno;
 use netstack::SocketId;
+use netstack::socket::SockType;
 use netstack::time::Duration;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -34,8 +35,8 @@ pub struct File {
 
 /// Kinds of open files.
 pub enum Kind {
-    /// A socket of the stack.
-    Socket(SocketId),
+    /// A socket of the stack, and its type.
+    Socket(SocketId, SockType),
     /// Somewhere to write text to: a program's standard output and error.
     Sink(Rc<dyn Sink>),
     /// Nothing to read, everything written vanishes.
@@ -51,7 +52,7 @@ pub trait Sink {
 impl core::fmt::Debug for Kind {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Kind::Socket(id) => write!(f, "Socket({}.{})", id.index, id.generation),
+            Kind::Socket(id, ty) => write!(f, "{ty:?}({}.{})", id.index, id.generation),
             Kind::Sink(_) => f.write_str("Sink"),
             Kind::Null => f.write_str("Null"),
         }

@@ -66,7 +66,7 @@ impl Sys {
     fn socket_of(&self, fd: Fd) -> Result<(Rc<File>, SocketId), Errno> {
         let file = self.file(fd)?;
         match file.kind {
-            Kind::Socket(id) => Ok((file, id)),
+            Kind::Socket(id, _) => Ok((file, id)),
             Kind::Sink(_) | Kind::Null => Err(Errno::ENOTSOCK),
         }
     }

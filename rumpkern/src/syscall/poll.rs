@@ -62,7 +62,7 @@ impl Sys {
         match self.file(poll.fd) {
             Err(_) => PollFlags::NVAL,
             Ok(file) => match file.kind {
-                Kind::Socket(id) => {
+                Kind::Socket(id, _) => {
                     let always = PollFlags::ERR | PollFlags::HUP;
                     told(self.kernel.stack.borrow().ready(id)) & (poll.events | always)
                 }

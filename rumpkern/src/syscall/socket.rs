@@ -11,7 +11,7 @@ impl Sys {
     /// A new socket. `protocol` 0: the type's usual one.
     pub fn socket(&self, family: Family, kind: SockType, protocol: u8) -> Result<Fd, Errno> {
         let id = self.kernel.stack.borrow_mut().socket(family, kind, protocol)?;
-        self.open(Kind::Socket(id))
+        self.open(Kind::Socket(id, kind))
     }
 
     /// Gives a socket its local address; port 0: any free one.
@@ -49,7 +49,10 @@ impl Sys {
             }
             match stack.take_error(id) {
                 Some(error) => Err(error),
-                None if stack.ready(id).intersects(Ready::WRITE | Ready::HUP) => Ok(()),
+                // Asked again, the stack says how it ended (and from then on that it is connected).
+                None if stack.ready(id).intersects(Ready::WRITE | Ready::HUP) => {
+                    stack.connect(now, id, address)
+                }
                 None => Err(SockError::WouldBlock),
             }
         });
@@ -65,7 +68,7 @@ impl Sys {
         let (file, id) = self.socket_of(fd)?;
         let blocking = self.blocking(&file, Ready::READ, MsgFlags::empty());
         let (new, peer) = self.block(&file, id, blocking, |stack, now| stack.accept(now, id)).await?;
-        Ok((self.open(Kind::Socket(new))?, peer))
+        Ok((self.open(Kind::Socket(new, SockType::Stream))?, peer))
     }
 
     /// Sends on a connected socket; a stream may take less than all.
@@ -118,8 +121,29 @@ impl Sys {
     pub async fn recvmsg(&self, fd: Fd, buffer: &mut [u8], flags: MsgFlags) -> Result<RecvMeta, Errno> {
         let (file, id) = self.socket_of(fd)?;
         let blocking = self.blocking(&file, Ready::READ, flags);
+        let stream = self.socket_type(fd)? == SockType::Stream;
+        let whole = stream && flags.contains(MsgFlags::WAITALL) && !flags.contains(MsgFlags::PEEK);
         let flags = flags.to_recv();
-        self.block(&file, id, blocking, |stack, now| stack.recv(now, id, buffer, flags)).await
+        let receive = self.block(&file, id, blocking, |stack, now| stack.recv(now, id, buffer, flags));
+        let mut meta = receive.await?;
+        while whole && meta.len < buffer.len() {
+            let rest = &mut buffer[meta.len..];
+            match self.block(&file, id, blocking, |stack, now| stack.recv(now, id, rest, flags)).await {
+                Ok(more) if more.len > 0 => meta.len += more.len,
+                // The end, a limit or an error: what has come is told first, as on Linux.
+                Ok(_) | Err(_) => break,
+            }
+        }
+        meta.full_len = meta.full_len.max(meta.len);
+        Ok(meta)
+    }
+
+    /// SO_TYPE
+    pub fn socket_type(&self, fd: Fd) -> Result<SockType, Errno> {
+        match self.file(fd)?.kind {
+            Kind::Socket(_, kind) => Ok(kind),
+            Kind::Sink(_) | Kind::Null => Err(Errno::ENOTSOCK),
+        }
     }
 
     /// Shuts one direction or both.
