@@ -41,6 +41,8 @@ pub(crate) struct Interest {
     generation: Option<u32>,
     /// (MAC, slot), sorted, without the promiscuous.
     unicast: Vec<(u64, u32)>,
+    /// The last destination looked up there and where it begins: frames come in runs.
+    last: (u64, usize),
     /// (group, slot), sorted, without those who hear all groups.
     groups: Vec<(u64, u32)>,
     promiscuous: Vec<u32>,
@@ -67,7 +69,8 @@ impl Interest {
 
     #[cold]
     fn rebuild(&mut self, bus: &Bus, me: u32, generation: u32) {
-        *self = Interest { generation: Some(generation), ..Interest::default() };
+        // No unicast destination is a broadcast, so nothing is found under `last` yet.
+        *self = Interest { generation: Some(generation), last: (BROADCAST, 0), ..Interest::default() };
         for index in (0..bus.high_water()).filter(|&index| index != me) {
             let slot = Slot::new(&bus.inner, index);
             if slot.owner().pid() == 0 {
@@ -105,19 +108,23 @@ impl Interest {
 
     /// Calls `each` once with every slot that wants a frame to `dst`.
     #[inline]
-    pub(crate) fn each(&self, dst: u64, mut each: impl FnMut(u32)) {
-        let exactly = |list: &[(u64, u32)], each: &mut dyn FnMut(u32)| {
-            let from = list.partition_point(|&(mac, _)| mac < dst);
+    pub(crate) fn each(&mut self, dst: u64, mut each: impl FnMut(u32)) {
+        let Interest { unicast, last, groups, promiscuous, every_group, up, .. } = self;
+        let begin = |list: &[(u64, u32)]| list.partition_point(|&(mac, _)| mac < dst);
+        let run = |list: &[(u64, u32)], from: usize, each: &mut dyn FnMut(u32)| {
             list[from..].iter().take_while(|&&(mac, _)| mac == dst).for_each(|&(_, index)| each(index));
         };
         if dst == BROADCAST {
-            self.up.iter().for_each(|&index| each(index));
+            up.iter().for_each(|&index| each(index));
         } else if layout::is_group(dst) {
-            exactly(&self.groups, &mut each);
-            self.every_group.iter().for_each(|&index| each(index));
+            run(groups, begin(groups), &mut each);
+            every_group.iter().for_each(|&index| each(index));
         } else {
-            exactly(&self.unicast, &mut each);
-            self.promiscuous.iter().for_each(|&index| each(index));
+            if last.0 != dst {
+                *last = (dst, begin(unicast));
+            }
+            run(unicast, last.1, &mut each);
+            promiscuous.iter().for_each(|&index| each(index));
         }
     }
 

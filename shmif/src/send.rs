@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::thread::futex;
 
+use crate::bus::{Bus, Inner};
 use crate::doorbell::Rung;
 use crate::fault::{self, Point};
 use crate::interest::Interest;
@@ -14,7 +15,7 @@ use crate::layout::{
 use crate::lock::{self, Stuck, Taken};
 use crate::offload::Offload;
 use crate::owner::State;
-use crate::port::Port;
+use crate::port::{Port, PortId};
 use crate::protocol;
 use crate::slot::Slot;
 
@@ -151,22 +152,23 @@ impl Port {
     }
 
     fn send_some(&mut self, now_ns: u64, frames: &[TxFrame<'_>]) -> (usize, Sent) {
-        if self.bus.is_broken() {
+        let id = self.id();
+        let Port { bus, tx, index, holder, .. } = self;
+        let inner = &*bus.inner;
+        if inner.map.is_broken() {
             return (0, Sent::Dropped(DropReason::Broken));
         }
-        self.tx.interest.refresh(&self.bus, self.index);
-        let inner = self.bus.inner.clone();
-        let taken = match lock::acquire(&inner.map, inner.geometry, self.holder, &mut self.tx.stuck) {
-            Ok(taken) => taken,
-            Err(lock::Busy) => return (0, Sent::Dropped(DropReason::LockBusy)),
+        tx.interest.refresh(bus, *index);
+        let Ok(taken) = lock::acquire(&inner.map, inner.geometry, *holder, &mut tx.stuck) else {
+            return (0, Sent::Dropped(DropReason::LockBusy));
         };
         fault::reach(Point::Locked);
-        let mut ring = self.open_ring(taken);
+        let mut ring = tx.open_ring(inner, taken);
         let most = inner.geometry.ring_len / BATCH_SHARE;
         let (mut n, mut octets, mut sent) = (0, 0, Sent::Ok);
-        self.tx.touched.clear();
+        tx.touched.clear();
         for frame in frames.iter().take(BATCH_FRAMES) {
-            sent = self.place(&mut ring, now_ns, frame);
+            sent = tx.place(bus, id, &mut ring, now_ns, frame);
             if sent != Sent::Ok {
                 break;
             }
@@ -180,54 +182,48 @@ impl Port {
             fault::reach(Point::Copied);
             inner.map.u64(header::NEXT_SEQ).store(ring.seq, Ordering::Relaxed);
             protocol::publish(inner.map.u64(header::HEAD), ring.head);
-            self.tx.seen = ring.head;
+            tx.seen = ring.head;
             fault::reach(Point::Published);
-            self.deliver();
+            tx.deliver(inner);
             fault::reach(Point::Delivered);
         }
         lock::release(&inner.map);
         if n > 0 {
             fault::reach(Point::Unlocked);
-            self.wake();
-            let slot = self.slot();
+            tx.wake(bus);
+            let slot = Slot::new(inner, *index);
             slot.add(Count::TxFrames, n as u64);
             slot.add(Count::TxOctets, octets);
-            if self.tx.since.is_some() && sent == Sent::Ok {
-                self.tx.since = None;
-                self.slot().u32(slot::ROOM).store(0, Ordering::Relaxed);
+            if tx.since.is_some() && sent == Sent::Ok {
+                tx.since = None;
+                slot.u32(slot::ROOM).store(0, Ordering::Relaxed);
             }
         }
         (n, sent)
     }
+}
 
+impl Tx {
     /// Reads the counters, and mends them if a dead writer or anybody else left them in disorder.
-    fn open_ring(&mut self, taken: Taken) -> Cursor {
-        let map = &self.bus.inner.map;
+    fn open_ring(&mut self, inner: &Inner, taken: Taken) -> Cursor {
+        let map = &inner.map;
         let head = map.u64(header::HEAD).load(Ordering::Relaxed);
         let tail = map.u64(header::TAIL).load(Ordering::Relaxed);
         let seq = map.u64(header::NEXT_SEQ).load(Ordering::Relaxed);
-        if taken == Taken::Clean && self.in_order(head, tail) {
+        if taken == Taken::Clean && in_order(inner, head, tail) {
             return Cursor { head, start: head, tail, seq };
         }
-        self.mend(taken, head, tail, seq)
-    }
-
-    fn in_order(&self, head: u64, tail: u64) -> bool {
-        (head | tail).is_multiple_of(ALIGN)
-            && tail <= head
-            && head < POS_LIMIT
-            && head - tail <= self.bus.inner.geometry.ring_len
+        self.mend(inner, taken, head, tail, seq)
     }
 
     /// Walks all that is remembered; what is whole stays, otherwise history begins anew at the head.
     #[cold]
-    fn mend(&mut self, taken: Taken, head: u64, tail: u64, seq: u64) -> Cursor {
-        let inner = &self.bus.inner;
-        let head = if head.is_multiple_of(ALIGN) && head < POS_LIMIT { head } else { self.tx.seen };
-        let mut whole = self.in_order(head, tail);
+    fn mend(&mut self, inner: &Inner, taken: Taken, head: u64, tail: u64, seq: u64) -> Cursor {
+        let head = if head.is_multiple_of(ALIGN) && head < POS_LIMIT { head } else { self.seen };
+        let mut whole = in_order(inner, head, tail);
         let (mut pos, mut next_seq) = (tail, None);
         while whole && pos < head {
-            match self.bus.inner.record(pos, head - pos) {
+            match inner.record(pos, head - pos) {
                 Ok(record) => {
                     if record.kind == Kind::Frame {
                         next_seq = Some(record.seq.wrapping_add(1));
@@ -254,12 +250,19 @@ impl Port {
         protocol::publish(inner.map.u64(header::HEAD), head);
         let seq = next_seq.unwrap_or(seq);
         inner.map.u64(header::NEXT_SEQ).store(seq, Ordering::Relaxed);
-        self.tx.hold = 0;
+        self.hold = 0;
         Cursor { head, start: head, tail, seq }
     }
 
     /// Puts one frame behind the head, unpublished, and notes who wants it.
-    fn place(&mut self, ring: &mut Cursor, now_ns: u64, frame: &TxFrame<'_>) -> Sent {
+    fn place(
+        &mut self,
+        bus: &Bus,
+        sender: PortId,
+        ring: &mut Cursor,
+        now_ns: u64,
+        frame: &TxFrame<'_>,
+    ) -> Sent {
         let len = frame.data.len();
         if len < MIN_FRAME {
             return Sent::Dropped(DropReason::TooShort);
@@ -270,16 +273,16 @@ impl Port {
         if !frame.offload.is_none() && !frame.offload.fits(len) {
             return Sent::Dropped(DropReason::BadOffload);
         }
-        let geometry = self.bus.inner.geometry;
+        let geometry = bus.inner.geometry;
         let total = record_len(len);
         let left = geometry.ring_len - geometry.place(ring.head);
         let pad = if total > left { left } else { 0 };
         if ring.head + pad + total - ring.tail > geometry.ring_len
-            && let Err(until_ns) = self.make_room(ring, pad + total, now_ns)
+            && let Err(until_ns) = self.make_room(bus, sender, ring, pad + total, now_ns)
         {
             return Sent::Wait { until_ns };
         }
-        let map = &self.bus.inner.map;
+        let map = &bus.inner.map;
         let ring_off = geometry.ring_off();
         if pad > 0 {
             let filler = RecordHeader {
@@ -287,7 +290,7 @@ impl Port {
                 len: pad as usize - RECORD,
                 seq: ring.seq,
                 time_ns: now_ns,
-                sender: self.id(),
+                sender,
                 offload: Offload::NONE,
                 dst: 0,
             };
@@ -302,7 +305,7 @@ impl Port {
             len,
             seq: ring.seq,
             time_ns: now_ns,
-            sender: self.id(),
+            sender,
             offload: frame.offload,
             dst,
         };
@@ -316,7 +319,7 @@ impl Port {
         ring.head += total;
         ring.seq = ring.seq.wrapping_add(1);
         let end = ring.head;
-        let Tx { interest, touched, .. } = &mut self.tx;
+        let Tx { interest, touched, .. } = self;
         interest.each(dst, |index| {
             // Runs of frames to the same port are the rule, so look at the last ones first.
             match touched.iter_mut().rev().find(|t| t.index == index) {
@@ -332,16 +335,24 @@ impl Port {
 
     /// Moves the tail until `need` octets fit, unless a live and interested reader is in the way: then the error says until when to wait.
     #[cold]
-    fn make_room(&mut self, ring: &mut Cursor, need: u64, now_ns: u64) -> Result<(), u64> {
-        let inner = self.bus.inner.clone();
+    fn make_room(
+        &mut self,
+        bus: &Bus,
+        me: PortId,
+        ring: &mut Cursor,
+        need: u64,
+        now_ns: u64,
+    ) -> Result<(), u64> {
+        let inner = &*bus.inner;
+        let me = u32::from(me.slot());
         let ring_len = inner.geometry.ring_len;
         // The least that has to go, and what goes with it if nobody minds.
         let least = ring.head + need - ring_len;
         let goal = (least + ring_len / TAIL_SHARE).min(ring.start);
-        if least > self.tx.hold {
-            self.tx.hold = self.scan(ring.tail, ring.start);
-            if least > self.tx.hold {
-                self.blocked(least, ring, now_ns)?;
+        if least > self.hold {
+            self.hold = self.scan(inner, me, ring.tail, ring.start);
+            if least > self.hold {
+                self.blocked(bus, me, least, ring, now_ns)?;
             }
         }
         let mut pos = ring.tail;
@@ -354,7 +365,7 @@ impl Port {
                 break;
             };
             let next = pos + record.total();
-            if next > self.tx.hold && pos >= least {
+            if next > self.hold && pos >= least {
                 break;
             }
             pos = next;
@@ -366,23 +377,22 @@ impl Port {
     }
 
     /// The least position at or behind `floor` that anybody waits for. Ports that want nothing now can only want what comes after `head`.
-    fn scan(&self, floor: u64, head: u64) -> u64 {
-        let holds = self.tx.interest.holding().iter().chain([&self.index]);
-        holds.filter_map(|&index| Slot::new(&self.bus.inner, index).hold(floor)).fold(head, u64::min)
+    fn scan(&self, inner: &Inner, me: u32, floor: u64, head: u64) -> u64 {
+        let holds = self.interest.holding().iter().chain([&me]);
+        holds.filter_map(|&index| Slot::new(inner, index).hold(floor)).fold(head, u64::min)
     }
 
     /// Readers are in the way of `least`. Dead and stopped ones are passed over at once; live ones are waited for, up to the pause; then they
     /// are passed over too, and that is counted.
-    fn blocked(&mut self, least: u64, ring: &Cursor, now_ns: u64) -> Result<(), u64> {
-        let bus = self.bus.clone();
-        let holding: Vec<u32> = self.tx.interest.holding().iter().copied().chain([self.index]).collect();
+    fn blocked(&mut self, bus: &Bus, me: u32, least: u64, ring: &Cursor, now_ns: u64) -> Result<(), u64> {
+        let holding: Vec<u32> = self.interest.holding().iter().copied().chain([me]).collect();
         let behind = || {
             holding
                 .iter()
                 .map(|&index| Slot::new(&bus.inner, index))
                 .filter(|slot| slot.hold(ring.tail).is_some_and(|hold| hold < least))
         };
-        let patient = match self.tx.since {
+        let patient = match self.since {
             // Looked up once a wait: it costs microseconds.
             None => {
                 behind()
@@ -397,40 +407,40 @@ impl Port {
                     .count()
                     > 0
             }
-            Some(since) => now_ns < since.saturating_add(self.tx.pause_ns),
+            Some(since) => now_ns < since.saturating_add(self.pause_ns),
         };
-        if patient && self.tx.pause_ns > 0 {
-            let since = *self.tx.since.get_or_insert_with(|| {
-                self.tx.waits = self.tx.waits.wrapping_add(1);
+        if patient && self.pause_ns > 0 {
+            let since = *self.since.get_or_insert_with(|| {
+                self.waits = self.waits.wrapping_add(1);
                 now_ns
             });
-            self.slot().u32(slot::ROOM).store(1, Ordering::Relaxed);
-            let token = self.index << 16 | u32::from(self.tx.waits) | 1 << 15;
+            Slot::new(&bus.inner, me).u32(slot::ROOM).store(1, Ordering::Relaxed);
+            let token = me << 16 | u32::from(self.waits) | 1 << 15;
             let wait = behind().any(|slot| {
                 let reads = || slot.hold(ring.tail).is_none_or(|hold| hold >= least);
                 protocol::doze(slot.u32(slot::HELD), token, reads)
             });
             if wait {
                 if now_ns == since {
-                    self.slot().add(Count::TxWaits, 1);
+                    Slot::new(&bus.inner, me).add(Count::TxWaits, 1);
                 }
-                return Err(since.saturating_add(self.tx.pause_ns));
+                return Err(since.saturating_add(self.pause_ns));
             }
         } else {
             for slot in behind() {
                 let overruns = slot.u64(slot::OVERRUNS);
                 overruns.store(overruns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
             }
-            self.tx.since = None;
+            self.since = None;
         }
-        self.tx.hold = self.scan(least, ring.start);
+        self.hold = self.scan(&bus.inner, me, least, ring.start);
         Ok(())
     }
 
     /// Tells the ports that want something of the batch where it is.
-    fn deliver(&self) {
-        for t in &self.tx.touched {
-            let slot = Slot::new(&self.bus.inner, t.index);
+    fn deliver(&self, inner: &Inner) {
+        for t in &self.touched {
+            let slot = Slot::new(inner, t.index);
             let last = slot.u64(slot::WANTED_LAST);
             let before = last.load(Ordering::Relaxed);
             // Other records lie between, and all that was wanted is read: the reader may jump to this one. (Without a gap there is
@@ -446,14 +456,13 @@ impl Port {
     }
 
     /// Rings those who got something and sleep.
-    fn wake(&mut self) {
+    fn wake(&mut self, bus: &Bus) {
         protocol::announce();
-        let bus = self.bus.clone();
-        for i in 0..self.tx.touched.len() {
-            let index = self.tx.touched[i].index;
+        for i in 0..self.touched.len() {
+            let index = self.touched[i].index;
             let slot = Slot::new(&bus.inner, index);
             let Some(token) = protocol::dozing(slot.u32(slot::SLEEP)) else { continue };
-            if self.tx.interest.bell(&bus, index).is_some_and(|bell| bell.ring() == Rung::Gone) {
+            if self.interest.bell(bus, index).is_some_and(|bell| bell.ring() == Rung::Gone) {
                 bus.reclaim_slot(index);
             }
             fault::reach(Point::Rung);
@@ -465,4 +474,11 @@ impl Port {
             let _ = futex::wake(watch, futex::Flags::empty(), i32::MAX as u32);
         }
     }
+}
+
+fn in_order(inner: &Inner, head: u64, tail: u64) -> bool {
+    (head | tail).is_multiple_of(ALIGN)
+        && tail <= head
+        && head < POS_LIMIT
+        && head - tail <= inner.geometry.ring_len
 }
