@@ -185,11 +185,13 @@ fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_
             }
         }
         _ => {
-            // SAFETY: plain old data; the default action strikes when the access is repeated on return.
+            // SAFETY: plain old data. The signal is blocked here and pending from now on: the default action strikes on return, whether
+            // it was a fault or somebody's kill(2).
             unsafe {
                 let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
                 action.sa_sigaction = libc::SIG_DFL;
                 libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut());
+                libc::raise(signal);
             }
         }
     }

@@ -301,6 +301,66 @@ fn what_cannot_be_sent_is_dropped_and_counted_and_the_rest_of_a_batch_can_go_on(
     }
 }
 
+/// A TCP segment of 5000 octets with its checksum left open.
+fn bulk() -> (Vec<u8>, Offload) {
+    let mut f = Vec::new();
+    let builder = etherparse::PacketBuilder::ethernet2(mac(1), mac(2))
+        .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+        .tcp(1, 2, 3, 4);
+    builder.write(&mut f, &[9; 5000]).expect("write");
+    let partial = shmif::segment::partial_v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), 6, f.len() - 34);
+    f[50..52].copy_from_slice(&partial.to_be_bytes());
+    (
+        f,
+        Offload {
+            csum_start: 34,
+            csum_offset: 16,
+            gso_type: shmif::GsoType::TcpV4,
+            gso_size: 1460,
+            hdr_len: 54,
+        },
+    )
+}
+
+#[test]
+fn a_bulk_record_arrives_whole_or_as_wire_frames_as_the_port_likes() {
+    let lan = lan();
+    let mut a = lan.port(1);
+    let mut b = lan
+        .bus
+        .attach(&PortConfig { offload: true, ..PortConfig::new("b", "eth0", mac(2)) })
+        .expect("attach");
+    let mut c = lan
+        .bus
+        .attach(&PortConfig { promiscuous: true, ..PortConfig::new("c", "eth0", mac(3)) })
+        .expect("attach");
+    let (bulk, offload) = bulk();
+    for _ in 0..2 {
+        assert_eq!(a.send(0, &bulk, offload), Sent::Ok);
+        let mut buf = vec![0; 70_000];
+        let Recv::Frame(whole) = b.recv(&mut buf) else { panic!("nothing came") };
+        assert_eq!((&buf[..whole.len], whole.offload), (&bulk[..], offload));
+        let mut wire = Vec::new();
+        while let Recv::Frame(r) = c.recv(&mut buf[..1514]) {
+            assert!(r.offload.is_none() && r.flags == shmif::RecordFlags::SEGMENT && r.seq == whole.seq);
+            wire.push(buf[..r.len].to_vec());
+        }
+        assert_eq!(wire.iter().map(Vec::len).collect::<Vec<_>>(), [1514, 1514, 1514, 54 + 620]);
+        let captured = lan.bus.history().last().expect("remembered");
+        assert_eq!((&captured.frame, captured.record.offload), (&bulk, offload));
+        let mut same = Vec::new();
+        assert_eq!(captured.wire_frames(|f| same.push(f.to_vec())), Ok(4));
+        assert_eq!(same, wire);
+        // Unfinished segments keep the port awake.
+        assert_eq!(a.send(0, &bulk, offload), Sent::Ok);
+        assert!(matches!(c.recv(&mut buf), Recv::Frame(_)) && !c.prepare_sleep());
+        while matches!(c.recv(&mut buf), Recv::Frame(_)) {}
+        assert!(c.prepare_sleep());
+        assert!(matches!(b.recv(&mut buf), Recv::Frame(_)));
+    }
+    assert_eq!((c.counters().rx_frames, b.counters().rx_frames), (16, 4));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// The law of the bus: every port receives, in order, exactly what was sent to it by others less what it was told it lost.
