@@ -122,6 +122,8 @@ pub(crate) enum Rung {
     Yes,
     /// There is nobody behind the path.
     Gone,
+    /// The system could not just now (no memory, no descriptors).
+    Failed,
 }
 
 impl Bell {
@@ -140,7 +142,7 @@ impl Bell {
     /// Rings; never blocks.
     pub(crate) fn ring(&self) -> Rung {
         static RINGER: OnceLock<Option<OwnedFd>> = OnceLock::new();
-        let Some(socket) = RINGER.get_or_init(|| socket().ok()) else { return Rung::Gone };
+        let Some(socket) = RINGER.get_or_init(|| socket().ok()) else { return Rung::Failed };
         let sent = match (&self.short, &self.long) {
             (Some(address), _) => send(socket, address),
             (None, Some(path)) => ring_long(socket, path),
@@ -148,7 +150,8 @@ impl Bell {
         };
         match sent {
             // A full queue: it has been rung and will look.
-            Ok(_) | Err(Errno::AGAIN | Errno::NOBUFS | Errno::INTR) => Rung::Yes,
+            Ok(_) | Err(Errno::AGAIN) => Rung::Yes,
+            Err(Errno::NOBUFS | Errno::NOMEM | Errno::INTR | Errno::MFILE | Errno::NFILE) => Rung::Failed,
             Err(_) => Rung::Gone,
         }
     }

@@ -158,7 +158,7 @@ impl Iterator for History {
         loop {
             match self.passive.step(self.end) {
                 Step::Frame(captured) => return Some(captured),
-                Step::Lost(n) => self.lost += n,
+                Step::Lost(n) => self.lost = self.lost.saturating_add(n),
                 Step::End => return None,
             }
         }

@@ -235,6 +235,12 @@ impl Port {
         self.rx.has_segments() || protocol::published(self.slot().u64(slot::WANTED_LAST)) != self.rx.cursor()
     }
 
+    /// Whether [`recv`](Port::recv) has something to look at: one load, for polling several ports. (What it finds may turn out to be unwanted.)
+    #[inline]
+    pub fn is_pending(&self) -> bool {
+        self.rx.has_segments() || protocol::published(self.slot().u64(slot::WANTED_LAST)) != self.rx.cursor()
+    }
+
     /// Announces that the owner is about to sleep: from here on a wanted frame rings the doorbell. True: nothing has come, sleep on the doorbell, then
     /// call [`awake`](Port::awake). False: there is something to receive.
     pub fn prepare_sleep(&self) -> bool {

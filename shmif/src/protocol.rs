@@ -38,13 +38,19 @@ pub(crate) fn published(word: &AtomicU64) -> u64 {
 /// SYNC POINT: doze. This SeqCst fence, between the token and the second look, pairs with the one in [`announce`], between the news
 /// and the look at the token: at least one side sees the other (Dekker).
 pub(crate) fn doze(flag: &AtomicU32, token: u32, news: impl FnOnce() -> bool) -> bool {
+    let sleeps = hold_up(flag, token, news);
+    if !sleeps {
+        awake(flag);
+    }
+    sleeps
+}
+
+/// As [`doze`], but the token stays whatever comes: for a word that several wait on, where taking one's own back might take another's. The worst
+/// is a ring too many.
+pub(crate) fn hold_up(flag: &AtomicU32, token: u32, news: impl FnOnce() -> bool) -> bool {
     flag.store(token, Ordering::Relaxed);
     fence(Ordering::SeqCst);
-    if news() {
-        awake(flag);
-        return false;
-    }
-    true
+    !news()
 }
 
 /// The sleeper is awake: nobody needs to ring.
@@ -194,7 +200,7 @@ mod model {
                     }
                 })
             };
-            let waits = published(&cursor) == 0 && doze(&held, 1, || published(&cursor) != 0);
+            let waits = published(&cursor) == 0 && hold_up(&held, 1, || published(&cursor) != 0);
             reader.join().unwrap();
             assert!(!waits || bell.load(Ordering::Acquire) == 1);
         });

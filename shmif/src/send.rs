@@ -78,6 +78,8 @@ pub(crate) struct Tx {
     hold: u64,
     /// When the wait that is going on began.
     since: Option<u64>,
+    /// The slot says that this port waits for room.
+    asked: bool,
     pause_ns: u64,
     /// Counts waits, so that each has a token of its own.
     waits: u16,
@@ -94,6 +96,7 @@ impl Default for Tx {
             stuck: Stuck::default(),
             hold: 0,
             since: None,
+            asked: false,
             pause_ns: DEFAULT_PAUSE_NS,
             waits: 0,
             touched: Vec::new(),
@@ -194,8 +197,8 @@ impl Port {
             let slot = Slot::new(inner, *index);
             slot.add(Count::TxFrames, n as u64);
             slot.add(Count::TxOctets, octets);
-            if tx.since.is_some() && sent == Sent::Ok {
-                tx.since = None;
+            if tx.asked && sent == Sent::Ok {
+                tx.asked = false;
                 slot.u32(slot::ROOM).store(0, Ordering::Relaxed);
             }
         }
@@ -318,6 +321,8 @@ impl Tx {
         map.copy_in(at + RECORD, data);
         ring.head += total;
         ring.seq = ring.seq.wrapping_add(1);
+        // Readers make room, however slowly: the next wait is another one.
+        self.since = None;
         let end = ring.head;
         let Tx { interest, touched, .. } = self;
         interest.each(dst, |index| {
@@ -414,11 +419,12 @@ impl Tx {
                 self.waits = self.waits.wrapping_add(1);
                 now_ns
             });
+            self.asked = true;
             Slot::new(&bus.inner, me).u32(slot::ROOM).store(1, Ordering::Relaxed);
             let token = me << 16 | u32::from(self.waits) | 1 << 15;
             let wait = behind().any(|slot| {
                 let reads = || slot.hold(ring.tail).is_none_or(|hold| hold >= least);
-                protocol::doze(slot.u32(slot::HELD), token, reads)
+                protocol::hold_up(slot.u32(slot::HELD), token, reads)
             });
             if wait {
                 if now_ns == since {
@@ -462,8 +468,11 @@ impl Tx {
             let index = self.touched[i].index;
             let slot = Slot::new(&bus.inner, index);
             let Some(token) = protocol::dozing(slot.u32(slot::SLEEP)) else { continue };
-            if self.interest.bell(bus, index).is_some_and(|bell| bell.ring() == Rung::Gone) {
-                bus.reclaim_slot(index);
+            match self.interest.bell(bus, index).map_or(Rung::Yes, |bell| bell.ring()) {
+                Rung::Yes => {}
+                Rung::Gone => _ = bus.reclaim_slot(index),
+                // Still asleep: the next frame rings again.
+                Rung::Failed => continue,
             }
             fault::reach(Point::Rung);
             protocol::rung(slot.u32(slot::SLEEP), token);

@@ -301,6 +301,52 @@ fn what_cannot_be_sent_is_dropped_and_counted_and_the_rest_of_a_batch_can_go_on(
     }
 }
 
+#[test]
+fn a_reader_that_gets_on_slowly_is_never_overrun() {
+    let lan = lan();
+    let (mut a, mut b) = (lan.port(1), lan.port(2));
+    let data = frame(mac(2), 1, 1514);
+    let batch = [TxFrame { data: &data, offload: Offload::NONE }; 32];
+    let mut buf = [0; 2000];
+    let (mut now, mut sent, mut got) = (0, 0, 0);
+    // Every millisecond some frames are read: less than is offered, for 100 times the pause.
+    while now < 100 * shmif::DEFAULT_PAUSE_NS {
+        sent += a.send_batch(now, &batch).0;
+        for _ in 0..20 {
+            match b.recv(&mut buf) {
+                Recv::Frame(_) => got += 1,
+                Recv::Empty => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        now += 1_000_000;
+    }
+    got += all(&mut b).len();
+    assert_eq!((sent, b.counters().overruns, b.counters().rx_lost), (got, 0, 0));
+    assert!(a.counters().tx_waits > 10, "it did wait");
+}
+
+#[test]
+fn a_follower_is_woken() {
+    let lan = lan();
+    let mut a = lan.port(1);
+    for bus in [lan.bus.clone(), Bus::open_readonly(lan.bus.path()).expect("open")] {
+        let mut follow = bus.follow();
+        let waiter = std::thread::spawn(move || {
+            let woken = follow.wait(std::time::Duration::from_secs(20));
+            (woken, follow.next())
+        });
+        let mut sent = 0;
+        while !waiter.is_finished() {
+            assert_eq!(a.send(0, &frame(mac(9), sent, 60), Offload::NONE), Sent::Ok);
+            sent += 1;
+            std::thread::yield_now();
+        }
+        let (woken, found) = waiter.join().expect("no panic");
+        assert!(woken && matches!(found, Followed::Frame(_) | Followed::Lost(_)));
+    }
+}
+
 /// A TCP segment of 5000 octets with its checksum left open.
 fn bulk() -> (Vec<u8>, Offload) {
     let mut f = Vec::new();

@@ -226,6 +226,54 @@ proptest! {
 }
 
 #[test]
+fn fsck_names_what_is_wrong() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let bus = make(dir.path());
+    let file = scribbler(&bus);
+    let (mut a, _b) = (port(&bus, 1).expect("attach"), port(&bus, 2).expect("attach"));
+    let frame = [vec![2, 0, 0, 0, 0, 2], vec![7; 100]].concat();
+    for _ in 0..3 {
+        assert_eq!(a.send(0, &frame, Offload::NONE), Sent::Ok);
+    }
+    assert_eq!(bus.fsck().to_string(), "clean: 3 frames of 318 octets, 2 ports");
+    // Records of 64 + 128 octets at 0, 192 and 384; the ring begins at 20480.
+    let ring = 20_480;
+    let found = |at: u64, value: u64| {
+        let mut old = [0; 8];
+        File::open(bus.path()).expect("open").read_exact_at(&mut old, at).expect("read");
+        file.write_at(&value.to_ne_bytes(), at).expect("scribble");
+        let report = bus.fsck();
+        assert!(!report.is_clean());
+        file.write_at(&old, at).expect("mend");
+        assert!(bus.fsck().is_clean());
+        report.findings.into_iter().map(|f| f.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        found(ring + 192 + 8, 7),
+        ["record at 192: number 7, expected 1", "record at 384: number 2, expected 8"]
+    );
+    assert_eq!(found(ring + 192, 0), ["record at 192: stamp 0x00000000 where 0x5e9057a7 belongs"]);
+    assert_eq!(found(ring + 384 + 64, 0), ["record at 384: its destination is not that of its frame"]);
+    assert_eq!(
+        found(576, 100),
+        [
+            "head 100 and tail 0 do not fit a ring of 524288 octets",
+            "port 1.1: newest wanted record 576 is beyond the head 100"
+        ]
+    );
+    assert_eq!(found(584, 9), ["next record has number 9 by the header, expected 3"]);
+    assert_eq!(found(704, 17 << 32), ["17 slots in use of 16"]);
+    assert_eq!(found(4096 + 128, 640), ["port 0.1: cursor 640 is beyond the head 576"]);
+    file.write_at(&(1u64 << 16 | 9).to_ne_bytes(), 512).expect("scribble");
+    assert_eq!(
+        bus.fsck().to_string(),
+        "note: the lock is held by slot 8, whose owner is dead: the next writer takes it over\nclean: 3 frames of 318 octets, 2 ports"
+    );
+    assert_eq!(a.send(0, &frame, Offload::NONE), Sent::Ok);
+    assert_eq!(bus.info().recoveries, 1);
+}
+
+#[test]
 fn somebody_scribbles_all_the_time() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let bus = make(dir.path());
