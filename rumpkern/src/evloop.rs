@@ -47,7 +47,16 @@ pub fn run(kernel: &Rc<Kernel>) {
             }
         }
     }
+    // Whoever told it gets its answer.
+    for _ in 0..LAST_TURNS {
+        if turn(kernel) == Left::Nothing {
+            break;
+        }
+    }
 }
+
+/// Turns that a node takes after it was told to stop, for what is ready to be said.
+const LAST_TURNS: usize = 64;
 
 /// One turn.
 pub fn turn(kernel: &Rc<Kernel>) -> Left {
