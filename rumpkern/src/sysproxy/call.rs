@@ -2,6 +2,7 @@
 
 use super::sockopt;
 use crate::syscall::{Errno, Family, Fd, MsgFlags, PollFd, PollFlags, SendMeta, Shutdown, SockType, Sys};
+use netstack::net::IfIndex;
 use netstack::time::Duration;
 use rumpclient::msg::{self, Body, PollEntries, PollEntry, Request, RequestError, tag};
 use rumpclient::sockaddr::{self, SockAddr, SockAddrBuf, SockAddrError};
@@ -104,6 +105,7 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
             let meta = SendMeta {
                 to: to.map(address).transpose()?,
                 src: with.local.map(address).transpose()?.map(|addr| addr.ip()),
+                ifindex: with.ifindex.map(IfIndex),
                 ttl: with.ttl,
                 tos: with.tos,
                 ..SendMeta::default()
@@ -189,6 +191,7 @@ async fn receive(sys: &Sys, asked: &Header, len: u32, flags: u32) -> Result<Vec<
         addr: from.as_ref().map(SockAddrBuf::as_octets),
         local: local.as_ref().map(SockAddrBuf::as_octets),
         len: u32::try_from(meta.full_len).ok(),
+        ifindex: meta.ifindex.map(|index| index.0),
         ttl: Some(meta.ttl),
         tos: Some(meta.tos),
         time: Some(meta.time.as_nanos()),

@@ -1,25 +1,288 @@
-//! Socket options in Linux's numbers and layout, to and from the kernel's.
+//! Socket options in Linux's numbers and layout, to and from the kernel's typed ones.
+//!
+//! Not here: what the stack has no option for (timestamps, filters, IPv6's level): ENOPROTOOPT.
 
-use crate::syscall::{Errno, Fd, Sys};
+use crate::syscall::{Errno, Family, Fd, SockOpt, SockOptName, SockType, Sys};
+use netstack::net::IfIndex;
+use netstack::socket::MtuDiscover;
+use netstack::tcp::{TcpOpt, TcpOptName};
+use netstack::time::Duration;
+use std::net::{IpAddr, Ipv4Addr};
 
-/// `SOL_SOCKET`
-const SOL_SOCKET: u32 = 1;
-/// `SO_ERROR`
-const SO_ERROR: u32 = 4;
+/// `SOL_SOCKET`, `IPPROTO_IP`, `IPPROTO_TCP`, `SOL_RAW`.
+const SOCKET: u32 = 1;
+const IP: u32 = 0;
+const TCP: u32 = 6;
+const RAW: u32 = 255;
 
 /// setsockopt(2)
-pub(super) fn set(sys: &Sys, fd: Fd, _level: u32, _name: u32, _value: &[u8]) -> Result<(), Errno> {
-    sys.getsockname(fd)?;
-    Err(Errno::ENOPROTOOPT)
+pub(super) fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
+    let option = match (level, name) {
+        (SOCKET, 2) => SockOpt::ReuseAddr(flag(value)?),
+        (SOCKET, 6) => SockOpt::Broadcast(flag(value)?),
+        (SOCKET, 7 | 32) => SockOpt::SendBuffer(size(value)?),
+        (SOCKET, 8 | 33) => SockOpt::RecvBuffer(size(value)?),
+        (SOCKET, 9) => SockOpt::KeepAlive(flag(value)?),
+        (SOCKET, 10) => SockOpt::OobInline(flag(value)?),
+        (SOCKET, 13) => {
+            let [on, seconds] = [word(value)?, word(value.get(4..).unwrap_or_default())?];
+            let time = Duration::from_secs(u64::try_from(seconds).map_err(|_| Errno::EINVAL)?);
+            SockOpt::Linger((on != 0).then_some(time))
+        }
+        (SOCKET, 15) => SockOpt::ReusePort(flag(value)?),
+        (SOCKET, 20) => return sys.set_rcvtimeo(fd, timeval(value)?),
+        (SOCKET, 21) => return sys.set_sndtimeo(fd, timeval(value)?),
+        (SOCKET, 25) => SockOpt::BindToDevice(device(sys, value)?),
+        (IP, 1) => SockOpt::Tos(small(value)? as u8),
+        (IP, 2) => match small(value)? {
+            -1 => SockOpt::Ttl(64),
+            ttl => SockOpt::Ttl(u8::try_from(ttl).map_err(|_| Errno::EINVAL)?),
+        },
+        (IP, 3) => SockOpt::HeaderIncluded(flag(value)?),
+        (IP, 4) => SockOpt::IpOptions(value.to_vec()),
+        (IP, 8) => SockOpt::PktInfo(flag(value)?),
+        (IP, 10) => SockOpt::MtuDiscover(match small(value)? {
+            0 => MtuDiscover::Dont,
+            1 => MtuDiscover::Want,
+            2 => MtuDiscover::Do,
+            3 => MtuDiscover::Probe,
+            _ => return Err(Errno::EINVAL),
+        }),
+        (IP, 12) => SockOpt::RecvTtl(flag(value)?),
+        (IP, 13) => SockOpt::RecvTos(flag(value)?),
+        (IP, 32) => SockOpt::MulticastIf(match value.len() {
+            0..4 => return Err(Errno::EINVAL),
+            4..12 => interface(sys, address(value)?, 0)?,
+            _ => interface(sys, address(&value[4..])?, word(&value[8..])?)?,
+        }),
+        (IP, 33) => match small(value)? {
+            -1 => SockOpt::MulticastTtl(1),
+            ttl => SockOpt::MulticastTtl(u8::try_from(ttl).map_err(|_| Errno::EINVAL)?),
+        },
+        (IP, 34) => SockOpt::MulticastLoop(small(value)? != 0),
+        (IP, 35 | 36) => {
+            let group = IpAddr::V4(address(value)?);
+            let by = address(value.get(4..).unwrap_or_default())?;
+            let index = if value.len() >= 12 { word(&value[8..])? } else { 0 };
+            let ifindex = interface(sys, by, index)?;
+            if name == 35 { SockOpt::Join(group, ifindex) } else { SockOpt::Leave(group, ifindex) }
+        }
+        (TCP, 1) => SockOpt::Tcp(TcpOpt::NoDelay(flag(value)?)),
+        (TCP, 2) => SockOpt::Tcp(TcpOpt::MaxSeg(u16::try_from(word(value)?).map_err(|_| Errno::EINVAL)?)),
+        (TCP, 3) => SockOpt::Tcp(TcpOpt::Cork(flag(value)?)),
+        (TCP, 4) => SockOpt::Tcp(TcpOpt::KeepIdle(seconds(value)?)),
+        (TCP, 5) => SockOpt::Tcp(TcpOpt::KeepInterval(seconds(value)?)),
+        (TCP, 6) => SockOpt::Tcp(TcpOpt::KeepCount(count(value)?)),
+        (TCP, 7) => SockOpt::Tcp(TcpOpt::SynCount(count(value)?)),
+        (TCP, 12) => SockOpt::Tcp(TcpOpt::QuickAck(flag(value)?)),
+        (TCP, 18) => {
+            let ms = u64::try_from(word(value)?).map_err(|_| Errno::EINVAL)?;
+            SockOpt::Tcp(TcpOpt::UserTimeout(Duration::from_millis(ms)))
+        }
+        (RAW, 1) => SockOpt::IcmpFilter(word(value)? as u32),
+        _ => {
+            sys.getsockname(fd)?; // EBADF before ENOPROTOOPT
+            return Err(Errno::ENOPROTOOPT);
+        }
+    };
+    sys.setsockopt(fd, option)
 }
 
 /// getsockopt(2): the octets of the value.
 pub(super) fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
-    match (level, name) {
-        (SOL_SOCKET, SO_ERROR) => {
-            let error = sys.take_error(fd)?.map_or(0, Errno::number);
-            Ok(error.to_le_bytes().to_vec())
+    let int = |value: i32| Ok(value.to_le_bytes().to_vec());
+    let name = match (level, name) {
+        (SOCKET, 2) => SockOptName::ReuseAddr,
+        (SOCKET, 3) => {
+            return int(match sys.socket_info(fd)?.ty {
+                SockType::Stream => 1,
+                SockType::Dgram | SockType::PacketDgram => 2,
+                SockType::Raw | SockType::Packet => 3,
+            });
         }
-        _ => Err(Errno::ENOPROTOOPT),
+        (SOCKET, 4) => return int(sys.take_error(fd)?.map_or(0, Errno::number)),
+        (SOCKET, 6) => SockOptName::Broadcast,
+        (SOCKET, 7) => SockOptName::SendBuffer,
+        (SOCKET, 8) => SockOptName::RecvBuffer,
+        (SOCKET, 9) => SockOptName::KeepAlive,
+        (SOCKET, 10) => SockOptName::OobInline,
+        (SOCKET, 13) => SockOptName::Linger,
+        (SOCKET, 15) => SockOptName::ReusePort,
+        (SOCKET, 20) => return Ok(of_timeval(sys.timeouts(fd)?.0)),
+        (SOCKET, 21) => return Ok(of_timeval(sys.timeouts(fd)?.1)),
+        (SOCKET, 25) => SockOptName::BindToDevice,
+        (SOCKET, 30) => return int(i32::from(sys.socket_info(fd)?.state == "LISTEN")),
+        (SOCKET, 38) => return int(sys.socket_info(fd)?.protocol.into()),
+        (SOCKET, 39) => {
+            return int(match sys.socket_info(fd)?.family {
+                Family::Inet => 2,
+                Family::Inet6 => 10,
+            });
+        }
+        (IP, 1) => SockOptName::Tos,
+        (IP, 2) => SockOptName::Ttl,
+        (IP, 3) => SockOptName::HeaderIncluded,
+        (IP, 4) => SockOptName::IpOptions,
+        (IP, 8) => SockOptName::PktInfo,
+        (IP, 10) => SockOptName::MtuDiscover,
+        (IP, 12) => SockOptName::RecvTtl,
+        (IP, 13) => SockOptName::RecvTos,
+        (IP, 14) => SockOptName::Mtu,
+        (IP, 32) => SockOptName::MulticastIf,
+        (IP, 33) => SockOptName::MulticastTtl,
+        (IP, 34) => SockOptName::MulticastLoop,
+        (TCP, 1) => SockOptName::Tcp(TcpOptName::NoDelay),
+        (TCP, 2) => SockOptName::Tcp(TcpOptName::MaxSeg),
+        (TCP, 3) => SockOptName::Tcp(TcpOptName::Cork),
+        (TCP, 4) => SockOptName::Tcp(TcpOptName::KeepIdle),
+        (TCP, 5) => SockOptName::Tcp(TcpOptName::KeepInterval),
+        (TCP, 6) => SockOptName::Tcp(TcpOptName::KeepCount),
+        (TCP, 7) => SockOptName::Tcp(TcpOptName::SynCount),
+        (TCP, 12) => SockOptName::Tcp(TcpOptName::QuickAck),
+        (TCP, 13) => return Ok(sys.tcp_info(fd)?.congestion_control.as_bytes().to_vec()),
+        (TCP, 18) => SockOptName::Tcp(TcpOptName::UserTimeout),
+        (RAW, 1) => SockOptName::IcmpFilter,
+        _ => {
+            sys.getsockname(fd)?;
+            return Err(Errno::ENOPROTOOPT);
+        }
+    };
+    octets(sys, sys.getsockopt(fd, name)?)
+}
+
+/// An option's value as Linux lays it out.
+fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
+    let int = |value: i64| Ok(i32::try_from(value).unwrap_or(i32::MAX).to_le_bytes().to_vec());
+    let whole = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    match option {
+        SockOpt::ReuseAddr(on)
+        | SockOpt::ReusePort(on)
+        | SockOpt::Broadcast(on)
+        | SockOpt::KeepAlive(on)
+        | SockOpt::OobInline(on)
+        | SockOpt::PktInfo(on)
+        | SockOpt::RecvTtl(on)
+        | SockOpt::RecvTos(on)
+        | SockOpt::HeaderIncluded(on)
+        | SockOpt::MulticastLoop(on)
+        | SockOpt::Promiscuous(on)
+        | SockOpt::Tcp(TcpOpt::NoDelay(on) | TcpOpt::Cork(on) | TcpOpt::QuickAck(on)) => int(on.into()),
+        SockOpt::RecvBuffer(n) | SockOpt::SendBuffer(n) => int(n as i64),
+        SockOpt::Linger(time) => {
+            let (on, seconds) = (u8::from(time.is_some()), time.map_or(0, whole));
+            Ok([int(on.into())?, int(seconds)?].concat())
+        }
+        SockOpt::Ttl(n) | SockOpt::Tos(n) | SockOpt::MulticastTtl(n) => int(n.into()),
+        SockOpt::Mtu(n) => int(n.into()),
+        SockOpt::MtuDiscover(mode) => int(match mode {
+            MtuDiscover::Dont => 0,
+            MtuDiscover::Want => 1,
+            MtuDiscover::Do => 2,
+            MtuDiscover::Probe => 3,
+        }),
+        SockOpt::IpOptions(octets) => Ok(octets),
+        SockOpt::IcmpFilter(bits) => Ok(bits.to_le_bytes().to_vec()),
+        SockOpt::BindToDevice(index) => {
+            let stack = sys.kernel().stack.borrow();
+            let name = index.and_then(|index| stack.interface(index)).map(|ifnet| ifnet.name.clone());
+            Ok(name.map(|name| [name.as_bytes(), &[0]].concat()).unwrap_or_default())
+        }
+        SockOpt::MulticastIf(index) => {
+            let stack = sys.kernel().stack.borrow();
+            let ifnet = index.and_then(|index| stack.interface(index));
+            let v4 = ifnet.and_then(|ifnet| ifnet.addrs().iter().find_map(|net| v4(net.addr())));
+            Ok(v4.unwrap_or(Ipv4Addr::UNSPECIFIED).octets().to_vec())
+        }
+        SockOpt::Tcp(TcpOpt::MaxSeg(n)) => int(n.into()),
+        SockOpt::Tcp(TcpOpt::KeepCount(n) | TcpOpt::SynCount(n)) => int(n.into()),
+        SockOpt::Tcp(TcpOpt::KeepIdle(time) | TcpOpt::KeepInterval(time)) => int(whole(time)),
+        SockOpt::Tcp(TcpOpt::UserTimeout(time)) => int(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+        SockOpt::Join(..) | SockOpt::Leave(..) | SockOpt::Tcp(_) => Err(Errno::ENOPROTOOPT),
     }
+}
+
+/// A C `int`; longer values are cut, as Linux does.
+fn word(value: &[u8]) -> Result<i32, Errno> {
+    value.first_chunk().map(|word| i32::from_le_bytes(*word)).ok_or(Errno::EINVAL)
+}
+
+/// An `int`, or the single octet that IPPROTO_IP takes as well.
+fn small(value: &[u8]) -> Result<i32, Errno> {
+    match value {
+        [octet] | [octet, _] | [octet, _, _] => Ok((*octet).into()),
+        _ => word(value),
+    }
+}
+
+fn flag(value: &[u8]) -> Result<bool, Errno> {
+    Ok(small(value)? != 0)
+}
+
+/// A buffer's size; Linux reads it as unsigned, and so takes negative ones for huge.
+fn size(value: &[u8]) -> Result<usize, Errno> {
+    Ok(word(value)? as u32 as usize)
+}
+
+fn count(value: &[u8]) -> Result<u8, Errno> {
+    u8::try_from(word(value)?).ok().filter(|count| *count > 0).ok_or(Errno::EINVAL)
+}
+
+/// 1 to 32767 seconds, as Linux bounds TCP's.
+fn seconds(value: &[u8]) -> Result<Duration, Errno> {
+    match word(value)? {
+        seconds @ 1..=32_767 => Ok(Duration::from_secs(seconds as u64)),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// `struct timeval`: two 64-bit numbers; zero means for ever.
+fn timeval(value: &[u8]) -> Result<Option<Duration>, Errno> {
+    let long =
+        |at: usize| value.get(at..).and_then(<[u8]>::first_chunk).map(|long| i64::from_le_bytes(*long));
+    let (Some(seconds), Some(micros)) = (long(0), long(8)) else { return Err(Errno::EINVAL) };
+    // EDOM on Linux, which has no other use here.
+    let micros = u32::try_from(micros).ok().filter(|micros| *micros < 1_000_000).ok_or(Errno::EINVAL)?;
+    let time = Duration::new(u64::try_from(seconds).unwrap_or(0), micros * 1000);
+    Ok((!time.is_zero()).then_some(time))
+}
+
+fn of_timeval(time: Option<Duration>) -> Vec<u8> {
+    let time = time.unwrap_or_default();
+    [time.as_secs().to_le_bytes(), u64::from(time.subsec_micros()).to_le_bytes()].concat()
+}
+
+fn address(value: &[u8]) -> Result<Ipv4Addr, Errno> {
+    value.first_chunk().map(|octets: &[u8; 4]| Ipv4Addr::from(*octets)).ok_or(Errno::EINVAL)
+}
+
+fn v4(addr: IpAddr) -> Option<Ipv4Addr> {
+    match addr {
+        IpAddr::V4(addr) => Some(addr),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// The interface with this index, else with this address; `None` if neither is given.
+fn interface(sys: &Sys, addr: Ipv4Addr, index: i32) -> Result<Option<IfIndex>, Errno> {
+    let stack = sys.kernel().stack.borrow();
+    if index != 0 {
+        let index = IfIndex(u32::try_from(index).map_err(|_| Errno::ENODEV)?);
+        return stack.interface(index).map(|ifnet| Some(ifnet.index)).ok_or(Errno::ENODEV);
+    }
+    if addr.is_unspecified() {
+        return Ok(None);
+    }
+    let has = |net: &ipnet::IpNet| net.addr() == IpAddr::V4(addr);
+    let found = stack.interfaces().find(|ifnet| ifnet.addrs().iter().any(has));
+    found.map(|ifnet| Some(ifnet.index)).ok_or(Errno::ENODEV)
+}
+
+/// SO_BINDTODEVICE: a name that ends with its first NUL; the empty one unbinds.
+fn device(sys: &Sys, value: &[u8]) -> Result<Option<IfIndex>, Errno> {
+    let name = value.split(|octet| *octet == 0).next().unwrap_or_default();
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let name = std::str::from_utf8(name).map_err(|_| Errno::ENODEV)?;
+    sys.kernel().stack.borrow().if_by_name(name).map(Some).ok_or(Errno::ENODEV)
 }
