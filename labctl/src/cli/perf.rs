@@ -61,7 +61,7 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     if !global.json {
         write!(out, "{}", source.out)?;
         if let Some(sink) = sink {
-            write!(out, "{}", sink.out)?;
+            write!(out, "{to} has {}", sink.out)?;
         }
         return Ok(Exit::Done);
     }

@@ -113,13 +113,16 @@ impl Bench<'_> {
     }
 
     fn ping(&self, kind: &CheckKind) -> Tried {
-        let CheckKind::Ping { from, to, count, interval, size, loss, rtt, .. } = kind else {
+        let CheckKind::Ping { from, to, count, interval, size, ttl, loss, rtt } = kind else {
             return Ok(Attempt::Broken("not a ping".into()));
         };
         let address = self.address(from, to)?.to_string();
-        let (requests, every, octets) =
-            (count.to_string(), interval.0.as_secs_f64().to_string(), size.to_string());
-        let words = ["ping", "-n", "-c", &requests, "-i", &every, "-s", &octets, "-W", "1", &address];
+        let (requests, octets) = (count.to_string(), size.to_string());
+        let every = interval.0.as_secs_f64().to_string();
+        let ttl = ttl.map(|ttl| ttl.to_string());
+        let mut words = vec!["ping", "-n", "-c", &requests, "-i", &every, "-s", &octets, "-W", "1"];
+        words.extend(ttl.iter().flat_map(|ttl| ["-t", ttl]));
+        words.push(&address);
         let run = self.run(from, &words, interval.0 * *count)?;
         let Some(result) = run.json() else { return Ok(Attempt::Fails(run.complaint())) };
         let number = |key: &str| result[key].as_f64().unwrap_or_default();
@@ -338,11 +341,14 @@ impl Bench<'_> {
         match of {
             CounterOf::Node(node) => {
                 let rows = self.session.show(node, Table::Stats)?;
+                // `tcp.retransSegs` is RFC 4022's tcpRetransSegs.
+                let joined = name.replace('.', "");
                 let is_it = |row: &&Value| {
                     let (Some(group), Some(own)) = (text_of(row, "group"), text_of(row, "name")) else {
                         return false;
                     };
-                    own.eq_ignore_ascii_case(name) || format!("{group}.{own}").eq_ignore_ascii_case(name)
+                    [name, &joined].iter().any(|name| own.eq_ignore_ascii_case(name))
+                        || format!("{group}.{own}").eq_ignore_ascii_case(name)
                 };
                 let values: Vec<u64> =
                     rows.iter().filter(is_it).filter_map(|row| row["value"].as_u64()).collect();
@@ -447,10 +453,8 @@ fn route_text(row: &Value) -> String {
 /// The addresses of a path, hop by hop; `None` where nobody answered.
 fn path(result: &Value) -> Vec<Option<IpAddr>> {
     let hops = result["hops"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let address = |probe: &Value| probe["address"].as_str().and_then(|text| text.parse().ok());
-    hops.iter()
-        .map(|hop| address(hop).or_else(|| hop["probes"].as_array()?.iter().find_map(address)))
-        .collect()
+    let answer = |probe: &Value| probe["from"].as_str().and_then(|text| text.parse().ok());
+    hops.iter().map(|hop| hop["probes"].as_array()?.iter().find_map(answer)).collect()
 }
 
 /// What a text lacks of what it must have.
@@ -505,7 +509,11 @@ mod tests {
     #[test]
     fn paths_with_and_without_answers() {
         let hop = |text: &str| Some(text.parse::<IpAddr>().unwrap());
-        let result = json!({"hops": [{"address": "10.0.0.1"}, {"probes": [{"address": null}]}, {"probes": [{}, {"address": "10.0.1.2"}]}]});
+        let result = json!({"hops": [
+            {"ttl": 1, "probes": [{"from": "10.0.0.1"}]},
+            {"ttl": 2, "probes": [{"from": null}]},
+            {"ttl": 3, "probes": [{}, {"from": "10.0.1.2"}]},
+        ]});
         assert_eq!(path(&result), [hop("10.0.0.1"), None, hop("10.0.1.2")]);
         assert_eq!(path(&json!({})), []);
     }
