@@ -23,7 +23,7 @@
 //! | 48 | 8 | epoch, CLOCK_MONOTONIC ns | creation |
 //! | 64 | 64 | name of the lab, NUL-padded UTF-8 | creation |
 //! | 128 | 64 | name of the bus | creation |
-//! | 512 | 4 | lock: 0, or holder (see [`crate::lock`]) | writers |
+//! | 512 | 4 | lock: 0, or holder (see `lock.rs`) | writers |
 //! | 576 | 8 | head: position behind the newest record | lock holder |
 //! | 584 | 8 | sequence number of the next record | lock holder |
 //! | 640 | 8 | tail: position of the oldest record remembered | lock holder |
@@ -51,7 +51,7 @@
 //! | 192 | 4 | sleep token: not 0 = ring the doorbell for a wanted frame | owner, writers |
 //! | 196 | 4 | held: not 0 = a writer waits until this port has read | writers, owner |
 //! | 200 | 4 | room: not 0 = this port waits, ring its doorbell when there is room | owner, readers |
-//! | 256 | 8 x 8 | counters ([`Count`]) | owner |
+//! | 256 | 8 x 8 | counters | owner |
 //! | 384 | 64 | node | attach |
 //! | 448 | 32 | interface | attach |
 //! | 512 | 256 | path of the doorbell, NUL-padded | attach |
