@@ -160,9 +160,11 @@ impl Tcb {
         self.rtx.mark_head_lost();
     }
 
-    /// The send buffer holds what two windows need (Linux's `tcp_sndbuf_expand`).
+    /// The send buffer holds two windows: one in flight, one to follow (Linux's `tcp_sndbuf_expand`);
+    /// four of a small window, as Linux counts more than the payload.
     pub(super) fn grow_sndbuf(&mut self, max: usize) {
-        let want = 4 * self.window.cwnd as usize;
+        let window = self.window.cwnd as usize;
+        let want = (4 * window).min(128 << 10).max(2 * window);
         if !self.set.sndbuf_fixed && want > self.sndbuf.limit {
             self.sndbuf.limit = want.min(max).max(self.sndbuf.limit);
         }
