@@ -109,6 +109,7 @@ impl Tcb {
                 let segments = acked.div_ceil(self.window.mss.max(1));
                 self.dup_acks = self.dup_acks.saturating_sub(segments.saturating_sub(1));
                 self.rtx.mark_head_lost();
+                self.retransmit_now = true;
             }
             Recovery::Timeout { until } => {
                 self.dup_acks = 0;
@@ -150,14 +151,17 @@ impl Tcb {
         }
     }
 
-    /// RFC 5681 §3.2 steps 2 and 3. Also for a loss that an ICMP message told of.
+    /// RFC 5681 §3.2 steps 2 and 3
     fn enter_fast_recovery(&mut self, cx: &mut Cx<'_>) {
         cx.sh.stats.fast_retrans += 1;
-        self.window.ssthresh = self.cc.on_loss(&self.window, self.flight(), cx.now);
+        // What limited transmit sent beyond the window does not count (RFC 5681 §3.2 step 2).
+        let flight = self.flight().min(self.window.cwnd);
+        self.window.ssthresh = self.cc.on_loss(&self.window, flight, cx.now);
         self.window.cwnd = self.window.ssthresh;
         self.recover = self.snd_nxt;
         self.recovery = Recovery::Fast { until: self.snd_nxt };
         self.rtx.mark_head_lost();
+        self.retransmit_now = true;
     }
 
     /// The send buffer holds two windows: one in flight, one to follow (Linux's `tcp_sndbuf_expand`);

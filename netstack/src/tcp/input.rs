@@ -136,8 +136,10 @@ impl Tcb {
     /// RCV.NXT, IRS and the options of the peer's SYN.
     pub(super) fn take_syn(&mut self, cx: &mut Cx<'_>, syn: &Segment<'_>) {
         let config = &cx.sh.config;
-        (self.irs, self.rcv_nxt, self.rcv_adv, self.last_ack_sent) =
-            (syn.seq, syn.seq + 1, syn.seq + 1, syn.seq);
+        // What our own SYN offered, if it was sent before.
+        let offered = self.offered();
+        (self.irs, self.rcv_nxt, self.last_ack_sent) = (syn.seq, syn.seq + 1, syn.seq);
+        self.rcv_adv = self.rcv_nxt + offered;
         let default = if self.remote.is_ipv4() { config.default_mss.0 } else { config.default_mss.1 };
         self.peer_mss = syn.options.mss.unwrap_or(default).max(config.min_mss);
         match (self.scaling, syn.options.window_scale) {

@@ -51,12 +51,16 @@ impl Tcb {
                 }
                 match next {
                     Next::Again(start, end) => {
+                        self.retransmit_now = false;
                         self.rtx.sent_again(start, cx.now);
                         self.count_retransmission(cx);
                         self.send_data(cx, start, end);
                     }
                     Next::New(end) => {
                         let start = self.snd_nxt;
+                        if end.since(start) < self.window.mss {
+                            self.snd_small = end;
+                        }
                         self.rtx.push(start, end, cx.now);
                         self.snd_nxt = end;
                         cx.sh.stats.out_segs += 1;
@@ -100,8 +104,8 @@ impl Tcb {
     fn next_segment(&mut self) -> Next {
         let (mss, pipe) = (self.window.mss, self.pipe());
         if self.rtx.lost() > 0 {
-            // The first one goes in any case: RFC 5681 §3.2 step 2, RFC 6298 §5.4.
-            if pipe > 0 && pipe.saturating_add(mss) > self.window.cwnd {
+            // The first one goes in any case: RFC 5681 §3.2 step 3, RFC 6582 §3.2 step 3, RFC 6298 §5.4.
+            if !self.retransmit_now && pipe > 0 && pipe.saturating_add(mss) > self.window.cwnd {
                 return Next::Nothing;
             }
             if let Some(s) = self.rtx.next_lost(mss) {
@@ -130,9 +134,6 @@ impl Tcb {
             return Next::Nothing;
         }
         let end = self.snd_nxt + len;
-        if len < mss {
-            self.snd_small = end;
-        }
         Next::New(if last && fin && window > len { end + 1 } else { end })
     }
 

@@ -124,6 +124,8 @@ pub(crate) struct Tcb {
     pub(crate) recovery: Recovery,
     /// Duplicate ACKs: segments that have left the network without being acknowledged.
     pub(crate) dup_acks: u32,
+    /// The next retransmission does not ask the congestion window.
+    pub(crate) retransmit_now: bool,
     /// Nothing older than this may cause a fast retransmission (RFC 6582's `recover`).
     pub(crate) recover: SeqNum,
     /// The congestion window was what ended the last burst.
@@ -257,6 +259,7 @@ impl Tcb {
             cc: config.congestion_control.start(),
             recovery: Recovery::Open,
             dup_acks: 0,
+            retransmit_now: false,
             recover: zero,
             cwnd_limited: false,
             irs: zero,

@@ -95,7 +95,6 @@ impl Host {
     }
 
     /// Events since the last call.
-    #[expect(dead_code, reason = "scripts use it")]
     pub(crate) fn events(&mut self) -> Vec<(TcpId, Ready)> {
         let mut events = Vec::new();
         self.tcp.drain_events(&mut events);
