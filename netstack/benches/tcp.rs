@@ -5,6 +5,8 @@
 //! acknowledgments included, for both sides together and for each, and the yardstick: copying the
 //! same payload the four times that sockets copy it.
 
+#![expect(clippy::disallowed_types, reason = "a benchmark looks at the clock")]
+
 use netstack::net::IfIndex;
 use netstack::net::mbuf::{Mbuf, Pool};
 use netstack::netinet::{Cast, IpLayer, IpRx, IpTx, Path};
