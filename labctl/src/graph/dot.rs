@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::sheet::subnets;
 use crate::topology::model::Lab;
 
 pub(super) fn draw(lab: &Lab) -> String {
@@ -17,9 +18,9 @@ fn write(lab: &Lab, out: &mut String) -> std::fmt::Result {
     writeln!(out, "  node [fontname=\"sans-serif\", fontsize=11]")?;
     writeln!(out, "  edge [fontname=\"sans-serif\", fontsize=9, color=\"#64748b\"]")?;
     for bus in lab.buses.values() {
-        let subnets: String = bus.subnets.iter().map(|net| format!("\\n{net}")).collect();
+        let nets: String = subnets(lab, bus).iter().map(|net| format!("\\n{net}")).collect();
         let style = "shape=box, style=filled, fillcolor=\"#e2e8f0\", color=\"#94a3b8\", height=0.2";
-        writeln!(out, "  \"bus {}\" [label=\"{}{subnets}\", {style}]", bus.name, bus.name)?;
+        writeln!(out, "  \"bus {}\" [label=\"{}{nets}\", {style}]", bus.name, bus.name)?;
     }
     for node in lab.nodes.values() {
         let style = if node.forward {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::sheet::subnets;
 use crate::topology::model::Lab;
 
 pub(super) fn draw(lab: &Lab) -> String {
@@ -24,8 +25,8 @@ fn write(lab: &Lab, out: &mut String) -> std::fmt::Result {
         }
     }
     for (at, bus) in lab.buses.values().enumerate() {
-        let subnets: String = bus.subnets.iter().map(|net| format!("<br/>{net}")).collect();
-        writeln!(out, "  b{at}([\"{}{subnets}\"]):::bus", bus.name)?;
+        let nets: String = subnets(lab, bus).iter().map(|net| format!("<br/>{net}")).collect();
+        writeln!(out, "  b{at}([\"{}{nets}\"]):::bus", bus.name)?;
         for member in &bus.members {
             let Some(node) = lab.nodes.get_index_of(&member.node) else { continue };
             let addrs = lab.interface(member).map(|i| &i.addrs[..]).unwrap_or_default();

@@ -136,6 +136,13 @@ impl Sheet {
         self.boxes.iter().filter(move |boxed| boxed.rows.0 <= row && boxed.rows.1 > row)
     }
 
+    /// The last column that a row's bar or a line that passes it is in: what is right of it is free.
+    pub(super) fn rightmost(&self, row: usize) -> usize {
+        let passing = self.below(row).map(|boxed| boxed.column).max();
+        let own = self.reach(&self.rows[row]).map(|(_, last)| last);
+        passing.max(own).unwrap_or(0)
+    }
+
     /// First and last column of a row's bar.
     pub(super) fn reach(&self, row: &Row) -> Option<(usize, usize)> {
         let column = |tap: &Tap| self.boxes[tap.node].column;
@@ -153,7 +160,7 @@ fn crowd<'l>(lab: &'l Lab, bus: &'l Bus) -> Vec<&'l str> {
 }
 
 /// The bus's subnets; if it has none, those of its interfaces.
-fn subnets(lab: &Lab, bus: &Bus) -> Vec<IpNet> {
+pub(super) fn subnets(lab: &Lab, bus: &Bus) -> Vec<IpNet> {
     if !bus.subnets.is_empty() {
         return bus.subnets.clone();
     }

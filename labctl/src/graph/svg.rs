@@ -72,10 +72,17 @@ impl Frame {
             bottom += if sheet.above(row).next().is_some() { ROW.1 } else { ROW.0 };
             rows.push(bottom);
         }
-        let notes = sheet.rows.iter().map(|row| margin + width(&row.note, 11.5)).fold(0.0, f64::max);
         let title = EDGE + width(&lab.name, 17.0) + width(lab.description.as_deref().unwrap_or(""), 13.0);
-        let (width, height) = (right.max(notes).max(title) + EDGE, bottom + 44.0);
-        Self { columns, rows, width, height }
+        let mut frame = Self { columns, rows, width: right.max(title) + EDGE, height: bottom + 44.0 };
+        for (at, row) in sheet.rows.iter().enumerate().filter(|(_, row)| !row.note.is_empty()) {
+            frame.width = frame.width.max(frame.note(sheet, at) + self::width(&row.note, 11.5) + 2.0 * EDGE);
+        }
+        frame
+    }
+
+    /// Where the note of a row begins: right of its bar and of the lines that pass it.
+    fn note(&self, sheet: &Sheet, row: usize) -> f64 {
+        self.columns.get(sheet.rightmost(row)).copied().unwrap_or(EDGE * 5.0) + 36.0
     }
 }
 
@@ -138,12 +145,8 @@ fn bars(sheet: &Sheet, frame: &Frame, out: &mut String) -> std::fmt::Result {
             y - 3.5
         )?;
         if !row.note.is_empty() {
-            writeln!(
-                out,
-                r#"<text class="dim" x="{from:.1}" y="{:.1}">~ {}</text>"#,
-                y + 18.0,
-                escape(&row.note)
-            )?;
+            let (x, note) = (frame.note(sheet, at), escape(&row.note));
+            writeln!(out, r#"<text class="dim" x="{x:.1}" y="{:.1}">~ {note}</text>"#, y + 4.0)?;
         }
     }
     Ok(())

@@ -70,12 +70,11 @@ fn lab_name(typed: Option<&Sp<String>>, path: &Path, cx: &mut Cx) -> String {
         }
         stem => stem.to_lowercase(),
     };
-    if is_name(&stem, LAB_NAME_MAX) {
-        return stem;
-    }
-    let message = format!("\"{stem}\", after the file, cannot be the name of the lab");
-    cx.push(Diag::new(Code::BadName, 0..0, message).hint("begin the file with `name = \"…\"`"));
-    "lab".into()
+    // What a file or a folder is called is nobody's fault: it is made to fit.
+    let fit: String =
+        stem.chars().map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' }).collect();
+    let fit: String = fit.trim_matches(['_', '.', '-']).chars().take(LAB_NAME_MAX).collect();
+    if is_name(&fit, LAB_NAME_MAX) { fit } else { "lab".into() }
 }
 
 fn capture(typed: Option<&Sp<raw::Capture>>, draft: &Draft, cx: &mut Cx) -> Capture {
