@@ -71,6 +71,26 @@ fn the_derived_model_is_as_in_the_snapshots() {
 }
 
 #[test]
+fn what_no_host_could_hold_is_refused() {
+    let programs: String =
+        (0..1001).map(|n| format!("p{n} = {{ node = \"r1\", cmd = \"x\", after = \"p{n}\" }}\n")).collect();
+    for text in [
+        "node.h = { count = 10000 }\nbus.l = { count = 10000, nodes = [\"*\"] }\n".to_owned(),
+        "node.r = { count = 2000, forward = true }\n\
+         bus.l = { count = 1999, nodes = [\"r{i}\", \"r{i+1}\"], pool = \"10.0.0.0/8\" }\n"
+            .to_owned(),
+        "node.h = { count = [9, 9999] }\n".to_owned(),
+        format!("node.r1 = {{}}\nbus.l = {{ nodes = [\"r1\"] }}\n[program]\n{programs}"),
+    ] {
+        let Err(faults) = load_str("large.lab.toml", &text) else { panic!("taken: {:.80}", text) };
+        assert!(
+            faults.items.iter().any(|diag| diag.code == labctl::topology::diag::Code::TooMany),
+            "{faults}"
+        );
+    }
+}
+
+#[test]
 fn the_json_of_a_lab_has_the_units_of_the_file() {
     let json = serde_json::to_value(lab(Path::new("tests/topologies/explicit.lab.toml"))).expect("JSON");
     assert_eq!(json["buses"]["wan1"]["impair"]["delay"], "20ms");

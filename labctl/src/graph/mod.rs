@@ -1,6 +1,6 @@
 //! Drawings of a lab: as text, as SVG, and for Graphviz and Mermaid.
 //!
-//! Text and SVG share one [`sheet`]: buses are horizontal bars, one a row; nodes are boxes above their first bus, with a line down to
+//! Text and SVG share one `sheet`: buses are horizontal bars, one a row; nodes are boxes above their first bus, with a line down to
 //! each bus they are on. Nodes share columns as intervals share rooms, so that the picture needs no layout
 //! of general graphs and stays the same from run to run.
 

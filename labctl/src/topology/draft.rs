@@ -18,7 +18,12 @@ use super::repeat::{Copied, Repeated};
 pub(super) struct Draft {
     pub(super) nodes: IndexMap<String, Node>,
     pub(super) buses: IndexMap<String, Bus>,
+    /// How many interfaces lists have made.
+    joined: usize,
 }
+
+/// Most interfaces that the lists of all buses make.
+const PORTS_MAX: usize = 100_000;
 
 /// A node: what was typed, and its interfaces so far.
 #[derive(Debug)]
@@ -29,6 +34,10 @@ pub(super) struct Node {
     pub(super) interfaces: Vec<Interface>,
     /// Names of interfaces that were typed but are faulty: nobody calls them unknown.
     ghosts: Vec<String>,
+    /// How many interfaces were typed: those after them are `ethN`.
+    typed: usize,
+    /// N of the next `ethN`, if nobody took it.
+    next: usize,
 }
 
 /// An interface.
@@ -97,6 +106,8 @@ impl Draft {
                 raw: table,
                 interfaces: Vec::new(),
                 ghosts: Vec::new(),
+                typed: 0,
+                next: 0,
             };
             insert(&mut draft.nodes, &name, node, |node| &node.span, "node", cx);
         }
@@ -154,11 +165,16 @@ impl Draft {
                     impair: typed.impair.map(|impair| impair.value.0),
                 });
             }
+            node.typed = node.interfaces.len();
         }
     }
 
     /// Puts the nodes of a bus's list on it; those without an interface there get `ethN`.
     fn join(&mut self, bus: usize, each: &[Sp<String>], cx: &mut Cx) {
+        if self.joined > PORTS_MAX {
+            // That was said; what is more would only take time.
+            return;
+        }
         let mut listed: IndexMap<usize, Span> = IndexMap::new();
         let typed = self.buses[bus].raw.as_ref().and_then(|raw| raw.nodes.clone()).map(|list| list.value.0);
         for entry in each.iter().cloned().chain(typed.unwrap_or_default()) {
@@ -192,16 +208,22 @@ impl Draft {
             }
         }
         for (node, span) in listed {
-            let interfaces = &mut self.nodes[node].interfaces;
-            let typed: Vec<usize> = (0..interfaces.len()).filter(|i| interfaces[*i].bus == bus).collect();
-            if typed.is_empty() {
-                let name = self.nodes[node].free_name();
-                self.nodes[node].interfaces.push(Interface::on(bus, name, span));
-                let last = self.nodes[node].interfaces.len() - 1;
-                self.buses[bus].members.push((node, last));
-            } else {
+            let place = &mut self.nodes[node];
+            let typed: Vec<usize> = (0..place.typed).filter(|i| place.interfaces[*i].bus == bus).collect();
+            if !typed.is_empty() {
                 self.buses[bus].members.extend(typed.into_iter().map(|i| (node, i)));
+                continue;
             }
+            self.joined += 1;
+            if self.joined > PORTS_MAX {
+                let message = format!("more than {PORTS_MAX} interfaces");
+                cx.push(Diag::new(Code::TooMany, span, message));
+                return;
+            }
+            let name = place.free_name();
+            place.interfaces.push(Interface::on(bus, name, span));
+            let last = place.interfaces.len() - 1;
+            self.buses[bus].members.push((node, last));
         }
     }
 
@@ -252,15 +274,16 @@ impl Interface {
 }
 
 impl Node {
-    /// The next `ethN` that nobody took. Interfaces are joined in the order of the buses, so N grows with them.
-    fn free_name(&self) -> String {
-        let mut n = self.interfaces.iter().filter(|i| i.name.starts_with("eth")).count();
-        // Some of those may be typed as `eth7`: begin low enough not to leave holes, then look.
-        n = (0..=n).find(|n| !self.has_interface(&format!("eth{n}"))).unwrap_or(n);
-        while self.has_interface(&format!("eth{n}")) {
-            n += 1;
+    /// The next `ethN` that nobody typed. Buses are joined in their order, so N grows with them.
+    fn free_name(&mut self) -> String {
+        loop {
+            let name = format!("eth{}", self.next);
+            self.next += 1;
+            let typed = self.interfaces[..self.typed].iter().any(|i| i.name == name);
+            if !typed && !self.ghosts.contains(&name) {
+                return name;
+            }
         }
-        format!("eth{n}")
     }
 }
 

@@ -11,6 +11,9 @@ use super::names::{NAME_MAX, check_name};
 use super::raw;
 use super::read::{Cx, Map, Sp};
 
+/// Most programs of a lab.
+const PROGRAMS_MAX: usize = 1000;
+
 /// How long a program may take until it is ready, if the file does not say.
 const READY_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -21,6 +24,11 @@ pub(super) fn programs(
     base: &Path,
     cx: &mut Cx,
 ) -> IndexMap<String, Program> {
+    if let Some((name, _)) = typed.get(PROGRAMS_MAX) {
+        let message = format!("more than {PROGRAMS_MAX} programs");
+        cx.push(Diag::new(Code::TooMany, name.span.clone(), message));
+        return IndexMap::new();
+    }
     let names: Vec<String> = typed.iter().map(|(name, _)| name.value.clone()).collect();
     let mut programs = IndexMap::new();
     let mut waits: IndexMap<String, Vec<Sp<String>>> = IndexMap::new();

@@ -1,6 +1,6 @@
 //! From TOML values to typed tables: spans kept, faults collected, schema and reader from one list of keys.
 //!
-//! [`table!`] declares a table once. From it come the struct, its reader (which reports unknown and missing keys and
+//! `table!` declares a table once. From it come the struct, its reader (which reports unknown and missing keys and
 //! goes on) and, through the derive of schemars, its JSON Schema: the three cannot drift apart.
 //! Strings may hold `{i}` inside a table with `count`; see [`super::repeat`].
 
@@ -137,7 +137,7 @@ impl<T: Read> Field for Sp<T> {
     }
 }
 
-/// A table that [`table!`] declared.
+/// A table that `table!` declared.
 pub trait Table: Read {
     /// Its keys, in the order of the declaration.
     const KEYS: &'static [&'static str];

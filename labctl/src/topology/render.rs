@@ -49,16 +49,15 @@ fn one(diags: &Diagnostics, diag: &Diag, renderer: &Renderer) -> String {
         Severity::Warning => Level::WARNING,
     };
     let path = diags.file.display().to_string();
-    let mut group = level.primary_title(diag.message.as_str()).id(diag.code.as_str());
-    let mut elements = group_of(diags, diag, &path);
+    let mut elements = snippet(diags, diag, &path);
     if let Some(hint) = &diag.hint {
         elements.push(Level::HELP.message(hint.as_str()).into());
     }
-    let report = [std::mem::replace(&mut group, Level::ERROR.primary_title("")).elements(elements)];
+    let report = [level.primary_title(diag.message.as_str()).id(diag.code.as_str()).elements(elements)];
     renderer.render(&report)
 }
 
-fn group_of<'a>(diags: &'a Diagnostics, diag: &'a Diag, path: &str) -> Vec<annotate_snippets::Element<'a>> {
+fn snippet<'a>(diags: &'a Diagnostics, diag: &'a Diag, path: &str) -> Vec<annotate_snippets::Element<'a>> {
     if diags.text.is_empty() {
         return vec![annotate_snippets::Origin::path(path.to_owned()).into()];
     }

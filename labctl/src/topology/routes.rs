@@ -21,6 +21,9 @@ use super::read::{Cx, Sp};
 /// Most next hops of one derived route.
 pub(super) const ECMP_MAX: usize = 16;
 
+/// Most derived routes of a lab: a chain of 1400 routers has as many.
+const ROUTES_MAX: usize = 2_000_000;
+
 /// The routes of all nodes, by index of the node.
 pub(super) fn routes(draft: &Draft, default: Routing, cx: &mut Cx) -> Vec<Vec<Route>> {
     let owners = owners(draft);
@@ -45,7 +48,11 @@ pub(super) fn routes(draft: &Draft, default: Routing, cx: &mut Cx) -> Vec<Vec<Ro
             all[at].extend(routes);
         }
     }
-    graph.shortest(draft, &wanted, &mut all);
+    if !graph.shortest(draft, &wanted, &mut all) {
+        let message = format!("more than {ROUTES_MAX} routes would be derived");
+        let hint = "write `routing = \"none\"`, and the routes that are needed";
+        cx.push(Diag::new(Code::TooMany, 0..0, message).hint(hint));
+    }
     for routes in &mut all {
         routes.sort_by_key(|route| (route.to.addr(), route.to.prefix_len(), route.metric, route.via));
         routes.dedup();
@@ -278,8 +285,9 @@ impl Graph {
         routes
     }
 
-    /// Routes of all nodes that forward, to every segment and every loopback address.
-    fn shortest(&self, draft: &Draft, wanted: &[bool], all: &mut [Vec<Route>]) {
+    /// Routes of all nodes that forward, to every segment and every loopback address. False if they are too many.
+    fn shortest(&self, draft: &Draft, wanted: &[bool], all: &mut [Vec<Route>]) -> bool {
+        let mut total = 0;
         let written: Vec<HashSet<IpNet>> =
             all.iter().map(|routes| routes.iter().map(|route| route.to).collect()).collect();
         let mut search = Search::new(self, draft.nodes.len());
@@ -288,23 +296,31 @@ impl Graph {
                 if !wanted[*node] || written[*node].contains(&to) {
                     continue;
                 }
+                total += 1;
                 let dev = draft.interface((*node, hop.interface)).name.clone();
                 let (via, metric) = (Some(hop.via), hop.metric);
                 all[*node].push(Route { to, via, dev, metric, origin: Origin::Derived });
             }
+            total <= ROUTES_MAX
         };
         for segment in &self.segments {
             if segment.net.prefix_len() == segment.net.max_prefix_len() {
                 continue;
             }
             let sources = segment.routers.iter().map(|router| router.node);
-            found(segment.net, search.run(self, sources, segment.net.addr().is_ipv4()));
+            if !found(segment.net, search.run(self, sources, segment.net.addr().is_ipv4())) {
+                return false;
+            }
         }
         for (at, node) in draft.nodes.values().enumerate() {
             for loopback in &node.loopback {
-                found(loopback.trunc(), search.run(self, std::iter::once(at), loopback.addr().is_ipv4()));
+                let hops = search.run(self, std::iter::once(at), loopback.addr().is_ipv4());
+                if !found(loopback.trunc(), hops) {
+                    return false;
+                }
             }
         }
+        true
     }
 }
 
