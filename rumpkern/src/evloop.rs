@@ -67,8 +67,8 @@ pub fn turn(kernel: &Rc<Kernel>) -> Left {
     if kernel.lwps.is_ready() {
         kernel.lwps.run(|| kernel.quantum.renew());
         events(kernel);
-        kernel.if_filters();
     }
+    kernel.if_filters();
     more |= kernel.if_output(kernel.now());
     // What left the stack may have made room for senders.
     events(kernel);

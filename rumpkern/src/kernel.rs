@@ -97,9 +97,8 @@ impl Kernel {
     /// Takes an interface up or down; its wire then brings it nothing.
     pub(crate) fn if_set_up(&self, ifindex: IfIndex, up: bool) -> Result<(), Failure> {
         let changed = self.stack.borrow_mut().if_set_up(self.clock(), ifindex, up);
-        changed.map_err(|error| Failure::new(Code::Invalid, error.to_string()))?;
-        self.if_filters();
-        Ok(())
+        self.if_filters_changed();
+        changed.map_err(|error| Failure::new(Code::Invalid, error.to_string()))
     }
 
     /// Adds or removes a route.
@@ -225,6 +224,7 @@ impl Kernel {
                 let now = self.clock();
                 // The only error is that there is no such socket: then it is closed.
                 let _ = self.stack.borrow_mut().close(now, *id);
+                self.if_filters_changed();
                 self.sleepers.wake_all(*id);
             }
             Kind::Sink(_) | Kind::Null => {}

@@ -13,7 +13,7 @@ use netstack::Mbuf;
 use netstack::net::IfIndex;
 use netstack::net::ifnet::IfConfig;
 use netstack::time::Instant;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -26,7 +26,11 @@ pub const TX_BURST: usize = 256;
 
 /// All interfaces with wires, in the order of the configuration.
 #[derive(Debug, Default)]
-pub(crate) struct Interfaces(RefCell<Vec<Interface>>);
+pub(crate) struct Interfaces {
+    all: RefCell<Vec<Interface>>,
+    /// The filters must be looked at.
+    changed: Cell<bool>,
+}
 
 #[derive(Debug)]
 struct Interface {
@@ -72,7 +76,7 @@ impl Kernel {
                 return Err(failed(Box::new(error)));
             }
         };
-        self.ifs.0.borrow_mut().push(Interface {
+        self.ifs.all.borrow_mut().push(Interface {
             ifindex,
             port,
             bus: config.bus.clone(),
@@ -82,20 +86,21 @@ impl Kernel {
             filter: None,
             drops: BTreeMap::new(),
         });
+        self.if_filters_changed();
         Ok(ifindex)
     }
 
     /// Leaves all wires.
     pub(crate) fn if_detach_all(&self) {
         let mut user = self.user.borrow_mut();
-        for interface in self.ifs.0.take() {
+        for interface in self.ifs.all.take() {
             user.if_detach(interface.port);
         }
     }
 
     /// Bus in: a burst from each wire. Returns whether there may be more.
     pub(crate) fn if_input(&self, now: Instant) -> bool {
-        let (mut ifs, mut user) = (self.ifs.0.borrow_mut(), self.user.borrow_mut());
+        let (mut ifs, mut user) = (self.ifs.all.borrow_mut(), self.user.borrow_mut());
         let mut stack = self.stack.borrow_mut();
         let mut more = false;
         for interface in ifs.iter_mut().filter(|interface| interface.wire == Wire::Alive) {
@@ -135,7 +140,7 @@ impl Kernel {
 
     /// Frames out, while the wires take them. Returns whether there may be more.
     pub(crate) fn if_output(&self, now: Instant) -> bool {
-        let (mut ifs, mut user) = (self.ifs.0.borrow_mut(), self.user.borrow_mut());
+        let (mut ifs, mut user) = (self.ifs.all.borrow_mut(), self.user.borrow_mut());
         let mut stack = self.stack.borrow_mut();
         let mut more = false;
         for interface in ifs.iter_mut() {
@@ -150,26 +155,20 @@ impl Kernel {
                 if out.is_empty() {
                     break false;
                 }
-                let (sent, next) = match interface.wire {
+                let (done, what) = match interface.wire {
                     Wire::Alive => user.if_send(interface.port, now, out),
-                    Wire::Dead => (0, Sent::Dropped("deadWire")),
+                    Wire::Dead => (1, Sent::Dropped("deadWire")),
                 };
                 interface.retry = None;
-                let gone = match next {
-                    Sent::Done => sent,
-                    Sent::Wait(until) => {
-                        interface.retry = Some(until);
-                        sent
-                    }
-                    Sent::Dropped(reason) => {
-                        *interface.drops.entry(reason).or_default() += 1;
-                        sent + 1
-                    }
-                };
-                for frame in out.drain(..gone) {
+                match what {
+                    Sent::Done => {}
+                    Sent::Wait(until) => interface.retry = Some(until),
+                    Sent::Dropped(reason) => *interface.drops.entry(reason).or_default() += 1,
+                }
+                for frame in out.drain(..done) {
                     stack.recycle(frame);
                 }
-                room = room.saturating_sub(gone);
+                room = room.saturating_sub(done);
                 if interface.retry.is_some() {
                     break false;
                 }
@@ -181,10 +180,18 @@ impl Kernel {
         more
     }
 
+    /// Something was done that may change what the stack wants of its wires.
+    pub(crate) fn if_filters_changed(&self) {
+        self.ifs.changed.set(true);
+    }
+
     /// Tells the wires what the stack wants of them, if that has changed.
     pub(crate) fn if_filters(&self) {
+        if !self.ifs.changed.replace(false) {
+            return;
+        }
         let stack = self.stack.borrow();
-        for interface in self.ifs.0.borrow_mut().iter_mut() {
+        for interface in self.ifs.all.borrow_mut().iter_mut() {
             let up = stack.interface(interface.ifindex).is_some_and(|ifnet| ifnet.up);
             let wanted = stack.rx_filter(interface.ifindex);
             if interface.filter != Some((up, wanted.generation)) {
@@ -197,18 +204,18 @@ impl Kernel {
 
     /// When a waiting frame must be tried again.
     pub(crate) fn if_retry(&self) -> Option<Instant> {
-        self.ifs.0.borrow().iter().filter_map(|interface| interface.retry).min()
+        self.ifs.all.borrow().iter().filter_map(|interface| interface.retry).min()
     }
 
     /// The bus that an interface is on.
     pub(crate) fn if_bus(&self, ifindex: IfIndex) -> Option<PathBuf> {
-        let ifs = self.ifs.0.borrow();
+        let ifs = self.ifs.all.borrow();
         ifs.iter().find(|interface| interface.ifindex == ifindex).map(|interface| interface.bus.clone())
     }
 
     /// What driver and wire counted for an interface: the wire's counters, and drops by reason.
     pub(crate) fn if_wire_counters(&self, ifindex: IfIndex) -> Vec<(String, u64)> {
-        let ifs = self.ifs.0.borrow();
+        let ifs = self.ifs.all.borrow();
         let Some(interface) = ifs.iter().find(|interface| interface.ifindex == ifindex) else {
             return Vec::new();
         };

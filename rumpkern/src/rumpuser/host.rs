@@ -204,7 +204,7 @@ impl Rumpuser for Host {
     fn if_send(&mut self, port: PortNumber, now: Instant, frames: &[Mbuf]) -> (usize, Sent) {
         match self.port(port) {
             Some(port) => port.send(now, frames),
-            None => (0, Sent::Dropped("noWire")),
+            None => (1, Sent::Dropped("noWire")),
         }
     }
 

@@ -37,7 +37,7 @@ pub trait Rumpuser {
     fn if_recv(&mut self, port: PortNumber, frame: &mut Mbuf) -> Received;
 
     /// Puts frames on the wire, in order, and rings who sleeps and wants them. Returns how many are
-    /// on the wire, and what became of the next one if there is one.
+    /// done with, and what became of the last of them or, if it must wait, of the next.
     fn if_send(&mut self, port: PortNumber, now: Instant, frames: &[Mbuf]) -> (usize, Sent);
 
     /// What the wire counted for this port, as (name, value) for `show stats`.

@@ -9,6 +9,8 @@ impl Sys {
     /// Sets an option.
     pub fn setsockopt(&self, fd: Fd, option: SockOpt) -> Result<(), Errno> {
         let (_, id) = self.socket_of(fd)?;
+        // Groups joined and promiscuous packet sockets.
+        self.kernel.if_filters_changed();
         Ok(self.kernel.stack.borrow_mut().set_option(self.kernel.now(), id, option)?)
     }
 
