@@ -126,6 +126,8 @@ pub(crate) struct Neighbours {
     hand: usize,
     waiting: usize,
     pub(crate) evictions: u64,
+    /// Packets that waited for an evicted neighbour.
+    pub(crate) lost: Vec<Mbuf>,
     /// Changes to tell, if somebody wants them.
     pub(crate) changes: Vec<Neighbour>,
 }
@@ -141,6 +143,7 @@ impl Neighbours {
             hand: 0,
             waiting: 0,
             evictions: 0,
+            lost: Vec::new(),
             changes: Vec::new(),
         }
     }
@@ -233,19 +236,21 @@ impl Neighbours {
         Some(slot)
     }
 
-    /// Frees the slot of an entry that is not permanent, holds no packets, and was not used since
-    /// the hand last passed; looks at a bounded number of them.
+    /// Frees the slot of an entry that is not permanent and was not used since the hand last passed,
+    /// or failed; looks at a bounded number of them. So a scan of a subnet cannot keep others out
+    /// (RFC 6583).
     fn evict(&mut self, timers: &mut Timers) -> Option<usize> {
-        for _ in 0..self.slots.len().min(256) {
+        for _ in 0..(2 * self.slots.len()).min(512) {
             let slot = self.hand;
             self.hand = (self.hand + 1) % self.slots.len();
             let Some(e) = self.slots[slot].as_mut() else { continue };
-            let keep = e.state == NudState::Permanent || !e.queue.is_empty();
-            if keep || core::mem::take(&mut e.used) {
+            let spared = core::mem::take(&mut e.used) && e.state != NudState::Failed;
+            if spared || e.state == NudState::Permanent {
                 continue;
             }
             self.evictions += 1;
-            self.take(slot, timers);
+            let gone = self.take(slot, timers);
+            self.lost.extend(gone.into_iter().flat_map(|e| e.queue));
             // `take` put it on the free list; it is used at once.
             return self.free.pop();
         }

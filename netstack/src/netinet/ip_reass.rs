@@ -116,7 +116,7 @@ impl Reassembly {
         let Some(d) = self.datagrams.get_mut(&key) else { return Reass::Waiting };
         if let Some((l, _)) = d.parts.get(&begin)
             && *l == len
-            && (h.more_fragments || d.end == Some(end))
+            && h.more_fragments != (d.end == Some(end))
         {
             return Reass::Dropped(Drop::ReassDuplicate, m);
         }

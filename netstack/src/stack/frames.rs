@@ -125,6 +125,9 @@ impl Stack {
                 }
             }
         }
+        while let Some(m) = self.ip.neigh.lost.pop() {
+            self.ip.discard(Drop::NeighTableFull, m);
+        }
         self.settle_credits();
         self.settle_streams();
     }

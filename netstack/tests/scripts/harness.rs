@@ -245,6 +245,7 @@ impl Ip {
         h.more_fragments = self.mf;
         h.fragment_offset = (self.offset / 8).try_into().unwrap();
         h.options = self.options.as_slice().try_into().unwrap();
+        h.set_payload_len(len).unwrap();
         h.header_checksum = h.calc_header_checksum();
         h
     }

@@ -1,4 +1,10 @@
 //! Scripts: packets in, packets out, in virtual time, grouped by event and state.
 
+mod arbitrary;
+mod arp;
+mod forward;
 mod harness;
+mod icmp;
+mod options;
+mod reass;
 mod sockets;

@@ -1,0 +1,102 @@
+//! IPv4 options: RFC 791, 1122 §3.2.1.8, 1812 §5.2.4, 7126.
+
+use crate::harness::*;
+
+fn router() -> Script {
+    let mut s = Script::router();
+    s.neighbour(0, "10.0.0.2");
+    s.neighbour(1, "10.0.1.2");
+    s
+}
+
+/// The options of the IP packet in `frame`.
+fn options(frame: &[u8]) -> &[u8] {
+    &frame[34..14 + usize::from(frame[14] & 15) * 4]
+}
+
+const RECORD: [u8; 12] = [7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[test]
+fn record_route_when_forwarded_and_when_answered() {
+    let mut s = router();
+    s.input(0, &Ip::new("10.0.0.2", "10.0.1.2").options(&RECORD).udp(1, 2, b""));
+    let frame = &s.frames(1)[0];
+    assert_eq!(options(frame), [7, 11, 8, 10, 0, 1, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(describe(frame), "10.0.0.2 > 10.0.1.2 ttl 63 udp 1 > 2 len 0");
+    s.input(0, &Ip::new("10.0.0.2", "10.0.0.1").options(&RECORD).echo(1, 1, b""));
+    let frame = &s.frames(0)[0];
+    assert_eq!(options(frame), [7, 11, 8, 10, 0, 0, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(describe(frame), "10.0.0.1 > 10.0.0.2 icmp reply 1.1 len 0");
+}
+
+#[test]
+fn a_full_record_goes_on_unchanged() {
+    let mut s = router();
+    let full = [7, 7, 8, 1, 2, 3, 4, 0];
+    s.input(0, &Ip::new("10.0.0.2", "10.0.1.2").options(&full).udp(1, 2, b""));
+    assert_eq!(options(&s.frames(1)[0]), full);
+}
+
+#[test]
+fn timestamps_are_recorded_and_overflow_is_counted() {
+    let mut s = router();
+    s.input(
+        0,
+        &Ip::new("10.0.0.2", "10.0.1.2").options(&[68, 12, 5, 1, 0, 0, 0, 0, 0, 0, 0, 0]).udp(1, 2, b""),
+    );
+    assert_eq!(options(&s.frames(1)[0]), [68, 12, 13, 1, 10, 0, 1, 1, 0, 0, 3, 0xe8]);
+    s.input(0, &Ip::new("10.0.0.2", "10.0.1.2").options(&[68, 8, 9, 0, 0, 0, 0, 0]).udp(1, 2, b""));
+    assert_eq!(options(&s.frames(1)[0]), [68, 8, 9, 0x10, 0, 0, 0, 0]);
+}
+
+#[test]
+fn source_routes_are_dropped() {
+    let mut s = router();
+    for kind in [131, 137] {
+        s.input(0, &Ip::new("10.0.0.2", "10.0.1.2").options(&[kind, 7, 4, 10, 0, 1, 9, 0]).udp(1, 2, b""));
+    }
+    s.expect(1, &[]);
+    s.expect(0, &[]);
+    assert_eq!(s.counter("ipSourceRoute"), 2);
+}
+
+#[test]
+fn malformed_options_are_told_where() {
+    let mut s = router();
+    for (options, pointer) in [
+        ([7, 1, 4, 0], 21),
+        ([7, 40, 4, 0], 21),
+        ([1, 7, 0, 0], 22),
+        ([7, 3, 2, 0], 22),
+        ([68, 3, 5, 0], 21),
+        ([68, 4, 4, 0], 22),
+    ] {
+        s.input(0, &Ip::new("10.0.0.2", "10.0.1.2").options(&options).udp(1, 2, b""));
+        s.expect(
+            0,
+            &[&format!("10.0.0.1 > 10.0.0.2 icmp parameter-problem {pointer} about 10.0.1.2 quoting 32")],
+        );
+        s.expect(1, &[]);
+    }
+}
+
+#[test]
+fn unknown_options_and_router_alert_pass() {
+    let mut s = router();
+    for o in [[148, 4, 0, 0], [0x9f, 4, 1, 2]] {
+        s.input(0, &Ip::new("10.0.0.2", "10.0.1.2").options(&o).udp(1, 2, b""));
+        assert_eq!(options(&s.frames(1)[0]), o);
+    }
+}
+
+#[test]
+fn later_fragments_carry_the_copied_options_only() {
+    let mut s = router();
+    s.stack.if_set_mtu(s.ifs[1], 132).unwrap();
+    let o = [7, 7, 8, 1, 2, 3, 4, 148, 4, 0, 0, 0];
+    s.input(0, &Ip::new("10.0.0.2", "10.0.1.2").options(&o).raw(17, &[0; 150]));
+    let frames = s.frames(1);
+    assert_eq!(options(&frames[0]), o);
+    assert_eq!(options(&frames[1]), [1, 1, 1, 1, 1, 1, 1, 148, 4, 0, 0, 0]);
+    assert_eq!(describe(&frames[1]), "10.0.0.2 > 10.0.1.2 ttl 63 frag 96:54");
+}
