@@ -40,8 +40,11 @@ pub struct NodeConfig {
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
     /// Names that the node's programs resolve.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostConfig>,
+    /// A file with such names, one JSON array for all nodes of a lab; read when the first name is asked for, if `hosts` is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts_file: Option<PathBuf>,
 }
 
 /// The lab's time zero, on two host clocks read at the same moment.

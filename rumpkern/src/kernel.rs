@@ -20,7 +20,7 @@ use netstack::net::IfIndex;
 use netstack::net::route::{Route, RouteError, RouteKind, RouteProto};
 use netstack::stack::StackConfig;
 use netstack::time::{Duration, Instant};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 /// One node.
@@ -39,8 +39,12 @@ pub struct Kernel {
     stopping: Cell<bool>,
     lab: String,
     node: String,
-    hosts: Vec<HostConfig>,
+    hosts: OnceCell<Vec<HostConfig>>,
+    hosts_source: Cell<Option<HostsSource>>,
 }
+
+/// Where the names of a lab come from when the first one is asked for.
+pub type HostsSource = Box<dyn FnOnce() -> Vec<HostConfig>>;
 
 impl Kernel {
     /// A node as `config` says, in the world `user`.
@@ -63,7 +67,8 @@ impl Kernel {
             stopping: Cell::new(false),
             lab: config.lab.clone(),
             node: config.node.clone(),
-            hosts: config.hosts.clone(),
+            hosts: if config.hosts.is_empty() { OnceCell::new() } else { config.hosts.clone().into() },
+            hosts_source: Cell::new(None),
         })
     }
 
@@ -158,7 +163,13 @@ impl Kernel {
 
     /// Names and addresses that the node's programs resolve.
     pub fn hosts(&self) -> &[HostConfig] {
-        &self.hosts
+        self.hosts.get_or_init(|| self.hosts_source.take().map_or_else(Vec::new, |source| source()))
+    }
+
+    /// Where those names come from if the configuration held none: asked once, when the first name is. A thousand nodes
+    /// that keep a thousand names each would cost a tenth of a gigabyte, and most never ask.
+    pub fn hosts_from(&self, source: HostsSource) {
+        self.hosts_source.set(Some(source));
     }
 
     /// The time of the present turn: what the stack is told. [`Kernel::clock`] is the exact one.

@@ -4,7 +4,7 @@
 //! let go of: it becomes standard error, the log. Exit status: 0 stopped, 2 the configuration makes
 //! no sense, 4 the host refused.
 
-use crate::config::{ConfigError, NodeConfig};
+use crate::config::{ConfigError, HostConfig, NodeConfig};
 use crate::ctl;
 use crate::evloop;
 use crate::kernel::{BirthError, Kernel};
@@ -93,6 +93,9 @@ fn run(config: &NodeConfig) -> Result<(), NodeError> {
     let world = Host::new(config).map_err(host("cannot set up", &config.dir))?;
     let kernel = Kernel::new(config, Box::new(world));
     kernel.configure(config)?;
+    if let Some(path) = config.hosts_file.clone() {
+        kernel.hosts_from(Box::new(move || read_hosts(&path)));
+    }
 
     let path = config.dir.join("ctl");
     let listener = ctl::Listener::bind(&path).map_err(host("cannot bind", &path))?;
@@ -107,6 +110,15 @@ fn run(config: &NodeConfig) -> Result<(), NodeError> {
     kernel.shutdown();
     drop((listener, clients, pid));
     Ok(())
+}
+
+/// The names of the lab; none if the file cannot be read, which the log tells.
+fn read_hosts(path: &Path) -> Vec<HostConfig> {
+    let read = std::fs::read(path).and_then(|text| Ok(serde_json::from_slice(&text)?));
+    read.unwrap_or_else(|error: io::Error| {
+        log(tracing::Level::WARN, format_args!("cannot read {}: {error}", path.display()));
+        Vec::new()
+    })
 }
 
 fn refuse(node: &str, error: &NodeError) -> ExitCode {

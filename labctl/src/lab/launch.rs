@@ -24,8 +24,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long the first node may take to be ready, and how much longer each further one.
-const READY_WAIT: (Duration, Duration) = (Duration::from_secs(10), Duration::from_millis(10));
+/// How long no node at all may become ready before those that are missing are given up. A node takes milliseconds; a
+/// host that is busy with other things may need a while.
+const READY_WAIT: Duration = Duration::from_secs(20);
 
 /// Octets of disk that a bus and a node take at birth: header pages, config, log.
 const BIRTH_OCTETS: u64 = 64 << 10;
@@ -105,6 +106,7 @@ fn write(dir: &LabDir, plan: &Plan, topology_text: &[u8]) -> Result<(), Fault> {
         return Err(Fault::Space { need, free, path: dir.path().to_owned() });
     }
     write_whole(&dir.topology_copy(), topology_text)?;
+    write_whole(&dir.hosts(), &json(&plan.hosts, &dir.hosts())?)?;
     for folder in [dir.buses(), dir.nodes()] {
         make_dir(&folder)?;
     }
@@ -114,8 +116,7 @@ fn write(dir: &LabDir, plan: &Plan, topology_text: &[u8]) -> Result<(), Fault> {
     for config in &plan.nodes {
         let node = dir.node(&config.node);
         make_dir(node.path())?;
-        let text = serde_json::to_vec(config)
-            .map_err(|error| Fault::io("write", &node.config())(io::Error::from(error)))?;
+        let text = json(config, &node.config())?;
         // Not renamed into place: nobody reads it before the node is spawned.
         fs::OpenOptions::new()
             .write(true)
@@ -126,6 +127,10 @@ fn write(dir: &LabDir, plan: &Plan, topology_text: &[u8]) -> Result<(), Fault> {
             .map_err(Fault::io("write", &node.config()))?;
     }
     Ok(())
+}
+
+fn json(value: &impl serde::Serialize, path: &Path) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(value).map_err(|error| Fault::io("write", path)(io::Error::from(error)))
 }
 
 fn create_bus(dir: &LabDir, plan: &Plan, bus: &BusState) -> Result<(), Fault> {
@@ -169,8 +174,6 @@ pub fn start_nodes(
     let (ready, end) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(Fault::os("make a pipe"))?;
     rustix::io::ioctl_fionbio(&ready, true).map_err(Fault::os("make a pipe"))?;
-    let deadline =
-        Instant::now() + READY_WAIT.0 + READY_WAIT.1 * u32::try_from(names.len()).unwrap_or(u32::MAX);
     let stop = AtomicBool::new(false);
     // A spawn is mostly exec, done by the child while its parent waits: two at once keep two processors busy.
     let half = names.len().div_ceil(2).max(1);
@@ -200,7 +203,7 @@ pub fn start_nodes(
             .collect();
         drop(end);
         let mut waiting = Readiness::new(names);
-        let waited = waiting.wait(&ready, interrupt, deadline, progress);
+        let waited = waiting.wait(&ready, interrupt, progress);
         stop.store(true, Ordering::Relaxed);
         let mut spawned = Ok(());
         for spawner in spawners {
@@ -272,13 +275,12 @@ impl<'a> Readiness<'a> {
         &mut self,
         ready: &OwnedFd,
         interrupt: &Interrupt,
-        deadline: Instant,
         progress: &mut impl FnMut(usize),
     ) -> Result<Ended, Fault> {
         let mut pipe = fs::File::from(ready.try_clone().map_err(Fault::os("make a pipe"))?);
         let mut chunk = [0; 4096];
         while !self.waiting.is_empty() {
-            match interrupt.wait(Some(ready.as_fd()), Some(deadline))? {
+            match interrupt.wait(Some(ready.as_fd()), Some(Instant::now() + READY_WAIT))? {
                 Woken::Ready => {}
                 Woken::Interrupted => return Ok(Ended::Interrupted),
                 Woken::Timeout => return Ok(Ended::TooLate),

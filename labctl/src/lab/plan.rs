@@ -17,6 +17,8 @@ pub struct Plan {
     pub state: LabState,
     /// A config a node, in the order of the file.
     pub nodes: Vec<NodeConfig>,
+    /// The names that all nodes resolve: one file for all.
+    pub hosts: Vec<HostConfig>,
 }
 
 /// Makes the plan of a lab for a run directory.
@@ -27,7 +29,6 @@ pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
     refuse_what_is_missing(lab)?;
     let epoch = Epoch::now();
     let seed = if lab.time.seed == 0 { fresh_seed() } else { lab.time.seed };
-    let hosts = hosts(lab);
     let nodes = lab
         .nodes
         .values()
@@ -41,7 +42,8 @@ pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
             interfaces: node.interfaces.iter().map(|one| interface(one, dir)).collect(),
             loopback: node.loopback.clone(),
             routes: routes(node),
-            hosts: hosts.clone(),
+            hosts: Vec::new(),
+            hosts_file: Some(dir.hosts()),
         })
         .collect();
     let state = LabState {
@@ -58,7 +60,7 @@ pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
             .collect(),
         nodes: lab.nodes.values().map(node_state).collect(),
     };
-    Ok(Plan { state, nodes })
+    Ok(Plan { state, nodes, hosts: hosts(lab) })
 }
 
 fn interface(one: &Interface, dir: &LabDir) -> InterfaceConfig {

@@ -15,8 +15,17 @@ use std::{env, fs, io};
 const GONE: &str = ".gone-";
 
 /// Everything that a lab's directory may hold.
-const ENTRIES: &[&str] =
-    &["lock", "lab.json", "lab.json.new", "topology.toml", "topology.toml.new", "bus", "node"];
+const ENTRIES: &[&str] = &[
+    "lock",
+    "lab.json",
+    "lab.json.new",
+    "hosts.json",
+    "hosts.json.new",
+    "topology.toml",
+    "topology.toml.new",
+    "bus",
+    "node",
+];
 
 /// The directory that holds all labs of one user.
 #[derive(Clone, Debug)]
@@ -201,6 +210,11 @@ impl LabDir {
     /// `topology.toml`: a copy of what was started.
     pub fn topology_copy(&self) -> PathBuf {
         self.path.join("topology.toml")
+    }
+
+    /// `hosts.json`: the names that the nodes resolve.
+    pub fn hosts(&self) -> PathBuf {
+        self.path.join("hosts.json")
     }
 
     /// `bus/`.
