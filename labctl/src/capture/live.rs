@@ -1,8 +1,6 @@
 //! What comes over buses, as it comes.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use shmif::{Captured, Follow, Followed};
@@ -19,6 +17,15 @@ const SHORT_NAP: Duration = Duration::from_millis(2);
 /// How often it is looked whether the bus is still there.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// Where a capture begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// With the next frame.
+    Now,
+    /// With the oldest that the bus remembers.
+    Oldest,
+}
+
 /// Why a capture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -30,7 +37,7 @@ pub enum End {
     Gone,
 }
 
-/// Hands everything that is sent from now on to the pipeline, until it is full, `enough` says so, or the buses are gone. The
+/// Hands everything from `begin` on to the pipeline, until it is full, `enough` says so, or the buses are gone. The
 /// sinks are flushed whenever there is nothing new.
 ///
 /// # Errors
@@ -38,14 +45,14 @@ pub enum End {
 pub fn capture(
     sources: &mut [Source],
     pipeline: &mut Pipeline,
+    begin: Begin,
     mut enough: impl FnMut() -> bool,
 ) -> io::Result<End> {
-    let mut follows: Vec<Follow> = sources.iter().map(|source| source.bus().follow()).collect();
-    let files: Vec<(PathBuf, Option<u64>)> = sources
-        .iter()
-        .map(|source| source.bus().path().to_owned())
-        .map(|path| (path.clone(), inode(&path)))
-        .collect();
+    let follow = |source: &Source| match begin {
+        Begin::Now => source.bus().follow(),
+        Begin::Oldest => source.bus().follow().from_oldest(),
+    };
+    let mut follows: Vec<Follow> = sources.iter().map(follow).collect();
     let mut looked = Instant::now();
     let mut burst: Vec<(usize, Captured)> = Vec::new();
     loop {
@@ -76,7 +83,7 @@ pub fn capture(
         }
         if looked.elapsed() >= LOOK {
             looked = Instant::now();
-            if files.iter().all(|(path, before)| inode(path) != *before) {
+            if sources.iter().all(Source::is_gone) {
                 return Ok(End::Gone);
             }
         }
@@ -90,8 +97,4 @@ pub fn capture(
             [] => return Ok(End::Gone),
         }
     }
-}
-
-fn inode(path: &std::path::Path) -> Option<u64> {
-    std::fs::metadata(path).ok().map(|meta| meta.ino())
 }

@@ -170,6 +170,7 @@ pub struct Source {
     senders: BTreeMap<PortId, Sender>,
     last_ns: u64,
     malformed: u64,
+    inode: Option<u64>,
 }
 
 impl Source {
@@ -190,7 +191,8 @@ impl Source {
     }
 
     fn of(bus: Bus) -> Source {
-        let mut source = Source { info: bus.info(), bus, senders: BTreeMap::new(), last_ns: 0, malformed: 0 };
+        let inode = inode(bus.path());
+        let mut source = Source { info: bus.info(), bus, senders: BTreeMap::new(), last_ns: 0, malformed: 0, inode };
         source.learn();
         source
     }
@@ -213,6 +215,12 @@ impl Source {
     /// Nanoseconds since 1970 of a time of the lab.
     pub fn unix_ns(&self, time_ns: u64) -> u64 {
         self.info.epoch.unix_ns.saturating_add(time_ns)
+    }
+
+    /// Whether the file has been removed, or replaced, since it was opened: its lab is down.
+    pub fn is_gone(&self) -> bool {
+        let now = inode(self.bus.path());
+        now.is_none() || now != self.inode
     }
 
     /// Records whose offload metadata made no sense: they were given as they are.
@@ -270,6 +278,10 @@ impl Source {
         }
         Ok(())
     }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|meta| std::os::unix::fs::MetadataExt::ino(&meta))
 }
 
 #[cfg(test)]

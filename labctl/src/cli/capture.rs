@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::wire::{self, Access, Options};
 use super::{Exit, Failure, Global, Output};
-use crate::capture::live::{self, End};
+use crate::capture::live::{self, Begin, End};
 use crate::capture::sink::PcapSink;
 use crate::lab::interrupt::Interrupt;
 
@@ -22,6 +22,9 @@ pub struct Args {
     /// Open Wireshark on it
     #[arg(long, conflicts_with = "write")]
     wireshark: bool,
+    /// Begin with what the bus remembers
+    #[arg(long)]
+    history: bool,
     /// Only these frames, in the words of tcpdump: host h1 and tcp port 80
     filter: Vec<String>,
 }
@@ -49,7 +52,8 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     if !global.quiet && !global.json && io::stderr().is_terminal() {
         eprintln!("capturing on {} (Ctrl-C ends)", args.bus);
     }
-    let result = live::capture(&mut sources, &mut pipeline, || {
+    let begin = if args.history { Begin::Oldest } else { Begin::Now };
+    let result = live::capture(&mut sources, &mut pipeline, begin, || {
         let closed = wireshark.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)));
         closed || interrupt.pending()
     });

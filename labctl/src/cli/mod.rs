@@ -77,6 +77,8 @@ verbs! {
     Doctor = doctor,
     /// Remove labs that are dead or half made
     Gc = gc,
+    /// Make buses appear in Wireshark's list of interfaces
+    Extcap = extcap,
     /// Print the JSON Schema of the topology file
     Schema = schema,
     /// Print a completion script for a shell
