@@ -192,7 +192,8 @@ impl Source {
 
     fn of(bus: Bus) -> Source {
         let inode = inode(bus.path());
-        let mut source = Source { info: bus.info(), bus, senders: BTreeMap::new(), last_ns: 0, malformed: 0, inode };
+        let mut source =
+            Source { info: bus.info(), bus, senders: BTreeMap::new(), last_ns: 0, malformed: 0, inode };
         source.learn();
         source
     }
