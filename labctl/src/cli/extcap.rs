@@ -127,13 +127,13 @@ fn target(interface: &str) -> Result<Target, Failure> {
     let (lab, bus) =
         interface.strip_prefix(PREFIX).and_then(|name| name.split_once('/')).ok_or_else(unknown)?;
     let dir = wire::labs()?.into_iter().find(|dir| dir.name() == lab).ok_or_else(unknown)?;
-    Target::of_lab(&dir, bus).map_err(wire::refuse)
+    Ok(Target::of_lab(&dir, bus)?)
 }
 
 fn capture(target: &mut Target, filter: &str, fifo: &Path, begin: Begin) -> Result<Exit, Failure> {
     let mut sources = wire::open(target, Access::Follow)?;
     let parsed = wire::parse(filter, &target.names)?;
-    let interrupt = Interrupt::catch().map_err(wire::refuse)?;
+    let interrupt = Interrupt::catch()?;
     let out = fs::OpenOptions::new()
         .write(true)
         .open(fifo)

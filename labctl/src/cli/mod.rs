@@ -73,12 +73,12 @@ verbs! {
     Bus = bus,
     /// Put the frames of capture files onto a bus
     Replay = replay,
+    /// Make buses appear in Wireshark's list of interfaces
+    Extcap = extcap,
     /// Look at what this host allows
     Doctor = doctor,
     /// Remove labs that are dead or half made
     Gc = gc,
-    /// Make buses appear in Wireshark's list of interfaces
-    Extcap = extcap,
     /// Print the JSON Schema of the topology file
     Schema = schema,
     /// Print a completion script for a shell
