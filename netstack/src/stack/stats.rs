@@ -18,6 +18,7 @@ macro_rules! counters {
         }
     };
 }
+pub(crate) use counters;
 
 counters! {
     /// IPv4 (RFC 4293's ipSystemStats).

@@ -103,9 +103,6 @@ pub struct Tcp {
     pcbs: PcbTable<TcpId>,
 }
 
-/// Connections that one call of [`Tcp::pump`] visits at most, before others have their turn.
-const PUMP_VISITS: usize = 512;
-
 impl Tcp {
     /// TCP without sockets; `seed` is secret and makes ISNs and ports.
     pub fn new(config: TcpConfig, seed: [u8; 32]) -> Tcp {
@@ -263,16 +260,12 @@ impl Tcp {
     // ---- segments out --------------------------------------------------------------------------
 
     /// Sends what windows and interfaces allow: new data, retransmissions, acknowledgments at the
-    /// end of a burst of input. Connections take turns.
+    /// end of a burst of input. Connections take turns; what the interfaces do not take now stays
+    /// in the list for the next call.
     pub fn pump(&mut self, ip: &mut dyn IpLayer) {
-        let mut visits = PUMP_VISITS;
         loop {
             let mut more = false;
             for _ in 0..self.sh.ready.len() {
-                if visits == 0 {
-                    return;
-                }
-                visits -= 1;
                 let Some(id) = self.sh.ready.pop_front() else { break };
                 let Some((tcb, mut cx)) = self.parts(ip, id) else { continue };
                 tcb.in_ready = false;
@@ -301,8 +294,10 @@ impl Tcp {
     pub fn drain_events(&mut self, into: &mut Vec<(TcpId, Ready)>) {
         for id in self.sh.events.drain(..) {
             if let Some(tcb) = self.slab.get_mut(id) {
-                let events = std::mem::take(&mut tcb.events);
-                into.push((id, events & tcb.ready()));
+                let events = std::mem::take(&mut tcb.events) & tcb.ready();
+                if !events.is_empty() {
+                    into.push((id, events));
+                }
             }
         }
     }

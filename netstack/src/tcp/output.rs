@@ -47,7 +47,11 @@ impl Tcb {
                 let next = self.next_segment();
                 if sent >= room.min(QUANTUM) && !matches!(next, Next::Nothing) {
                     self.wants_output = true;
-                    return if sent >= room { Burst::Blocked } else { Burst::More };
+                    if sent < room {
+                        return Burst::More;
+                    }
+                    self.check_persist(cx);
+                    return Burst::Blocked;
                 }
                 match next {
                     Next::Again(start, end) => {

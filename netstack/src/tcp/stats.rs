@@ -1,91 +1,80 @@
 //! What TCP counts: RFC 4022's names, and Linux's (`TcpExt`) where the RFC has none. The last ones
 //! are the reasons for which segments are thrown away.
 
-/// Declares the counters with the names under which they are shown.
-macro_rules! counters {
-    ($($(#[$doc:meta])* $field:ident => $label:literal,)*) => {
-        /// Counters of TCP.
-        #[derive(Clone, Debug, Default, PartialEq, Eq)]
-        pub struct TcpStats { $($(#[$doc])* pub $field: u64,)* }
-
-        impl TcpStats {
-            /// The counters as (group, name, value), in the order of declaration.
-            pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$(("tcp", $label, self.$field)),*].into_iter()
-            }
-        }
-    };
-}
+use crate::stack::stats::counters;
 
 counters! {
-    /// CLOSED to SYN-SENT.
-    active_opens => "tcpActiveOpens",
-    /// LISTEN to SYN-RECEIVED.
-    passive_opens => "tcpPassiveOpens",
-    /// SYN-SENT or SYN-RECEIVED to CLOSED, SYN-RECEIVED to LISTEN.
-    attempt_fails => "tcpAttemptFails",
-    /// ESTABLISHED or CLOSE-WAIT to CLOSED.
-    estab_resets => "tcpEstabResets",
-    /// Segments that came in, wrong ones included.
-    in_segs => "tcpInSegs",
-    /// Segments sent, retransmitted ones not included.
-    out_segs => "tcpOutSegs",
-    /// Segments sent again.
-    retrans_segs => "tcpRetransSegs",
-    /// Malformed segments, or with a wrong checksum.
-    in_errs => "tcpInErrs",
-    /// Of these, with a wrong checksum.
-    in_csum_errs => "tcpInCsumErrors",
-    /// RSTs sent.
-    out_rsts => "tcpOutRsts",
-    /// Segments to a port without a socket.
-    no_ports => "tcpNoPorts",
-    /// Retransmission timeouts.
-    timeouts => "tcpTimeouts",
-    /// Fast retransmissions (RFC 5681 §3.2).
-    fast_retrans => "tcpFastRetrans",
-    /// Zero window probes sent.
-    window_probes => "tcpWinProbe",
-    /// Keepalive probes sent.
-    keepalives => "tcpKeepAlive",
-    /// Acknowledgments sent by the delay timer.
-    delayed_acks => "tcpDelayedACKs",
-    /// Segments handled by header prediction.
-    predicted => "tcpHPHits",
-    /// Segments whose data came early.
-    out_of_order => "tcpOFOQueue",
-    /// Connections ended by too many retransmissions, probes, or keepalives.
-    abort_on_timeout => "tcpAbortOnTimeout",
-    /// Connections reset because data came after close.
-    abort_on_data => "tcpAbortOnData",
-    /// Connections reset because a program closed them with data unread.
-    abort_on_close => "tcpAbortOnClose",
-    /// Connections reset because too many were held by no program.
-    abort_on_memory => "tcpAbortOnMemory",
-    /// Challenge ACKs sent (RFC 5961).
-    challenge_acks => "tcpChallengeACK",
-    /// Challenge ACKs not sent because of their rate limit.
-    challenge_acks_limited => "tcpACKSkippedChallenge",
-    /// Connections that came to TIME-WAIT.
-    time_waits => "tcpTW",
-    /// TIME-WAITs ended by a new SYN (RFC 6191).
-    time_waits_recycled => "tcpTWRecycled",
-    /// Dropped: sent to a group or to all.
-    drop_cast => "tcpDropNotUnicast",
-    /// Dropped: SYN while the accept queue was full.
-    listen_overflows => "tcpListenOverflows",
-    /// Dropped: SYN while too many connections were half open.
-    syn_queue_full => "tcpReqQFullDrop",
-    /// Dropped: timestamp too old (RFC 7323 §5).
-    paws => "tcpPAWSEstab",
-    /// Dropped: outside of the window.
-    outside_window => "tcpOutOfWindow",
-    /// Dropped: acknowledges what was never sent or too long ago (RFC 5961 §5).
-    bad_ack => "tcpAckUnacceptable",
-    /// Dropped: neither ACK nor RST nor SYN where one is due.
-    no_ack => "tcpNoAck",
-    /// Dropped: too many holes in the data.
-    reass_full => "tcpOFODrop",
-    /// ICMP errors that no connection sent the cause of.
-    icmp_ignored => "tcpLockDroppedIcmps",
+    /// Counters of TCP.
+    TcpStats, "tcp" {
+        /// CLOSED to SYN-SENT.
+        active_opens => "tcpActiveOpens",
+        /// LISTEN to SYN-RECEIVED.
+        passive_opens => "tcpPassiveOpens",
+        /// SYN-SENT or SYN-RECEIVED to CLOSED, SYN-RECEIVED to LISTEN.
+        attempt_fails => "tcpAttemptFails",
+        /// ESTABLISHED or CLOSE-WAIT to CLOSED.
+        estab_resets => "tcpEstabResets",
+        /// Segments that came in, wrong ones included.
+        in_segs => "tcpInSegs",
+        /// Segments sent, retransmitted ones not included.
+        out_segs => "tcpOutSegs",
+        /// Segments sent again.
+        retrans_segs => "tcpRetransSegs",
+        /// Malformed segments, or with a wrong checksum.
+        in_errs => "tcpInErrs",
+        /// Of these, with a wrong checksum.
+        in_csum_errs => "tcpInCsumErrors",
+        /// RSTs sent.
+        out_rsts => "tcpOutRsts",
+        /// Segments to a port without a socket.
+        no_ports => "tcpNoPorts",
+        /// Retransmission timeouts.
+        timeouts => "tcpTimeouts",
+        /// Fast retransmissions (RFC 5681 §3.2).
+        fast_retrans => "tcpFastRetrans",
+        /// Zero window probes sent.
+        window_probes => "tcpWinProbe",
+        /// Keepalive probes sent.
+        keepalives => "tcpKeepAlive",
+        /// Acknowledgments sent by the delay timer.
+        delayed_acks => "tcpDelayedACKs",
+        /// Segments handled by header prediction.
+        predicted => "tcpHPHits",
+        /// Segments whose data came early.
+        out_of_order => "tcpOFOQueue",
+        /// Connections ended by too many retransmissions, probes, or keepalives.
+        abort_on_timeout => "tcpAbortOnTimeout",
+        /// Connections reset because data came after close.
+        abort_on_data => "tcpAbortOnData",
+        /// Connections reset because a program closed them with data unread.
+        abort_on_close => "tcpAbortOnClose",
+        /// Connections reset because too many were held by no program.
+        abort_on_memory => "tcpAbortOnMemory",
+        /// Challenge ACKs sent (RFC 5961).
+        challenge_acks => "tcpChallengeACK",
+        /// Challenge ACKs not sent because of their rate limit.
+        challenge_acks_limited => "tcpACKSkippedChallenge",
+        /// Connections that came to TIME-WAIT.
+        time_waits => "tcpTW",
+        /// TIME-WAITs ended by a new SYN (RFC 6191).
+        time_waits_recycled => "tcpTWRecycled",
+        /// Dropped: sent to a group or to all.
+        drop_cast => "tcpDropNotUnicast",
+        /// Dropped: SYN while the accept queue was full.
+        listen_overflows => "tcpListenOverflows",
+        /// Dropped: SYN while too many connections were half open.
+        syn_queue_full => "tcpReqQFullDrop",
+        /// Dropped: timestamp too old (RFC 7323 §5).
+        paws => "tcpPAWSEstab",
+        /// Dropped: outside of the window.
+        outside_window => "tcpOutOfWindow",
+        /// Dropped: acknowledges what was never sent or too long ago (RFC 5961 §5).
+        bad_ack => "tcpAckUnacceptable",
+        /// Dropped: neither ACK nor RST nor SYN where one is due.
+        no_ack => "tcpNoAck",
+        /// Dropped: too many holes in the data.
+        reass_full => "tcpOFODrop",
+        /// ICMP errors that no connection sent the cause of.
+        icmp_ignored => "tcpLockDroppedIcmps",
+    }
 }

@@ -119,7 +119,9 @@ impl Tcb {
             Holder::Nobody => cx.sh.config.orphan_retries,
             Holder::Program | Holder::SynQueue(_) | Holder::AcceptQueue(_) => cx.sh.config.retries2,
         };
-        if self.out_of_patience(cx, Some(patience(&cx.sh.config, retries))) {
+        // A peer that took back its window, and answers, is not dead (RFC 9293 §3.8.6.1).
+        let refuses = self.snd_wnd == 0 && cx.now.since(self.last_rx) < cx.sh.config.rto_max;
+        if self.out_of_patience(cx, Some(patience(&cx.sh.config, retries))) && !refuses {
             return self.give_up(cx);
         }
         cx.sh.stats.timeouts += 1;
@@ -156,6 +158,8 @@ impl Tcb {
         if self.flight() > 0 || !self.state.transmits() {
             return;
         }
+        // It may have been our own interface that took nothing: there may be another way now.
+        self.path_changed(cx);
         if self.send_forced(cx) {
             return;
         }

@@ -186,3 +186,26 @@ fn connect_transfer_close() {
     while link.step() {}
     assert!(link.hosts.iter().all(|h| h.tcp.is_empty() && h.tcp.poll_timeout().is_none()), "nothing is left");
 }
+
+#[test]
+fn many_connections_share_a_narrow_interface() {
+    let mut link = Link::new(TcpConfig::default());
+    for h in &mut link.hosts {
+        h.ip.room = 7;
+    }
+    let listener = link.hosts[1].listener(80, 1000);
+    let clients: Vec<TcpId> = (0..300).map(|_| link.connect(80)).collect();
+    let mut peers: Vec<Peer> = clients.iter().map(|id| Peer::new(0, *id, octets(20_000, 1))).collect();
+    link.run(100_000, |l| {
+        let h = &mut l.hosts[1];
+        while let Ok((id, _)) = h.tcp.accept(&mut h.ip, listener) {
+            peers.push(Peer::new(1, id, octets(3_000, 2)));
+        }
+        peers.iter_mut().for_each(|p| p.turn(l));
+        peers.len() == 600 && peers.iter().all(|p| p.end.is_some())
+    });
+    assert!(peers.iter().all(|p| p.end == Some(Ok(()))));
+    assert!(peers[..300].iter().all(|p| p.read == octets(3_000, 2)));
+    assert!(peers[300..].iter().all(|p| p.read == octets(20_000, 1)));
+    assert_eq!(link.hosts[0].tcp.stats().retrans_segs, 0, "nobody waits so long that a timer goes off");
+}
