@@ -279,3 +279,78 @@ impl Routes {
 fn unnumbered(ifs: &Interfaces) -> Option<Ipv4Addr> {
     ifs.iter().flat_map(|i| i.addrs4()).map(|n| n.addr()).find(|a| !a.is_loopback())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::MacAddr;
+    use crate::net::ifnet::IfConfig;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The FIB finds what a scan over all routes finds.
+        #[test]
+        fn lookup_equals_a_linear_scan(
+            nets in prop::collection::vec((any::<u32>(), 0u8..=32, 1u32..4), 1..60),
+            gone in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+            dsts in prop::collection::vec(any::<u32>(), 20),
+        ) {
+            let mut ifs = Interfaces::default();
+            let config = IfConfig { name: "eth0".into(), mac: MacAddr([2, 0, 0, 0, 0, 1]), mtu: 1500 };
+            let dev = ifs.attach(config).unwrap();
+            ifs.get_mut(dev).unwrap().up = true;
+            let mut routes = Routes::default();
+            let mut model: Vec<Route> = Vec::new();
+            for (i, (addr, len, metric)) in nets.iter().enumerate() {
+                let to = IpNet::V4(Ipv4Net::new(Ipv4Addr::from(*addr), *len).unwrap()).trunc();
+                let via = IpAddr::V4(Ipv4Addr::from(i as u32 + 1));
+                let route = Route { metric: *metric, dev: Some(dev), ..Route::via(to, via) };
+                routes.add(route, &ifs).unwrap();
+                model.push(route);
+            }
+            for i in gone.iter().filter_map(|i| (!model.is_empty()).then(|| i.index(model.len()))).collect::<Vec<_>>() {
+                if i < model.len() {
+                    let r = model.remove(i);
+                    routes.remove(r.to, |x| *x == r, &ifs).unwrap();
+                }
+            }
+            let near: Vec<u32> = model.iter().filter_map(|r| match r.to {
+                IpNet::V4(n) => Some(u32::from(n.broadcast())),
+                IpNet::V6(_) => None,
+            }).collect();
+            for dst in dsts.into_iter().chain(near).map(Ipv4Addr::from) {
+                let matching = model.iter().filter(|r| r.to.contains(&IpAddr::V4(dst)));
+                let len = matching.clone().map(|r| r.to.prefix_len()).max();
+                let longest = matching.filter(|r| Some(r.to.prefix_len()) == len);
+                let metric = longest.clone().map(|r| r.metric).min();
+                let mut expected: Vec<_> = longest.filter(|r| Some(r.metric) == metric).map(|r| r.via).collect();
+                let mut seen: Vec<_> =
+                    routes.lookup4(dst).into_iter().flat_map(|e| &e.hops).map(|h| h.via).collect();
+                expected.sort();
+                seen.sort();
+                prop_assert_eq!(seen, expected);
+            }
+        }
+
+        /// A hop that goes away moves its own flows only.
+        #[test]
+        fn equal_paths_are_stable(n in 2usize..8, gone in any::<prop::sample::Index>(), seed: [u64; 2], flows: [u64; 32]) {
+            let key = FlowKey::new(seed);
+            let hop = |i: usize| NextHop {
+                ifindex: IfIndex(2),
+                via: Some(IpAddr::V4(Ipv4Addr::from(i as u32))),
+                src: None,
+            };
+            let all = FibEntry { kind: RouteKind::Unicast, hops: (0..n).map(hop).collect() };
+            let mut fewer = all.clone();
+            let lost = fewer.hops.remove(gone.index(n));
+            for flow in flows {
+                let before = all.hop(key, flow);
+                prop_assert_eq!(before, all.hop(key, flow));
+                if before != Some(lost) {
+                    prop_assert_eq!(fewer.hop(key, flow), before);
+                }
+            }
+        }
+    }
+}

@@ -67,3 +67,25 @@ impl Packet {
         out[24..28].copy_from_slice(&self.target.octets());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_emitted_is_parsed(request: bool, macs: [[u8; 6]; 2], addrs: [u32; 2]) {
+            let packet = Packet {
+                op: if request { Op::Request } else { Op::Reply },
+                sender_mac: MacAddr(macs[0]),
+                sender: addrs[0].into(),
+                target_mac: MacAddr(macs[1]),
+                target: addrs[1].into(),
+            };
+            let mut octets = [0; LEN];
+            packet.emit(&mut octets);
+            prop_assert_eq!(Packet::parse(&octets), Ok(packet));
+        }
+    }
+}

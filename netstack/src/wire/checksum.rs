@@ -108,6 +108,21 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// RFC 1624: incremental equals full, also where one of the two zeros comes out.
+        #[test]
+        fn an_update_equals_a_new_sum(mut words in prop::collection::vec(any::<u16>(), 1..30), at: prop::sample::Index, new: u16) {
+            let octets = |w: &[u16]| w.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<u8>>();
+            let before = checksum(&octets(&words));
+            let at = at.index(words.len());
+            let old = std::mem::replace(&mut words[at], new);
+            let after = checksum(&octets(&words));
+            let updated = update(before, old, new);
+            // All zero words are the one case in which the sum is +0: no packet is all zero.
+            prop_assert!(updated == after || words.iter().all(|w| *w == 0), "{updated:#x} {after:#x}");
+        }
+    }
+
     #[test]
     fn the_example_of_rfc_1071() {
         assert_eq!(Sum::default().add(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]).finish(), !0xddf2);

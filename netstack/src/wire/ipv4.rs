@@ -164,3 +164,46 @@ pub fn refresh_checksum(packet: &mut [u8], header_len: usize) {
     let sum = checksum(&packet[..header_len]);
     packet[10..12].copy_from_slice(&sum.to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn header() -> impl Strategy<Value = Header> {
+        let flags = (any::<bool>(), any::<bool>(), 0usize..0x2000);
+        let rest = (any::<u8>(), any::<u16>(), 1u8.., any::<u8>(), any::<u32>(), any::<u32>());
+        (5usize..16, 0usize..100, flags, rest).prop_map(|(words, data, (df, mf, offset), rest)| {
+            let (tos, id, ttl, protocol, src, dst) = rest;
+            Header {
+                header_len: words * 4,
+                total_len: words * 4 + data,
+                tos,
+                id,
+                dont_fragment: df,
+                more_fragments: mf,
+                offset: offset * 8,
+                ttl,
+                ..Header::new(src.into(), dst.into(), protocol)
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_emitted_is_parsed_also_one_hop_later(h in header(), filler: u8) {
+            let mut packet = vec![filler; h.total_len];
+            h.emit(&mut packet);
+            prop_assert_eq!(Header::parse(&packet), Ok(h));
+            decrement_ttl(&mut packet);
+            prop_assert_eq!(Header::parse(&packet), Ok(Header { ttl: h.ttl - 1, ..h }));
+        }
+
+        #[test]
+        fn any_octets_parse_or_fail_quietly(octets in prop::collection::vec(any::<u8>(), 0..100)) {
+            if let Ok(h) = Header::parse(&octets) {
+                prop_assert!(h.header_len <= h.total_len && h.total_len <= octets.len());
+            }
+        }
+    }
+}

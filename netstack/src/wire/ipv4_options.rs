@@ -160,3 +160,28 @@ pub fn clear_uncopied(options: &mut [u8]) {
         options[at..at + len].fill(kind::NOP);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever the octets: options lie inside, one behind the other, and recording stays inside.
+        #[test]
+        fn any_octets_are_walked(mut octets in prop::collection::vec(any::<u8>(), 0..=40)) {
+            let mut end = 0;
+            for o in iter(&octets).flatten() {
+                prop_assert!(o.at >= end && o.len >= 2);
+                end = o.at + o.len;
+                prop_assert!(end <= octets.len());
+                let mut copy = octets[o.at..end].to_vec();
+                let _ = record_route(&mut copy, Ipv4Addr::LOCALHOST);
+                let mut copy = octets[o.at..end].to_vec();
+                let _ = record_timestamp(&mut copy, Ipv4Addr::LOCALHOST, 7, |_| true);
+            }
+            clear_uncopied(&mut octets);
+            prop_assert!(iter(&octets).all(|o| o.is_ok_and(|o| o.kind & COPIED != 0)));
+        }
+    }
+}
