@@ -81,7 +81,7 @@ pub struct TcpConfig {
     pub default_mss: (u16, u16),
     /// No peer and no ICMP message can push the payload of a segment below this many octets.
     pub min_mss: u16,
-    /// Holes that are remembered in the data of one connection; see [`super::reass`].
+    /// Ranges of early data that are remembered of one connection.
     pub max_reass_ranges: usize,
 }
 

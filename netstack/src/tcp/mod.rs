@@ -22,6 +22,7 @@ mod ack;
 pub mod cc;
 mod config;
 mod icmp;
+mod info;
 mod input;
 mod isn;
 mod listen;
@@ -42,7 +43,8 @@ pub mod usrreq;
 mod window;
 
 pub use config::{BufferSizes, TcpConfig};
-pub use options::{TcpInfo, TcpOpt, TcpOptName};
+pub use info::TcpInfo;
+pub use options::{TcpOpt, TcpOptName};
 pub use state::State;
 pub use stats::TcpStats;
 pub use usrreq::Shutdown;

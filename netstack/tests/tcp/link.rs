@@ -209,3 +209,51 @@ fn many_connections_share_a_narrow_interface() {
     assert!(peers[300..].iter().all(|p| p.read == octets(20_000, 1)));
     assert_eq!(link.hosts[0].tcp.stats().retrans_segs, 0, "nobody waits so long that a timer goes off");
 }
+
+/// Sends `n` octets over a link with this one-way delay; returns Mbit/s in virtual time, and the link.
+fn bulk(delay: Duration, n: usize) -> (f64, Link) {
+    let mut link = Link::new(TcpConfig::default());
+    link.delay = delay;
+    for h in &mut link.hosts {
+        h.ip.room = 100_000;
+    }
+    let listener = link.hosts[1].listener(80, 1);
+    let client = link.connect(80);
+    let mut a = Peer::new(0, client, octets(n, 1));
+    let mut b: Option<Peer> = None;
+    let start = link.now;
+    link.run(1_000_000, |l| {
+        a.turn(l);
+        match &mut b {
+            Some(b) => b.turn(l),
+            None => {
+                let h = &mut l.hosts[1];
+                b = h.tcp.accept(&mut h.ip, listener).ok().map(|(id, _)| Peer::new(1, id, Vec::new()));
+            }
+        }
+        b.as_ref().is_some_and(|b| b.end.is_some())
+    });
+    let seconds = link.now.since(start).as_secs_f64();
+    assert!(b.is_some_and(|b| b.read == octets(n, 1)), "whole");
+    (n as f64 * 8.0 / seconds / 1e6, link)
+}
+
+#[test]
+fn buffers_grow_until_the_path_is_full_or_their_limit_is_reached() {
+    // 50 ms: 64 KiB windows would carry 10 Mbit/s. The limits (3 MiB of window, 4 MiB to send)
+    // carry 500, less the slow start.
+    let (rate, link) = bulk(Duration::from_millis(25), 60_000_000);
+    let info: Vec<_> = link.hosts.iter().flat_map(|h| h.tcp.iter()).collect();
+    assert!(rate > 250.0, "{rate} Mbit/s; {info:#?}");
+    assert_eq!(link.hosts[0].tcp.stats().retrans_segs, 0);
+    // 1 ms
+    let (rate, _) = bulk(Duration::from_micros(500), 60_000_000);
+    assert!(rate > 8_000.0, "{rate} Mbit/s");
+}
+
+#[test]
+fn buffers_of_a_slow_conversation_stay_small() {
+    let (_, link) = bulk(Duration::from_millis(25), 40_000);
+    let sizes: Vec<usize> = link.hosts.iter().flat_map(|h| h.tcp.iter()).map(|i| i.rcvbuf).collect();
+    assert!(sizes.iter().all(|s| *s <= 300_000), "{sizes:?}");
+}

@@ -1,0 +1,101 @@
+//! What is shown of a connection: `TCP_INFO`, `ss`, `labctl show sockets` (STATUS of RFC 9293 §3.10.6).
+
+use super::config::TcpConfig;
+use super::tcb::Tcb;
+use super::{State, TcpId};
+use crate::time::Duration;
+use std::net::SocketAddr;
+
+/// What `TCP_INFO` and `ss` show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TcpInfo {
+    /// The socket.
+    pub id: TcpId,
+    /// State.
+    pub state: State,
+    /// Its ends; unspecified where not known.
+    pub local: SocketAddr,
+    /// See `local`.
+    pub remote: SocketAddr,
+    /// Octets that wait to be read; on a listener, connections that wait to be accepted.
+    pub recv_queue: usize,
+    /// Octets written and not acknowledged; on a listener, its backlog.
+    pub send_queue: usize,
+    /// Payload of a full segment sent.
+    pub snd_mss: u32,
+    /// Payload of the peer's full segments, as seen.
+    pub rcv_mss: u32,
+    /// Payload we told the peer to send at most.
+    pub advmss: u16,
+    /// MTU of the path.
+    pub pmtu: u32,
+    /// Shift counts sent and received, if both sides scale.
+    pub wscale: (u8, u8),
+    /// Whether timestamps are in use.
+    pub timestamps: bool,
+    /// Retransmission timeout as of now.
+    pub rto: Duration,
+    /// Smoothed round trip, its variance, its least.
+    pub rtt: Option<(Duration, Duration, Duration)>,
+    /// Congestion window, octets.
+    pub cwnd: u32,
+    /// Slow start threshold, octets; `u32::MAX`: none yet.
+    pub ssthresh: u32,
+    /// Window that the peer offers, octets.
+    pub snd_wnd: u32,
+    /// Window that we offer, octets.
+    pub rcv_wnd: u32,
+    /// Octets in flight.
+    pub in_flight: u32,
+    /// Retransmissions since the last progress.
+    pub retransmits: u8,
+    /// Segments sent again, all in all.
+    pub total_retrans: u32,
+    /// Octets the peer has acknowledged.
+    pub octets_acked: u64,
+    /// Octets of data received in order.
+    pub octets_received: u64,
+    /// Name of the congestion control.
+    pub congestion_control: &'static str,
+    /// Sizes of the buffers, octets.
+    pub sndbuf: usize,
+    /// See `sndbuf`.
+    pub rcvbuf: usize,
+}
+
+impl Tcb {
+    pub(super) fn info(&self, config: &TcpConfig) -> TcpInfo {
+        let (recv_queue, send_queue) = match &self.listen {
+            Some(l) => (l.accepted.len(), l.backlog),
+            None => (self.readable(), self.sndbuf.len()),
+        };
+        TcpInfo {
+            id: self.id,
+            state: self.state,
+            local: self.local,
+            remote: self.remote,
+            recv_queue,
+            send_queue,
+            snd_mss: self.window.mss,
+            rcv_mss: self.rcv_mss,
+            advmss: self.adv_mss,
+            pmtu: self.mtu,
+            wscale: (self.snd_shift, self.rcv_shift),
+            timestamps: self.timestamps,
+            rto: self.rtt.rto(config),
+            rtt: self.rtt.srtt().zip(self.rtt.var()).zip(self.rtt.min()).map(|((s, v), m)| (s, v, m)),
+            cwnd: self.window.cwnd,
+            ssthresh: self.window.ssthresh,
+            snd_wnd: self.snd_wnd,
+            rcv_wnd: self.offered(),
+            in_flight: self.flight(),
+            retransmits: self.retries,
+            total_retrans: self.total_retrans,
+            octets_acked: self.octets_acked,
+            octets_received: self.octets_received,
+            congestion_control: self.cc_algorithm.name(),
+            sndbuf: self.sndbuf.limit,
+            rcvbuf: self.rcvbuf_size,
+        }
+    }
+}
