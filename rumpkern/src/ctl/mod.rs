@@ -22,7 +22,7 @@ const SUN_PATH_MAX: usize = 107;
 
 /// Does something with a socket path that may be too long for `sockaddr_un`: a long one is reached
 /// by way of its directory's descriptor.
-fn with_short_path<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn with_short_path<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     match path.parent().zip(path.file_name()) {
         Some((directory, name)) if path.as_os_str().len() > SUN_PATH_MAX => {
             let directory = std::fs::File::open(directory)?;

@@ -7,7 +7,7 @@ use netstack::time::Duration;
 use rumpclient::msg::{self, Body, PollEntries, PollEntry, Request, RequestError, tag};
 use rumpclient::sockaddr::{self, SockAddr, SockAddrBuf, SockAddrError};
 use rumpclient::wire::{DataFrame, FrameFlags, Header, MAX_DATA, Sid};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// `SOCK_NONBLOCK` and `O_NONBLOCK` of Linux.
 const NONBLOCK: u32 = 0o4000;
@@ -98,7 +98,12 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
             with_address(new.0.into(), peer)
         }
         Request::Connect { addr } => {
-            sys.connect(fd, address(addr)?).await?;
+            // AF_UNSPEC dissolves a datagram socket's connection; the stack's word for it is no address.
+            let peer = match SockAddr::decode(addr) {
+                Ok(SockAddr::Unspec) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
+                Ok(SockAddr::Inet(_)) | Err(_) => address(addr)?,
+            };
+            sys.connect(fd, peer).await?;
             value(0)
         }
         Request::SendMsg { data, flags, to, with } => {

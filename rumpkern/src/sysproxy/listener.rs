@@ -8,7 +8,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -30,24 +30,11 @@ impl Listener {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        with_short_path(path, |short| Ok(rustix::net::bind(&socket, &SocketAddrUnix::new(short)?)?))?;
+        crate::ctl::with_short_path(path, |short| {
+            Ok(rustix::net::bind(&socket, &SocketAddrUnix::new(short)?)?)
+        })?;
         rustix::net::listen(&socket, 128)?;
         Ok(Listener { socket, path: path.to_owned() })
-    }
-}
-
-/// Octets of the longest path that `sockaddr_un` holds, less the final NUL.
-const SUN_PATH_MAX: usize = 107;
-
-/// Does something with a socket path that may be too long for `sockaddr_un`: a long one is reached by way of its
-/// directory's descriptor.
-fn with_short_path<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    match path.parent().zip(path.file_name()) {
-        Some((directory, name)) if path.as_os_str().len() > SUN_PATH_MAX => {
-            let directory = std::fs::File::open(directory)?;
-            act(&Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name))
-        }
-        _ => act(path),
     }
 }
 
