@@ -45,7 +45,9 @@ pub(super) fn answer(kernel: &Rc<Kernel>, op: Op) -> Result<Value, Failure> {
             kernel.stop();
             Ok(Value::Null)
         }
-        Op::Run { .. } => Err(Failure::new(Code::Invalid, "a program is run, not answered")),
+        Op::Run { .. } | Op::Interrupt { .. } => {
+            Err(Failure::new(Code::Invalid, "programs are the connection's"))
+        }
     }
 }
 

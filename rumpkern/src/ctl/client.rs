@@ -19,6 +19,23 @@ pub struct Client {
     line: Vec<u8>,
 }
 
+/// Interrupts one program, as Ctrl-C does. See [`Client::interrupter`].
+#[derive(Debug)]
+pub struct Interrupter {
+    stream: UnixStream,
+    run: u64,
+}
+
+impl Interrupter {
+    /// Asks the node to interrupt the program; its last output and its status come where they are waited for.
+    pub fn interrupt(&mut self) -> io::Result<()> {
+        // No call waits for this id's answer: it is passed over.
+        let mut text = serde_json::to_vec(&Request { id: u64::MAX, op: Op::Interrupt { run: self.run } })?;
+        text.push(b'\n');
+        self.stream.write_all(&text)
+    }
+}
+
 /// Why a control call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -66,6 +83,11 @@ impl Client {
     /// A second handle on the connection: another thread ends the call that is under way by shutting it down.
     pub fn closer(&self) -> io::Result<UnixStream> {
         self.stream.get_ref().try_clone()
+    }
+
+    /// By which another thread interrupts the program that the next call of [`Client::run`] runs.
+    pub fn interrupter(&self) -> io::Result<Interrupter> {
+        Ok(Interrupter { stream: self.stream.get_ref().try_clone()?, run: self.next_id })
     }
 
     /// Who is there?

@@ -10,7 +10,7 @@ mod client;
 mod server;
 mod show;
 
-pub use client::{Client, ClientError, Output};
+pub use client::{Client, ClientError, Interrupter, Output};
 pub use server::{Listener, serve};
 
 use std::io;

@@ -61,6 +61,11 @@ pub enum Op {
         #[serde(default)]
         json: bool,
     },
+    /// Interrupts a program of this connection, as Ctrl-C does: `ping` says what it has seen, others end.
+    Interrupt {
+        /// The id of the request that runs it.
+        run: u64,
+    },
     /// Stops the node; answered before it dies.
     Stop,
 }
@@ -224,6 +229,7 @@ mod tests {
             read(json!({"id":1,"op":"route","add":{"to":"10.0.0.1/24","dev":"eth0","metric":5}})),
             Op::Route(Change::Add(spec))
         );
+        assert_eq!(read(json!({"id":2,"op":"interrupt","run":1})), Op::Interrupt { run: 1 });
         assert_eq!(
             read(json!({"id":1,"op":"run","argv":["ping"]})),
             Op::Run { argv: vec!["ping".into()], json: false }

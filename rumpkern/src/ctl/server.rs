@@ -129,7 +129,8 @@ struct Connection {
     writer: RefCell<Option<Waker>>,
     /// Who waits for room in `out`.
     blocked: RefCell<Vec<Waker>>,
-    runs: RefCell<Vec<Rc<Process>>>,
+    /// The programs that run, by the ids of their requests.
+    runs: RefCell<Vec<(u64, Rc<Process>)>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +203,20 @@ impl Connection {
                     self.reply(id, Body::Error(failure));
                 }
             }
+            Op::Interrupt { run } => {
+                let process =
+                    self.runs.borrow().iter().find(|(id, _)| *id == run).map(|(_, process)| process.clone());
+                match process {
+                    Some(process) => {
+                        kernel.interrupt(&process);
+                        self.reply(id, Body::Ok(serde_json::Value::Null));
+                    }
+                    None => {
+                        let failure = Failure::new(Code::NotFound, format!("request {run} runs no program"));
+                        self.reply(id, Body::Error(failure));
+                    }
+                }
+            }
             op => match answer::answer(kernel, op) {
                 Ok(value) => self.reply(id, Body::Ok(value)),
                 Err(failure) => self.reply(id, Body::Error(failure)),
@@ -232,11 +247,11 @@ impl Connection {
         let sink = |which| Rc::new(OutSink { connection: self.clone(), id, which });
         let (out, err) = (sink(Which::Out), sink(Which::Err));
         let process = kernel.spawn(&name, out, err, |sys| main(sys, argv, json));
-        self.runs.borrow_mut().push(process.clone());
+        self.runs.borrow_mut().push((id, process.clone()));
         let connection = self.clone();
         kernel.spawn_kernel(async move {
             let status = process.wait().await;
-            connection.runs.borrow_mut().retain(|run| run.pid() != process.pid());
+            connection.runs.borrow_mut().retain(|(_, run)| run.pid() != process.pid());
             connection.reply(id, Body::Exit(status));
         });
         Ok(())
@@ -329,7 +344,7 @@ impl Connection {
     }
 
     fn end_runs(&self, kernel: &Kernel) {
-        for process in self.runs.take() {
+        for (_, process) in self.runs.take() {
             kernel.exit(&process, KILLED);
         }
     }

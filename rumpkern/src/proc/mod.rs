@@ -29,6 +29,20 @@ impl core::fmt::Display for Pid {
 
 /// Exit status of a process that was killed, as a shell shows SIGKILL.
 pub const KILLED: i32 = 137;
+/// Exit status of a process that an interrupt ended, as a shell shows SIGINT.
+pub const INTERRUPTED: i32 = 130;
+
+/// What an interrupt (Ctrl-C) does to a process.
+#[derive(Debug, Default)]
+enum OnInterrupt {
+    /// It ends.
+    #[default]
+    End,
+    /// It is told.
+    Tell(Waker),
+    /// It was told; the next one ends it.
+    Told,
+}
 
 /// One process.
 #[derive(Debug)]
@@ -39,6 +53,7 @@ pub struct Process {
     lwps: RefCell<Vec<LwpId>>,
     status: Cell<Option<i32>>,
     waiting: RefCell<Vec<Waker>>,
+    on_interrupt: RefCell<OnInterrupt>,
 }
 
 impl Process {
@@ -70,6 +85,21 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Waits to be interrupted. From the first wait on an interrupt does not end the process, the second one does.
+    pub async fn interrupted(&self) {
+        poll_fn(|cx| {
+            let mut on_interrupt = self.on_interrupt.borrow_mut();
+            if matches!(*on_interrupt, OnInterrupt::Told) {
+                return Poll::Ready(());
+            }
+            *on_interrupt = OnInterrupt::Tell(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
 /// All processes of one kernel.
 #[derive(Debug, Default)]
 pub(crate) struct ProcTable {
@@ -88,6 +118,7 @@ impl ProcTable {
             lwps: RefCell::default(),
             status: Cell::new(None),
             waiting: RefCell::default(),
+            on_interrupt: RefCell::default(),
         });
         self.all.insert(process.pid, process.clone());
         process
@@ -125,6 +156,15 @@ impl Kernel {
         }
         for waker in process.waiting.take() {
             waker.wake();
+        }
+    }
+
+    /// Interrupts `process`, as Ctrl-C does: it is told if it waits for that, else it ends.
+    pub fn interrupt(&self, process: &Process) {
+        let before = process.on_interrupt.replace(OnInterrupt::Told);
+        match before {
+            OnInterrupt::Tell(waker) => waker.wake(),
+            OnInterrupt::End | OnInterrupt::Told => self.exit(process, INTERRUPTED),
         }
     }
 

@@ -124,6 +124,16 @@ impl Cx {
         .await
     }
 
+    /// What `work` comes to, unless somebody interrupts the program (Ctrl-C) before.
+    pub(super) async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let (mut work, mut interrupt) = (pin!(work), pin!(self.sys.process().interrupted()));
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => interrupt.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
+
     /// Sends all of `octets` on a stream.
     pub(super) async fn send_all(&self, fd: Fd, mut octets: &[u8]) -> Result<(), Errno> {
         while !octets.is_empty() {

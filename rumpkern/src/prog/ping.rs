@@ -182,7 +182,8 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
         buffer: vec![0; 65_536],
     };
     let begin = sys.now();
-    ping.run(begin).await?;
+    // Interrupted, it says what it has seen so far.
+    cx.unless_interrupted(ping.run(begin)).await.transpose()?;
     Ok(ping.summary(sys.now().since(begin)).await)
 }
 
