@@ -393,6 +393,27 @@ fn interrupted_is_taken_down() {
     place.assert_clean();
 }
 
+/// Ctrl-C ends a ping with its summary, as that of a shell does.
+#[test]
+fn an_interrupted_ping_says_what_it_has_seen() {
+    use std::io::{BufRead, BufReader, Read};
+    let place = Place::new();
+    place.ok(&["up"]);
+    let words = ["ping", "h1", "h2", "-c", "1000000", "-i", "0.05"];
+    let mut child = place.command(&words).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("icmp_seq=2") {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "the ping ended by itself");
+    }
+    kill(i32::try_from(child.id()).unwrap(), nix::sys::signal::Signal::SIGINT);
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("packets transmitted") && rest.contains("rtt min/avg/max"), "{rest}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 fn nodes_below(run: &Path) -> usize {
     let Ok(run) = run.canonicalize() else { return 0 };
     labctl::lab::process::scan(&run).len()

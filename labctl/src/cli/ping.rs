@@ -20,6 +20,9 @@ pub struct Args {
     /// Octets of data
     #[arg(short, long, value_name = "BYTES")]
     size: Option<u16>,
+    /// Routers that a request may pass (64 if left out)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    ttl: Option<u8>,
     /// Seconds to wait for the last answer
     #[arg(short = 'W', long, value_name = "S")]
     wait: Option<f64>,
@@ -33,6 +36,7 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     let options = [
         ("-i", args.interval.map(|seconds| seconds.to_string())),
         ("-s", args.size.map(|octets| octets.to_string())),
+        ("-t", args.ttl.map(|ttl| ttl.to_string())),
         ("-W", args.wait.map(|seconds| seconds.to_string())),
     ];
     for (flag, value) in options {

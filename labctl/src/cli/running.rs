@@ -4,7 +4,7 @@ use super::{Failure, Global};
 use crate::lab::fault::{Fault, Kind};
 use crate::lab::interrupt::Interrupt;
 use crate::lab::rundir::{LabDir, RunRoot};
-use crate::lab::session::Session;
+use crate::lab::session::{Manners, Session};
 use crate::lab::{select, view};
 use std::sync::Arc;
 
@@ -49,6 +49,6 @@ pub(super) fn attended<T: Send>(
     work: impl FnOnce(&Session) -> Result<T, Fault> + Send,
 ) -> Result<T, Failure> {
     let interrupt = Interrupt::catch()?;
-    let (result, _) = session.attend(&interrupt, None, || work(session))?;
+    let (result, _) = session.attend(&interrupt, None, Manners::Ask, || work(session))?;
     Ok(result?)
 }

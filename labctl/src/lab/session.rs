@@ -8,7 +8,7 @@ use super::interrupt::{Interrupt, Woken};
 use super::node::{self, ANSWER_WAIT};
 use super::rundir::LabDir;
 use super::state::LabState;
-use rumpkern::ctl::{Client, Output, proto};
+use rumpkern::ctl::{Client, Interrupter, Output, proto};
 use serde_json::Value;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -46,6 +46,18 @@ impl Run {
 /// What a server says, on its standard error, once it can be reached.
 const LISTENING: &str = "listening on port ";
 
+/// How long a program may take over its last words.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What becomes of programs at Ctrl-C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manners {
+    /// They are interrupted and say their last words.
+    Ask,
+    /// They end with their connections, at once.
+    Cut,
+}
+
 /// The nodes of a lab, spoken to by this process.
 #[derive(Debug)]
 pub struct Session {
@@ -54,13 +66,14 @@ pub struct Session {
     /// What was started.
     pub state: Arc<LabState>,
     open: Mutex<Vec<UnixStream>>,
+    programs: Mutex<Vec<Interrupter>>,
     cut: AtomicBool,
 }
 
 impl Session {
     /// Nothing is connected yet.
     pub fn new(dir: LabDir, state: Arc<LabState>) -> Self {
-        Self { dir, state, open: Mutex::new(Vec::new()), cut: AtomicBool::new(false) }
+        Self { dir, state, open: Mutex::default(), programs: Mutex::default(), cut: AtomicBool::new(false) }
     }
 
     /// A connection to a node that runs.
@@ -91,6 +104,16 @@ impl Session {
         }
     }
 
+    /// Interrupts every program that is running, as Ctrl-C does at a shell: `ping` says what it has seen.
+    pub fn interrupt(&self) {
+        if let Ok(mut programs) = self.programs.lock() {
+            for program in programs.iter_mut() {
+                // One that has ended has nothing more to say.
+                let _ = program.interrupt();
+            }
+        }
+    }
+
     /// Does work in another thread while this one waits for Ctrl-C and the deadline; either cuts the session.
     ///
     /// # Errors
@@ -99,6 +122,7 @@ impl Session {
         &self,
         interrupt: &Interrupt,
         deadline: Option<Instant>,
+        manners: Manners,
         work: impl FnOnce() -> T + Send,
     ) -> Result<(T, Woken), Fault> {
         let (done, at_work) =
@@ -109,7 +133,12 @@ impl Session {
                 drop(at_work); // the other end wakes
                 result
             });
-            let woken = interrupt.wait(Some(done.as_fd()), deadline);
+            let mut woken = interrupt.wait(Some(done.as_fd()), deadline);
+            if manners == Manners::Ask && matches!(woken, Ok(Woken::Interrupted)) {
+                self.interrupt();
+                // Another Ctrl-C does not wait for the last words.
+                woken = interrupt.wait(Some(done.as_fd()), Some(Instant::now() + LAST_WORDS));
+            }
             if !matches!(woken, Ok(Woken::Ready)) {
                 self.cut();
             }
@@ -136,6 +165,10 @@ impl Session {
         // A node that does not even say hello is not waited for at length.
         client.hello().map_err(|error| self.fault(node, error, ANSWER_WAIT))?;
         client.set_timeout(patience).map_err(|error| self.fault(node, error, ANSWER_WAIT))?;
+        let interrupter = client.interrupter().map_err(Fault::os("connect to a node"))?;
+        if let Ok(mut programs) = self.programs.lock() {
+            programs.push(interrupter);
+        }
         client.run(argv, json, sink).map_err(|error| self.fault(node, error, patience.unwrap_or_default()))
     }
 

@@ -17,7 +17,7 @@ use self::root::TestRoot;
 use super::fault::Fault;
 use super::interrupt::{Interrupt, Woken};
 use super::rundir::LabDir;
-use super::session::Session;
+use super::session::{Manners, Session};
 use super::state::LabState;
 use super::{launch, plan, stop, view};
 use crate::topology::model::{Check, CheckKind, Keep, Lab, Outcome};
@@ -202,7 +202,7 @@ impl Scene<'_> {
     /// One try: whether the check holds as it is expected to, and what to say.
     fn attempt(&mut self, check: &Check) -> Result<(bool, String), Fault> {
         let session = Session::new(self.dir.clone(), Arc::clone(&self.state));
-        let (attempt, woken) = session.attend(self.interrupt, Some(self.deadline), || {
+        let (attempt, woken) = session.attend(self.interrupt, Some(self.deadline), Manners::Cut, || {
             Bench { lab: self.lab, session: &session }.attempt(&check.kind)
         })?;
         match woken {
