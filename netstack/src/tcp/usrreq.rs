@@ -2,7 +2,8 @@
 //! 9293 §3.10.1 to §3.10.6 as sockets know them. Errors and their order are Linux's. No call
 //! blocks: `WouldBlock` and `InProgress` say that an event will come.
 
-use super::options::{TcpInfo, TcpOpt, TcpOptName};
+use super::info::TcpInfo;
+use super::options::{TcpOpt, TcpOptName};
 use super::seq::SeqNum;
 use super::tcb::{Cx, Holder, Tcb, unspecified};
 use super::{State, Tcp, TcpConfig, TcpId};
