@@ -43,7 +43,8 @@ fn main() {
     let wanted =
         |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let mut report = Report { json: args.iter().any(|arg| arg == "--json"), lines: Vec::new() };
-    let benches: [(&str, fn(&mut Report)); 4] =
+    type Bench = fn(&mut Report);
+    let benches: [(&str, Bench); 4] =
         [("ready", ready), ("memory", memory), ("ping", ping), ("forward", forward)];
     for (name, bench) in benches {
         if wanted(name) {

@@ -101,6 +101,8 @@ impl Remote {
         operation: &mut impl FnMut(&OwnedFd) -> Result<T, Errno>,
     ) -> Poll<Result<T, Errno>> {
         let watched = &self.watched;
+        // A client that is quicker than the node does not starve the wires.
+        std::task::ready!(self.kernel.quantum.poll_use(cx));
         while watched.ready.get().contains(direction) {
             match operation(&self.fd) {
                 Err(Errno::INTR) => {}

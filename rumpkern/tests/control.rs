@@ -227,3 +227,43 @@ fn every_line_gets_exactly_one_last_word() {
     });
     result.unwrap();
 }
+
+#[test]
+fn a_flood_of_nothing_starves_nobody() {
+    let mut lab = Lab::default();
+    let (h1, _h2, _) = lab.pair();
+    let floods: Vec<_> = (0..2)
+        .map(|_| {
+            let mut raw = Raw::to(&h1);
+            let handle = raw.0.get_ref().try_clone().unwrap();
+            // Ends when the connection is shut.
+            let flood =
+                std::thread::spawn(move || while raw.0.get_mut().write_all(&[b'\n'; 65536]).is_ok() {});
+            (handle, flood)
+        })
+        .collect();
+    for _ in 0..20 {
+        assert_eq!(h1.run(&["ping", "-c", "1", "10.0.0.2"]).0, 0);
+    }
+    for (handle, flood) in floods {
+        handle.shutdown(std::net::Shutdown::Both).unwrap();
+        flood.join().unwrap();
+    }
+}
+
+#[test]
+fn running_out_of_descriptors_is_survived() {
+    let mut lab = Lab::default();
+    let (h1, _h2, _) = lab.pair();
+    let pid = rustix::process::Pid::from_child(&h1.child);
+    let used = std::fs::read_dir(format!("/proc/{}/fd", h1.child.id())).unwrap().count() as u64;
+    let few = rustix::process::Rlimit { current: Some(used + 4), maximum: Some(used + 4) };
+    rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, few).unwrap();
+    let crowd: Vec<Raw> = (0..20).map(|_| Raw::to(&h1)).collect();
+    let before = h1.proc("schedstat", "");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let busy = h1.proc("schedstat", "") - before;
+    assert!(busy < 150_000_000, "{busy} ns of 300 ms spent on trying");
+    drop(crowd);
+    assert_eq!(h1.run(&["ping", "-c", "1", "10.0.0.2"]).0, 0);
+}

@@ -12,6 +12,7 @@ use crate::proc::{KILLED, Process};
 use crate::prog;
 use crate::remote::Remote;
 use crate::syscall::{Errno, Sink};
+use netstack::time::Duration;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -28,6 +29,8 @@ const OUT_PIECE: usize = 8 << 10;
 const READ_PIECE: usize = 4 << 10;
 /// Connections at once; more wait in the host's backlog.
 const CONNECTIONS_MAX: usize = 64;
+/// How long after a failed accept the next is tried.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Programs a connection may have running.
 const RUNS_MAX: usize = 64;
 
@@ -79,9 +82,8 @@ pub fn serve(kernel: &Rc<Kernel>, listener: &Listener) -> Result<(), rustix::io:
                     }
                 }
                 Ok(_stranger) => {}
-                // Out of descriptors or memory: others will close theirs. Until then the edge is lost
-                // only if nobody connects again, and whoever waits in the backlog is then found.
-                Err(_) => {}
+                // Out of descriptors or memory: others will let go of theirs.
+                Err(_) => kernel.sleep_until(kernel.clock() + ACCEPT_PAUSE).await,
             }
         }
     });
@@ -166,8 +168,8 @@ impl Connection {
             let mut lines = Lines::default();
             loop {
                 connection.room().await;
-                let line = lines.next(&connection).await;
                 let Some(kernel) = weak.upgrade() else { return };
+                let line = lines.next(&kernel, &connection).await;
                 match line {
                     Line::Request(line) => connection.request(&kernel, line),
                     Line::TooLong => {
@@ -426,7 +428,8 @@ enum Line<'a> {
 }
 
 impl Lines {
-    async fn next<'a>(&'a mut self, connection: &Connection) -> Line<'a> {
+    async fn next<'a>(&'a mut self, kernel: &Kernel, connection: &Connection) -> Line<'a> {
+        kernel.turn().await;
         self.buffer.drain(..self.done);
         self.done = 0;
         self.searched = 0;

@@ -13,8 +13,6 @@ use std::net::IpAddr;
 
 /// The rows of `table`.
 pub(super) fn rows(kernel: &Kernel, table: Table) -> Vec<Value> {
-    // Neighbours age by the clock, which the stack learns only by being used.
-    let now = kernel.clock();
     match table {
         Table::Addr => addr(kernel),
         Table::Route => {
@@ -22,11 +20,8 @@ pub(super) fn rows(kernel: &Kernel, table: Table) -> Vec<Value> {
             stack.routes().map(|route| show_route(kernel, route)).collect()
         }
         Table::Neigh => {
-            let mut stack = kernel.stack.borrow_mut();
-            if stack.poll_timeout().is_some_and(|at| at <= now) {
-                stack.handle_timeout(now);
-            }
-            drop(stack);
+            // Neighbours age by the clock, which the stack only learns when it is told.
+            kernel.stack.borrow_mut().handle_timeout(kernel.clock());
             neigh(kernel)
         }
         Table::Sockets => sockets(kernel),

@@ -62,11 +62,6 @@ impl Drop for Asleep<'_> {
 }
 
 impl Sys {
-    /// Uses up one call of the lwp's turn.
-    pub(super) async fn turn(&self) {
-        poll_fn(|cx| self.kernel.quantum.poll_use(cx)).await;
-    }
-
     /// Tries `operation` until it does not block. EAGAIN if it may not or may no longer sleep,
     /// EBADF if the last descriptor was closed under the sleeper.
     pub(super) async fn block<T>(
@@ -76,7 +71,7 @@ impl Sys {
         blocking: Blocking,
         mut operation: impl FnMut(&mut Stack, Instant) -> Result<T, SockError>,
     ) -> Result<T, Errno> {
-        self.turn().await;
+        self.kernel.turn().await;
         let kernel = &*self.kernel;
         let mut asleep = Asleep::new(kernel);
         poll_fn(|cx| {

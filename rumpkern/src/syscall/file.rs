@@ -36,7 +36,7 @@ impl Sys {
             Kind::Socket(..) => self.send(fd, octets, MsgFlags::empty()).await,
             Kind::Null => Ok(octets.len()),
             Kind::Sink(sink) => {
-                self.turn().await;
+                self.kernel.turn().await;
                 poll_fn(|cx| sink.poll_write(cx, octets)).await
             }
         }

@@ -30,7 +30,7 @@ impl Sys {
     /// Waits until one of `fds` is ready or `timeout` has passed (`None`: for ever; zero: only looks).
     /// Returns how many are ready.
     pub async fn poll(&self, fds: &mut [PollFd], timeout: Option<Duration>) -> Result<usize, Errno> {
-        self.turn().await;
+        self.kernel.turn().await;
         let until = timeout.map(|timeout| self.now() + timeout);
         let mut asleep = Asleep::new(&self.kernel);
         poll_fn(|cx| {

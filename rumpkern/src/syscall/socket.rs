@@ -138,6 +138,12 @@ impl Sys {
         Ok(meta)
     }
 
+    /// FIONREAD: octets that wait to be read; of datagrams, those of the next.
+    pub fn readable_octets(&self, fd: Fd) -> Result<usize, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow().readable_octets(id)?)
+    }
+
     /// SO_TYPE
     pub fn socket_type(&self, fd: Fd) -> Result<SockType, Errno> {
         match self.file(fd)?.kind {

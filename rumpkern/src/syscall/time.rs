@@ -2,10 +2,34 @@
 
 use super::block::Asleep;
 use super::{Errno, Sys};
+use crate::kernel::Kernel;
 use netstack::time::{Duration, Instant};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::task::Poll;
+
+impl Kernel {
+    /// See [`Sys::sleep_until`]; for lwps of the kernel.
+    pub(crate) async fn sleep_until(&self, at: Instant) {
+        let mut asleep = Asleep::new(self);
+        let mut first = true;
+        poll_fn(|cx| {
+            asleep.wake();
+            if at <= self.clock() && !first {
+                return Poll::Ready(());
+            }
+            first = false;
+            asleep.until(at, cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Uses up one call of the lwp's turn ([`crate::proc::lwp::Quantum`]).
+    pub(crate) async fn turn(&self) {
+        poll_fn(|cx| self.quantum.poll_use(cx)).await;
+    }
+}
 
 impl Sys {
     /// The time, counted from the lab's epoch (CLOCK_MONOTONIC). Reads the clock.
@@ -31,18 +55,7 @@ impl Sys {
 
     /// Sleeps until `at`; if that is past, lets the others have their turn.
     pub async fn sleep_until(&self, at: Instant) {
-        let mut asleep = Asleep::new(&self.kernel);
-        let mut first = true;
-        poll_fn(|cx| {
-            asleep.wake();
-            if at <= self.kernel.clock() && !first {
-                return Poll::Ready(());
-            }
-            first = false;
-            asleep.until(at, cx);
-            Poll::Pending
-        })
-        .await;
+        self.kernel.sleep_until(at).await;
     }
 
     /// The addresses of `name`: an address in text, or a name of the lab. ENOENT: there is no such name.

@@ -3,6 +3,7 @@
 use super::{SESSIONS, session};
 use crate::kernel::Kernel;
 use crate::remote::Remote;
+use netstack::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::cell::{Cell, RefCell};
@@ -44,6 +45,9 @@ impl Drop for Listener {
     }
 }
 
+/// How long after a failed accept the next is tried.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Serves the socket for as long as the kernel lives.
 pub fn serve(kernel: &Rc<Kernel>, listener: &Listener) -> Result<(), Errno> {
     let socket =
@@ -57,11 +61,11 @@ pub fn serve(kernel: &Rc<Kernel>, listener: &Listener) -> Result<(), Errno> {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let accepted = socket.read_with(|fd| rustix::net::accept_with(fd, flags)).await;
             let Some(kernel) = weak.upgrade() else { return };
-            // A failure is the host's (out of descriptors) or the client's (gone again): the next one may come.
-            if let Ok(client) = accepted
-                && is_ours(&client)
-            {
-                session::begin(&kernel, client, Some(Place::take(&open)));
+            match accepted {
+                Ok(client) if is_ours(&client) => session::begin(&kernel, client, Some(Place::take(&open))),
+                Ok(_stranger) => {}
+                // Out of descriptors or memory: others will let go of theirs.
+                Err(_) => kernel.sleep_until(kernel.clock() + ACCEPT_PAUSE).await,
             }
         }
     });
