@@ -363,6 +363,25 @@ fn tcp_survives_loss() {
     assert!(json["retransmits"].as_u64().unwrap() > 0, "{json}");
 }
 
+/// The wire is cut in the middle: the time is kept, and what arrived is told.
+#[test]
+fn tcp_ends_in_time() {
+    let world = World::lan(2);
+    let _sink = serve(&world, 1, "tcpsink 5001", false);
+    let mut segments = 0;
+    *world.ether.copies.borrow_mut() = Some(Box::new(move |_| {
+        segments += 1;
+        usize::from(segments < 500)
+    }));
+    let begin = world.now();
+    let source = start(&world, 0, "tcpsource -t 3 h2 5001", true);
+    world.run_until(|| source.process.status().is_some());
+    assert_eq!((source.process.status(), world.now().since(begin)), (Some(1), Duration::from_secs(13)));
+    let octets = source.json()["octets"].as_u64().unwrap();
+    assert!(octets > 100_000 && octets < 500 * 1448, "{octets}");
+    assert!(source.err().contains("the peer has not read all"), "{}", source.err());
+}
+
 #[test]
 fn tcp_without_a_sink() {
     let world = World::lan(2);

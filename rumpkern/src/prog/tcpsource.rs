@@ -14,6 +14,9 @@ use std::rc::Rc;
 
 pub(super) const USAGE: &str = "[-t SECONDS] [-n OCTETS] [-l LENGTH] ADDR PORT";
 
+/// How long what lies in buffers may take to arrive when the time is up; as long as the time itself if that is longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 pub(super) struct Options {
     to: String,
@@ -64,10 +67,29 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
             break;
         }
         let piece = &data[..data.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
-        sent += sys.send(fd, piece, MsgFlags::empty()).await.context("send")? as u64;
+        let send = sys.send(fd, piece, MsgFlags::empty());
+        let taken = match until {
+            Some(until) => cx.before(until, send).await,
+            None => Some(send.await),
+        };
+        match taken {
+            Some(taken) => sent += taken.context("send")? as u64,
+            None => break, // the time is up, and nothing moves
+        }
     }
     sys.shutdown(fd, Shutdown::Write).context("shutdown")?;
-    finish(cx, fd).await.context("waiting for the peer to read all")?;
+    let finished = match options.time {
+        Some(time) => cx.before(sys.now() + time.max(PATIENCE), finish(cx, fd)).await,
+        None => Some(finish(cx, fd).await),
+    };
+    let status = match finished {
+        Some(finished) => finished.map(|()| 0).context("waiting for the peer to read all")?,
+        None => {
+            sent = sys.tcp_info(fd).context("getsockopt")?.octets_acked.min(sent);
+            cx.complain("the peer has not read all; counted is what it has acknowledged").await;
+            1
+        }
+    };
     let time = sys.now().since(begin);
     let info = sys.tcp_info(fd).context("getsockopt")?;
     let _ = sys.close(fd);
@@ -85,7 +107,7 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let (amount, rate, again) = (rate::octets(sent), rate::bits(bits_per_second), info.total_retrans);
     let text = format!("{amount} in {:.3} s, {rate}, {again} retransmits", time.as_secs_f64());
     cx.result(json, &text).await;
-    Ok(0)
+    Ok(status)
 }
 
 /// Waits for the peer's FIN.
