@@ -110,7 +110,7 @@ fn ls(buses: &[String], global: &Global, out: &mut Output) -> Result<Exit, Failu
                 held.frames.to_string(),
                 held.octets.to_string(),
                 format!("{fill:.0}%"),
-                span_ns.map_or("-".to_owned(), |ns| seconds(ns)),
+                span_ns.map_or("-".to_owned(), seconds),
             ]);
             list.push(json!({
                 "bus": info.name, "lab": info.lab, "path": source.bus().path(), "ports": ports, "frames": info.frames,

@@ -81,7 +81,7 @@ fn common_packets_read_as_in_tcpdump() {
         .udp(1, 2)
         .write(&mut tagged, b"")
         .unwrap();
-    let v6 = |octet: &str| vec![octet; 8].join(":");
+    let v6 = |octet: &str| [octet; 8].join(":");
     assert_eq!(shown(&tagged), format!("vlan 5, IP6 {}.1 > {}.2: UDP, length 0", v6("fdfd"), v6("fefe")));
 }
 
@@ -134,6 +134,20 @@ fn sequence_numbers_count_from_the_first() {
          h1:eth0  IP h1.4711 > h2.80: Flags [none], seq 1:6, win 1000, length 5\n\
          h1:eth0  IP h2.80 > h1.4711: Flags [.], ack 6, win 1000, length 0\n"
     );
+}
+
+#[test]
+fn a_connection_whose_beginning_was_not_seen_counts_from_where_it_was_found() {
+    let segment = |seq: u32| {
+        let mut frame = Vec::new();
+        builder().tcp(4711, 80, seq, 1000).ack(900).write(&mut frame, b"12345").unwrap();
+        frame
+    };
+    let style = Style { time: TimeStyle::None, ..Style::default() };
+    let text = lines(style, &[segment(7000), segment(7005), segment(6995)]).concat();
+    let numbers: Vec<&str> =
+        text.lines().map(|line| &line[line.find("seq").unwrap()..line.find(", win").unwrap()]).collect();
+    assert_eq!(numbers, ["seq 7000:7005, ack 900", "seq 5:10, ack 0", "seq -5:0, ack 0"]);
 }
 
 #[test]

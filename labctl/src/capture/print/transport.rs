@@ -18,18 +18,33 @@ struct Flow {
     ports: (u16, u16),
 }
 
-/// The first sequence number seen of each direction, to count from.
+/// Where the numbers of a direction are counted from.
+#[derive(Debug, Clone, Copy)]
+struct Base {
+    number: u32,
+    /// The SYN was seen: nothing is older. Else what is shown may be negative.
+    syn: bool,
+}
+
+impl Base {
+    fn count(self, number: u32) -> i64 {
+        let relative = number.wrapping_sub(self.number);
+        if self.syn { i64::from(relative) } else { i64::from(relative.cast_signed()) }
+    }
+}
+
+/// The first number known of each direction, to count from.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
-    first: BTreeMap<Flow, u32>,
+    first: BTreeMap<Flow, Base>,
 }
 
 impl Flows {
-    fn begin(&mut self, flow: Flow, seq: u32) {
+    fn begin(&mut self, flow: Flow, base: Base) {
         if self.first.len() >= MAX_FLOWS {
             self.first.clear();
         }
-        self.first.insert(flow, seq);
+        self.first.insert(flow, base);
     }
 }
 
@@ -62,24 +77,25 @@ impl Line<'_> {
         };
         let (seq, ack) = (tcp.sequence_number(), tcp.acknowledgment_number());
         let len = tcp.payload().len();
-        // A SYN begins anew: its number is shown as it is, as is that of a connection seen for the first time.
-        let from = match flows.first.get(&forth) {
-            Some(first) if !tcp.syn() || *first == seq => *first,
-            _ => {
-                flows.begin(forth, seq);
-                0
-            }
-        };
-        let start = seq.wrapping_sub(from);
+        // A SYN begins anew: its number is shown as it is, as are both of a connection whose beginning was not seen.
+        let zero = Base { number: 0, syn: true };
+        let known = flows.first.get(&forth).copied();
+        let from = known.filter(|base| !tcp.syn() || base.number == seq).unwrap_or(zero);
+        let acked = flows.first.get(&back).copied();
+        if known.is_none() || tcp.syn() {
+            flows.begin(forth, Base { number: seq, syn: tcp.syn() });
+        }
+        if tcp.ack() && acked.is_none() {
+            flows.begin(back, Base { number: ack, syn: false });
+        }
+        let start = from.count(seq);
         if len > 0 {
-            let end = u64::from(start) + len as u64;
-            self.add(format_args!(", seq {start}:{end}"));
+            self.add(format_args!(", seq {start}:{}", start + len as i64));
         } else if tcp.syn() || tcp.fin() || tcp.rst() {
             self.add(format_args!(", seq {start}"));
         }
         if tcp.ack() {
-            let from = flows.first.get(&back).copied().unwrap_or_default();
-            self.add(format_args!(", ack {}", ack.wrapping_sub(from)));
+            self.add(format_args!(", ack {}", acked.unwrap_or(zero).count(ack)));
         }
         self.add(format_args!(", win {}", tcp.window_size()));
         if tcp.urg() {
