@@ -15,6 +15,7 @@ mod options;
 mod readiness;
 mod script;
 mod silence;
+mod stack;
 mod time_wait;
 mod windows;
 
