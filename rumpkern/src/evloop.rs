@@ -66,7 +66,8 @@ pub fn turn(kernel: &Rc<Kernel>) -> Left {
         events(kernel);
     }
     kernel.if_filters();
-    more |= kernel.if_output(kernel.now());
+    // By the clock again: what came in during this turn must not leave before it came.
+    more |= kernel.if_output(kernel.clock());
     // What left the stack may have made room for senders.
     events(kernel);
     if more || kernel.lwps.is_ready() { Left::Work } else { Left::Nothing }
