@@ -2,8 +2,8 @@
 //!
 //! One machine serves ARP and NDP: neighbour unreachability detection of RFC 4861 §7.3 (states and
 //! transitions of §7.3.2 and appendix C), which RFC 826 and 1122 §2.3.2 leave open for ARP. It
-//! knows no packet formats: it answers with what is to be done ([`Resolve`], [`Due`]), and its
-//! caller (ARP, NDP) says what was seen ([`Neighbours::confirm`], [`Neighbours::hint`]).
+//! knows no packet formats: it answers with what is to be done (`Resolve`, `Due`), and its
+//! caller (ARP, NDP) says what was seen (`confirm`, `hint`).
 //!
 //! REACHABLE turns into STALE by looking at the clock when the entry is used, not by a timer: an
 //! idle node does not wake.

@@ -308,9 +308,9 @@ mod tests {
                 routes.add(route, &ifs).unwrap();
                 model.push(route);
             }
-            for i in gone.iter().filter_map(|i| (!model.is_empty()).then(|| i.index(model.len()))).collect::<Vec<_>>() {
-                if i < model.len() {
-                    let r = model.remove(i);
+            for i in gone {
+                if !model.is_empty() {
+                    let r = model.remove(i.index(model.len()));
                     routes.remove(r.to, |x| *x == r, &ifs).unwrap();
                 }
             }

@@ -173,7 +173,14 @@ impl Ip {
     /// it: host unreachable by ICMP, and our own sockets directly.
     fn neigh_failed(&mut self, ifindex: IfIndex, queue: VecDeque<Mbuf>) {
         for mut m in queue {
-            let Ok(header) = ipv4::Header::parse_quoted(m.data()) else { continue };
+            let header = match ipv4::Header::parse_quoted(m.data()) {
+                Ok(h) if h.offset == 0 => h,
+                // The sender hears of the first fragment only.
+                Ok(_) | Err(_) => {
+                    self.discard(Drop::NeighUnreachable, m);
+                    continue;
+                }
+            };
             if self.is_local4(header.src) {
                 let error = IcmpError {
                     kind: IcmpErrorKind::HostUnreachable,
