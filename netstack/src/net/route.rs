@@ -10,6 +10,7 @@ use super::flow::FlowKey;
 use super::ifnet::Interfaces;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -156,15 +157,60 @@ impl FibEntry {
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     rib: BTreeMap<IpNet, Vec<Route>>,
-    fib4: PrefixMap<Ipv4Net, FibEntry>,
-    fib6: PrefixMap<Ipv6Net, FibEntry>,
+    fib4: PrefixMap<Ipv4Net, EntryId>,
+    fib6: PrefixMap<Ipv6Net, EntryId>,
+    /// The FIB's entries; those in `free` are nobody's.
+    entries: Vec<FibEntry>,
+    free: Vec<EntryId>,
+    cache: Cache,
+}
+
+/// Names an entry of the FIB.
+type EntryId = u32;
+
+/// The latest lookups, direct mapped: a packet asks up to three times for its two addresses, and a
+/// trie of a few levels costs more than the rest of forwarding. A change of the FIB empties it.
+#[derive(Debug)]
+struct Cache {
+    lines: Box<[Cell<Line>]>,
+    generation: u64,
+}
+
+/// What one address was found to be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Line {
+    addr: u32,
+    entry: Option<EntryId>,
+    generation: u64,
+}
+
+impl Default for Cache {
+    fn default() -> Cache {
+        Cache { lines: vec![Cell::default(); Cache::LINES].into(), generation: 1 }
+    }
+}
+
+impl Cache {
+    /// 12 KiB of a stack.
+    const LINES: usize = 512;
+
+    fn line(&self, addr: u32) -> &Cell<Line> {
+        &self.lines[(addr.wrapping_mul(0x9e37_79b1) >> 23) as usize % Cache::LINES]
+    }
 }
 
 impl Routes {
     /// The best entry for an IPv4 destination.
     pub(crate) fn lookup4(&self, dst: Ipv4Addr) -> Option<&FibEntry> {
-        let host = Ipv4Net::new_assert(dst, 32);
-        self.fib4.get_lpm(&host).map(|(_, e)| e)
+        let (addr, generation) = (dst.to_bits(), self.cache.generation);
+        let cell = self.cache.line(addr);
+        let mut line = cell.get();
+        if line.addr != addr || line.generation != generation {
+            let entry = self.fib4.get_lpm(&Ipv4Net::new_assert(dst, 32)).map(|(_, e)| *e);
+            line = Line { addr, entry, generation };
+            cell.set(line);
+        }
+        line.entry.map(|e| &self.entries[e as usize])
     }
 
     /// The way to `dst` by `dev` (SO_BINDTODEVICE): the longest prefix that has one.
@@ -240,12 +286,28 @@ impl Routes {
 
     /// Makes the FIB's entry of one prefix anew.
     fn refresh(&mut self, to: IpNet, ifs: &Interfaces) {
+        self.cache.generation += 1;
         let entry = self.rib.get(&to).and_then(|routes| Self::entry(routes, ifs));
-        match (to, entry) {
-            (IpNet::V4(p), Some(e)) => drop(self.fib4.insert(p, e)),
-            (IpNet::V4(p), None) => drop(self.fib4.remove(&p)),
-            (IpNet::V6(p), Some(e)) => drop(self.fib6.insert(p, e)),
-            (IpNet::V6(p), None) => drop(self.fib6.remove(&p)),
+        let id = entry.map(|e| self.keep(e));
+        let old = match (to, id) {
+            (IpNet::V4(p), Some(id)) => self.fib4.insert(p, id),
+            (IpNet::V4(p), None) => self.fib4.remove(&p),
+            (IpNet::V6(p), Some(id)) => self.fib6.insert(p, id),
+            (IpNet::V6(p), None) => self.fib6.remove(&p),
+        };
+        self.free.extend(old);
+    }
+
+    fn keep(&mut self, entry: FibEntry) -> EntryId {
+        match self.free.pop() {
+            Some(id) => {
+                self.entries[id as usize] = entry;
+                id
+            }
+            None => {
+                self.entries.push(entry);
+                (self.entries.len() - 1) as EntryId
+            }
         }
     }
 
