@@ -2,7 +2,7 @@
 
 mod world;
 
-use netstack::time::Duration;
+use netstack::time::{Duration, Instant};
 use rumpkern::config::{HostConfig, NodeConfig, RouteConfig};
 use rumpkern::proc::Process;
 use rumpkern::syscall::{Family, MsgFlags, SockType};
@@ -297,6 +297,22 @@ fn udp_loss_and_duplicates_are_counted() {
     assert!(
         took >= Duration::from_millis(99) && took < Duration::from_millis(110),
         "the rate is kept: {took:?}"
+    );
+}
+
+#[test]
+fn an_interrupted_source_says_what_it_sent() {
+    let world = World::lan(2);
+    let _sink = serve(&world, 1, "udpsink 7000", false);
+    let source = start(&world, 0, "udpsource -t 100 -r 100 h2 7000", true);
+    world.run_until(|| world.now() >= Instant::from_millis(1000));
+    // Numbers 0 to 100, at 0 to 1000 ms.
+    world.kernels[0].interrupt(&source.process);
+    world.run_until(|| source.process.status().is_some());
+    let json = source.json();
+    assert_eq!(
+        (source.process.status(), &json["packets"], &json["received"]),
+        (Some(0), &101.into(), &101.into())
     );
 }
 

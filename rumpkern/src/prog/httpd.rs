@@ -6,17 +6,16 @@
 
 use super::args::{Args, Piece, Usage, number, operands, unknown};
 use super::http::{BodyReader, HeadError, MAX_HEAD, Request, head_len};
-use super::io::{Context, Cx, Fail};
+use super::io::{Context, Count, Cx, Fail};
 use super::tcpsink::{accept, listen};
 use crate::syscall::{Errno, Fd, Shutdown};
 use netstack::time::Duration;
-use std::cell::Cell;
 use std::rc::Rc;
 
 pub(super) const USAGE: &str = "PORT";
 
 /// Connections served at once; more wait in the backlog.
-const CONNECTIONS: usize = 256;
+const CONNECTIONS: u64 = 256;
 /// How long a connection may be silent, and a request's head take (nginx: 60 to 75 s).
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Octets of the largest request body that is read and thrown away.
@@ -128,20 +127,18 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
         cx.sys.getsockname(listener).context("getsockname")?.port()
     ))
     .await;
-    let open = Rc::new(Cell::new(0));
+    let (mut begun, ended) = (0, Rc::new(Count::default()));
     loop {
-        while open.get() >= CONNECTIONS {
-            cx.sys.sleep(Duration::from_millis(10)).await;
-        }
+        ended.reach((begun + 1u64).saturating_sub(CONNECTIONS)).await;
         let (fd, _) = accept(&cx.sys, listener).await.context("accept")?;
-        open.set(open.get() + 1);
-        let (me, open) = (cx.clone(), open.clone());
+        begun += 1;
+        let (me, ended) = (cx.clone(), ended.clone());
         cx.sys.spawn(async move {
             let mut connection = Connection { cx: &me, fd, unread: Vec::new() };
             // Errors are the client's: it went away.
             let _ = connection.serve().await;
             let _ = me.sys.close(fd);
-            open.set(open.get() - 1);
+            ended.add_one();
         });
     }
 }

@@ -58,12 +58,33 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
         sys.setsockopt(fd, SockOpt::Tcp(TcpOpt::NoDelay(true))).context("setsockopt")?;
     }
 
+    let (mut samples, mut lost) = (Samples::default(), 0);
+    // Interrupted, it says what it has seen so far.
+    cx.unless_interrupted(turns(cx, fd, &options, &mut samples, &mut lost)).await.transpose()?;
+
+    let sent = samples.count() + lost;
+    let json = json!({ "transmitted": sent, "received": samples.count(), "rtt_us": samples.rtt_us() });
+    let text = match samples.count() {
+        0 => format!("{sent} round trips, {lost} lost"),
+        _ => format!("{sent} round trips, {lost} lost\n{}", samples.summary()),
+    };
+    cx.result(json, &text).await;
+    Ok(i32::from(samples.count() == 0))
+}
+
+/// One round trip after the other.
+async fn turns(
+    cx: &Cx,
+    fd: Fd,
+    options: &Options,
+    samples: &mut Samples,
+    lost: &mut u64,
+) -> Result<(), Fail> {
     let mut message: Vec<u8> = (0..options.size).map(|at| at as u8).collect();
     let mut answer = vec![0; options.size];
-    let (mut samples, mut lost) = (Samples::default(), 0u64);
-    let until = options.time.map(|time| sys.now() + time);
+    let until = options.time.map(|time| cx.sys.now() + time);
     for turn in 0..options.count {
-        let begin = sys.now();
+        let begin = cx.sys.now();
         if until.is_some_and(|until| begin >= until) {
             break;
         }
@@ -76,19 +97,11 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
             Transport::Udp => datagram_turn(cx, fd, &message, &mut answer).await.context("rtt")?,
         };
         match came {
-            true => samples.add(sys.now().since(begin)),
-            false => lost += 1,
+            true => samples.add(cx.sys.now().since(begin)),
+            false => *lost += 1,
         }
     }
-
-    let sent = samples.count() + lost;
-    let json = json!({ "transmitted": sent, "received": samples.count(), "rtt_us": samples.rtt_us() });
-    let text = match samples.count() {
-        0 => format!("{sent} round trips, {lost} lost"),
-        _ => format!("{sent} round trips, {lost} lost\n{}", samples.summary()),
-    };
-    cx.result(json, &text).await;
-    Ok(i32::from(samples.count() == 0))
+    Ok(())
 }
 
 /// One round trip over a connection; the end of the stream is an error.

@@ -7,7 +7,7 @@ use super::args::{Args, Piece, Usage, number, operands, unknown};
 use super::io::{Context, Cx, Fail};
 use super::rate;
 use crate::syscall::{Errno, Family, Fd, MsgFlags, Shutdown, SockType};
-use netstack::time::Duration;
+use netstack::time::{Duration, Instant};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -60,23 +60,9 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let data: Vec<u8> = (0..options.length).map(|at| at as u8).collect();
     let begin = sys.now();
     let until = options.time.map(|time| begin + time);
-    let mut sent: u64 = 0;
-    while until.is_none_or(|until| sys.now() < until) {
-        let left = options.octets.map_or(u64::MAX, |octets| octets - sent);
-        if left == 0 {
-            break;
-        }
-        let piece = &data[..data.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
-        let send = sys.send(fd, piece, MsgFlags::empty());
-        let taken = match until {
-            Some(until) => cx.before(until, send).await,
-            None => Some(send.await),
-        };
-        match taken {
-            Some(taken) => sent += taken.context("send")? as u64,
-            None => break, // the time is up, and nothing moves
-        }
-    }
+    let mut sent = 0;
+    // Interrupted, it says how far it came.
+    cx.unless_interrupted(send(cx, fd, &data, &options, until, &mut sent)).await.transpose()?;
     sys.shutdown(fd, Shutdown::Write).context("shutdown")?;
     let finished = match options.time {
         Some(time) => cx.before(sys.now() + time.max(PATIENCE), finish(cx, fd)).await,
@@ -108,6 +94,34 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let text = format!("{amount} in {:.3} s, {rate}, {again} retransmits", time.as_secs_f64());
     cx.result(json, &text).await;
     Ok(status)
+}
+
+/// Sends until the octets or the time are reached; `sent` counts.
+async fn send(
+    cx: &Cx,
+    fd: Fd,
+    data: &[u8],
+    options: &Options,
+    until: Option<Instant>,
+    sent: &mut u64,
+) -> Result<(), Fail> {
+    while until.is_none_or(|until| cx.sys.now() < until) {
+        let left = options.octets.map_or(u64::MAX, |octets| octets - *sent);
+        if left == 0 {
+            break;
+        }
+        let piece = &data[..data.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+        let send = cx.sys.send(fd, piece, MsgFlags::empty());
+        let taken = match until {
+            Some(until) => cx.before(until, send).await,
+            None => Some(send.await),
+        };
+        match taken {
+            Some(taken) => *sent += taken.context("send")? as u64,
+            None => break, // the time is up, and nothing moves
+        }
+    }
+    Ok(())
 }
 
 /// Waits for the peer's FIN.

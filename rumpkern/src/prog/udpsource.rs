@@ -60,7 +60,9 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     cx.say(&format!("sending to {to}, {} octets each", options.length)).await;
 
     let begin = sys.now();
-    let sent = send(cx, fd, &options, begin).await?;
+    let mut sent = 0;
+    // Interrupted, it says what it has sent so far, and asks what came of it.
+    cx.unless_interrupted(send(cx, fd, &options, begin, &mut sent)).await.transpose()?;
     let time = sys.now().since(begin);
     let report = ask(cx, fd, sent).await;
 
@@ -95,28 +97,27 @@ pub(super) fn counted(report: &Report, sent: u64) -> String {
     )
 }
 
-/// Sends until the count or the time is reached; returns how many were sent.
-async fn send(cx: &Cx, fd: Fd, options: &Options, begin: Instant) -> Result<u64, Fail> {
+/// Sends until the count or the time is reached; `sent` counts.
+async fn send(cx: &Cx, fd: Fd, options: &Options, begin: Instant, sent: &mut u64) -> Result<(), Fail> {
     let sys = &cx.sys;
     let until = options.time.map(|time| begin + time);
     let mut datagram: Vec<u8> = (0..options.length).map(|at| at as u8).collect();
-    let mut sent: u64 = 0;
-    while options.count.is_none_or(|count| sent < count) {
+    while options.count.is_none_or(|count| *sent < count) {
         let now = sys.now();
         if until.is_some_and(|until| now >= until) {
             break;
         }
         if let Some(per_second) = options.per_second {
             // Each datagram has its time; whoever is late sends at once, so that the mean is right.
-            let due = begin + Duration::from_secs_f64((sent as f64 / per_second).min(1e9));
+            let due = begin + Duration::from_secs_f64((*sent as f64 / per_second).min(1e9));
             if due > now {
                 sys.sleep_until(until.map_or(due, |until| until.min(due))).await;
                 continue;
             }
         }
-        Mark::Number(sent, now).write(&mut datagram);
+        Mark::Number(*sent, now).write(&mut datagram);
         match sys.send(fd, &datagram, MsgFlags::empty()).await {
-            Ok(_) => sent += 1,
+            Ok(_) => *sent += 1,
             // An ICMP error about an earlier datagram: nobody listens (yet), or a link is down. Linux tells it here.
             Err(errno @ Errno::ECONNREFUSED) => return Err(errno).context("send"),
             Err(Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::ENETDOWN) => {
@@ -125,7 +126,7 @@ async fn send(cx: &Cx, fd: Fd, options: &Options, begin: Instant) -> Result<u64,
             Err(errno) => return Err(errno).context("send"),
         }
     }
-    Ok(sent)
+    Ok(())
 }
 
 /// Tells the sink that this was all, until it answers.
