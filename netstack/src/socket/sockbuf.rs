@@ -14,6 +14,8 @@ struct Ring {
 
 impl Ring {
     const LEAST: usize = 4096;
+    /// An empty ring above this many octets is worth giving back when nobody uses it.
+    const LARGE: usize = 16 << 10;
 
     fn at(&self, offset: usize) -> usize {
         (self.head + offset) & (self.buf.len() - 1)
@@ -116,6 +118,11 @@ impl SendBuf {
         }
     }
 
+    /// Whether it is empty and holds much memory.
+    pub fn is_wasteful(&self) -> bool {
+        self.len == 0 && self.ring.buf.len() > Ring::LARGE
+    }
+
     /// Forgets everything and gives the memory back.
     pub fn free(&mut self) {
         (self.ring, self.len) = (Ring::default(), 0);
@@ -183,6 +190,11 @@ impl RecvBuf {
             // A buffer that is read as fast as it fills stays in the cache.
             self.ring.head = 0;
         }
+    }
+
+    /// Whether it is empty, early parts included, and holds much memory.
+    pub fn is_wasteful(&self) -> bool {
+        self.extent == 0 && self.ring.buf.len() > Ring::LARGE
     }
 
     /// Forgets everything and gives the memory back.

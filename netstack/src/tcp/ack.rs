@@ -72,6 +72,7 @@ impl Tcb {
             self.sndbuf.consume(octets);
             self.snd_buf_seq += octets as u32;
             self.octets_acked += octets as u64;
+            self.buffer_emptied(cx.now);
         }
         if self.snd_up.is_some_and(|up| up.le(seg.ack)) {
             self.snd_up = None;

@@ -183,6 +183,8 @@ pub(crate) struct Tcb {
     pub(crate) keep_probes: u8,
     /// TIME-WAIT, FIN-WAIT-2.
     pub(crate) t_wait: Option<Instant>,
+    /// A large buffer has become empty: give its memory back unless it is soon used again.
+    pub(crate) t_idle: Option<Instant>,
     /// The deadline that stands in the heap for this socket; never later than the first of the above.
     pub(crate) in_heap: Option<Instant>,
     pub(crate) last_rx: Instant,
@@ -293,6 +295,7 @@ impl Tcb {
             t_keep: None,
             keep_probes: 0,
             t_wait: None,
+            t_idle: None,
             in_heap: None,
             last_rx: Instant::ZERO,
             last_tx: Instant::ZERO,
@@ -367,7 +370,11 @@ impl Tcb {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         // Looked at after every segment: plain minima, no array in memory.
         let at = |t: Option<Instant>| t.map_or(u64::MAX, Instant::as_nanos);
-        let first = at(self.t_rtx).min(at(self.t_delack)).min(at(self.t_keep)).min(at(self.t_wait));
+        let first = at(self.t_rtx)
+            .min(at(self.t_delack))
+            .min(at(self.t_keep))
+            .min(at(self.t_wait))
+            .min(at(self.t_idle));
         (first != u64::MAX).then(|| Instant::from_nanos(first))
     }
 
@@ -379,7 +386,7 @@ impl Tcb {
             self.error = error;
         }
         (self.shut_read, self.shut_write) = (true, true);
-        (self.t_rtx, self.t_delack, self.t_keep, self.t_wait) = (None, None, None, None);
+        (self.t_rtx, self.t_delack, self.t_keep, self.t_wait, self.t_idle) = (None, None, None, None, None);
         self.sndbuf.free();
         self.snd_buf_seq = self.snd_nxt;
         self.snd_una = self.snd_nxt;
@@ -397,7 +404,7 @@ impl Tcb {
             cx.sh.stats.time_waits += 1;
         }
         self.state = State::TimeWait;
-        (self.t_rtx, self.t_keep) = (None, None);
+        (self.t_rtx, self.t_keep, self.t_idle) = (None, None, None);
         self.t_wait = Some(cx.now + cx.sh.config.time_wait);
         self.sndbuf.free();
         self.reass.clear();

@@ -15,6 +15,9 @@ use crate::time::{Duration, Instant};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// How long an empty buffer keeps its memory: longer than a conversation's pause for breath.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// Deadlines of all connections.
 #[derive(Debug, Default)]
 pub(crate) struct Heap {
@@ -64,6 +67,10 @@ impl Tcb {
             // TIME-WAIT TIMEOUT; and Linux's end of an orphan's FIN-WAIT-2
             return self.enter_closed(None);
         }
+        if due(self.t_idle) {
+            self.t_idle = None;
+            self.free_idle_buffers();
+        }
         if due(self.t_delack) {
             self.t_delack = None;
             cx.sh.stats.delayed_acks += 1;
@@ -80,6 +87,22 @@ impl Tcb {
         if self.t_keep.is_some_and(|at| at <= cx.now) {
             self.t_keep = None;
             self.keepalive_timeout(cx);
+        }
+    }
+
+    /// A buffer has been emptied: if it is large, it is freed when the connection stays idle.
+    pub(super) fn buffer_emptied(&mut self, now: Instant) {
+        if self.sndbuf.is_wasteful() || self.rcvbuf.is_wasteful() {
+            self.t_idle = Some(now + IDLE);
+        }
+    }
+
+    fn free_idle_buffers(&mut self) {
+        if self.sndbuf.is_wasteful() {
+            self.sndbuf.free();
+        }
+        if self.rcvbuf.is_wasteful() {
+            self.rcvbuf.free();
         }
     }
 

@@ -105,6 +105,7 @@ impl Tcb {
     /// did in the last round trip, and tell the peer of the room.
     pub(super) fn after_read(&mut self, now: Instant, n: usize, config: &TcpConfig) {
         self.tune.copied += n;
+        self.buffer_emptied(now);
         let rtt = match (self.rtt.srtt(), self.tune.rtt) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
