@@ -81,6 +81,7 @@ impl Stack {
                 tos: 0,
                 time: self.ip.now,
                 link: Some(link),
+                error: None,
             };
             self.datagram_push(id, datagram);
         }

@@ -316,7 +316,7 @@ fn quoted(stack: &mut Stack, rx: &IpRx, header: &Header, m: Mbuf, header_len: us
 impl Stack {
     /// Hands an error to raw sockets and to the protocol that sent the quoted packet.
     pub(crate) fn icmp_dispatch(&mut self, error: &IcmpError, protocol: u8, quoted: &[u8]) {
-        self.raw_error(error, protocol);
+        self.raw_error(error, protocol, quoted);
         if let Some(proto) = protosw::find(protocol) {
             (proto.error)(self, error, quoted);
         }
@@ -328,6 +328,6 @@ pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) {
     if quoted.first() == Some(&ty::ECHO)
         && let Some(id) = icmpv4::echo_id(quoted)
     {
-        stack.ping_error(error, id);
+        stack.ping_error(error, id, quoted);
     }
 }

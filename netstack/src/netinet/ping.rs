@@ -23,10 +23,10 @@ impl Stack {
     }
 
     /// An error about an echo request with identifier `id`.
-    pub(crate) fn ping_error(&mut self, error: &IcmpError, id: u16) {
+    pub(crate) fn ping_error(&mut self, error: &IcmpError, id: u16, quoted: &[u8]) {
         let (local, remote) = (SocketAddr::new(error.src, id), SocketAddr::new(error.dst, 0));
-        if let Some(socket) = self.ping.lookup_connected(local, remote) {
-            self.datagram_error(socket, error);
+        if let Some(socket) = self.ping.lookup(local, remote, crate::net::IfIndex::LOOPBACK) {
+            self.datagram_error(socket, error, remote, quoted);
         }
     }
 

@@ -41,16 +41,16 @@ impl Stack {
             && !filtered()
     }
 
-    /// An ICMP error about a packet of that protocol: for connected raw sockets.
-    pub(crate) fn raw_error(&mut self, error: &IcmpError, protocol: u8) {
+    /// An ICMP error about a packet of that protocol: for connected raw sockets, and
+    /// those with an error queue.
+    pub(crate) fn raw_error(&mut self, error: &IcmpError, protocol: u8, quoted: &[u8]) {
         for i in 0..self.raw.len() {
             let id = self.raw[i];
-            let concerned = self
-                .sockets
-                .datagram(id)
-                .is_ok_and(|s| s.protocol == protocol && s.remote.is_some_and(|r| r.ip() == error.dst));
+            let concerned = self.sockets.datagram(id).is_ok_and(|s| {
+                s.protocol == protocol && s.remote.map_or(s.opts.recv_err, |r| r.ip() == error.dst)
+            });
             if concerned {
-                self.datagram_error(id, error);
+                self.datagram_error(id, error, SocketAddr::new(error.dst, 0), quoted);
             }
         }
     }

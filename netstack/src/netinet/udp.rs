@@ -9,7 +9,7 @@ use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::socket::sockopt::MtuDiscover;
 use crate::socket::table::{Datagram, Kind};
-use crate::socket::{SendMeta, SockError, SocketId};
+use crate::socket::{QueuedError, SendMeta, SockError, SocketId};
 use crate::stack::Stack;
 use crate::stack::stats::Drop;
 use crate::wire::checksum::Sum;
@@ -90,9 +90,10 @@ pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) {
     };
     let local = SocketAddr::new(error.src, u16::from_be_bytes([a, b]));
     let remote = SocketAddr::new(error.dst, u16::from_be_bytes([c, d]));
-    // Only a connected socket can know which of its datagrams is meant (RFC 1122 §4.1.3.3).
-    let Some(id) = stack.udp.lookup_connected(local, remote) else { return };
-    stack.datagram_error(id, error);
+    // Only a connected socket can know which of its datagrams is meant (RFC 1122 §4.1.3.3); others
+    // find it in their error queue, if they asked for one.
+    let Some(id) = stack.udp.lookup(local, remote, IfIndex::LOOPBACK) else { return };
+    stack.datagram_error(id, error, remote, quoted.get(HEADER_LEN..).unwrap_or_default());
 }
 
 impl Stack {
@@ -120,6 +121,7 @@ impl Stack {
             tos: rx.tos,
             time: self.ip.now,
             link: None,
+            error: None,
         };
         self.datagram_push(id, datagram)
     }
@@ -127,9 +129,33 @@ impl Stack {
     /// An ICMP error for a connected socket of datagrams, or one that a local failure makes.
     /// As on Linux: errors of the port and protocol end the next call, those of the way there only
     /// if our own link says so.
-    pub(crate) fn datagram_error(&mut self, id: SocketId, error: &IcmpError) {
+    /// `remote` is where the packet went, `data` what it carried.
+    pub(crate) fn datagram_error(
+        &mut self,
+        id: SocketId,
+        error: &IcmpError,
+        remote: SocketAddr,
+        data: &[u8],
+    ) {
         let local_failure = error.from == error.src;
         let Ok(s) = self.sockets.datagram(id) else { return };
+        if s.opts.recv_err {
+            let (what, mtu) = match error.kind {
+                IcmpErrorKind::PortUnreachable => (SockError::ConnRefused, 0),
+                IcmpErrorKind::ProtoUnreachable => (SockError::ProtoUnreachable, 0),
+                IcmpErrorKind::PacketTooBig { mtu } => (SockError::MsgSize, mtu),
+                IcmpErrorKind::NetUnreachable => (SockError::NetUnreachable, 0),
+                IcmpErrorKind::HostUnreachable | IcmpErrorKind::TimeExceeded | IcmpErrorKind::Parameter => {
+                    (SockError::HostUnreachable, 0)
+                }
+            };
+            let queued = QueuedError { error: what, offender: Some(error.from), wire: error.wire, mtu };
+            self.queue_error(id, queued, error.src, remote, data);
+            return self.socket_error(id, what);
+        }
+        if s.remote.is_none() {
+            return;
+        }
         let what = match error.kind {
             IcmpErrorKind::PortUnreachable => SockError::ConnRefused,
             IcmpErrorKind::ProtoUnreachable => SockError::ProtoUnreachable,
@@ -144,6 +170,28 @@ impl Stack {
             | IcmpErrorKind::Parameter => return,
         };
         self.socket_error(id, what);
+    }
+
+    /// Puts an error into a socket's queue, with the data that caused it.
+    fn queue_error(&mut self, id: SocketId, error: QueuedError, local: IpAddr, to: SocketAddr, data: &[u8]) {
+        let m = self.ip.copy(data);
+        let datagram = Datagram {
+            m,
+            at: 0,
+            from: Some(to),
+            local: Some(local),
+            ifindex: IfIndex::LOOPBACK,
+            ttl: 0,
+            tos: 0,
+            time: self.ip.now,
+            link: None,
+            error: Some(error),
+        };
+        let Ok(s) = self.sockets.datagram(id) else { return };
+        let limit = s.opts.recv_buffer;
+        if let Err(m) = s.errors.push(datagram, limit) {
+            self.ip.discard(Drop::SocketBufferFull, m);
+        }
     }
 
     /// Sends one datagram.

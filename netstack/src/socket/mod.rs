@@ -233,6 +233,21 @@ pub struct RecvMeta {
     pub time: Instant,
     /// Packet sockets: where it came from.
     pub link: Option<LinkAddr>,
+    /// Of the error queue (MSG_ERRQUEUE): what happened to what was sent to `from`.
+    pub error: Option<QueuedError>,
+}
+
+/// An entry of a socket's error queue (IP_RECVERR, `sock_extended_err`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueuedError {
+    /// What it means.
+    pub error: SockError,
+    /// Who says so; `None`: we ourselves.
+    pub offender: Option<IpAddr>,
+    /// ICMP type and code, 0 and 0 of a local error.
+    pub wire: (u8, u8),
+    /// Octets of the largest packet that passes, where the error is `MsgSize`.
+    pub mtu: u32,
 }
 
 /// A socket, as shown.

@@ -42,6 +42,9 @@ pub enum SockOpt {
     RecvTtl(bool),
     /// IP_RECVTOS, likewise.
     RecvTos(bool),
+    /// IP_RECVERR: errors are queued with what caused them, soft ones and those of unconnected
+    /// sockets included.
+    RecvErr(bool),
     /// IP_HDRINCL
     HeaderIncluded(bool),
     /// IP_OPTIONS to send with, at most 40 octets.
@@ -84,6 +87,7 @@ pub enum SockOptName {
     PktInfo,
     RecvTtl,
     RecvTos,
+    RecvErr,
     HeaderIncluded,
     IpOptions,
     MulticastTtl,
@@ -126,6 +130,7 @@ pub(crate) struct Options {
     pub(crate) pkt_info: bool,
     pub(crate) recv_ttl: bool,
     pub(crate) recv_tos: bool,
+    pub(crate) recv_err: bool,
     pub(crate) header_included: bool,
     pub(crate) ip_options: Vec<u8>,
     pub(crate) multicast_ttl: u8,
@@ -157,6 +162,7 @@ impl Options {
             pkt_info: false,
             recv_ttl: false,
             recv_tos: false,
+            recv_err: false,
             header_included: false,
             ip_options: Vec::new(),
             // RFC 1112 §6.1
@@ -187,6 +193,7 @@ impl Options {
             SockOpt::PktInfo(v) => self.pkt_info = v,
             SockOpt::RecvTtl(v) => self.recv_ttl = v,
             SockOpt::RecvTos(v) => self.recv_tos = v,
+            SockOpt::RecvErr(v) => self.recv_err = v,
             SockOpt::HeaderIncluded(v) => self.header_included = v,
             SockOpt::IpOptions(mut v) if v.len() <= 40 => {
                 v.resize(v.len().next_multiple_of(4), 0);
@@ -224,6 +231,7 @@ impl Options {
             SockOptName::PktInfo => SockOpt::PktInfo(self.pkt_info),
             SockOptName::RecvTtl => SockOpt::RecvTtl(self.recv_ttl),
             SockOptName::RecvTos => SockOpt::RecvTos(self.recv_tos),
+            SockOptName::RecvErr => SockOpt::RecvErr(self.recv_err),
             SockOptName::HeaderIncluded => SockOpt::HeaderIncluded(self.header_included),
             SockOptName::IpOptions => SockOpt::IpOptions(self.ip_options.clone()),
             SockOptName::MulticastTtl => SockOpt::MulticastTtl(self.multicast_ttl),

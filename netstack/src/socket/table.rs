@@ -1,7 +1,7 @@
 //! The table of sockets: names, what kind each is, and what datagrams wait in it.
 
 use super::sockopt::Options;
-use super::{Family, LinkAddr, Ready, SockError, SockType, SocketId};
+use super::{Family, LinkAddr, QueuedError, Ready, SockError, SockType, SocketId};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::tcp::TcpId;
@@ -35,6 +35,7 @@ pub(crate) struct Datagram {
     pub(crate) tos: u8,
     pub(crate) time: Instant,
     pub(crate) link: Option<LinkAddr>,
+    pub(crate) error: Option<QueuedError>,
 }
 
 /// Octets counted for each datagram in a buffer besides its data: what keeping it costs.
@@ -101,6 +102,8 @@ pub(crate) struct Socket {
     pub(crate) groups: Vec<(IpAddr, IfIndex)>,
     pub(crate) error: Option<SockError>,
     pub(crate) rx: RecvQueue,
+    /// Errors, each with the data that caused it (IP_RECVERR).
+    pub(crate) errors: RecvQueue,
     /// Octets sent that have not left the stack.
     pub(crate) tx_octets: usize,
     /// A send found no room: tell when there is.
@@ -127,7 +130,7 @@ impl Socket {
         r.set(Ready::READ, !self.rx.is_empty() || self.shut_read || self.error.is_some());
         // Linux's sock_writeable: half the buffer, so that a woken sender finds room for more than one.
         r.set(Ready::WRITE, self.tx_octets < self.opts.send_buffer.div_ceil(2));
-        r.set(Ready::ERROR, self.error.is_some());
+        r.set(Ready::ERROR, self.error.is_some() || !self.errors.is_empty());
         r.set(Ready::RDHUP, self.shut_read);
         r.set(Ready::HUP, self.shut_read && self.shut_write);
         r

@@ -54,6 +54,7 @@ impl Stack {
                 groups: Vec::new(),
                 error: None,
                 rx: RecvQueue::default(),
+                errors: RecvQueue::default(),
                 tx_octets: 0,
                 tx_blocked: false,
                 shut_read: false,
@@ -156,11 +157,16 @@ impl Stack {
                 return self.stream_recv(tcp, buf, flags);
             }
         };
-        s.check_error()?;
-        let Some(d) = s.rx.front() else {
+        let queue = if flags.contains(RecvFlags::ERRQUEUE) {
+            &mut s.errors
+        } else {
+            s.error.take().map_or(Ok(()), Err)?;
+            &mut s.rx
+        };
+        let Some(d) = queue.front() else {
             return match s.shut_read {
-                true => Ok(RecvMeta::end(now)),
-                false => Err(SockError::WouldBlock),
+                true if !flags.contains(RecvFlags::ERRQUEUE) => Ok(RecvMeta::end(now)),
+                true | false => Err(SockError::WouldBlock),
             };
         };
         let data = &d.m.data()[d.at..];
@@ -176,9 +182,10 @@ impl Stack {
             tos: d.tos,
             time: d.time,
             link: d.link,
+            error: d.error,
         };
         if !flags.contains(RecvFlags::PEEK)
-            && let Some(d) = s.rx.pop()
+            && let Some(d) = queue.pop()
         {
             self.ip.free(d.m);
         }
@@ -216,7 +223,7 @@ impl Stack {
                 return Ok(());
             }
         };
-        while let Some(d) = s.rx.pop() {
+        while let Some(d) = s.rx.pop().or_else(|| s.errors.pop()) {
             self.ip.free(d.m);
         }
         for (group, ifindex) in core::mem::take(&mut s.groups) {
@@ -562,6 +569,7 @@ impl RecvMeta {
             tos: 0,
             time,
             link: None,
+            error: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::harness::*;
 use etherparse::icmpv4::{DestUnreachableHeader, TimeExceededCode};
 use etherparse::{IcmpEchoHeader, Icmpv4Type};
 use netstack::net::MacAddr;
-use netstack::socket::{Family, MtuDiscover, SendMeta, SockError, SockOpt, SockType};
+use netstack::socket::{Family, MtuDiscover, Ready, RecvFlags, SendMeta, SockError, SockOpt, SockType};
 use netstack::time::Duration;
 
 fn host() -> Script {
@@ -221,4 +221,26 @@ fn ping_sockets_send_requests_and_get_replies() {
     assert_eq!((meta.len, meta.ttl, &buf[8..11]), (11, 64, &[1, 2, 3][..]));
     // Only echo requests may be sent.
     assert_eq!(s.stack.send(s.now, id, &[0; 8], &to), Err(SockError::Invalid));
+}
+
+#[test]
+fn the_error_queue_tells_an_unconnected_socket_who_and_about_what() {
+    let mut s = host();
+    let id = s.stack.socket(Family::Inet, SockType::Dgram, 0).unwrap();
+    s.stack.bind(s.now, id, "0.0.0.0:1".parse().unwrap()).unwrap();
+    let exceeded = Icmpv4Type::TimeExceeded(TimeExceededCode::TtlExceededInTransit);
+    let frame = error_about(&s, "10.0.0.3", exceeded);
+    s.input(0, &frame);
+    assert_eq!(s.stack.take_error(id), None, "not asked for");
+    s.stack.set_option(s.now, id, SockOpt::RecvErr(true)).unwrap();
+    s.input(0, &frame);
+    assert!(s.stack.ready(id).contains(Ready::ERROR));
+    assert_eq!(s.stack.take_error(id), Some(SockError::HostUnreachable));
+    let mut buf = [0; 100];
+    let meta = s.stack.recv(s.now, id, &mut buf, RecvFlags::ERRQUEUE).unwrap();
+    let error = meta.error.unwrap();
+    assert_eq!((&buf[..meta.len], meta.from), (&b"hello"[..], Some("10.0.0.2:9".parse().unwrap())));
+    assert_eq!((error.offender, error.wire), (Some("10.0.0.3".parse().unwrap()), (11, 0)));
+    assert_eq!(s.stack.recv(s.now, id, &mut buf, RecvFlags::ERRQUEUE), Err(SockError::WouldBlock));
+    assert!(!s.stack.ready(id).contains(Ready::ERROR));
 }
