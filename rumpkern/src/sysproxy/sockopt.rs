@@ -163,6 +163,7 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         | SockOpt::PktInfo(on)
         | SockOpt::RecvTtl(on)
         | SockOpt::RecvTos(on)
+        | SockOpt::RecvErr(on)
         | SockOpt::HeaderIncluded(on)
         | SockOpt::MulticastLoop(on)
         | SockOpt::Promiscuous(on)
