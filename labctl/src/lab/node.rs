@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::interrupt::Interrupt;
 use super::launch;
 use super::lock::{LabLock, PATIENCE};
-use super::process::{self, GRACE, How};
+use super::process::{self, GRACE, How, Identity};
 use super::rundir::LabDir;
 use super::state::LabState;
 use super::view;
@@ -98,6 +98,14 @@ fn launch(dir: &LabDir, state: &mut LabState, names: &[String], interrupt: &Inte
     let mut unique: Vec<&str> = names.iter().map(String::as_str).collect();
     unique.sort_unstable();
     unique.dedup();
+    for name in &unique {
+        // Killed a moment ago, it may still hold its sockets.
+        if let Some(last) = Identity::from_pid_file(&dir.node(name).pid())
+            && let Some(id) = process::await_end(&[last], GRACE)?.first()
+        {
+            return Err(Fault::NodeRunning { lab: state.lab.clone(), node: (*name).to_owned(), pid: id.pid });
+        }
+    }
     let mut children = Vec::new();
     launch::start_nodes(dir, &unique, interrupt, &mut children, &mut |_| ()).inspect_err(|_| {
         // What did not become ready must not linger half alive.

@@ -177,16 +177,36 @@ pub fn end(processes: &[Identity], how: How) -> Result<Vec<Identity>, Fault> {
     Ok(left)
 }
 
-fn end_batch(batch: &[Identity], how: How) -> Result<Vec<Identity>, Fault> {
+/// Waits until processes are gone that are about to be: one that got SIGKILL shows no arguments any more, but holds its
+/// sockets until it is a zombie. Returns those that are still there.
+///
+/// # Errors
+/// The host gives no descriptors.
+pub fn await_end(processes: &[Identity], patience: Duration) -> Result<Vec<Identity>, Fault> {
+    let (epoll, mut alive) = watch(processes)?;
+    wait_gone(&epoll, &mut alive, patience)?;
+    Ok(alive.into_values().map(|(id, _)| id).collect())
+}
+
+/// Processes by their keys in an epoll.
+type Alive = BTreeMap<u64, (Identity, OwnedFd)>;
+
+/// Those of the processes that live, to be waited for.
+fn watch(processes: &[Identity]) -> Result<(OwnedFd, Alive), Fault> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(Fault::os("wait for processes"))?;
-    let mut alive: BTreeMap<u64, (Identity, OwnedFd)> = BTreeMap::new();
-    for (key, id) in (0_u64..).zip(batch) {
+    let mut alive = Alive::new();
+    for (key, id) in (0_u64..).zip(processes) {
         if let Some(fd) = id.open() {
             epoll::add(&epoll, &fd, epoll::EventData::new_u64(key), epoll::EventFlags::IN)
                 .map_err(Fault::os("wait for processes"))?;
             alive.insert(key, (*id, fd));
         }
     }
+    Ok((epoll, alive))
+}
+
+fn end_batch(batch: &[Identity], how: How) -> Result<Vec<Identity>, Fault> {
+    let (epoll, mut alive) = watch(batch)?;
     if let How::Clean(grace) = how {
         for (_, fd) in alive.values() {
             // A stopped process acts on SIGTERM only when it is continued.
@@ -202,11 +222,7 @@ fn end_batch(batch: &[Identity], how: How) -> Result<Vec<Identity>, Fault> {
     Ok(alive.into_values().map(|(id, _)| id).collect())
 }
 
-fn wait_gone(
-    epoll: &OwnedFd,
-    alive: &mut BTreeMap<u64, (Identity, OwnedFd)>,
-    patience: Duration,
-) -> Result<(), Fault> {
+fn wait_gone(epoll: &OwnedFd, alive: &mut Alive, patience: Duration) -> Result<(), Fault> {
     let deadline = Instant::now() + patience;
     let mut events = Vec::with_capacity(256);
     while !alive.is_empty() {
