@@ -88,8 +88,10 @@ fn garbage_on_the_sysproxy_socket() {
     let address = UnixAddr::new(&dir.join("sysproxy")).expect("a short path");
     let mut rng = SmallRng::seed_from_u64(2);
     for _ in 0..200 {
-        let fd = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_NONBLOCK, None)
-            .expect("a socket");
+        let fd =
+            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+        let bound = nix::sys::time::TimeVal::new(5, 0);
+        nix::sys::socket::setsockopt(&fd, nix::sys::socket::sockopt::SendTimeout, &bound).expect("a timeout");
         connect(fd.as_raw_fd(), &address).expect("the node listens");
         for _ in 0..rng.random_range(1..10) {
             let mut octets = vec![0; rng.random_range(0..2000)];

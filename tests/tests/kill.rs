@@ -47,6 +47,20 @@ fn assert_alive(place: &Place, round: usize) {
     assert_eq!(status, 0, "round {round}: a cannot reach b any more:\n{text}");
 }
 
+/// `a` takes what `v` floods it with. Ends with the lab.
+fn sink(place: &Place) {
+    let path = ctl(place, "a");
+    std::thread::spawn(move || {
+        let mut a = Client::connect(&path).expect("a answers");
+        let _ = a.run(&["udpsink", "9"].map(str::to_owned), true, |_| ());
+    });
+    wait_for("the sink to listen", BOUND, || {
+        let sockets = place.json("show sockets a");
+        let listens = |row: &serde_json::Value| row["local"].as_str().is_some_and(|l| l.ends_with(":9"));
+        sockets.as_array()?.iter().any(listens).then_some(())
+    });
+}
+
 /// `v` floods `a` until it is killed. The thread that asked for it ends when `v` does.
 fn flood(place: &Place) -> std::thread::JoinHandle<()> {
     let path = ctl(place, "v");
@@ -67,6 +81,7 @@ fn the_bus_survives_the_death_of_a_sender_at_any_moment() {
     let place = Place::new(User::Myself);
     let lab = place.write("lab.toml", LAB);
     place.ok(&format!("-t {} up", lab.display()));
+    sink(&place);
     let mut rng = SmallRng::seed_from_u64(0xca11_d054);
     for round in 0..kills() {
         let pid = place.pid("kill", "v");
@@ -95,6 +110,7 @@ fn a_stopped_node_stops_nobody_and_goes_on_when_continued() {
     let place = Place::new(User::Myself);
     let lab = place.write("lab.toml", LAB);
     place.ok(&format!("-t {} up", lab.display()));
+    sink(&place);
     let pid = place.pid("kill", "v");
     let flooding = flood(&place);
     let mut rng = SmallRng::seed_from_u64(1);
