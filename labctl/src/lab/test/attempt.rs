@@ -66,9 +66,10 @@ impl Bench<'_> {
             }),
             CheckKind::Wire { buses, filter, bound } => {
                 self.wire(buses, filter.as_deref()).map(|found| match found {
-                    Ok(n) if bound.holds(n) => Attempt::Holds(frames(n)),
-                    Ok(n) => {
-                        Attempt::Fails(format!("{}, wanted {}", frames(n), wanted(bound.min, bound.max)))
+                    Ok((n, forgot)) if bound.holds(n) => Attempt::Holds(frames(n) + &forgotten(&forgot)),
+                    Ok((n, forgot)) => {
+                        let want = wanted(bound.min, bound.max);
+                        Attempt::Fails(format!("{}, wanted {want}{}", frames(n), forgotten(&forgot)))
                     }
                     Err(fault) => Attempt::Broken(fault),
                 })
@@ -383,20 +384,42 @@ impl Bench<'_> {
             .map_err(|error| Fault::io("read", &path)(std::io::Error::other(error)))
     }
 
-    /// Frames that fit, on all the buses together, or why the filter cannot be used.
-    fn wire(&self, buses: &[String], filter: Option<&str>) -> Result<Result<u64, String>, Fault> {
+    /// Frames that fit, on all the buses together, and which buses have forgotten some; or why the filter cannot be used.
+    fn wire(
+        &self,
+        buses: &[String],
+        filter: Option<&str>,
+    ) -> Result<Result<(u64, Vec<String>), String>, Fault> {
         let filter = match Filter::parse(filter.unwrap_or_default(), &Names::of_lab(&self.session.state)) {
             Ok(filter) => filter,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let mut count = 0;
-        for bus in buses {
-            for captured in self.open(bus)?.history() {
+        let (mut count, mut forgot) = (0, Vec::new());
+        for name in buses {
+            let bus = self.open(name)?;
+            for captured in bus.history() {
                 // A record that cannot be cut into frames is none on any wire.
                 let _ = captured.wire_frames(|frame| count += u64::from(filter.matches(frame)));
             }
+            if bus.info().tail > 0 {
+                forgot.push(name.clone());
+            }
         }
-        Ok(Ok(count))
+        Ok(Ok((count, forgot)))
+    }
+}
+
+/// A count over a ring that has turned is one of its newest frames only: that must be said.
+fn forgotten(buses: &[String]) -> String {
+    match buses {
+        [] => String::new(),
+        [bus] => format!("; `{bus}` has forgotten its oldest frames: give it more `history`"),
+        [bus, ..] => {
+            format!(
+                "; {} buses (`{bus}`, …) have forgotten their oldest frames: give them more `history`",
+                buses.len()
+            )
+        }
     }
 }
 
