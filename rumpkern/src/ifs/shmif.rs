@@ -14,7 +14,12 @@ pub(crate) struct BusPort {
     port: Port,
     /// A bus that broke stays so; it is not waited for.
     broken: bool,
+    /// How often in a row the port table said that something is there when nothing was.
+    lies: u8,
 }
+
+/// Lies after which the port table is not believed, until a frame comes. (One may be a frame that came just then.)
+const LIES: u8 = 16;
 
 /// Octets of the longest frame on a bus.
 pub(crate) const FRAME_MAX: usize = shmif::MAX_FRAME;
@@ -36,18 +41,22 @@ impl BusPort {
             ..PortConfig::new(node, &interface.name, interface.mac.0)
         };
         let port = bus.attach(&config).map_err(|error| failed(error.into()))?;
-        Ok(BusPort { port, broken: false })
+        Ok(BusPort { port, broken: false, lies: 0 })
     }
 
     /// Takes the next frame into `frame`, by way of `scratch` ([`FRAME_MAX`] octets).
     pub(crate) fn recv(&mut self, frame: &mut Mbuf, scratch: &mut [u8]) -> Received {
         match self.port.recv(scratch) {
             Recv::Frame(record) => {
+                self.lies = 0;
                 frame.extend(&scratch[..record.len]);
                 frame.offload = from_bus(record.offload);
                 Received::Frame
             }
-            Recv::Empty => Received::Empty,
+            Recv::Empty => {
+                self.lies = if self.port.pending() { self.lies.saturating_add(1) } else { 0 };
+                Received::Empty
+            }
             Recv::Overrun { lost } => Received::Overrun(lost),
             Recv::TooLong { .. } => Received::Bad,
             Recv::Broken => {
@@ -90,12 +99,17 @@ impl BusPort {
 
     /// Whether there is something to receive.
     pub(crate) fn has_frames(&self) -> bool {
-        !self.broken && self.port.pending()
+        !self.broken && !self.is_lying() && self.port.pending()
+    }
+
+    /// Whether somebody has scribbled over the port table, so that it can neither be polled nor slept on.
+    pub(crate) fn is_lying(&self) -> bool {
+        self.lies >= LIES
     }
 
     /// Asks for the doorbell; false: something has come already.
     pub(crate) fn prepare_sleep(&self) -> bool {
-        self.broken || self.port.prepare_sleep()
+        self.broken || self.port.prepare_sleep() || self.is_lying()
     }
 
     /// The doorbell is not needed any more.
