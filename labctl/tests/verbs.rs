@@ -267,6 +267,10 @@ fn a_stopped_process_holds_nobody_up() {
     for pid in &pids {
         kill(*pid, nix::sys::signal::Signal::SIGSTOP);
     }
+    use labctl::lab::process::{Identity, Life};
+    while pids.iter().any(|pid| Identity::of(*pid).unwrap().1 != Life::Paused) {
+        std::thread::yield_now();
+    }
     assert!(place.ok(&["ps"]).contains("paused"));
     for verb in [
         &["ping", "h1", "h2"][..],

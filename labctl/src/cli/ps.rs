@@ -13,6 +13,7 @@ use rumpkern::ctl::proto;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::time::Duration;
 
 /// Arguments of `ps`.
 #[derive(Debug, clap::Args)]
@@ -127,14 +128,21 @@ fn nodes(view: &LabView) -> Table {
     table
 }
 
+/// How long one node may keep the whole list waiting: a node that is well answers a thousand times faster.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// What the node itself says of its interfaces, by name; nothing if it cannot be asked.
 type Live = BTreeMap<String, Value>;
 
-fn interfaces_now(view: &LabView, node: &NodeState) -> Live {
-    if view.life(node) != NodeLife::Running {
+fn interfaces_now(view: &LabView, of: &NodeState) -> Live {
+    if view.life(of) != NodeLife::Running {
         return Live::new();
     }
-    let rows = node::open(&view.dir, &node.name).ok().and_then(|mut client| client.show(proto::Table::Interfaces).ok());
+    let rows = node::open(&view.dir, &of.name).and_then(|mut client| {
+        let fault = |error| node::fault(&of.name, error);
+        client.set_timeout(Some(PATIENCE)).map_err(fault)?;
+        client.show(proto::Table::Interfaces).map_err(fault)
+    });
     rows.unwrap_or_default().into_iter().filter_map(|row| Some((row["name"].as_str()?.to_owned(), row))).collect()
 }
 
