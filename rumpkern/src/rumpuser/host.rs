@@ -99,6 +99,7 @@ impl Host {
             }
             let now = self.now().as_nanos();
             if now >= end {
+                self.patience.failed(now, now - since);
                 return false;
             }
             if now >= next_yield {

@@ -1,42 +1,43 @@
 //! How to wait: poll or sleep?
 //!
-//! Being woken costs a node some microseconds and its waker a system call; polling costs the
-//! processor whatever else it could do. So a node polls only while it pays: its recent waits were
-//! shorter than a wake-up, and nobody else wants its processor. Both are measured, never configured:
-//! the length of each wait, and how long each `sched_yield` took (longer than a system call: somebody
-//! ran). A node whose last waits were long sleeps at once; a thousand idle nodes poll never.
+//! Being woken costs a node some microseconds on a busy core and tens of them on one that has gone
+//! idle, and its waker a system call; polling costs the processor whatever else it could do. So a
+//! node polls while its recent waits were short, and keeps accounts: a wait that polling ends earns
+//! a wake-up, polling in vain costs its time, and so does each `sched_yield` in which somebody else
+//! ran. When the debt reaches [`BEAR`], polling is given up for [`ABSTAIN`], which doubles each time.
+//! A node whose last waits were long sleeps at once; a thousand idle nodes poll never.
 //!
-//! The host tends to run two nodes that wake each other on one core, where polling only hinders; and
-//! it moves one of them to an idle core only if it sees both running. So conflicts are borne for
-//! [`BEAR`], which is long enough for that, and then polling is given up for [`ABSTAIN`], which
-//! doubles each time in vain.
+//! The debt is borne for that long because the host tends to run two nodes that wake each other on
+//! one core, where polling only hinders, and moves one of them away only if it sees both running.
 
 use std::time::Duration;
 
-/// What being woken costs, all told: polling longer than this for one frame is a loss.
+/// What being woken costs, all told.
 const WAKE_UP: u64 = 25_000;
+/// Waits shorter than this, on average, are worth polling: a peer that is asleep answers within it.
+const SHORT: u64 = 4 * WAKE_UP;
 /// Polling this long before each yield: a peer that polls too answers within it.
 pub(crate) const BEFORE_YIELD: u64 = 3_000;
 /// A yield that took longer let somebody run.
 const YIELD: u64 = 2_500;
-/// Time given away to others in yields after which polling is given up: some ticks of the host's scheduler.
+/// Debt at which polling is given up: some ticks of the host's scheduler.
 const BEAR: u64 = 8_000_000;
 /// For how long it is given up at first, and at most.
 const ABSTAIN: (u64, u64) = (100_000_000, 10_000_000_000);
-/// Waits in a row that ended while polling undisturbed, after which old conflicts are forgotten.
+/// Waits in a row that ended while polling undisturbed, after which old debts are forgotten.
 const PEACE: u32 = 256;
 
 /// What a node knows about its waits. Times in nanoseconds.
 #[derive(Debug)]
 pub(crate) struct Patience {
-    /// Moving average of the lengths of the last waits, each counted as at most 4 wake-ups.
+    /// Moving average of the lengths of the last waits, each counted as at most twice [`SHORT`].
     average: u64,
     /// No polling before this time.
     abstain_until: u64,
     /// How long the next surrender will last.
     penalty: u64,
-    /// Time given away in yields since the last peace.
-    conflict: u64,
+    /// Time spent in vain, less what was earned.
+    debt: u64,
     /// Undisturbed waits in a row.
     peace: u32,
     /// Waits that polling ended.
@@ -57,10 +58,10 @@ pub(crate) enum Ended {
 impl Patience {
     pub(crate) fn new() -> Patience {
         Patience {
-            average: 4 * WAKE_UP,
+            average: 2 * SHORT,
             abstain_until: 0,
             penalty: ABSTAIN.0,
-            conflict: 0,
+            debt: 0,
             peace: 0,
             polled: 0,
             slept: 0,
@@ -70,38 +71,47 @@ impl Patience {
     /// How long to poll before sleeping; `None`: not at all.
     pub(crate) fn budget(&self, now: u64) -> Option<Duration> {
         // Twice the usual, so that ordinary scatter does not end in a sleep.
-        (self.average < WAKE_UP && now >= self.abstain_until)
-            .then(|| Duration::from_nanos((2 * self.average).clamp(2 * BEFORE_YIELD, WAKE_UP)))
+        (self.average < SHORT && now >= self.abstain_until)
+            .then(|| Duration::from_nanos((2 * self.average).clamp(2 * BEFORE_YIELD, SHORT)))
     }
 
     /// A wait has ended by something that came (not by a deadline) after `waited`.
     pub(crate) fn ended(&mut self, how: Ended, waited: u64) {
         match how {
-            Ended::Polling => self.polled += 1,
+            Ended::Polling => {
+                self.polled += 1;
+                self.debt = self.debt.saturating_sub(WAKE_UP);
+            }
             Ended::Sleeping => self.slept += 1,
         }
         if how == Ended::Polling && waited <= BEFORE_YIELD {
             self.peace += 1;
             if self.peace == PEACE {
-                (self.peace, self.conflict, self.penalty) = (0, 0, ABSTAIN.0);
+                (self.peace, self.debt, self.penalty) = (0, 0, ABSTAIN.0);
             }
         }
-        self.average = (3 * self.average + waited.min(4 * WAKE_UP)) / 4;
+        self.average = (3 * self.average + waited.min(2 * SHORT)) / 4;
     }
 
     /// A yield took this long. Returns whether polling must end.
     pub(crate) fn yielded(&mut self, now: u64, took: u64) -> bool {
-        if took <= YIELD {
-            return false;
-        }
+        took > YIELD && self.lose(now, took)
+    }
+
+    /// Polling for this long was in vain.
+    pub(crate) fn failed(&mut self, now: u64, took: u64) {
+        self.lose(now, took);
+    }
+
+    fn lose(&mut self, now: u64, took: u64) -> bool {
         self.peace = 0;
-        self.conflict += took;
-        if self.conflict < BEAR {
+        self.debt += took;
+        if self.debt < BEAR {
             return false;
         }
         self.abstain_until = now + self.penalty;
         self.penalty = (self.penalty * 2).min(ABSTAIN.1);
-        self.conflict = 0;
+        self.debt = 0;
         true
     }
 }
@@ -115,13 +125,14 @@ mod tests {
         let mut patience = Patience::new();
         assert_eq!(patience.budget(0), None, "a new node sleeps");
         for _ in 0..10 {
-            patience.ended(Ended::Sleeping, 12_000);
+            patience.ended(Ended::Sleeping, 40_000);
         }
-        assert!(patience.budget(0).is_some());
-        for _ in 0..2 {
+        let budget = patience.budget(0).unwrap();
+        assert!(budget > Duration::from_nanos(40_000), "long enough for a peer to wake: {budget:?}");
+        for _ in 0..4 {
             patience.ended(Ended::Sleeping, 1_000_000_000);
         }
-        assert_eq!(patience.budget(0), None, "two long waits are enough");
+        assert_eq!(patience.budget(0), None, "a few long waits are enough");
     }
 
     #[test]
@@ -151,5 +162,28 @@ mod tests {
             patience.ended(Ended::Polling, 1_000);
         }
         assert_eq!(patience.penalty, ABSTAIN.0, "peace is made");
+    }
+
+    #[test]
+    fn polling_in_vain_is_given_up_unless_it_also_pays() {
+        // One wait in ten is met by polling, nine cost 50 us each: a loss.
+        let mut losing = Patience::new();
+        // Nine in ten are met: a gain.
+        let mut gaining = Patience::new();
+        for patience in [&mut losing, &mut gaining] {
+            for _ in 0..20 {
+                patience.ended(Ended::Sleeping, 30_000);
+            }
+        }
+        for round in 0..10_000 {
+            for (patience, hits) in [(&mut losing, 1), (&mut gaining, 9)] {
+                match round % 10 < hits {
+                    true => patience.ended(Ended::Polling, 5_000),
+                    false => patience.failed(0, 50_000),
+                }
+            }
+        }
+        assert_eq!(losing.budget(0), None);
+        assert!(gaining.budget(0).is_some());
     }
 }
