@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use lab_tests::{Place, User, root};
 use serde::Serialize;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 /// One figure.
@@ -60,9 +61,12 @@ pub(crate) fn run(json: bool, words: &[String]) -> Result<()> {
             continue;
         }
         let place = Place::new(User::Myself);
-        match measure(&place, veth.as_ref().ok()) {
-            Ok(figures) => figures.iter().for_each(|f| print(f, json)),
-            Err(e) => eprintln!("{name}: {e:#}"),
+        let measured = catch_unwind(AssertUnwindSafe(|| measure(&place, veth.as_ref().ok())));
+        match measured {
+            Ok(Ok(figures)) => figures.iter().for_each(|f| print(f, json)),
+            Ok(Err(e)) => eprintln!("{name}: {e:#}"),
+            // What a place's command did not like, it has said.
+            Err(_) => eprintln!("{name}: no figure"),
         }
     }
     Ok(())
@@ -125,9 +129,9 @@ fn rtt(place: &Place, from: &str, to: &str, count: u32, interval: &str) -> Resul
 
 fn ping(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
     place.ok(&format!("-t {} up", topology("two-hosts")));
-    rtt(place, "h1", "h2", 100, "0")?;
-    let busy = rtt(place, "h1", "h2", 2000, "0")?;
-    let asleep = rtt(place, "h1", "h2", 50, "0.02")?;
+    rtt(place, "a", "b", 100, "0")?;
+    let busy = rtt(place, "a", "b", 2000, "0")?;
+    let asleep = rtt(place, "a", "b", 50, "0.02")?;
     let yardstick = veth.and_then(|v| v.ping_rtt_us().ok());
     Ok(vec![
         figure("ping across one bus, busy", busy, "us", "< 5").against(yardstick),
@@ -137,9 +141,9 @@ fn ping(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
 
 fn chain10(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
     place.ok(&format!("-t {} up", topology("chain10")));
-    rtt(place, "h1", "h2", 100, "0")?;
-    let busy = rtt(place, "h1", "h2", 2000, "0")?;
-    let asleep = rtt(place, "h1", "h2", 50, "0.02")?;
+    rtt(place, "left", "right", 100, "0")?;
+    let busy = rtt(place, "left", "right", 2000, "0")?;
+    let asleep = rtt(place, "left", "right", 50, "0.02")?;
     Ok(vec![
         figure("ping across ten routers, busy", busy, "us", "< 50"),
         figure("ping across ten routers, asleep", asleep, "us", "report"),
@@ -150,7 +154,7 @@ fn tcp(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
     place.ok(&format!("-t {} up", topology("two-hosts")));
     let mut best: f64 = 0.0;
     for _ in 0..3 {
-        let report = place.json("perf tcp h1 h2 -t 2");
+        let report = place.json("perf tcp a b -t 2");
         best = best.max(report["bits_per_second"].as_f64().context("bits_per_second")? / 1e9);
     }
     let iperf = veth.and_then(|v| v.iperf3("-t 2").ok()?["end"]["sum_received"]["bits_per_second"].as_f64());
@@ -164,7 +168,7 @@ fn udp(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
     place.ok(&format!("-t {} up", topology("two-hosts")));
     let mut best = (0.0_f64, 0.0);
     for _ in 0..3 {
-        let report = place.json("perf udp h1 h2 -t 2 -l 22");
+        let report = place.json("perf udp a b -t 2 -l 22");
         let rate = report["packets_per_second"].as_f64().context("packets_per_second")? / 1e6;
         if rate > best.0 {
             best = (rate, report["lost"].as_f64().context("lost")?);
@@ -192,7 +196,7 @@ fn private_mib(pid: i32) -> Result<f64> {
 
 fn node(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
     place.ok(&format!("-t {} up", topology("two-hosts")));
-    let memory = private_mib(place.pid("two-hosts", "h1"))?;
+    let memory = private_mib(place.pid("two-hosts", "a"))?;
     Ok(vec![figure("node: private memory, idle", memory, "MiB", "< 1.5")])
 }
 
@@ -238,8 +242,8 @@ fn lan1000(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
 
 fn chain253(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
     let up = millis(|| drop(place.ok(&format!("-t {} up", topology("chain253")))));
-    rtt(place, "h1", "h2", 3, "0")?;
-    let ping = rtt(place, "h1", "h2", 100, "0")?;
+    rtt(place, "left", "right", 3, "0 --ttl 255")?;
+    let ping = rtt(place, "left", "right", 100, "0 --ttl 255")?;
     Ok(vec![
         figure("253 routers: start until ready", up, "ms", "< 600"),
         figure("253 routers: ping from end to end", ping / 1e3, "ms", "< 2.5"),
