@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use netstack::net::MacAddr;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 
 /// Octets of the longest interface name, as on Linux (`IFNAMSIZ` less the final NUL).
@@ -30,6 +31,9 @@ pub struct NodeConfig {
     /// Whether packets for others are forwarded.
     #[serde(default)]
     pub forward: bool,
+    /// Time to live of packets where a program does not choose (`net.ipv4.ip_default_ttl`); absent: 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<NonZeroU8>,
     /// Interfaces on buses, in order; `lo` is there without being named.
     #[serde(default)]
     pub interfaces: Vec<InterfaceConfig>,

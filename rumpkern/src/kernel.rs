@@ -51,7 +51,11 @@ impl Kernel {
     pub fn new(config: &NodeConfig, mut user: Box<dyn Rumpuser>) -> Rc<Kernel> {
         let mut seed = [0; 32];
         user.random(&mut seed);
-        let stack = Stack::new(StackConfig { forwarding: config.forward, ..StackConfig::default() }, seed);
+        let mut stack_config = StackConfig { forwarding: config.forward, ..StackConfig::default() };
+        if let Some(ttl) = config.ttl {
+            stack_config.ttl = ttl.get();
+        }
+        let stack = Stack::new(stack_config, seed);
         Rc::new(Kernel {
             user: RefCell::new(user),
             stack: RefCell::new(stack),

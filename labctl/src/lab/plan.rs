@@ -8,6 +8,7 @@ use super::state::{BusState, Epoch, InterfaceState, LabState, NodeState, Phase, 
 use crate::topology::model::{Interface, Lab, Mode, Node, Origin};
 use rumpkern::config::{HostConfig, InterfaceConfig, NodeConfig, RouteConfig};
 use std::net::IpAddr;
+use std::num::NonZeroU8;
 use std::path::Path;
 
 /// Everything that `up` writes.
@@ -39,6 +40,7 @@ pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
             epoch: rumpkern::config::Epoch { unix_ns: epoch.unix_ns, mono_ns: epoch.mono_ns },
             seed: node_seed(seed, &node.name),
             forward: node.forward,
+            ttl: NonZeroU8::new(node.ttl),
             interfaces: node.interfaces.iter().map(|one| interface(one, dir)).collect(),
             loopback: node.loopback.clone(),
             routes: routes(node),

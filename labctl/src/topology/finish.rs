@@ -7,7 +7,8 @@ use indexmap::IndexMap;
 use super::diag::{Code, Diag};
 use super::draft::{Draft, unknown_bus};
 use super::model::{
-    Bus, Capture, HISTORY_DEFAULT, Interface, Keep, Lab, Member, Mode, Node, NodeFile, Octets, Route, Time,
+    Bus, Capture, HISTORY_DEFAULT, Interface, Keep, Lab, Member, Mode, Node, NodeFile, Octets, Route,
+    TTL_DEFAULT, Time,
 };
 use super::names::{LAB_NAME_MAX, check_name, is_name, is_pattern, matches};
 use super::number::{Macs, number};
@@ -129,6 +130,7 @@ fn nodes(
         let made = Node {
             name: name.clone(),
             forward: node.forward(),
+            ttl: ttl(node.raw.as_ref()),
             loopback: node.loopback.iter().map(|net| net.value).collect(),
             interfaces: typed.collect(),
             routes,
@@ -137,6 +139,12 @@ fn nodes(
         nodes.insert(name.clone(), made);
     }
     nodes
+}
+
+fn ttl(node: Option<&raw::Node>) -> u8 {
+    let typed = node.and_then(|node| node.ttl.as_ref());
+    // The reader lets through what fits.
+    typed.map_or(TTL_DEFAULT, |ttl| ttl.value.0 as u8)
 }
 
 fn files(node: Option<&raw::Node>, base: &Path, cx: &mut Cx) -> Vec<NodeFile> {

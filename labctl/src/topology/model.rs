@@ -20,6 +20,8 @@ pub use super::units::{Duration, Octets, Percent, Rate};
 pub const HISTORY_DEFAULT: u64 = 4 << 20;
 /// Largest packet of a bus in octets, if the file does not say.
 pub const MTU_DEFAULT: u16 = 1500;
+/// Time to live of packets, hops: RFC 1700, and Linux's `ip_default_ttl`.
+pub const TTL_DEFAULT: u8 = 64;
 
 /// A lab.
 #[derive(Clone, Debug, Serialize)]
@@ -79,6 +81,8 @@ pub struct Node {
     pub name: String,
     /// Whether it forwards packets.
     pub forward: bool,
+    /// Time to live of the packets it sends, where a program does not choose; at least 1.
+    pub ttl: u8,
     /// Addresses of its loopback interface besides 127.0.0.1/8 and ::1/128.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub loopback: Vec<IpNet>,

@@ -99,6 +99,8 @@ table! {
         forward: Option<Sp<bool>>,
         /// `"none"`: no routes but those written here.
         routing: Option<Sp<Routing>>,
+        /// Time to live of the packets it sends (Linux: `net.ipv4.ip_default_ttl`); left out, 64.
+        ttl: Option<Sp<Int<1, 255>>>,
         /// Further addresses of the loopback interface.
         loopback: Option<Sp<OneOrMany<Cidr>>>,
         /// Interfaces, by name. Those that a bus's `nodes` give need not be written.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::model::{Bus, Check, Lab, Node, Origin, Outcome, Program, ReadyWhen, Route};
+use super::model::{Bus, Check, Lab, Node, Origin, Outcome, Program, ReadyWhen, Route, TTL_DEFAULT};
 
 /// The whole lab.
 pub fn text(lab: &Lab) -> String {
@@ -56,7 +56,9 @@ fn bus(lab: &Lab, bus: &Bus, out: &mut String) -> std::fmt::Result {
 }
 
 fn node(node: &Node, out: &mut String) -> std::fmt::Result {
-    writeln!(out, "\nnode {}{}", node.name, if node.forward { "  forwards" } else { "" })?;
+    let forwards = if node.forward { "  forwards" } else { "" };
+    let ttl = if node.ttl == TTL_DEFAULT { String::new() } else { format!("  ttl {}", node.ttl) };
+    writeln!(out, "\nnode {}{forwards}{ttl}", node.name)?;
     let mut rows = Vec::new();
     if !node.loopback.is_empty() {
         rows.push(vec!["lo".into(), join(node.loopback.iter(), " ")]);

@@ -31,7 +31,7 @@ use crate::netinet::in_pcb::{PcbTable, Receivers};
 use crate::netinet::ip::{Ip, LOOPBACK_MTU};
 use crate::socket::table::Sockets;
 use crate::socket::{Ready, SocketId};
-use crate::tcp::{Tcp, TcpId};
+use crate::tcp::{Tcp, TcpConfig, TcpId};
 use crate::time::Instant;
 use crate::wire::ipv4;
 use events::Events;
@@ -79,7 +79,7 @@ impl Stack {
     /// of everything random in it: same seed, same inputs, same frames.
     pub fn new(config: StackConfig, seed: [u8; 32]) -> Stack {
         let events = Events::new(config.events);
-        let tcp_config = config.tcp.clone();
+        let tcp_config = TcpConfig { ttl: config.ttl, ..config.tcp.clone() };
         let mut ip = Ip::new(config, seed);
         let mut pcbs = |receivers| PcbTable::new(receivers, [ip.rng.random(), ip.rng.random()]);
         let (udp, ping) = (pcbs(Receivers::Bound), pcbs(Receivers::Bound));

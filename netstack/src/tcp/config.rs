@@ -18,6 +18,8 @@ pub struct BufferSizes {
 /// All of TCP's numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TcpConfig {
+    /// Time to live of segments; a stack sets it to its own.
+    pub ttl: u8,
     /// RTO before the first measurement (RFC 6298 §2.1).
     pub rto_initial: Duration,
     /// Least RTO: 200 ms as Linux and FreeBSD; RFC 6298 §2.4 says 1 s.
@@ -88,6 +90,7 @@ pub struct TcpConfig {
 impl Default for TcpConfig {
     fn default() -> TcpConfig {
         TcpConfig {
+            ttl: 64,
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(120),

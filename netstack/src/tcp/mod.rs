@@ -225,7 +225,7 @@ impl Tcp {
             src: local.ip(),
             dst: remote.ip(),
             protocol: wire::PROTOCOL,
-            ttl: 64,
+            ttl: self.sh.config.ttl,
             tos: 0,
             fragment: Fragment::Dont,
             bound: None,

@@ -133,7 +133,7 @@ impl Settings {
             share: Share::default(),
             bound_if: None,
             only_v6: false,
-            ttl: 64,
+            ttl: config.ttl,
             tos: 0,
         }
     }
