@@ -16,6 +16,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("sysproxy", sysproxy),
     ("filter", filter),
     ("bus", bus),
+    ("frame", frame),
 ];
 
 /// A topology file. Whatever it says, its diagnostics can be shown.
@@ -57,5 +58,56 @@ pub fn filter(octets: &[u8]) {
     let Ok(text) = std::str::from_utf8(words) else { return };
     if let Ok(filter) = labctl::capture::filter::Filter::parse(text, &labctl::capture::filter::NoNames) {
         filter.matches(frame);
+    }
+}
+
+/// Frames for a router with an open TCP port and a UDP socket: each is a length octet (times eight) and that many octets. What the stack
+/// sends in answer must be whole frames, and it must come to rest.
+pub fn frame(octets: &[u8]) {
+    use netstack::net::MacAddr;
+    use netstack::net::ifnet::IfConfig;
+    use netstack::socket::SockType;
+    use netstack::stack::{Stack, StackConfig};
+    use netstack::time::{Duration, Instant};
+    let mut stack = Stack::new(StackConfig { forwarding: true, ..StackConfig::default() }, [7; 32]);
+    let mut now = Instant::from_millis(1);
+    for (n, net) in ["10.0.0.1/24", "10.0.1.1/24"].iter().enumerate() {
+        let mac = MacAddr([2, 0, 0, 0, 0, n as u8]);
+        let interface =
+            stack.if_attach(IfConfig { name: format!("eth{n}"), mac, mtu: 1500 }).expect("an interface");
+        stack.if_set_up(now, interface, true).expect("it is there");
+        stack.addr_add(now, interface, net.parse().expect("an address")).expect("room for an address");
+    }
+    let family = netstack::socket::Family::Inet;
+    let any = |port: u16| std::net::SocketAddr::from(([0, 0, 0, 0], port));
+    let listener = stack.socket(family, SockType::Stream, 0).expect("a socket");
+    stack.bind(now, listener, any(80)).expect("a free port");
+    stack.listen(now, listener, 8).expect("a bound socket");
+    let datagrams = stack.socket(family, SockType::Dgram, 0).expect("a socket");
+    stack.bind(now, datagrams, any(53)).expect("a free port");
+    let interfaces: Vec<_> = stack.interfaces().map(|i| i.index).skip(1).collect();
+    let mut rest = octets;
+    let mut step = 0;
+    while let Some((&length, tail)) = rest.split_first() {
+        let (frame, tail) = tail.split_at(tail.len().min(usize::from(length) * 8));
+        rest = tail;
+        let mut m = stack.rx_mbuf();
+        m.extend(frame);
+        stack.input(now, interfaces[step % 2], m);
+        step += 1;
+        let mut sent = 0;
+        for &interface in &interfaces {
+            while let Some(m) = stack.poll_transmit(now, interface) {
+                assert!(m.len() >= 14, "a frame has a header");
+                stack.recycle(m);
+                sent += 1;
+                assert!(sent < 10_000, "one frame is answered without end");
+            }
+        }
+        while stack.poll_event().is_some() {}
+        now += Duration::from_millis(300);
+        if stack.poll_timeout().is_some_and(|at| at <= now) {
+            stack.handle_timeout(now);
+        }
     }
 }
