@@ -288,6 +288,24 @@ fn a_stopped_process_holds_nobody_up() {
 }
 
 #[test]
+fn a_measured_stream_tells_what_its_connection_was() {
+    let place = Place::new();
+    place.ok(&["up"]);
+    let result: serde_json::Value =
+        serde_json::from_str(&place.ok(&["perf", "tcp", "h1", "h2", "-t", "0.1", "--json"])).unwrap();
+    for number in ["seconds", "octets", "bits_per_second", "retransmits", "mss"] {
+        assert!(result[number].is_number(), "{number}: {result}");
+    }
+    assert!(result["octets"].as_u64() > Some(0), "{result}");
+    assert_eq!(result["received"], result["octets"], "{result}");
+    // What is left of an MTU of 1500 octets after IPv4, TCP and its timestamps.
+    assert_eq!(result["mss"], 1448, "{result}");
+    assert!(result["congestion_control"].as_str().is_some_and(|name| !name.is_empty()), "{result}");
+    place.ok(&["down"]);
+    place.assert_clean();
+}
+
+#[test]
 fn names_that_are_not_there_have_a_hint() {
     let place = Place::new();
     place.ok(&["up"]);
