@@ -306,6 +306,30 @@ fn a_measured_stream_tells_what_its_connection_was() {
 }
 
 #[test]
+fn a_wire_check_sees_what_a_bulk_transfer_pushed_out_of_the_ring() {
+    const BULK: &str = r#"
+name = "bulk"
+node.a = {}
+node.b = {}
+bus.link = { subnet = "192.0.2.0/30", nodes = ["a", "b"], history = "1MiB" }
+[[check]]
+tcp = { from = "a", to = "b", send = "16MiB" }
+[[check]]
+name = "they were resolved"
+wire = { bus = "link", filter = "arp", min = 2 }
+[[check]]
+name = "nobody was silent"
+wire = { bus = "link", filter = "arp", count = 0 }
+expect = "fail"
+"#;
+    let place = Place::new();
+    fs::write(place.dir.path().join("bulk.lab.toml"), BULK).unwrap();
+    let said = place.ok(&["test", "bulk.lab.toml"]);
+    assert!(said.contains("3 passed"), "{said}");
+    place.assert_clean();
+}
+
+#[test]
 fn names_that_are_not_there_have_a_hint() {
     let place = Place::new();
     place.ok(&["up"]);

@@ -459,7 +459,7 @@ table! {
 }
 
 table! {
-    /// Frames on the wire, from what the buses remember. Without `count`, `min`, `max`: at least one.
+    /// Frames on the wire, counted since the lab came up. Without `count`, `min`, `max`: at least one.
     Wire {
         /// Buses, by name or pattern.
         bus: Sp<OneOrMany<String>>,

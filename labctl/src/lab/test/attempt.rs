@@ -5,9 +5,8 @@
 
 use super::super::fault::Fault;
 use super::super::session::{Run, Session};
-use crate::capture::filter::Filter;
-use crate::capture::names::Names;
-use crate::topology::model::{CheckKind, CounterOf, Lab, Target, TextMatch};
+use super::wires::{Seen, Wires};
+use crate::topology::model::{Bound, Check, CheckKind, CounterOf, Lab, Target, TextMatch};
 use ipnet::IpNet;
 use rumpkern::ctl::proto::Table;
 use serde_json::Value;
@@ -36,12 +35,14 @@ const DATAGRAM_RATE: &str = "1000";
 pub(super) struct Bench<'a> {
     pub(super) lab: &'a Lab,
     pub(super) session: &'a Session,
+    pub(super) wires: &'a Wires,
 }
 
 type Tried = Result<Attempt, Fault>;
 
 impl Bench<'_> {
-    pub(super) fn attempt(&self, kind: &CheckKind) -> Attempt {
+    pub(super) fn attempt(&self, check: &Check) -> Attempt {
+        let kind = &check.kind;
         let tried = match kind {
             CheckKind::Ping { .. } => self.ping(kind),
             CheckKind::Trace { from, to, via, hops } => self.trace(from, to, via.as_deref(), *hops),
@@ -64,16 +65,10 @@ impl Bench<'_> {
                 Some(n) if bound.holds(n) => Attempt::Holds(format!("{name} = {n}")),
                 Some(n) => Attempt::Fails(format!("{name} = {n}, wanted {}", wanted(bound.min, bound.max))),
             }),
-            CheckKind::Wire { buses, filter, bound } => {
-                self.wire(buses, filter.as_deref()).map(|found| match found {
-                    Ok((n, forgot)) if bound.holds(n) => Attempt::Holds(frames(n) + &forgotten(&forgot)),
-                    Ok((n, forgot)) => {
-                        let want = wanted(bound.min, bound.max);
-                        Attempt::Fails(format!("{}, wanted {want}{}", frames(n), forgotten(&forgot)))
-                    }
-                    Err(fault) => Attempt::Broken(fault),
-                })
-            }
+            CheckKind::Wire { bound, .. } => Ok(match self.wires.seen(&check.name) {
+                Ok(seen) => verdict(&seen, bound),
+                Err(fault) => Attempt::Broken(fault),
+            }),
             CheckKind::Cmd { .. } => {
                 Ok(Attempt::Broken("running host programs on nodes is not in this version".into()))
             }
@@ -383,43 +378,26 @@ impl Bench<'_> {
         shmif::Bus::open_readonly(&path)
             .map_err(|error| Fault::io("read", &path)(std::io::Error::other(error)))
     }
-
-    /// Frames that fit, on all the buses together, and which buses have forgotten some; or why the filter cannot be used.
-    fn wire(
-        &self,
-        buses: &[String],
-        filter: Option<&str>,
-    ) -> Result<Result<(u64, Vec<String>), String>, Fault> {
-        let filter = match Filter::parse(filter.unwrap_or_default(), &Names::of_lab(&self.session.state)) {
-            Ok(filter) => filter,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let (mut count, mut forgot) = (0, Vec::new());
-        for name in buses {
-            let bus = self.open(name)?;
-            for captured in bus.history() {
-                // A record that cannot be cut into frames is none on any wire.
-                let _ = captured.wire_frames(|frame| count += u64::from(filter.matches(frame)));
-            }
-            if bus.info().tail > 0 {
-                forgot.push(name.clone());
-            }
-        }
-        Ok(Ok((count, forgot)))
-    }
 }
 
-/// A count over a ring that has turned is one of its newest frames only: that must be said.
-fn forgotten(buses: &[String]) -> String {
-    match buses {
-        [] => String::new(),
-        [bus] => format!("; `{bus}` has forgotten its oldest frames: give it more `history`"),
-        [bus, ..] => {
-            format!(
-                "; {} buses (`{bus}`, …) have forgotten their oldest frames: give them more `history`",
-                buses.len()
-            )
+/// Whether what was seen on the wires is what was wanted. Frames that went by unseen leave it open, unless more frames
+/// would change nothing.
+fn verdict(seen: &Seen, bound: &Bound) -> Attempt {
+    let Seen { frames: n, missed } = seen;
+    let (holds, want) = (bound.holds(*n), wanted(bound.min, bound.max));
+    let settled = if holds { bound.max.is_none() } else { *n >= bound.min };
+    match missed.first() {
+        Some((bus, _)) if !settled => {
+            let records: u64 = missed.iter().map(|(_, records)| records).sum();
+            let others = if missed.len() > 1 { ", …" } else { "" };
+            Attempt::Broken(format!(
+                "{}, wanted {want}, but {} went by unseen on `{bus}`{others}: give it more `history`",
+                frames(*n),
+                frames(records),
+            ))
         }
+        _ if holds => Attempt::Holds(frames(*n)),
+        _ => Attempt::Fails(format!("{}, wanted {want}", frames(*n))),
     }
 }
 
@@ -556,6 +534,26 @@ mod tests {
         assert_eq!(mismatch(&json_wanted, r#"{"a":{"b":1.0,"c":2},"d":3}"#), None);
         assert!(mismatch(&json_wanted, r#"{"a":{"b":2}}"#).is_some());
         assert!(mismatch(&json_wanted, "nothing").unwrap().contains("not JSON"));
+    }
+
+    #[test]
+    fn frames_that_nobody_saw_decide_nothing() {
+        let decide = |frames, missed: &[(&str, u64)], min, max| {
+            let missed = missed.iter().map(|(bus, records)| ((*bus).to_owned(), *records)).collect();
+            verdict(&Seen { frames, missed }, &Bound { min, max })
+        };
+        let holds = |frames: &str| Attempt::Holds(frames.into());
+        assert_eq!(decide(2, &[], 2, None), holds("2 frames"));
+        assert_eq!(decide(0, &[], 0, Some(0)), holds("0 frames"));
+        assert_eq!(decide(1, &[], 2, None), Attempt::Fails("1 frame, wanted at least 2".into()));
+        // There may have been more.
+        for (frames, min, max) in [(1, 2, None), (0, 0, Some(0)), (2, 1, Some(3))] {
+            let Attempt::Broken(text) = decide(frames, &[("lan", 7)], min, max) else { panic!("{frames}") };
+            assert!(text.contains("7 frames went by unseen on `lan`: give"), "{text}");
+        }
+        // More would not change it.
+        assert_eq!(decide(2, &[("lan", 7)], 2, None), holds("2 frames"));
+        assert_eq!(decide(4, &[("lan", 7)], 0, Some(3)), Attempt::Fails("4 frames, wanted at most 3".into()));
     }
 
     #[test]

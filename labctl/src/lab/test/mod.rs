@@ -2,18 +2,21 @@
 //!
 //! The lab lives in a run root of its own below the user's, so that it disturbs nobody, and `gc` finds it should this
 //! process be killed. Checks run one after the other, so that none disturbs what another measures: by their `after`,
-//! then in the order of the file; what looks at wires and counters comes last, when all the traffic has been.
+//! then in the order of the file; what looks at wires and counters comes last, when all the traffic has been. The wires
+//! themselves are read all the while.
 
 mod attempt;
 mod evidence;
 mod report;
 mod root;
+mod wires;
 
 pub use self::report::{CheckReport, LabReport, junit};
 pub use self::root::sweep;
 
 use self::attempt::{Attempt, Bench};
 use self::root::TestRoot;
+use self::wires::Wires;
 use super::fault::Fault;
 use super::interrupt::{Interrupt, Woken};
 use super::rundir::LabDir;
@@ -69,21 +72,15 @@ pub fn run(
     launch::up(&dir, &plan, text, interrupt, |ready| watcher.ready(ready, plan.nodes.len()))?;
     // From here on it is taken down whatever happens, a panic included.
     let running = Running { dir: &dir };
+    let state = Arc::new(view::started(&dir)?);
+    let wires = Wires::follow(&dir, &state, &lab.checks)?;
     watcher.up(lab, begin.elapsed());
     let ready = Instant::now();
     let mut deadline = begin + options.timeout;
     if let Some(stop) = lab.time.stop {
         deadline = deadline.min(ready + stop.0);
     }
-    let mut scene = Scene {
-        lab,
-        dir: &dir,
-        state: Arc::new(view::started(&dir)?),
-        ready,
-        deadline,
-        interrupt,
-        interrupted: false,
-    };
+    let mut scene = Scene { lab, dir: &dir, state, wires, ready, deadline, interrupt, interrupted: false };
     let mut checks = Vec::new();
     for check in in_order(&lab.checks) {
         let report = scene.check(check)?;
@@ -134,6 +131,7 @@ struct Scene<'a> {
     lab: &'a Lab,
     dir: &'a LabDir,
     state: Arc<LabState>,
+    wires: Wires,
     ready: Instant,
     deadline: Instant,
     interrupt: &'a Interrupt,
@@ -203,7 +201,7 @@ impl Scene<'_> {
     fn attempt(&mut self, check: &Check) -> Result<(bool, String), Fault> {
         let session = Session::new(self.dir.clone(), Arc::clone(&self.state));
         let (attempt, woken) = session.attend(self.interrupt, Some(self.deadline), Manners::Cut, || {
-            Bench { lab: self.lab, session: &session }.attempt(&check.kind)
+            Bench { lab: self.lab, session: &session, wires: &self.wires }.attempt(check)
         })?;
         match woken {
             Woken::Ready => {}

@@ -1,0 +1,321 @@
+//! What crosses the wires while a lab is tested, counted as it goes by.
+//!
+//! A ring remembers its newest frames only: a bulk transfer pushes out what a `wire` check wants to see. So the buses
+//! that such checks name are followed from the moment the lab is up, beginning with the oldest frame of each. One thread
+//! does it for all of them; it has no port, and no node notices. Frames are numbered on their bus from 0 without gaps, so
+//! that one that was missed is always known to be missing.
+
+use super::super::fault::Fault;
+use super::super::rundir::LabDir;
+use super::super::state::LabState;
+use crate::capture::filter::Filter;
+use crate::capture::names::Names;
+use crate::topology::model::{Check, CheckKind};
+use shmif::{Bus, Captured, Follow, Followed};
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Pause after all the buses were read. The smallest ring holds 4 ms of traffic at 1 Gbit/s.
+const NAP: Duration = Duration::from_millis(1);
+/// Records taken from one bus before the others have their turn.
+const BURST: usize = 256;
+
+/// What has been seen for one check.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Frames that its filter chooses, on all its buses together.
+    pub(super) frames: u64,
+    /// Buses on which frames went by unseen, and how many records those were.
+    pub(super) missed: Vec<(String, u64)>,
+}
+
+/// Asks for what a check has seen, up to the newest frame.
+struct Question {
+    check: String,
+    answer: Sender<Result<Seen, String>>,
+}
+
+/// The buses of a lab, followed for its `wire` checks until it is dropped.
+#[derive(Debug)]
+pub(super) struct Wires {
+    ask: Option<Sender<Question>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Wires {
+    /// Follows what `checks` name, if they name any. A filter that cannot be used is told when its check asks.
+    pub(super) fn follow(dir: &LabDir, state: &LabState, checks: &[Check]) -> Result<Self, Fault> {
+        let mut watch = Watch::default();
+        let names = Names::of_lab(state);
+        for check in checks {
+            let CheckKind::Wire { buses, filter, .. } = &check.kind else { continue };
+            let filter = Filter::parse(filter.as_deref().unwrap_or_default(), &names);
+            watch.add(&check.name, buses, filter.map_err(|error| error.to_string()), |bus| {
+                let path = dir.bus(bus);
+                Bus::open_readonly(&path)
+                    .map_err(|error| Fault::io("read", &path)(std::io::Error::other(error)))
+            })?;
+        }
+        if watch.tallies.is_empty() {
+            return Ok(Self { ask: None, thread: None });
+        }
+        let (ask, asked) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("wires".into())
+            .spawn(move || watch.run(&asked))
+            .map_err(Fault::os("start a thread"))?;
+        Ok(Self { ask: Some(ask), thread: Some(thread) })
+    }
+
+    /// What a check has seen up to now; or why its filter cannot be used.
+    pub(super) fn seen(&self, check: &str) -> Result<Seen, String> {
+        let (answer, answered) = mpsc::channel();
+        let question = Question { check: check.to_owned(), answer };
+        let asked = self.ask.as_ref().and_then(|ask| ask.send(question).ok());
+        asked.and_then(|()| answered.recv().ok()).unwrap_or_else(|| Err("nobody follows its buses".into()))
+    }
+}
+
+impl Drop for Wires {
+    fn drop(&mut self) {
+        self.ask = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One bus that is followed.
+struct Tap {
+    name: String,
+    bus: Bus,
+    follow: Follow,
+    /// Number of the record that comes next.
+    next: u64,
+    missed: u64,
+}
+
+/// What is counted for one check.
+struct Tally {
+    filter: Result<Filter, String>,
+    /// Its buses, as places in the list of taps.
+    taps: Vec<usize>,
+    frames: u64,
+}
+
+/// Everything that is followed, and what was counted.
+#[derive(Default)]
+struct Watch {
+    taps: Vec<Tap>,
+    tallies: BTreeMap<String, Tally>,
+}
+
+impl Watch {
+    fn add<E>(
+        &mut self,
+        check: &str,
+        buses: &[String],
+        filter: Result<Filter, String>,
+        mut open: impl FnMut(&str) -> Result<Bus, E>,
+    ) -> Result<(), E> {
+        let mut taps = Vec::with_capacity(buses.len());
+        for name in buses {
+            let at = match self.taps.iter().position(|tap| tap.name == *name) {
+                Some(at) => at,
+                None => {
+                    let bus = open(name)?;
+                    let follow = bus.follow().from_oldest();
+                    self.taps.push(Tap { name: name.clone(), bus, follow, next: 0, missed: 0 });
+                    self.taps.len() - 1
+                }
+            };
+            taps.push(at);
+        }
+        self.tallies.insert(check.to_owned(), Tally { filter, taps, frames: 0 });
+        Ok(())
+    }
+
+    /// Counts and answers until nobody can ask any more.
+    fn run(mut self, asked: &Receiver<Question>) {
+        let mut nap = Duration::ZERO;
+        loop {
+            match asked.recv_timeout(nap) {
+                Ok(Question { check, answer }) => {
+                    // One who does not wait for the answer has no use for it.
+                    let _ = answer.send(self.seen(&check));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let mut more = false;
+                    for at in 0..self.taps.len() {
+                        more |= self.read(at, BURST);
+                    }
+                    nap = if more { Duration::ZERO } else { NAP };
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Reads a check's buses up to what is the newest record now, and says what there was.
+    fn seen(&mut self, check: &str) -> Result<Seen, String> {
+        let Some(tally) = self.tallies.get(check) else { return Err("nobody follows its buses".into()) };
+        for at in tally.taps.clone() {
+            // Not for ever: what comes after the question may never end.
+            let newest = self.taps[at].bus.info().frames;
+            while self.taps[at].next < newest && self.read(at, 1) {}
+        }
+        let tally = &self.tallies[check];
+        if let Err(fault) = &tally.filter {
+            return Err(fault.clone());
+        }
+        let taps = tally.taps.iter().map(|at| &self.taps[*at]);
+        let missed = taps.filter(|tap| tap.missed > 0).map(|tap| (tap.name.clone(), tap.missed)).collect();
+        Ok(Seen { frames: tally.frames, missed })
+    }
+
+    /// Takes so many records at most from a bus; whether there may be more.
+    fn read(&mut self, at: usize, limit: usize) -> bool {
+        for _ in 0..limit {
+            let tap = &mut self.taps[at];
+            match tap.follow.next() {
+                Followed::Frame(captured) => {
+                    // The follower itself does not know what there was before the first that it found.
+                    let seq = captured.record.seq;
+                    tap.missed += seq.saturating_sub(tap.next);
+                    tap.next = seq.saturating_add(1);
+                    self.count(at, &captured);
+                }
+                Followed::Lost(records) => {
+                    tap.missed = tap.missed.saturating_add(records);
+                    tap.next = tap.next.saturating_add(records);
+                }
+                Followed::Empty => return false,
+            }
+        }
+        true
+    }
+
+    fn count(&mut self, at: usize, captured: &Captured) {
+        let mut tallies: Vec<(&Filter, &mut u64)> = Vec::new();
+        for tally in self.tallies.values_mut() {
+            if let Ok(filter) = &tally.filter
+                && tally.taps.contains(&at)
+            {
+                tallies.push((filter, &mut tally.frames));
+            }
+        }
+        // A record that cannot be cut into frames is none on any wire.
+        let _ = captured.wire_frames(|frame| {
+            for (filter, frames) in &mut tallies {
+                **frames += u64::from(filter.matches(frame));
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::filter::NoNames;
+    use shmif::{BusConfig, Offload, Port, PortConfig, Sent};
+
+    const ARP: u16 = 0x0806;
+    const IPV4: u16 = 0x0800;
+
+    /// A bus with a small memory, and somebody who sends on it.
+    struct Bench {
+        _dir: tempfile::TempDir,
+        bus: Bus,
+        port: Port,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("lan");
+            // As small as one can be.
+            let bus = Bus::create(&path, &BusConfig { history: 0, ..BusConfig::new("lab", "lan") }).unwrap();
+            let port = bus.attach(&PortConfig::new("h1", "eth0", [2, 0, 0, 0, 0, 1])).unwrap();
+            Self { _dir: dir, bus, port }
+        }
+
+        fn send(&mut self, ether_type: u16, octets: usize) {
+            let mut frame = vec![0; octets];
+            frame[..6].fill(0xff);
+            frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
+            frame[12..14].copy_from_slice(&ether_type.to_be_bytes());
+            assert_eq!(self.port.send(0, &frame, Offload::NONE), Sent::Ok);
+        }
+
+        /// Enough that whatever was there before is forgotten.
+        fn turn_the_ring(&mut self) {
+            let oldest = self.bus.info().frames;
+            while self.bus.history().next().is_some_and(|captured| captured.record.seq < oldest) {
+                self.send(IPV4, 1514);
+            }
+        }
+
+        /// For ARP, and for everything.
+        fn watch(&self) -> Watch {
+            let mut watch = Watch::default();
+            for (check, filter) in [("arp", "arp"), ("all", "")] {
+                let filter = Filter::parse(filter, &NoNames).map_err(|error| error.to_string());
+                let open = |_: &str| Ok::<_, std::convert::Infallible>(self.bus.clone());
+                watch.add(check, &["lan".to_owned()], filter, open).unwrap();
+            }
+            watch
+        }
+    }
+
+    #[test]
+    fn what_the_ring_forgets_was_counted() {
+        let mut bench = Bench::new();
+        bench.send(ARP, 42);
+        let mut watch = bench.watch();
+        assert_eq!(watch.taps.len(), 1); // two checks, one follower
+        assert!(!watch.read(0, BURST));
+        for _ in 0..1000 {
+            bench.send(IPV4, 1514);
+            assert!(!watch.read(0, BURST));
+        }
+        assert!(bench.bus.info().tail > 0);
+        bench.send(ARP, 42);
+        assert_eq!(watch.seen("arp"), Ok(Seen { frames: 2, missed: vec![] }));
+        assert_eq!(watch.seen("all"), Ok(Seen { frames: 1002, missed: vec![] }));
+        assert!(watch.seen("other").is_err());
+    }
+
+    #[test]
+    fn what_nobody_saw_is_missed_before_and_after_the_beginning() {
+        let mut bench = Bench::new();
+        bench.send(ARP, 42);
+        bench.turn_the_ring();
+        let mut watch = bench.watch();
+        let first = watch.seen("all").unwrap();
+        assert_eq!(first.frames + first.missed[0].1, bench.bus.info().frames);
+        bench.send(ARP, 42);
+        bench.turn_the_ring();
+        let arp = watch.seen("arp").unwrap();
+        assert_eq!(arp.frames, 0);
+        assert!(arp.missed[0].1 > first.missed[0].1, "{arp:?}");
+        let all = watch.seen("all").unwrap();
+        assert_eq!(all.frames + all.missed[0].1, bench.bus.info().frames);
+    }
+
+    #[test]
+    fn a_thread_counts_until_it_is_dropped() {
+        let mut bench = Bench::new();
+        let watch = bench.watch();
+        let (ask, asked) = mpsc::channel();
+        let thread = std::thread::spawn(move || watch.run(&asked));
+        let wires = Wires { ask: Some(ask), thread: Some(thread) };
+        bench.send(ARP, 42);
+        assert_eq!(wires.seen("arp"), Ok(Seen { frames: 1, missed: vec![] }));
+        bench.send(ARP, 42);
+        bench.send(IPV4, 60);
+        assert_eq!(wires.seen("arp"), Ok(Seen { frames: 2, missed: vec![] }));
+        drop(wires);
+    }
+}
