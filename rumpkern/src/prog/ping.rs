@@ -38,6 +38,8 @@ pub(super) struct Options {
     linger: Option<Duration>,
     deadline: Option<Duration>,
     flood: bool,
+    /// The next request follows a reply at once: a flood, or no interval, as iputils takes `-i 0`.
+    paced_by_replies: bool,
     numeric: bool,
     quiet: bool,
 }
@@ -63,10 +65,24 @@ impl Options {
             }
         }
         let [to] = operands(rest, ["ADDR"])?;
-        let interval = interval.unwrap_or(if flood { FLOOD_PACE } else { Duration::from_secs(1) });
+        let paced_by_replies = flood || interval.is_some_and(|interval| interval.is_zero());
+        let usual = if paced_by_replies { FLOOD_PACE } else { Duration::from_secs(1) };
+        let interval = interval.filter(|interval| !interval.is_zero()).unwrap_or(usual);
         // Nothing may be sent without end in no time.
         let interval = interval.max(Duration::from_micros(1));
-        Ok(Options { to, count, interval, size, ttl, linger, deadline, flood, numeric, quiet })
+        Ok(Options {
+            to,
+            count,
+            interval,
+            size,
+            ttl,
+            linger,
+            deadline,
+            flood,
+            paced_by_replies,
+            numeric,
+            quiet,
+        })
     }
 }
 
@@ -215,7 +231,7 @@ impl Ping<'_> {
                 return Ok(());
             }
             let replies = self.receive(until).await?;
-            if options.flood && replies > 0 {
+            if options.paced_by_replies && replies > 0 {
                 due = sys.now();
             }
         }
