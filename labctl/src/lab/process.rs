@@ -3,7 +3,7 @@
 //! A process is known by its pid *and* start time, so that a reused pid is never signalled. The nodes of a lab are found
 //! by reading `/proc`: a process of ours whose `argv[0]` is `rumpkern` and whose one argument is a config path inside the
 //! lab's directory. That needs no file that a `labctl` killed in the middle of `up` might not have written. A zombie has
-//! no arguments any more and counts as dead.
+//! no arguments any more and counts as dead; one that is in the middle of its exec has none yet, and is waited for.
 
 use super::fault::Fault;
 use super::rundir::LabDir;
@@ -26,6 +26,9 @@ pub const GRACE: Duration = Duration::from_secs(2);
 
 /// How long the host may take to end what got SIGKILL.
 const KILL_WAIT: Duration = Duration::from_secs(5);
+
+/// How long all the processes that are in the middle of their exec are waited for, at one look.
+const EXEC_WAIT: Duration = Duration::from_millis(200);
 
 /// One process, safe against reuse of its pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,6 +118,7 @@ pub fn scan(below: &Path) -> Vec<NodeProcess> {
     let own = rustix::process::geteuid().as_raw();
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let mut found = Vec::new();
+    let deadline = Instant::now() + EXEC_WAIT;
     for entry in entries.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
@@ -122,7 +126,7 @@ pub fn scan(below: &Path) -> Vec<NodeProcess> {
         if !entry.metadata().is_ok_and(|meta| meta.uid() == own) {
             continue;
         }
-        let Ok(cmdline) = fs::read(entry.path().join("cmdline")) else { continue };
+        let Ok(cmdline) = arguments(&entry.path(), deadline) else { continue };
         let Some(config) = node_config(&cmdline) else { continue };
         if !config.starts_with(below) {
             continue;
@@ -134,6 +138,18 @@ pub fn scan(below: &Path) -> Vec<NodeProcess> {
         }
     }
     found
+}
+
+/// The arguments of a process. In the middle of an exec it has a program but no arguments yet; a zombie, and a thread of
+/// the kernel, has neither.
+fn arguments(process: &Path, deadline: Instant) -> std::io::Result<Vec<u8>> {
+    loop {
+        let cmdline = fs::read(process.join("cmdline"))?;
+        if !cmdline.is_empty() || fs::read_link(process.join("exe")).is_err() || Instant::now() >= deadline {
+            return Ok(cmdline);
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
 }
 
 /// The config path of a node's command line: exactly `rumpkern PATH`.

@@ -112,7 +112,7 @@ pub fn gc(root: &RunRoot) -> Result<Swept, Fault> {
     let mut swept = Swept::default();
     let labs = root.labs()?;
     for dir in &labs {
-        let lock = match LabLock::take(dir, Duration::ZERO) {
+        let lock = match LabLock::take_left(dir) {
             Ok(Some(lock)) => lock,
             Ok(None) => continue,
             Err(Fault::Busy { .. }) => {
