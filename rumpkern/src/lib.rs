@@ -13,6 +13,7 @@ pub mod ctl;
 pub mod evloop;
 pub mod ifs;
 pub mod kernel;
+pub mod listener;
 pub mod node;
 pub mod proc;
 pub mod prog;

@@ -98,10 +98,10 @@ fn run(config: &NodeConfig) -> Result<(), NodeError> {
     }
 
     let path = config.dir.join("ctl");
-    let listener = ctl::Listener::bind(&path).map_err(host("cannot bind", &path))?;
+    let listener = ctl::listen(&path).map_err(host("cannot bind", &path))?;
     ctl::serve(&kernel, &listener).map_err(|error| host("cannot serve", &path)(error.into()))?;
     let path = config.dir.join("sysproxy");
-    let clients = sysproxy::Listener::bind(&path).map_err(host("cannot bind", &path))?;
+    let clients = sysproxy::listen(&path).map_err(host("cannot bind", &path))?;
     sysproxy::serve(&kernel, &clients).map_err(|error| host("cannot serve", &path)(error.into()))?;
     let pid = PidFile::write(&config.dir).map_err(host("cannot write", &config.dir.join("pid")))?;
 

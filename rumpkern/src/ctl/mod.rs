@@ -1,7 +1,7 @@
 //! The control socket: how the lab speaks to a node.
 //!
 //! A Unix stream socket; one JSON object a line in both directions ([`proto`]). The node's side is
-//! [`Listener`] and [`serve`]; [`Client`] is the blocking side that `labctl` and tests use.
+//! [`listen`] and [`serve`]; [`Client`] is the blocking side that `labctl` and tests use.
 
 pub mod proto;
 
@@ -11,7 +11,7 @@ mod server;
 mod show;
 
 pub use client::{Client, ClientError, Interrupter, Output};
-pub use server::{Listener, serve};
+pub use server::{listen, serve};
 
 use std::io;
 use std::os::fd::AsRawFd;

@@ -8,16 +8,16 @@
 use super::proto::{Body, Code, Failure, REQUEST_MAX, Reply, Request};
 use super::{answer, proto::Op};
 use crate::kernel::Kernel;
+use crate::listener::{Listener, Place};
 use crate::proc::{KILLED, Process};
 use crate::prog;
 use crate::remote::Remote;
 use crate::syscall::{Errno, Sink};
-use netstack::time::Duration;
+use rustix::net::SocketType;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -29,101 +29,28 @@ const OUT_PIECE: usize = 8 << 10;
 const READ_PIECE: usize = 4 << 10;
 /// Connections at once; more wait in the host's backlog.
 const CONNECTIONS_MAX: usize = 64;
-/// How long after a failed accept the next is tried.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Programs a connection may have running.
 const RUNS_MAX: usize = 64;
 
-/// A bound control socket. Its path goes when it is dropped.
-#[derive(Debug)]
-pub struct Listener {
-    socket: OwnedFd,
-    path: PathBuf,
-}
-
-impl Listener {
-    /// Binds a listening socket at `path`, which may be longer than a socket address. A leftover of
-    /// a dead node is replaced: whoever may write the directory owns the lab.
-    pub fn bind(path: &Path) -> std::io::Result<Listener> {
-        use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        super::with_short_path(path, |short| Ok(bind(&socket, &rustix::net::SocketAddrUnix::new(short)?)?))?;
-        listen(&socket, 128)?;
-        Ok(Listener { socket, path: path.to_owned() })
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
+/// Binds the control socket at `path`.
+pub fn listen(path: &Path) -> std::io::Result<Listener> {
+    Listener::bind(path, SocketType::STREAM)
 }
 
 /// Serves the control socket for as long as the kernel lives.
 pub fn serve(kernel: &Rc<Kernel>, listener: &Listener) -> Result<(), rustix::io::Errno> {
-    let socket = Remote::new(kernel, listener.socket.try_clone().map_err(errno)?)?;
-    let weak = Rc::downgrade(kernel);
-    let open = Rc::new(Open::default());
-    kernel.spawn_kernel(async move {
-        loop {
-            open.below_limit().await;
-            let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
-            let accepted = socket.read_with(|fd| rustix::net::accept_with(fd, flags)).await;
-            let Some(kernel) = weak.upgrade() else { return };
-            match accepted {
-                Ok(client) if is_ours(&client) => {
-                    if let Ok(remote) = Remote::new(&kernel, client) {
-                        Connection::start(&kernel, remote, open.clone());
-                    }
-                }
-                Ok(_stranger) => {}
-                // Out of descriptors or memory: others will let go of theirs.
-                Err(_) => kernel.sleep_until(kernel.clock() + ACCEPT_PAUSE).await,
-            }
+    listener.serve(kernel, CONNECTIONS_MAX, |kernel, client, place| {
+        if let Ok(remote) = Remote::new(kernel, client) {
+            Connection::start(kernel, remote, place);
         }
-    });
-    Ok(())
-}
-
-fn errno(error: std::io::Error) -> rustix::io::Errno {
-    rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO)
-}
-
-/// A lab belongs to one user; the directory's mode says so too, but sockets can be passed on.
-fn is_ours(client: &OwnedFd) -> bool {
-    let me = rustix::process::geteuid();
-    rustix::net::sockopt::socket_peercred(client).is_ok_and(|peer| peer.uid == me || peer.uid.is_root())
-}
-
-/// How many connections are open, and the accepting lwp if it waits for one to end.
-#[derive(Debug, Default)]
-struct Open {
-    count: Cell<usize>,
-    waiting: RefCell<Option<Waker>>,
-}
-
-impl Open {
-    async fn below_limit(&self) {
-        poll_fn(|cx| {
-            if self.count.get() < CONNECTIONS_MAX {
-                return Poll::Ready(());
-            }
-            *self.waiting.borrow_mut() = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
+    })
 }
 
 /// One client.
 struct Connection {
     remote: Remote,
-    open: Rc<Open>,
+    /// Free again when the connection is gone.
+    _place: Place,
     out: RefCell<VecDeque<u8>>,
     /// Nothing more will be said: the client is gone, or has said its last and got its answers.
     state: Cell<State>,
@@ -144,11 +71,10 @@ enum State {
 }
 
 impl Connection {
-    fn start(kernel: &Rc<Kernel>, remote: Remote, open: Rc<Open>) {
-        open.count.set(open.count.get() + 1);
+    fn start(kernel: &Rc<Kernel>, remote: Remote, place: Place) {
         let connection = Rc::new(Connection {
             remote,
-            open,
+            _place: place,
             out: RefCell::default(),
             state: Cell::new(State::Open),
             writer: RefCell::default(),
@@ -348,15 +274,6 @@ impl Connection {
     fn end_runs(&self, kernel: &Kernel) {
         for (_, process) in self.runs.take() {
             kernel.exit(&process, KILLED);
-        }
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.open.count.set(self.open.count.get() - 1);
-        if let Some(waker) = self.open.waiting.borrow_mut().take() {
-            waker.wake();
         }
     }
 }

@@ -12,15 +12,18 @@
 //! Not here yet: the operations of the interception, whose numbers are reserved and whose frames carry descriptors.
 
 mod call;
-mod listener;
 mod session;
 mod sockopt;
 
-pub use listener::{Listener, serve};
 pub use session::attend;
 
+use crate::kernel::Kernel;
+use crate::listener::Listener;
 use crate::proc::filedesc::OPEN_MAX;
 use rumpclient::msg::Limits;
+use rustix::net::SocketType;
+use std::path::Path;
+use std::rc::Rc;
 
 /// What a session may hold at once. More calls or octets fail with ENOBUFS, more descriptors with EMFILE.
 pub const LIMITS: Limits = Limits { descriptors: OPEN_MAX as u32, calls: 256, octets: 4 << 20 };
@@ -28,3 +31,13 @@ pub const LIMITS: Limits = Limits { descriptors: OPEN_MAX as u32, calls: 256, oc
 const OUT_HIGH: usize = 1 << 20;
 /// Sessions of a node; more wait in the host's backlog.
 const SESSIONS: usize = 256;
+
+/// Binds the socket for remote clients at `path`.
+pub fn listen(path: &Path) -> std::io::Result<Listener> {
+    Listener::bind(path, SocketType::SEQPACKET)
+}
+
+/// Serves it for as long as the kernel lives.
+pub fn serve(kernel: &Rc<Kernel>, listener: &Listener) -> Result<(), rustix::io::Errno> {
+    listener.serve(kernel, SESSIONS, |kernel, client, place| session::begin(kernel, client, Some(place)))
+}

@@ -4,9 +4,9 @@
 //! process for what does; the other sends the answers. The reader is the session's life: when it ends, the process does.
 
 use super::call::{answer, failure, perform, refusal, room};
-use super::listener::Place;
 use super::{LIMITS, OUT_HIGH};
 use crate::kernel::Kernel;
+use crate::listener::Place;
 use crate::proc::KILLED;
 use crate::remote::Remote;
 use crate::syscall::{Errno, Sys};
