@@ -5,12 +5,16 @@
 #![cfg(not(loom))]
 
 use std::hint::black_box;
-use std::os::fd::AsFd;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::epoll;
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use shmif::{Bus, BusConfig, Doorbell, Offload, Port, PortConfig, Recv, Sent, TxFrame};
 
 const RUNS: usize = 5;
@@ -162,7 +166,8 @@ impl Drop for Reaped {
 
 fn child(role: &str, path: &Path, rest: &[String]) {
     let bus = Bus::open(path).expect("open");
-    let bell = (role == "sleep").then(|| Doorbell::bind(path.with_extension("b")).expect("bind"));
+    let bell =
+        (role != "sink" && role != "poll").then(|| Doorbell::bind(path.with_extension("b")).expect("bind"));
     let mut config = PortConfig::new("child", "eth0", mac(2));
     config.doorbell = bell.as_ref().map(|b| b.path().to_owned());
     let mut port = bus.attach(&config).expect("attach");
@@ -179,14 +184,27 @@ fn child(role: &str, path: &Path, rest: &[String]) {
             echo(&mut port, &mut buf);
         },
         "sleep" => {
-            let bell = bell.expect("bound above");
+            let bed = Bed::new(bell.expect("bound above"));
             loop {
                 echo(&mut port, &mut buf);
-                sleep(&port, &bell);
+                bed.sleep(&port);
+            }
+        }
+        // A doorbell answers a doorbell.
+        "bell" => {
+            let bed = Bed::new(bell.expect("bound above"));
+            let other = ringer(path.with_extension("a"));
+            loop {
+                bed.wait();
+                rustix::io::write(&other, &[0]).expect("ring");
             }
         }
         other => panic!("role {other} {rest:?}"),
     }
+}
+
+fn ringer(path: PathBuf) -> OwnedFd {
+    rustix::fs::open(path, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).expect("open")
 }
 
 fn echo(port: &mut Port, buf: &mut [u8]) {
@@ -197,12 +215,31 @@ fn echo(port: &mut Port, buf: &mut [u8]) {
     }
 }
 
-fn sleep(port: &Port, bell: &Doorbell) {
-    if port.prepare_sleep() {
-        let mut fds = [PollFd::from_borrowed_fd(bell.as_fd(), PollFlags::IN)];
-        poll(&mut fds, None).expect("poll");
-        port.awake();
-        bell.drain();
+/// Where a process sleeps, as a node does: one doorbell, edge-triggered.
+struct Bed {
+    bell: Doorbell,
+    epoll: OwnedFd,
+}
+
+impl Bed {
+    fn new(bell: Doorbell) -> Bed {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("epoll");
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&epoll, &bell, epoll::EventData::new_u64(0), flags).expect("epoll");
+        Bed { bell, epoll }
+    }
+
+    fn sleep(&self, port: &Port) {
+        if port.prepare_sleep() {
+            self.wait();
+            port.awake();
+        }
+    }
+
+    fn wait(&self) {
+        let mut room = [MaybeUninit::uninit(); 1];
+        epoll::wait(&self.epoll, &mut room, None).expect("epoll");
+        self.bell.answered();
     }
 }
 
@@ -291,42 +328,91 @@ fn idle_ports(report: &mut Report) {
     }
 }
 
+/// Runs `work` on one core, and what it starts too.
+fn on_one_core<T>(work: impl FnOnce() -> T) -> T {
+    let all = sched_getaffinity(None).expect("affinity");
+    let mut one = CpuSet::new();
+    one.set((0..CpuSet::MAX_CPU).find(|&cpu| all.is_set(cpu)).expect("a core"));
+    sched_setaffinity(None, &one).expect("affinity");
+    let result = work();
+    sched_setaffinity(None, &all).expect("affinity");
+    result
+}
+
 fn wakes(report: &mut Report) {
-    for (role, aim) in [("poll", "1 us"), ("sleep", "20 us")] {
-        let lab = Lab::new();
-        let bell = Doorbell::bind(lab.path.with_extension("a")).expect("bind");
-        let config = PortConfig {
-            doorbell: Some(bell.path().to_owned()),
-            ..PortConfig::new("parent", "eth0", mac(1))
-        };
-        let mut port = lab.bus.attach(&config).expect("attach");
-        let _child = lab.child(role, &[]);
-        lab.wait_for("child");
-        let data = frame(64);
-        let mut buf = [0; 2048];
+    let words = two_words();
+    report.add("two words, both polling", words, "us", None, None);
+    let polling = round_trip("poll");
+    let ratio = Some((polling / words, "two words"));
+    report.add("wake-up round trip, both polling", polling, "us", Some("1 us"), ratio);
+    let (bare, asleep) = on_one_core(|| (round_trip("bell"), round_trip("sleep")));
+    report.add("doorbell answers doorbell, one core", bare, "us", None, None);
+    let ratio = Some((asleep / bare, "the doorbells alone"));
+    report.add("wake-up round trip, both asleep, one core", asleep, "us", Some("20 us"), ratio);
+    // Where the host runs them: on an idle machine each wakes an idle core.
+    report.add("wake-up round trip, both asleep, any core", round_trip("sleep"), "us", None, None);
+}
+
+/// Microseconds for a word to go from one core to another and back: what a round trip costs at least.
+fn two_words() -> f64 {
+    let (ping, pong, stop) = (Line::default(), Line::default(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                pong.0.store(ping.0.load(Ordering::Acquire), Ordering::Release);
+            }
+        });
+        let mut turn = 0;
         let rounds = best(|| {
             for _ in 0..100 {
-                while port.send(0, &data, Offload::NONE) != Sent::Ok {}
-                loop {
-                    if let Recv::Frame(_) = port.recv(&mut buf) {
-                        break;
-                    }
-                    if role == "sleep" {
-                        sleep(&port, &bell);
-                    } else {
-                        std::hint::spin_loop();
-                    }
+                turn += 1;
+                ping.0.store(turn, Ordering::Release);
+                while pong.0.load(Ordering::Acquire) != turn {
+                    std::hint::spin_loop();
                 }
             }
             100
         });
-        let name = if role == "poll" {
-            "wake-up round trip, both polling"
-        } else {
-            "wake-up round trip, both asleep"
-        };
-        report.add(name, 1e6 / rounds, "us", Some(aim), None);
-        drop(_child);
-        let _ = std::fs::remove_file(lab.path.with_extension("b"));
-    }
+        stop.store(true, Ordering::Relaxed);
+        1e6 / rounds
+    })
+}
+
+/// A word with cache lines of its own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Line(AtomicU64);
+
+/// Microseconds from a frame to its echo.
+fn round_trip(role: &str) -> f64 {
+    let lab = Lab::new();
+    let bell = Doorbell::bind(lab.path.with_extension("a")).expect("bind");
+    let config =
+        PortConfig { doorbell: Some(bell.path().to_owned()), ..PortConfig::new("parent", "eth0", mac(1)) };
+    let mut port = lab.bus.attach(&config).expect("attach");
+    let bed = Bed::new(bell);
+    let _child = lab.child(role, &[]);
+    lab.wait_for("child");
+    let other = (role == "bell").then(|| ringer(lab.path.with_extension("b")));
+    let data = frame(64);
+    let mut buf = [0; 2048];
+    let mut echo = || {
+        if let Some(other) = &other {
+            rustix::io::write(other, &[0]).expect("ring");
+            return bed.wait();
+        }
+        while port.send(0, &data, Offload::NONE) != Sent::Ok {}
+        while !matches!(port.recv(&mut buf), Recv::Frame(_)) {
+            match role {
+                "sleep" => bed.sleep(&port),
+                _ => std::hint::spin_loop(),
+            }
+        }
+    };
+    let rounds = best(|| {
+        (0..100).for_each(|_| echo());
+        100
+    });
+    let _ = std::fs::remove_file(lab.path.with_extension("b"));
+    1e6 / rounds
 }

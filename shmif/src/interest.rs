@@ -6,7 +6,6 @@
 use std::sync::atomic::Ordering;
 
 use crate::bus::Bus;
-use crate::doorbell::Bell;
 use crate::layout::{self, BROADCAST, GROUPS, PortFlags, header, slot};
 use crate::slot::Slot;
 
@@ -52,8 +51,6 @@ pub(crate) struct Interest {
     up: Vec<u32>,
     /// Those that are up and for whom one waits, without monitors.
     holding: Vec<u32>,
-    /// Made when first rung; an index by slot.
-    bells: Vec<Option<Bell>>,
 }
 
 impl Interest {
@@ -126,18 +123,6 @@ impl Interest {
             run(unicast, last.1, &mut each);
             promiscuous.iter().for_each(|&index| each(index));
         }
-    }
-
-    /// The doorbell of a slot.
-    pub(crate) fn bell(&mut self, bus: &Bus, index: u32) -> Option<&Bell> {
-        let at = index as usize;
-        if self.bells.len() <= at {
-            self.bells.resize(at + 1, None);
-        }
-        if self.bells[at].is_none() {
-            self.bells[at] = Slot::new(&bus.inner, index).bell();
-        }
-        self.bells[at].as_ref()
     }
 }
 

@@ -40,7 +40,7 @@
 //! # Waiting
 //! A node polls its ports; when all say [`Recv::Empty`] it may go on polling for some microseconds, and then sleeps:
 //! [`prepare_sleep`](Port::prepare_sleep) on each port (one says false: do not sleep), wait on the [`Doorbell`] with the stack's next deadline,
-//! [`awake`](Port::awake) on each, [`drain`](Doorbell::drain).
+//! [`awake`](Port::awake) on each, [`answered`](Doorbell::answered).
 //!
 //! # What it does not do
 //! Impairments, VLANs, switching: a bus is a hub on which everybody hears what it asks for. No encryption: who may write the file may forge

@@ -1,12 +1,13 @@
 //! A port: a place on a bus, owned by a process.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use crate::bus::Bus;
+use crate::doorbell::Bells;
 use crate::error::AttachError;
 use crate::interest::{self, Filter};
 use crate::layout::{self, Count, DOORBELL, INTERFACE, NAME, PortFlags, header, slot};
@@ -153,6 +154,7 @@ pub struct Port {
     pub(crate) filter: Filter,
     pub(crate) rx: Rx,
     pub(crate) tx: Tx,
+    pub(crate) bells: RefCell<Bells>,
     sleep_token: Cell<u32>,
     id: PortId,
 }
@@ -227,12 +229,6 @@ impl Port {
         // Release: a sender that sees the flags sees the MAC and the groups.
         self.slot().u32(slot::FLAGS).store(self.filter.flags.bits(), Ordering::Release);
         interest::changed(&self.bus);
-    }
-
-    /// Whether there is something to receive: what a poller looks at, one word that is in its cache until a writer changes it.
-    #[inline]
-    pub fn pending(&self) -> bool {
-        self.rx.has_segments() || protocol::published(self.slot().u64(slot::WANTED_LAST)) != self.rx.cursor()
     }
 
     /// Whether [`recv`](Port::recv) has something to look at: one load, for polling several ports. (What it finds may turn out to be unwanted.)
@@ -376,6 +372,7 @@ impl Bus {
             filter: Filter { flags, mac, groups: Vec::new() },
             rx: Rx::new(head, wanted),
             tx: Tx::default(),
+            bells: RefCell::default(),
             sleep_token: Cell::new(0),
             bus: self.clone(),
         };

@@ -265,9 +265,7 @@ impl Port {
         for index in (0..self.bus.high_water()).filter(|&index| index != self.index) {
             let slot = Slot::new(&self.bus.inner, index);
             if let Some(token) = protocol::dozing(slot.u32(slot::ROOM)) {
-                if let Some(bell) = slot.bell() {
-                    bell.ring();
-                }
+                self.bells.borrow_mut().ring(slot);
                 protocol::rung(slot.u32(slot::ROOM), token);
             }
         }

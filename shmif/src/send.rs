@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use rustix::thread::futex;
 
 use crate::bus::{Bus, Inner};
-use crate::doorbell::Rung;
+use crate::doorbell::{Bells, Rung};
 use crate::fault::{self, Point};
 use crate::interest::Interest;
 use crate::layout::{
@@ -156,7 +156,7 @@ impl Port {
 
     fn send_some(&mut self, now_ns: u64, frames: &[TxFrame<'_>]) -> (usize, Sent) {
         let id = self.id();
-        let Port { bus, tx, index, holder, .. } = self;
+        let Port { bus, tx, bells, index, holder, .. } = self;
         let inner = &*bus.inner;
         if inner.map.is_broken() {
             return (0, Sent::Dropped(DropReason::Broken));
@@ -193,7 +193,7 @@ impl Port {
         lock::release(&inner.map);
         if n > 0 {
             fault::reach(Point::Unlocked);
-            tx.wake(bus);
+            tx.wake(bus, bells.get_mut());
             let slot = Slot::new(inner, *index);
             slot.add(Count::TxFrames, n as u64);
             slot.add(Count::TxOctets, octets);
@@ -462,13 +462,13 @@ impl Tx {
     }
 
     /// Rings those who got something and sleep.
-    fn wake(&mut self, bus: &Bus) {
+    fn wake(&mut self, bus: &Bus, bells: &mut Bells) {
         protocol::announce();
         for i in 0..self.touched.len() {
             let index = self.touched[i].index;
             let slot = Slot::new(&bus.inner, index);
             let Some(token) = protocol::dozing(slot.u32(slot::SLEEP)) else { continue };
-            match self.interest.bell(bus, index).map_or(Rung::Yes, |bell| bell.ring()) {
+            match bells.ring(slot) {
                 Rung::Yes => {}
                 Rung::Gone => _ = bus.reclaim_slot(index),
                 // Still asleep: the next frame rings again.

@@ -1,10 +1,11 @@
 //! One slot of the port table, its words by name.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::PortId;
 use crate::bus::{self, Inner};
-use crate::doorbell::Bell;
+use crate::doorbell;
 use crate::layout::{self, Count, DOORBELL, GROUPS, INTERFACE, NAME, PortFlags, slot};
 use crate::map_unsafe::Mapping;
 use crate::owner::Owner;
@@ -67,11 +68,12 @@ impl<'a> Slot<'a> {
     pub(crate) fn interface(self) -> String {
         bus::text(self.map, self.at + slot::INTERFACE, INTERFACE)
     }
-    pub(crate) fn bell(self) -> Option<Bell> {
+    /// Path of the doorbell; none if the port has none.
+    pub(crate) fn doorbell(self) -> Option<PathBuf> {
         let mut octets = [0; DOORBELL];
         self.map.copy_out(self.at + slot::DOORBELL, &mut octets);
         let end = octets.iter().position(|&b| b == 0).unwrap_or(DOORBELL);
-        Bell::new(&octets[..end])
+        doorbell::path(&octets[..end])
     }
     /// Stores a NUL-padded text.
     pub(crate) fn put_text(self, off: usize, max: usize, text: &[u8]) {

@@ -54,7 +54,7 @@ impl BusPort {
                 Received::Frame
             }
             Recv::Empty => {
-                self.lies = if self.port.pending() { self.lies.saturating_add(1) } else { 0 };
+                self.lies = if self.port.is_pending() { self.lies.saturating_add(1) } else { 0 };
                 Received::Empty
             }
             Recv::Overrun { lost } => Received::Overrun(lost),
@@ -99,7 +99,7 @@ impl BusPort {
 
     /// Whether there is something to receive.
     pub(crate) fn has_frames(&self) -> bool {
-        !self.broken && !self.is_lying() && self.port.pending()
+        !self.broken && !self.is_lying() && self.port.is_pending()
     }
 
     /// Whether somebody has scribbled over the port table, so that it can neither be polled nor slept on.

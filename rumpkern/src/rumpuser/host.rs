@@ -54,7 +54,7 @@ impl Host {
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &bell, EventData::new_u64(BELL), EventFlags::IN)?;
+        epoll::add(&epoll, &bell, EventData::new_u64(BELL), EventFlags::IN | EventFlags::ET)?;
         epoll::add(&epoll, &signals, EventData::new_u64(SIGNALS), EventFlags::IN)?;
         // Deadlines to the microsecond instead of the default 50 us: a paced sender needs it.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
@@ -128,10 +128,7 @@ impl Host {
         for event in events {
             let flags = event.flags;
             match event.data.u64() {
-                // One ring is the rule. If there were more, the next wait returns at once.
-                BELL => {
-                    let _ = rustix::net::recv(&self.bell, &mut [0u8; 1], rustix::net::RecvFlags::DONTWAIT);
-                }
+                BELL => self.bell.answered(),
                 SIGNALS => {
                     while let Ok(Some(_)) = self.signals.read_signal() {
                         wakes.push(Wake::Stop);
