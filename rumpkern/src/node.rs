@@ -87,8 +87,9 @@ fn run(config: &NodeConfig) -> Result<(), NodeError> {
         let path = path.to_owned();
         move |source| NodeError::Host { what, path, source }
     };
-    // A session of its own, so that the terminal's Ctrl-C does not reach it. Whoever leads a group has one.
-    let _ = rustix::process::setsid();
+    // A process group of its own, so that the terminal's Ctrl-C does not reach it. Not a session: the scheduler groups processes by
+    // their sessions, and a switch between two groups costs microseconds. Whoever leads a group has one.
+    let _ = rustix::process::setpgid(None, None);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let world = Host::new(config).map_err(host("cannot set up", &config.dir))?;
     let kernel = Kernel::new(config, Box::new(world));

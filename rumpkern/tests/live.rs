@@ -110,6 +110,16 @@ fn sigterm_and_stop_leave_nothing_behind() {
 }
 
 #[test]
+fn a_node_outlives_its_terminal() {
+    let mut lab = Lab::default();
+    let (h1, _h2, _) = lab.pair();
+    let pid = rustix::process::Pid::from_child(&h1.child);
+    assert_eq!(rustix::process::getpgid(Some(pid)), Ok(pid), "Ctrl-C goes to the terminal's group");
+    h1.signal(Signal::HUP);
+    assert_eq!(h1.run(&["ping", "-c", "1", "h2"]).0, 0);
+}
+
+#[test]
 fn a_killed_node_is_replaced_by_its_successor() {
     let mut lab = Lab::default();
     let bus = lab.bus("lan");

@@ -51,7 +51,8 @@ impl Host {
     pub fn new(config: &NodeConfig) -> std::io::Result<Host> {
         let bell = Doorbell::bind(config.dir.join("bell"))?;
         let mask = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
-        mask.thread_block()?;
+        // Terminals come and go: a node outlives the one from which it was started.
+        (mask | Signal::SIGHUP).thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &bell, EventData::new_u64(BELL), EventFlags::IN | EventFlags::ET)?;
