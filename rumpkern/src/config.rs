@@ -28,6 +28,9 @@ pub struct NodeConfig {
     /// Seed of the node's random numbers; 0: take them from the host.
     #[serde(default)]
     pub seed: u64,
+    /// Which of the cores that it may run on, counted round, the node shares with its neighbours while it uses little; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<usize>,
     /// Whether packets for others are forwarded.
     #[serde(default)]
     pub forward: bool,

@@ -2,7 +2,7 @@
 
 mod lab;
 
-use lab::{Lab, launch, launch_file, start, wait_for};
+use lab::{Lab, Node, launch, launch_file, start, wait_for};
 use rumpkern::ctl::proto::{Change, Code, RouteSpec, Table};
 use rumpkern::ctl::{Client, ClientError};
 use rustix::process::Signal;
@@ -117,6 +117,35 @@ fn a_node_outlives_its_terminal() {
     assert_eq!(rustix::process::getpgid(Some(pid)), Ok(pid), "Ctrl-C goes to the terminal's group");
     h1.signal(Signal::HUP);
     assert_eq!(h1.run(&["ping", "-c", "1", "h2"]).0, 0);
+}
+
+#[test]
+fn neighbours_share_a_core_until_one_is_busy() {
+    let mut lab = Lab::default();
+    let bus = lab.bus("lan");
+    let anywhere = rustix::thread::sched_getaffinity(None).unwrap();
+    let [h1, h2] = [("h1", "10.0.0.1/24"), ("h2", "10.0.0.2/24")].map(|(name, address)| {
+        let mut config = lab.config(name, &[(&bus, address)]);
+        config.home = Some(1);
+        start(&config)
+    });
+    let cores = |node: &Node| {
+        let pid = rustix::process::Pid::from_child(&node.child);
+        rustix::thread::sched_getaffinity(Some(pid)).unwrap()
+    };
+    // It may have left at birth, and returns when it looks after a quiet while.
+    let home = || {
+        let (status, text) = h1.run(&["ping", "-c", "3", "-i", "0.06", "h2"]);
+        assert_eq!(status, 0, "{text}");
+        [&h1, &h2].map(|node| cores(node).count())
+    };
+    wait_for("both at home", || home() == [1, 1] || anywhere.count() == 1);
+    assert_eq!(cores(&h1), cores(&h2));
+    wait_for("the busy one has left", || {
+        let (status, text) = h1.run(&["ping", "-c", "20000", "-i", "0", "-q", "h2"]);
+        assert_eq!(status, 0, "{text}");
+        cores(&h1) == anywhere
+    });
 }
 
 #[test]

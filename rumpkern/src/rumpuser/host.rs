@@ -1,5 +1,6 @@
 //! The hypercalls of a live node: host clocks, buses in files, epoll.
 
+use super::home::Home;
 use super::patience::{BEFORE_YIELD, Ended, Patience};
 use super::{AttachError, Filter, Interest, PortNumber, Received, Rumpuser, Sent, Wake};
 use crate::config::{Epoch, InterfaceConfig, NodeConfig};
@@ -42,6 +43,7 @@ pub struct Host {
     signals: SignalFd,
     epoll: OwnedFd,
     patience: Patience,
+    home: Option<Home>,
     last_look: Instant,
 }
 
@@ -59,7 +61,7 @@ impl Host {
         epoll::add(&epoll, &signals, EventData::new_u64(SIGNALS), EventFlags::IN)?;
         // Deadlines to the microsecond instead of the default 50 us: a paced sender needs it.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
-        Ok(Host {
+        let mut host = Host {
             node: config.node.clone(),
             epoch: config.epoch,
             random: (config.seed != 0).then(|| SmallRng::seed_from_u64(config.seed)),
@@ -69,8 +71,12 @@ impl Host {
             signals,
             epoll,
             patience: Patience::new(),
+            home: None,
             last_look: Instant::ZERO,
-        })
+        };
+        let now = host.now().as_nanos();
+        host.home = config.home.and_then(|nth| Home::settle(nth, now));
+        Ok(host)
     }
 
     fn port(&mut self, port: PortNumber) -> Option<&mut BusPort> {
@@ -83,6 +89,9 @@ impl Host {
 
     /// Polls the wires for as long as it pays. Returns whether something came.
     fn poll(&mut self, since: u64, until: Option<Instant>) -> bool {
+        if self.home.as_ref().is_some_and(Home::is_home) {
+            return false;
+        }
         let Some(budget) = self.patience.budget(since) else { return false };
         let mut end = since.saturating_add(u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX));
         if let Some(until) = until {
@@ -237,6 +246,9 @@ impl Rumpuser for Host {
 
     fn wait(&mut self, until: Option<Instant>, wakes: &mut Vec<Wake>) {
         let since = self.now();
+        if let Some(home) = &mut self.home {
+            home.look(since.as_nanos());
+        }
         if until.is_some_and(|until| until <= since) {
             return self.look(Some(Duration::ZERO), wakes);
         }
