@@ -208,11 +208,18 @@ fn ping_ends_by_its_clocks() {
     world.run_until(|| until.process.status().is_some());
     assert_eq!(world.now().since(begin), Duration::from_millis(3500));
     assert_eq!((until.process.status(), &until.json()["received"]), (Some(0), &4.into()));
-    let flood = start(&world, 0, "ping -f -c 1000 h2", true);
-    let begin = world.now();
-    world.run_until(|| flood.process.status().is_some());
-    assert_eq!(flood.json()["received"], 1000);
-    assert!(world.now().since(begin) < Duration::from_millis(100), "the next request follows the reply");
+    for paced in ["-f", "-i 0", "-A"] {
+        let ping = start(&world, 0, &format!("ping {paced} -c 1000 h2"), true);
+        let begin = world.now();
+        world.run_until(|| ping.process.status().is_some());
+        assert_eq!(ping.json()["received"], 1000);
+        assert!(world.now().since(begin) < Duration::from_millis(100), "the next request follows the reply");
+    }
+    for (paced, transmitted) in [("-f", 100), ("-i 0", 100), ("-A", 1)] {
+        let ping = start(&world, 0, &format!("ping {paced} -w 0.999 10.0.0.99"), true);
+        world.run_until(|| ping.process.status().is_some());
+        assert_eq!(ping.json()["transmitted"], transmitted, "{paced}: silence");
+    }
 }
 
 #[test]

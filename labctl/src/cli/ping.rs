@@ -17,6 +17,9 @@ pub struct Args {
     /// Seconds between requests
     #[arg(short, long, value_name = "S")]
     interval: Option<f64>,
+    /// The next request follows the reply: one is under way at a time
+    #[arg(short = 'A', long)]
+    adaptive: bool,
     /// Octets of data
     #[arg(short, long, value_name = "BYTES")]
     size: Option<u16>,
@@ -42,6 +45,7 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     for (flag, value) in options {
         argv.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
     }
+    argv.extend(args.adaptive.then(|| "-A".to_owned()));
     argv.push(to.to_string());
     program(&session, &args.from, &argv, global.json, out)
 }

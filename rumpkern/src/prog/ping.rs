@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 pub(super) const USAGE: &str =
-    "[-c COUNT] [-i SECONDS] [-s BYTES] [-t TTL] [-W SECONDS] [-w SECONDS] [-f] [-n] [-q] ADDR";
+    "[-c COUNT] [-i SECONDS] [-s BYTES] [-t TTL] [-W SECONDS] [-w SECONDS] [-A | -f] [-n] [-q] ADDR";
 
 /// Requests whose fate is remembered: what is in flight in a flood, with room.
 const REMEMBERED: usize = 8192;
@@ -38,7 +38,8 @@ pub(super) struct Options {
     linger: Option<Duration>,
     deadline: Option<Duration>,
     flood: bool,
-    /// The next request follows a reply at once: a flood, or no interval, as iputils takes `-i 0`.
+    /// The next request follows a reply at once: a flood, no interval (as iputils takes `-i 0`), or adaptive: then one is under way at a
+    /// time, where a flood sends another after [`FLOOD_PACE`].
     paced_by_replies: bool,
     numeric: bool,
     quiet: bool,
@@ -48,7 +49,7 @@ impl Options {
     pub(super) fn parse(mut args: Args) -> Result<Options, Usage> {
         let (mut count, mut interval, mut size, mut ttl) = (None, None, 56, None);
         let (mut linger, mut deadline, mut rest) = (None, None, Vec::new());
-        let (mut flood, mut numeric, mut quiet) = (false, false, false);
+        let (mut flood, mut adaptive, mut numeric, mut quiet) = (false, false, false, false);
         while let Some(piece) = args.next()? {
             match piece {
                 Piece::Option(c) if c == "c" => count = Some(args.number(1, u64::MAX)?),
@@ -58,6 +59,7 @@ impl Options {
                 Piece::Option(w) if w == "W" => linger = Some(args.seconds()?),
                 Piece::Option(w) if w == "w" => deadline = Some(args.seconds()?),
                 Piece::Option(f) if f == "f" => flood = true,
+                Piece::Option(a) if a == "A" => adaptive = true,
                 Piece::Option(n) if n == "n" => numeric = true,
                 Piece::Option(q) if q == "q" => quiet = true,
                 Piece::Option(other) => return Err(unknown(&other)),
@@ -65,8 +67,8 @@ impl Options {
             }
         }
         let [to] = operands(rest, ["ADDR"])?;
-        let paced_by_replies = flood || interval.is_some_and(|interval| interval.is_zero());
-        let usual = if paced_by_replies { FLOOD_PACE } else { Duration::from_secs(1) };
+        let flooding = flood || interval.is_some_and(|interval| interval.is_zero());
+        let usual = if flooding && !adaptive { FLOOD_PACE } else { Duration::from_secs(1) };
         let interval = interval.filter(|interval| !interval.is_zero()).unwrap_or(usual);
         // Nothing may be sent without end in no time.
         let interval = interval.max(Duration::from_micros(1));
@@ -79,7 +81,7 @@ impl Options {
             linger,
             deadline,
             flood,
-            paced_by_replies,
+            paced_by_replies: flooding || adaptive,
             numeric,
             quiet,
         })

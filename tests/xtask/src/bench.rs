@@ -122,16 +122,22 @@ fn newcomer(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
     ])
 }
 
-fn rtt(place: &Place, from: &str, to: &str, count: u32, interval: &str) -> Result<f64> {
-    let report = place.json(&format!("ping {from} {to} -c {count} -i {interval}"));
+/// One request under way at a time, the next at once: a flood would measure its own queues.
+const BUSY: &str = "-A";
+/// Long enough for everybody to fall asleep in between.
+const ASLEEP: &str = "-i 0.02";
+
+/// Median round trip in microseconds; `pace` as `ping` takes it.
+fn rtt(place: &Place, from: &str, to: &str, count: u32, pace: &str) -> Result<f64> {
+    let report = place.json(&format!("ping {from} {to} -c {count} {pace}"));
     report["rtt_us"]["p50"].as_f64().context("rtt_us.p50")
 }
 
 fn ping(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
     place.ok(&format!("-t {} up", topology("two-hosts")));
-    rtt(place, "a", "b", 100, "0")?;
-    let busy = rtt(place, "a", "b", 2000, "0")?;
-    let asleep = rtt(place, "a", "b", 50, "0.02")?;
+    rtt(place, "a", "b", 100, BUSY)?;
+    let busy = rtt(place, "a", "b", 2000, BUSY)?;
+    let asleep = rtt(place, "a", "b", 50, ASLEEP)?;
     let yardstick = veth.and_then(|v| v.ping_rtt_us().ok());
     Ok(vec![
         figure("ping across one bus, busy", busy, "us", "< 5").against(yardstick),
@@ -141,9 +147,9 @@ fn ping(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
 
 fn chain10(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
     place.ok(&format!("-t {} up", topology("chain10")));
-    rtt(place, "left", "right", 100, "0")?;
-    let busy = rtt(place, "left", "right", 2000, "0")?;
-    let asleep = rtt(place, "left", "right", 50, "0.02")?;
+    rtt(place, "left", "right", 100, BUSY)?;
+    let busy = rtt(place, "left", "right", 2000, BUSY)?;
+    let asleep = rtt(place, "left", "right", 50, ASLEEP)?;
     Ok(vec![
         figure("ping across ten routers, busy", busy, "us", "< 50"),
         figure("ping across ten routers, asleep", asleep, "us", "report"),
@@ -212,7 +218,7 @@ fn nodes_cpu(place: &Place) -> f64 {
 
 fn thousand(place: &Place, name: &'static str, from: &str, to: &str) -> Result<(f64, f64, f64, f64)> {
     let up = millis(|| drop(place.ok(&format!("-t {} up", topology(name)))));
-    let ping = rtt(place, from, to, 10, "0")?;
+    let ping = rtt(place, from, to, 10, BUSY)?;
     let (before, began) = (nodes_cpu(place), Instant::now());
     std::thread::sleep(std::time::Duration::from_secs(5));
     let idle = (nodes_cpu(place) - before) / began.elapsed().as_secs_f64() * 100.0;
@@ -242,8 +248,8 @@ fn lan1000(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
 
 fn chain253(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
     let up = millis(|| drop(place.ok(&format!("-t {} up", topology("chain253")))));
-    rtt(place, "left", "right", 3, "0")?;
-    let ping = rtt(place, "left", "right", 100, "0")?;
+    rtt(place, "left", "right", 3, BUSY)?;
+    let ping = rtt(place, "left", "right", 100, BUSY)?;
     Ok(vec![
         figure("253 routers: start until ready", up, "ms", "< 600"),
         figure("253 routers: ping from end to end", ping / 1e3, "ms", "< 2.5"),
