@@ -1,5 +1,6 @@
 //! The hypercalls of a live node: host clocks, buses in files, epoll.
 
+use super::alarm::Alarm;
 use super::home::Home;
 use super::patience::{BEFORE_YIELD, Ended, Patience};
 use super::{AttachError, Filter, Interest, PortNumber, Received, Rumpuser, Sent, Wake};
@@ -22,6 +23,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// Tokens of the node's own descriptors; remote clients count from 1.
 const BELL: u64 = u64::MAX;
 const SIGNALS: u64 = u64::MAX - 1;
+const ALARM: u64 = u64::MAX - 2;
 
 /// Events taken from epoll at once.
 const EVENTS: usize = 32;
@@ -41,6 +43,7 @@ pub struct Host {
     scratch: Box<[u8]>,
     bell: Doorbell,
     signals: SignalFd,
+    alarm: Alarm,
     epoll: OwnedFd,
     patience: Patience,
     home: Option<Home>,
@@ -59,6 +62,8 @@ impl Host {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &bell, EventData::new_u64(BELL), EventFlags::IN | EventFlags::ET)?;
         epoll::add(&epoll, &signals, EventData::new_u64(SIGNALS), EventFlags::IN)?;
+        let alarm = Alarm::new(config.epoch.mono_ns)?;
+        epoll::add(&epoll, &alarm, EventData::new_u64(ALARM), EventFlags::IN | EventFlags::ET)?;
         // Deadlines to the microsecond instead of the default 50 us: a paced sender needs it.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
         let mut host = Host {
@@ -69,13 +74,14 @@ impl Host {
             scratch: vec![0; FRAME_MAX].into_boxed_slice(),
             bell,
             signals,
+            alarm,
             epoll,
             patience: Patience::new(),
             home: None,
             last_look: Instant::ZERO,
         };
         let now = host.now().as_nanos();
-        host.home = config.home.and_then(|nth| Home::settle(nth, now));
+        host.home = config.home.and_then(|nth| Home::new(nth, now));
         Ok(host)
     }
 
@@ -139,6 +145,7 @@ impl Host {
             let flags = event.flags;
             match event.data.u64() {
                 BELL => self.bell.answered(),
+                ALARM => self.alarm.rang(),
                 SIGNALS => {
                     while let Ok(Some(_)) = self.signals.read_signal() {
                         wakes.push(Wake::Stop);
@@ -262,7 +269,9 @@ impl Rumpuser for Host {
         // All ports must have announced the sleep before one of them is found to have something.
         let asleep = self.ports.iter().flatten().filter(|port| !port.prepare_sleep()).count() == 0;
         if asleep {
-            let mut timeout = until.map(|until| until.since(self.now()));
+            let now = self.now();
+            let near = until.filter(|&until| !self.alarm.covers(now, until));
+            let mut timeout = near.map(|until| until.since(now));
             if self.ports.iter().flatten().any(BusPort::is_lying) {
                 timeout = Some(timeout.map_or(DISTRUST, |timeout| timeout.min(DISTRUST)));
             }

@@ -4,6 +4,7 @@
 //! any number of kernels in one process; a kernel cannot tell the difference, because it has no
 //! other way out. Nothing here blocks, except [`Rumpuser::wait`].
 
+mod alarm;
 mod home;
 pub mod host;
 mod patience;
