@@ -133,7 +133,7 @@ fn neighbours_share_a_core_until_one_is_busy() {
         let pid = rustix::process::Pid::from_child(&node.child);
         rustix::thread::sched_getaffinity(Some(pid)).unwrap()
     };
-    // It may have left at birth, and returns when it looks after a quiet while.
+    // It looks whenever it wakes, and goes home after a quiet while.
     let home = || {
         let (status, text) = h1.run(&["ping", "-c", "3", "-i", "0.06", "h2"]);
         assert_eq!(status, 0, "{text}");

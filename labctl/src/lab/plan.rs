@@ -30,18 +30,18 @@ pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
     refuse_what_is_missing(lab)?;
     let epoch = Epoch::now();
     let seed = if lab.time.seed == 0 { fresh_seed() } else { lab.time.seed };
-    let homes = Homes::of(lab.nodes.len(), dir.path());
+    // One for the whole lab, another for another lab.
+    let home = node_seed(0, &dir.path().to_string_lossy()) as usize;
     let nodes = lab
         .nodes
         .values()
-        .enumerate()
-        .map(|(n, node)| NodeConfig {
+        .map(|node| NodeConfig {
             lab: lab.name.clone(),
             node: node.name.clone(),
             dir: dir.node(&node.name).path().to_owned(),
             epoch: rumpkern::config::Epoch { unix_ns: epoch.unix_ns, mono_ns: epoch.mono_ns },
             seed: node_seed(seed, &node.name),
-            home: homes.of_node(n),
+            home: Some(home),
             forward: node.forward,
             ttl: NonZeroU8::new(node.ttl),
             interfaces: node.interfaces.iter().map(|one| interface(one, dir)).collect(),
@@ -66,28 +66,6 @@ pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
         nodes: lab.nodes.values().map(node_state).collect(),
     };
     Ok(Plan { state, nodes, hosts: hosts(lab) })
-}
-
-/// Nodes that share a core while they use little of it. With more the host's caches, and a hypervisor's, hold none of them.
-const HOUSEHOLD: usize = 64;
-
-/// Which nodes share which core: neighbours of the file, as few cores as hold them. Labs begin at different ones.
-struct Homes {
-    first: usize,
-    /// Nodes a core; 0: there are too many for the host's cores, and all live anywhere.
-    household: usize,
-}
-
-impl Homes {
-    fn of(nodes: usize, dir: &Path) -> Homes {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let first = node_seed(0, &dir.to_string_lossy()) as usize;
-        Homes { first: first % cores, household: if nodes > cores * HOUSEHOLD { 0 } else { HOUSEHOLD } }
-    }
-
-    fn of_node(&self, n: usize) -> Option<usize> {
-        Some(self.first + n.checked_div(self.household)?)
-    }
 }
 
 fn interface(one: &Interface, dir: &LabDir) -> InterfaceConfig {

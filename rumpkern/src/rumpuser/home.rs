@@ -16,10 +16,10 @@ const WINDOW: u64 = 4_000_000;
 const LEAVES: u64 = 4;
 /// Looks in a row that must find too little room: one may be the host's doing.
 const SURE: u32 = 2;
-/// A node that uses less than this share returns.
+/// A node that uses less than this share of a core, and waits less, returns.
 const RETURNS: u64 = 8;
 /// For how long a node stays away at first, and at most, nanoseconds.
-const AWAY: (u64, u64) = (50_000_000, 10_000_000_000);
+const AWAY: (u64, u64) = (50_000_000, 2_000_000_000);
 /// A node that lived at home for this long, nanoseconds, and leaves then, has tried well.
 const SETTLED: u64 = 1_000_000_000;
 
@@ -34,9 +34,9 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// The `nth` of the cores that this process may run on, counted round, becomes its home. `None`: there is only one, or the host
-    /// does not say who waits for how long.
-    pub(super) fn settle(nth: usize, now: u64) -> Option<Home> {
+    /// The `nth` of the cores that this process may run on, counted round, is its home; it goes there after its birth. `None`: there is
+    /// only one core, or the host does not say who waits for how long.
+    pub(super) fn new(nth: usize, now: u64) -> Option<Home> {
         let anywhere = sched_getaffinity(None).ok()?;
         let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| anywhere.is_set(core)).collect();
         if cores.len() < 2 {
@@ -46,9 +46,8 @@ impl Home {
         home.set(cores[nth % cores.len()]);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let schedstat = rustix::fs::openat(CWD, "/proc/self/schedstat", flags, Mode::empty()).ok()?;
-        let use_ = read(&schedstat)?;
-        sched_setaffinity(None, &home).ok()?;
-        Some(Home { home, anywhere, schedstat, residence: Residence::new(now, use_) })
+        let residence = Residence::new(now, read(&schedstat)?);
+        Some(Home { home, anywhere, schedstat, residence })
     }
 
     /// Whether the node is at home, where others need the core that it would poll on.
@@ -111,12 +110,12 @@ struct Residence {
 impl Residence {
     fn new(now: u64, use_: Use) -> Residence {
         Residence {
-            at_home: true,
+            at_home: false,
             since: now,
             last: use_,
             last_look: now,
             next_look: now + WINDOW,
-            away: AWAY.0,
+            away: 0,
             cramped: 0,
         }
     }
@@ -132,11 +131,11 @@ impl Residence {
                 self.cramped = 0;
                 self.away = match now - self.since {
                     stay if stay > SETTLED => AWAY.0,
-                    _ => (self.away * 2).min(AWAY.1),
+                    _ => (self.away * 2).clamp(AWAY.0, AWAY.1),
                 };
                 (self.at_home, self.since) = (false, now);
             }
-        } else if now - self.since >= self.away && ran < passed / RETURNS {
+        } else if now - self.since >= self.away && ran.max(waited) < passed / RETURNS {
             (self.at_home, self.since) = (true, now);
         }
     }
@@ -161,6 +160,8 @@ mod tests {
     #[test]
     fn who_uses_little_stays_and_who_is_busy_or_crowded_leaves() {
         let mut residence = Residence::new(0, Use::default());
+        assert_eq!(live(&mut residence, 10, 100, 0), 0, "birth is work");
+        live(&mut residence, 1, 0, 0);
         assert_eq!(live(&mut residence, 1000, 20, 20), 1000);
         for _ in 0..100 {
             live(&mut residence, 1, 90, 90);
@@ -168,6 +169,7 @@ mod tests {
         }
         assert_eq!(live(&mut residence, 10, 30, 0), u64::from(SURE), "busy");
         assert_eq!(live(&mut residence, 1000, 20, 0), 0, "still too busy to return");
+        assert_eq!(live(&mut residence, 1000, 10, 20), 0, "the host is crowded");
         live(&mut residence, 1, 10, 0);
         assert_eq!(live(&mut residence, 1000, 10, 0), 1000);
         assert_eq!(live(&mut residence, 10, 10, 30), u64::from(SURE), "crowded");
@@ -176,6 +178,7 @@ mod tests {
     #[test]
     fn who_finds_its_home_crowded_stays_away_for_longer_and_longer() {
         let mut residence = Residence::new(0, Use::default());
+        live(&mut residence, 1, 0, 0);
         // Little use, and a crowd at home: it comes back in vain.
         let mut stays = Vec::new();
         for _ in 0..10 {
@@ -188,7 +191,7 @@ mod tests {
             }
             stays.push((residence.last_look - left) / AWAY.0);
         }
-        assert_eq!(stays, [2, 4, 8, 16, 32, 64, 128, 200, 200, 200]);
+        assert_eq!(stays, [1, 2, 4, 8, 16, 32, 40, 40, 40, 40]);
         live(&mut residence, SETTLED / WINDOW + 1, 5, 0);
         live(&mut residence, u64::from(SURE), 50, 0);
         assert_eq!(residence.away, AWAY.0, "one good stay, and the next try comes soon");
