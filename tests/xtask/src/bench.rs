@@ -1,6 +1,7 @@
 //! Measurements of whole labs, through the command line, each beside its aim and, where there is one, a yardstick of the same run.
 //! The bus alone is measured by `cargo bench -p shmif`, one node alone by `cargo bench -p rumpkern`, the stack by `cargo bench -p netstack`.
 
+use crate::row;
 use crate::veth::Veth;
 use anyhow::{Context, Result};
 use lab_tests::{Place, User, root};
@@ -151,7 +152,8 @@ fn chain10(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
     let busy = rtt(place, "left", "right", 2000, BUSY)?;
     let asleep = rtt(place, "left", "right", 50, ASLEEP)?;
     Ok(vec![
-        figure("ping across ten routers, busy", busy, "us", "< 50"),
+        figure("ping across ten routers, busy", busy, "us", "< 50")
+            .against(row::round_trip_us(place, 12).ok()),
         figure("ping across ten routers, asleep", asleep, "us", "report"),
     ])
 }
@@ -252,6 +254,7 @@ fn chain253(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
     let ping = rtt(place, "left", "right", 100, BUSY)?;
     Ok(vec![
         figure("253 routers: start until ready", up, "ms", "< 600"),
-        figure("253 routers: ping from end to end", ping / 1e3, "ms", "< 2.5"),
+        figure("253 routers: ping from end to end", ping / 1e3, "ms", "< 2.5")
+            .against(row::round_trip_us(place, 255).ok().map(|us| us / 1e3)),
     ])
 }

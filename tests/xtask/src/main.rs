@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod row;
 mod veth;
 
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
 #[derive(Parser)]
 #[command(about = "Chores of the workspace")]
@@ -23,10 +25,14 @@ enum Chore {
         /// Only measurements whose name contains one of these words
         words: Vec<String>,
     },
+    /// One of the processes that `bench` compares chains with
+    #[command(hide = true)]
+    Row { dir: PathBuf, n: usize, count: usize },
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Bench { json, words } => bench::run(json, &words),
+        Chore::Row { dir, n, count } => row::member(&dir, n, count),
     }
 }
