@@ -42,27 +42,24 @@ impl Veth {
 
     /// iperf3 from left to right; its own JSON report.
     pub(crate) fn iperf3(&self, words: &str) -> Result<Value> {
-        let mut server: Child = Veth::inside(&self.right, "iperf3 -s -1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("iperf3 (Debian package iperf3)")?;
-        let report = (|| -> Result<Value> {
-            for attempt in 0..50 {
-                let output = Veth::inside(&self.left, &format!("iperf3 -c 10.99.0.2 -J {words}")).output()?;
-                if output.status.success() {
-                    return Ok(serde_json::from_slice(&output.stdout)?);
-                }
-                if attempt == 49 {
-                    bail!("iperf3: {}", String::from_utf8_lossy(&output.stdout));
-                }
-                std::thread::sleep(std::time::Duration::from_millis(20));
+        let mut said = Value::Null;
+        // A client that comes before its server listens has used up that server.
+        for patience in 1..=5 {
+            let mut server: Child = Veth::inside(&self.right, "iperf3 -s -1")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .context("iperf3 (Debian package iperf3)")?;
+            std::thread::sleep(std::time::Duration::from_millis(100 * patience));
+            let output = Veth::inside(&self.left, &format!("iperf3 -c 10.99.0.2 -J {words}")).output();
+            let _ = server.kill();
+            let _ = server.wait();
+            said = serde_json::from_slice(&output?.stdout)?;
+            if said["end"]["sum"].is_object() || said["end"]["sum_received"].is_object() {
+                return Ok(said);
             }
-            unreachable!("the last attempt returns")
-        })();
-        let _ = server.kill();
-        let _ = server.wait();
-        report
+        }
+        bail!("iperf3: {said}");
     }
 
     /// Median-like round trip of flooding ping, microseconds (its average: iputils prints no median).
