@@ -71,6 +71,8 @@ pub struct TcpConfig {
     pub congestion_control: Algorithm,
     /// Offer window scaling (RFC 7323 §2).
     pub window_scaling: bool,
+    /// Offer selective acknowledgments (RFC 2018).
+    pub sack: bool,
     /// Offer timestamps (RFC 7323 §3).
     pub timestamps: bool,
     /// Largest backlog of a listener (`somaxconn`).
@@ -116,6 +118,7 @@ impl Default for TcpConfig {
             slow_start_after_idle: true,
             congestion_control: Algorithm::NewReno,
             window_scaling: true,
+            sack: true,
             timestamps: true,
             max_backlog: 4096,
             max_syn_backlog: 4096,

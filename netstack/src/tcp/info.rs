@@ -31,6 +31,8 @@ pub struct TcpInfo {
     pub pmtu: u32,
     /// Shift counts sent and received, if both sides scale.
     pub wscale: (u8, u8),
+    /// Whether selective acknowledgments are in use.
+    pub sack: bool,
     /// Whether timestamps are in use.
     pub timestamps: bool,
     /// Retransmission timeout as of now.
@@ -81,6 +83,7 @@ impl Tcb {
             advmss: self.adv_mss,
             pmtu: self.mtu,
             wscale: (self.snd_shift, self.rcv_shift),
+            sack: self.sack,
             timestamps: self.timestamps,
             rto: self.rtt.rto(config),
             rtt: self.rtt.srtt().zip(self.rtt.var()).zip(self.rtt.min()).map(|((s, v), m)| (s, v, m)),

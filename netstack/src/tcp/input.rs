@@ -150,6 +150,7 @@ impl Tcb {
             (true, Some(ts)) => (self.ts_recent, self.ts_recent_at) = (ts.val, cx.now),
             (true, None) | (false, _) => self.timestamps = false,
         }
+        self.sack &= syn.options.sack_permitted;
         self.update_mss(config.min_mss);
         self.rcv_mss = u32::from(self.adv_mss).min(u32::from(default));
     }
@@ -226,6 +227,9 @@ impl Tcb {
         };
         if !acceptable {
             cx.sh.stats.outside_window += 1;
+            if !seg.payload.is_empty() && seg.seq.lt(self.rcv_nxt) {
+                self.report_duplicate(seg.seq, seg.end().earliest(self.rcv_nxt));
+            }
             if !seg.has(Flags::RST) {
                 if self.state == State::TimeWait && seg.has(Flags::FIN) {
                     self.t_wait = Some(cx.now + cx.sh.config.time_wait);
@@ -249,6 +253,7 @@ impl Tcb {
             self.wants_output = true;
         }
         if seg.seq.lt(self.rcv_nxt) {
+            self.report_duplicate(seg.seq, self.rcv_nxt);
             seg.trim_front(self.rcv_nxt.since(seg.seq));
             // Part of it came before: its sender should know.
             self.ack_now = true;

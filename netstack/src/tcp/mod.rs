@@ -13,10 +13,11 @@
 //! | `input`, `ack`, `text`, `listen` | segment arrives, §3.10.7 |
 //! | `output`, `window` | what is sent, and the window that is offered |
 //! | `timer`, `rtt`, `rtx`, `reass`, `isn` | timeouts, measurements, retransmission, reassembly, ISNs |
+//! | `sack` | selective acknowledgments that we send |
 //! | `cc` | congestion control |
 //! | `icmp` | what the network says about our segments |
 //!
-//! Not here yet: SACK, RACK-TLP, ECN, SYN cookies, Fast Open, segmentation offload.
+//! Not here yet: a sender that heeds SACK, RACK-TLP, ECN, SYN cookies, Fast Open, segmentation offload.
 
 mod ack;
 pub mod cc;
@@ -31,6 +32,7 @@ mod output;
 mod reass;
 mod rtt;
 mod rtx;
+mod sack;
 mod segment;
 mod seq;
 mod slab;

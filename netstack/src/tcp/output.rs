@@ -213,6 +213,8 @@ impl Tcb {
             self.quick_acks = 0;
         }
         let mut header = self.header(cx, start, flags);
+        // As long as they leave the segment within the MSS.
+        header.options.sack = self.sack_blocks((self.window.mss as usize).saturating_sub(len));
         if let Some(up) = self.snd_up
             && up.gt(start)
         {
@@ -237,7 +239,8 @@ impl Tcb {
 
     /// The same at another place: `SND.UNA - 1` asks the peer for an answer (RFC 9293 §3.8.4).
     pub(super) fn send_ack_at(&mut self, cx: &mut Cx<'_>, seq: SeqNum) {
-        let header = self.header(cx, seq, Flags::ACK);
+        let mut header = self.header(cx, seq, Flags::ACK);
+        header.options.sack = self.sack_blocks(tcp::MAX_HEADER_LEN);
         cx.sh.stats.out_segs += 1;
         self.send_bare(cx, &header);
     }
@@ -251,6 +254,7 @@ impl Tcb {
         let mut header = self.header(cx, self.iss, flags);
         header.window = self.syn_window();
         header.options.mss = Some(self.adv_mss);
+        header.options.sack_permitted = self.sack;
         header.options.window_scale = self.scaling.then_some(self.rcv_shift);
         self.send_bare(cx, &header);
         self.start_rtx_timer(cx);

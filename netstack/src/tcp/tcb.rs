@@ -157,6 +157,12 @@ pub(crate) struct Tcb {
     pub(crate) rcv_mss: u32,
     pub(crate) tune: super::window::Tuning,
 
+    // ---- selective acknowledgments (RFC 2018)
+    /// Offered (before the peer's SYN) or in use, in both directions.
+    pub(crate) sack: bool,
+    /// What came a second time and was not reported yet (RFC 2883).
+    pub(crate) dsack: Option<(SeqNum, SeqNum)>,
+
     // ---- timestamps (RFC 7323)
     pub(crate) timestamps: bool,
     pub(crate) ts_offset: u32,
@@ -279,6 +285,8 @@ impl Tcb {
             adv_mss: config.default_mss.0,
             rcv_mss: mss,
             tune: super::window::Tuning::default(),
+            sack: false,
+            dsack: None,
             timestamps: false,
             ts_offset: 0,
             ts_recent: 0,

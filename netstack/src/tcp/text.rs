@@ -47,13 +47,17 @@ impl Tcb {
             return Step::Continue(());
         }
         let (rcv_nxt, rcvbuf) = (self.rcv_nxt, &mut self.rcvbuf);
+        let mut news = false;
         let inserted = self.reass.insert(start, end, cx.sh.config.max_reass_ranges, |a, b| {
+            news = true;
             let part = &seg.payload[a.since(start) as usize..b.since(start) as usize];
             rcvbuf.place(a.since(rcv_nxt) as usize, part);
         });
         if inserted.is_err() {
             cx.sh.stats.reass_full += 1;
             seg.flags.remove(Flags::FIN);
+        } else if !news {
+            self.report_duplicate(start, end);
         }
         if start == self.rcv_nxt {
             let reached = self.reass.advance(self.rcv_nxt);

@@ -389,6 +389,7 @@ impl Tcb {
         let largest = path.mtu.saturating_sub(self.ip_header_len() + 20).min(u32::from(u16::MAX)) as u16;
         self.adv_mss = self.set.max_seg.map_or(largest, |m| m.min(largest)).max(config.min_mss);
         (self.timestamps, self.scaling) = (config.timestamps, config.window_scaling);
+        self.sack = config.sack;
         self.rcv_shift = if self.scaling { self.wanted_shift(config) } else { 0 };
         self.ts_offset = cx.sh.isn.timestamp_offset(local, remote);
         self.start_at(cx.sh.isn.isn(cx.now, local, remote));

@@ -7,7 +7,7 @@ use netstack::tcp::TcpConfig;
 #[test]
 fn syn_carries_linux_options() {
     run("connect -> error InProgress
-        > S 0:0(0) win 64240 <mss 1460,nop,nop,ts 0 0,nop,wscale 7>
+        > S 0:0(0) win 64240 <mss 1460,sackOK,ts 0 0,nop,wscale 7>
         connect -> error Already
         +0.01 < S. 0:0(0) ack 1 win 65000 <mss 1400,ts 700 0,nop,wscale 5>
         > . 1:1(0) ack 1 win 502 <ts 10 700>
@@ -24,7 +24,9 @@ fn syn_ack_offers_what_the_syn_offered() {
         ("<mss 1000,nop,nop,ts 5 0,nop,wscale 3>", "<mss 1460,ts 0 5,wscale 7>"),
         ("<mss 1000,nop,wscale 3>", "<mss 1460,wscale 7>"),
         ("<mss 1000,ts 5 0>", "<mss 1460,ts 0 5>"),
-        ("<sackOK>", "<mss 1460>"),
+        ("<sackOK>", "<mss 1460,sackOK>"),
+        ("<mss 1000,sackOK,ts 5 0,nop,wscale 3>", "<mss 1460,sackOK,ts 0 5,wscale 7>"),
+        ("<mss 1000,sackOK,nop,wscale 3>", "<mss 1460,sackOK,wscale 7>"),
         ("<>", "<mss 1460>"),
     ];
     for (theirs, ours) in rows {
@@ -50,19 +52,19 @@ fn no_mss_means_536_and_a_tiny_one_is_not_believed() {
 fn maxseg_limits_what_is_offered() {
     run("set maxseg 900
         connect -> error InProgress
-        > S 0:0(0) <mss 900,ts 0 0,wscale 7>
+        > S 0:0(0) <mss 900,sackOK,ts 0 0,wscale 7>
         < S. 0:0(0) ack 1 <mss 1400>
         > . 1:1(0) ack 1
         info mss -> 900");
 }
 
 #[test]
-fn without_scaling_and_timestamps() {
+fn without_scaling_timestamps_and_selective_acknowledgments() {
     with(
-        TcpConfig { window_scaling: false, timestamps: false, ..TcpConfig::default() },
+        TcpConfig { window_scaling: false, timestamps: false, sack: false, ..TcpConfig::default() },
         "connect -> error InProgress
         > S 0:0(0) win 64240 <mss 1460>
-        < S. 0:0(0) ack 1 win 60000 <mss 1400,ts 700 0,wscale 5>
+        < S. 0:0(0) ack 1 win 60000 <mss 1400,sackOK,ts 700 0,wscale 5>
         > . 1:1(0) ack 1 <>
         < . 1:1(0) ack 1 win 1000
         info sndwnd -> 1000",

@@ -13,6 +13,7 @@ mod listen;
 mod loss;
 mod options;
 mod readiness;
+mod sack;
 mod script;
 mod silence;
 mod stack;
@@ -29,6 +30,13 @@ pub(crate) mod reach {
     pub(crate) const ESTABLISHED: &str = "listen 80
         < S 0:0(0) win 65535 <mss 1000>
         > S. 0:0(0) ack 1
+        +0.1 < . 1:1(0) ack 1 win 65535
+        accept -> 4000
+        ";
+    /// The same with selective acknowledgments.
+    pub(crate) const ESTABLISHED_SACK: &str = "listen 80
+        < S 0:0(0) win 65535 <mss 1000,sackOK>
+        > S. 0:0(0) ack 1 <mss 1460,sackOK>
         +0.1 < . 1:1(0) ack 1 win 65535
         accept -> 4000
         ";

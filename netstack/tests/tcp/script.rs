@@ -233,6 +233,12 @@ impl Script {
         if let Some(shift) = h.options.window_scale {
             options.push(format!("wscale {shift}"));
         }
+        if !h.options.sack.as_slice().is_empty() {
+            let theirs = |n: u32| n.wrapping_sub(THEIR_ISN) as i32;
+            let blocks =
+                h.options.sack.as_slice().iter().map(|(a, b)| format!(" {}:{}", theirs(*a), theirs(*b)));
+            options.push(format!("sack{}", blocks.collect::<String>()));
+        }
         let _ = write!(s, " <{}>", options.join(","));
         let _ = write!(s, " port {}", h.dst_port);
         s
@@ -269,6 +275,16 @@ impl Script {
                 ["mss", n] => header.options.mss = Some(n.parse().expect("mss")),
                 ["wscale", n] => header.options.window_scale = Some(n.parse().expect("wscale")),
                 ["sackOK"] => header.options.sack_permitted = true,
+                ["sack", ref blocks @ ..] => {
+                    let ours = |n: &str| {
+                        let n: i64 = n.parse().expect("a sequence number");
+                        ends.our_isn.unwrap_or(0).wrapping_add(n as u32)
+                    };
+                    for block in blocks {
+                        let (a, b) = block.split_once(':').expect("LEFT:RIGHT");
+                        header.options.sack.push(ours(a), ours(b));
+                    }
+                }
                 ["ts", val, ecr] => {
                     let ecr: u32 = ecr.parse().expect("ecr");
                     let ecr = ends.our_ts.map_or(ecr, |base| base.wrapping_add(ecr));
@@ -476,6 +492,12 @@ impl Script {
             // From here on packets that go out are not compared.
             "lenient" => {
                 self.lenient = true;
+                "ok".into()
+            }
+            // ... and from here on they are again.
+            "strict" => {
+                self.out.clear();
+                self.lenient = false;
                 "ok".into()
             }
             other => panic!("unknown call {other}"),
