@@ -1,13 +1,17 @@
 //! What an acceptable acknowledgment does: RFC 9293 §3.10.7.4 (fifth), RFC 5681 (fast retransmit
-//! and recovery, limited transmit of RFC 3042), RFC 6582 (NewReno), RFC 6298 (the timer).
+//! and recovery, limited transmit of RFC 3042), RFC 6675 and RFC 8985 (with selective
+//! acknowledgments) or RFC 6582 (NewReno, without), RFC 6298 (the timer).
 //!
 //! The sender counts what is in the network (its *pipe*) as RFC 6675 does: in flight, less what is
-//! taken for lost, less one segment for each duplicate ACK. A new segment may go while the pipe
-//! is smaller than the congestion window; so limited transmit and the inflation of the window in
-//! fast recovery need no code of their own.
+//! taken for lost, less what has arrived; without blocks, one segment for each duplicate ACK. A new
+//! segment may go while the pipe is smaller than the congestion window; so limited transmit and the
+//! inflation of the window in fast recovery need no code of their own.
 
-use super::cc::AckInfo;
+use super::cc::{AckInfo, Window};
+use super::prr::Prr;
+use super::rtx::Acked;
 use super::segment::Segment;
+use super::seq::SeqNum;
 use super::tcb::{Cx, Recovery, RtxTimer, Tcb};
 use super::timestamp;
 use crate::socket::Ready;
@@ -17,22 +21,179 @@ impl Tcb {
     /// SND.UNA <= SEG.ACK <= SND.NXT or an old acknowledgment: takes it.
     pub(super) fn process_ack(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>) {
         let window_moved = self.update_send_window(seg);
-        if seg.ack.gt(self.snd_una) {
-            self.new_ack(cx, seg);
-        } else if seg.ack == self.snd_una {
+        let flight = self.flight();
+        let octets = if seg.ack.gt(self.snd_una) { seg.ack.since(self.snd_una) } else { 0 };
+        let mut acked = Acked::default();
+        if octets > 0 {
+            acked = self.take_acknowledged(cx, seg);
+        } else if seg.ack == self.snd_una && self.rtx_timer == RtxTimer::Persist {
             // A probe was answered: the peer is there.
-            if self.rtx_timer == RtxTimer::Persist {
-                (self.retries, self.stuck_since) = (0, None);
-                if self.snd_wnd > 0 {
-                    self.stop_persist();
-                }
-            }
-            // RFC 5681 §2: data in flight, no data in it, no SYN or FIN, the same ACK, the same window.
-            if seg.len() == 0 && !window_moved && self.flight() > 0 {
-                self.duplicate_ack(cx);
+            (self.retries, self.stuck_since) = (0, None);
+            if self.snd_wnd > 0 {
+                self.stop_persist();
             }
         }
+        if self.sack {
+            let duplicate = self.take_blocks(cx, seg, &mut acked);
+            self.measure(cx, seg, &acked, octets);
+            self.detect_losses(cx);
+            self.move_window_by_blocks(cx, seg, (octets, acked.octets), flight);
+            self.probe_answered(cx, seg, duplicate);
+        } else if octets > 0 {
+            self.measure(cx, seg, &acked, octets);
+            self.move_window(cx, seg, octets, flight);
+        } else if seg.ack == self.snd_una && seg.len() == 0 && !window_moved && flight > 0 {
+            // RFC 5681 §2: data in flight, no data in it, no SYN or FIN, the same ACK, the same window.
+            self.duplicate_ack(cx);
+        }
+        if octets > 0 {
+            self.progress(cx);
+        }
         self.wants_output |= self.rtx.lost() > 0 || self.unsent() > 0 || (self.fin_due() && !self.fin_sent());
+    }
+
+    /// Everything before SEG.ACK leaves the queue and the buffer.
+    fn take_acknowledged(&mut self, cx: &Cx<'_>, seg: &Segment<'_>) -> Acked {
+        let arrival = self.arrival(cx, seg);
+        let Tcb { rtx, rack, .. } = self;
+        let acked = rtx.ack(seg.ack, cx.now, |sent| rack.delivered(sent, &arrival));
+        self.snd_una = seg.ack;
+        if seg.ack.gt(self.snd_buf_seq) {
+            let octets = (seg.ack.since(self.snd_buf_seq) as usize).min(self.sndbuf.len());
+            self.sndbuf.consume(octets);
+            self.snd_buf_seq += octets as u32;
+            self.octets_acked += octets as u64;
+            self.buffer_emptied(cx.now);
+        }
+        if self.snd_up.is_some_and(|up| up.le(seg.ack)) {
+            self.snd_up = None;
+        }
+        acked
+    }
+
+    /// RFC 2018 §5, RFC 2883 §5: marks what the blocks name. Returns whether they report a duplicate.
+    fn take_blocks(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, acked: &mut Acked) -> bool {
+        let arrival = self.arrival(cx, seg);
+        let blocks = seg.options.sack;
+        let range = |at: usize| blocks.as_slice().get(at).map(|&(l, r)| (SeqNum(l), SeqNum(r)));
+        let mut duplicate = false;
+        for (at, (left, right)) in (0..).map_while(|at| Some((at, range(at)?))) {
+            if !left.lt(right) {
+                continue;
+            }
+            // D-SACK: the first block lies below the acknowledgment, or inside of the second.
+            let inside = range(1).is_some_and(|(l, r)| l.le(left) && right.le(r));
+            if at == 0 && (right.le(seg.ack) || inside) {
+                duplicate = right.gt(self.snd_una - self.max_snd_wnd);
+                continue;
+            }
+            if left.lt(self.snd_una) || right.gt(self.snd_nxt) {
+                continue;
+            }
+            let Tcb { rtx, rack, .. } = self;
+            rtx.sack((left, right), cx.now, acked, |sent| rack.delivered(sent, &arrival));
+        }
+        if duplicate {
+            cx.sh.stats.dsacks += 1;
+            self.rack.duplicate_seen(self.snd_una, self.snd_nxt);
+        }
+        duplicate
+    }
+
+    /// Takes the round trip.
+    fn measure(&mut self, cx: &Cx<'_>, seg: &Segment<'_>, acked: &Acked, octets: u32) {
+        match (acked.rtt, seg.options.timestamps) {
+            (Some(r), _) => self.rtt.sample(r),
+            // RFC 7323 §4: a timestamp tells which of the copies is acknowledged.
+            (None, Some(ts)) if octets > 0 && self.timestamps && ts.ecr != 0 => {
+                let ms = timestamp(cx.now, self.ts_offset).wrapping_sub(ts.ecr);
+                if ms < 1 << 24 {
+                    self.rtt.sample(Duration::from_millis(u64::from(ms.max(1))));
+                }
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// New data was acknowledged.
+    fn progress(&mut self, cx: &Cx<'_>) {
+        self.rtt.reset_backoff();
+        (self.retries, self.stuck_since, self.soft_error) = (0, None, None);
+        // RFC 6298 §5.2, §5.3
+        self.rtx_timer = RtxTimer::Retransmit;
+        self.t_rtx = (self.flight() > 0).then(|| cx.now + self.rtt.rto(&cx.sh.config));
+        self.schedule_probe(cx);
+        self.grow_sndbuf(cx.sh.config.sndbuf.max);
+        if self.no_space && self.writable() {
+            self.no_space = false;
+            self.notify(Ready::WRITE);
+        }
+    }
+
+    /// The congestion window with selective acknowledgments: RFC 6675 §5, where RFC 8985 finds the losses and RFC 6937 says how
+    /// fast they are repaired. `octets` were acknowledged, `arrived` have arrived.
+    fn move_window_by_blocks(
+        &mut self,
+        cx: &mut Cx<'_>,
+        seg: &Segment<'_>,
+        (octets, arrived): (u32, u32),
+        flight: u32,
+    ) {
+        match self.recovery {
+            Recovery::Open => {
+                if self.rtx.lost() > 0 {
+                    self.enter_recovery(cx);
+                    self.reduce(arrived);
+                } else if octets > 0 {
+                    self.grow_window(cx, octets, flight);
+                }
+            }
+            Recovery::Fast { until } if seg.ack.ge(until) => {
+                self.window.cwnd = self.window.ssthresh;
+                self.recovery = Recovery::Open;
+                self.rack.recovered();
+            }
+            Recovery::Fast { .. } => self.reduce(arrived),
+            Recovery::Timeout { until } => {
+                if octets > 0 {
+                    self.cwnd_limited = true;
+                    self.grow_window(cx, octets, flight);
+                }
+                if seg.ack.ge(until) {
+                    self.recovery = Recovery::Open;
+                    self.rack.recovered();
+                }
+            }
+        }
+    }
+
+    /// RFC 6675 §5 (4.1), (4.2)
+    fn enter_recovery(&mut self, cx: &mut Cx<'_>) {
+        cx.sh.stats.sack_recoveries += 1;
+        cx.sh.stats.fast_retrans += 1;
+        let flight = self.flight();
+        self.window.ssthresh = self.cc.on_loss(&self.window, flight.min(self.window.cwnd), cx.now);
+        self.recover = self.snd_nxt;
+        self.recovery = Recovery::Fast { until: self.snd_nxt };
+        self.prr = Prr::begin(flight);
+        self.forget_probe();
+        self.retransmit_now = true;
+    }
+
+    /// The window of a recovery, after `arrived` octets more (RFC 6937 §3).
+    fn reduce(&mut self, arrived: u32) {
+        let (pipe, Window { ssthresh, mss, .. }) = (self.pipe(), self.window);
+        self.window.cwnd = pipe.saturating_add(self.prr.may_send(arrived, pipe, ssthresh, mss)).max(mss);
+    }
+
+    /// RACK's reordering timer went off: what had time to come in order is lost.
+    pub(super) fn reorder_timeout(&mut self, cx: &mut Cx<'_>) {
+        self.detect_losses(cx);
+        if self.recovery == Recovery::Open && self.rtx.lost() > 0 {
+            self.enter_recovery(cx);
+            self.reduce(0);
+        }
+        self.wants_output |= self.rtx.lost() > 0;
     }
 
     /// SND.WND with SND.WL1, SND.WL2; whether it is another than before.
@@ -48,49 +209,7 @@ impl Tcb {
         moved
     }
 
-    fn new_ack(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>) {
-        let flight = self.flight();
-        let acked = seg.ack.since(self.snd_una);
-        self.snd_una = seg.ack;
-        let taken = self.rtx.ack(seg.ack, cx.now);
-        match (taken.rtt, seg.options.timestamps) {
-            (Some(r), _) => self.rtt.sample(r),
-            // RFC 7323 §4: a timestamp tells which of the copies is acknowledged.
-            (None, Some(ts)) if self.timestamps && ts.ecr != 0 => {
-                let ms = timestamp(cx.now, self.ts_offset).wrapping_sub(ts.ecr);
-                if ms < 1 << 24 {
-                    self.rtt.sample(Duration::from_millis(u64::from(ms.max(1))));
-                }
-            }
-            (None, _) => {}
-        }
-        self.rtt.reset_backoff();
-        (self.retries, self.stuck_since, self.soft_error) = (0, None, None);
-
-        if seg.ack.gt(self.snd_buf_seq) {
-            let octets = (seg.ack.since(self.snd_buf_seq) as usize).min(self.sndbuf.len());
-            self.sndbuf.consume(octets);
-            self.snd_buf_seq += octets as u32;
-            self.octets_acked += octets as u64;
-            self.buffer_emptied(cx.now);
-        }
-        if self.snd_up.is_some_and(|up| up.le(seg.ack)) {
-            self.snd_up = None;
-        }
-        self.move_window(cx, seg, acked, flight);
-
-        // RFC 6298 §5.2, §5.3
-        self.rtx_timer = RtxTimer::Retransmit;
-        self.t_rtx = (self.flight() > 0).then(|| cx.now + self.rtt.rto(&cx.sh.config));
-
-        self.grow_sndbuf(cx.sh.config.sndbuf.max);
-        if self.no_space && self.writable() {
-            self.no_space = false;
-            self.notify(Ready::WRITE);
-        }
-    }
-
-    /// The congestion window after `acked` new octets.
+    /// The congestion window after `acked` new octets, without selective acknowledgments: RFC 6582.
     fn move_window(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, acked: u32, flight: u32) {
         match self.recovery {
             Recovery::Open => {

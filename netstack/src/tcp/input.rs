@@ -45,6 +45,7 @@ impl Tcb {
         if self.state != State::Established
             || !plain
             || seg.seq != self.rcv_nxt
+            || !seg.options.sack.as_slice().is_empty()
             || self.timestamps != seg.options.timestamps.is_some()
         {
             return false;

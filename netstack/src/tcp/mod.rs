@@ -13,11 +13,11 @@
 //! | `input`, `ack`, `text`, `listen` | segment arrives, §3.10.7 |
 //! | `output`, `window` | what is sent, and the window that is offered |
 //! | `timer`, `rtt`, `rtx`, `reass`, `isn` | timeouts, measurements, retransmission, reassembly, ISNs |
-//! | `sack` | selective acknowledgments that we send |
+//! | `sack`, `rack`, `prr` | selective acknowledgments, what is lost and when, how fast it is repaired |
 //! | `cc` | congestion control |
 //! | `icmp` | what the network says about our segments |
 //!
-//! Not here yet: a sender that heeds SACK, RACK-TLP, ECN, SYN cookies, Fast Open, segmentation offload.
+//! Not here yet: F-RTO, ECN, SYN cookies, Fast Open, segmentation offload.
 
 mod ack;
 pub mod cc;
@@ -29,6 +29,8 @@ mod isn;
 mod listen;
 mod options;
 mod output;
+mod prr;
+mod rack;
 mod reass;
 mod rtt;
 mod rtx;

@@ -40,7 +40,7 @@ impl Tcb {
     pub(super) fn output(&mut self, cx: &mut Cx<'_>) -> Burst {
         self.wants_output = false;
         let room = cx.ip.tx_room(self.ifindex);
-        let mut sent = 0;
+        let (mut sent, mut news) = (0, false);
         if self.state.transmits() {
             self.restart_after_idle(cx);
             loop {
@@ -58,6 +58,7 @@ impl Tcb {
                         self.retransmit_now = false;
                         self.rtx.sent_again(start, cx.now);
                         self.count_retransmission(cx);
+                        self.prr.sent(end.since(start));
                         self.send_data(cx, start, end);
                     }
                     Next::New(end) => {
@@ -68,7 +69,9 @@ impl Tcb {
                         self.rtx.push(start, end, cx.now);
                         self.snd_nxt = end;
                         cx.sh.stats.out_segs += 1;
+                        self.prr.sent(end.since(start));
                         self.send_data(cx, start, end);
+                        news = true;
                     }
                     Next::Nothing => break,
                 }
@@ -76,6 +79,9 @@ impl Tcb {
                 sent += 1;
             }
             self.check_persist(cx);
+            if news {
+                self.schedule_probe(cx);
+            }
         }
         if self.ack_now {
             if sent >= room {
@@ -87,9 +93,9 @@ impl Tcb {
         Burst::Done
     }
 
-    /// Octets believed to be in the network.
+    /// Octets believed to be in the network (RFC 6675 §4; without blocks, a segment for each duplicate ACK).
     pub(super) fn pipe(&self) -> u32 {
-        let left = self.dup_acks.saturating_mul(self.window.mss);
+        let left = if self.sack { self.rtx.sacked() } else { self.dup_acks.saturating_mul(self.window.mss) };
         self.flight().saturating_sub(self.rtx.lost()).saturating_sub(left)
     }
 

@@ -1,9 +1,11 @@
 //! The retransmission queue: what was sent and is not acknowledged, segment by segment, with the
-//! time of each (RFC 6298 §5; the records that RACK, RFC 8985, needs).
+//! time of each (RFC 6298 §5), and what is known of each: the scoreboard of RFC 6675 §3, with the
+//! records of RFC 8985 §5.
 //!
 //! The octets stay in the send buffer; a record is a range of sequence numbers, SYN and FIN
 //! included.
 
+use super::rack::sent_after;
 use super::seq::SeqNum;
 use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
@@ -14,18 +16,37 @@ pub(crate) struct Sent {
     pub(crate) start: SeqNum,
     pub(crate) end: SeqNum,
     /// When it was sent last.
-    at: Instant,
+    pub(super) at: Instant,
     /// Whether that was not the first time: no measurement can be made of it (Karn).
-    retransmitted: bool,
+    pub(super) retransmitted: bool,
     /// Taken for lost, and not sent again since.
     lost: bool,
+    /// Has arrived, says a selective acknowledgment.
+    sacked: bool,
 }
 
-/// What an acknowledgment took from the queue.
+impl Sent {
+    fn len(&self) -> u32 {
+        self.end.since(self.start)
+    }
+}
+
+/// What an acknowledgment says has arrived.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Acked {
+    /// Octets of which no acknowledgment had said so before (RFC 6937's DeliveredData).
+    pub(crate) octets: u32,
     /// Time of flight of the newest segment that was sent only once.
     pub(crate) rtt: Option<Duration>,
+}
+
+impl Acked {
+    fn add(&mut self, sent: &Sent, now: Instant) {
+        self.octets += sent.len();
+        if !sent.retransmitted {
+            self.rtt = Some(now.since(sent.at));
+        }
+    }
 }
 
 /// The queue, in the order of sequence numbers.
@@ -34,6 +55,8 @@ pub(crate) struct RtxQueue {
     queue: VecDeque<Sent>,
     /// Octets of records that are `lost`.
     lost: u32,
+    /// Octets and number of records that are `sacked`.
+    sacked: (u32, u32),
 }
 
 impl RtxQueue {
@@ -46,6 +69,16 @@ impl RtxQueue {
         self.lost
     }
 
+    /// Octets that have arrived beyond a hole.
+    pub(crate) fn sacked(&self) -> u32 {
+        self.sacked.0
+    }
+
+    /// Segments of these.
+    pub(crate) fn sacked_segments(&self) -> u32 {
+        self.sacked.1
+    }
+
     /// When the oldest segment was sent last.
     pub(crate) fn head_sent(&self) -> Option<Instant> {
         self.queue.front().map(|s| s.at)
@@ -53,25 +86,34 @@ impl RtxQueue {
 
     /// Records a segment sent for the first time.
     pub(crate) fn push(&mut self, start: SeqNum, end: SeqNum, now: Instant) {
-        self.queue.push_back(Sent { start, end, at: now, retransmitted: false, lost: false });
+        self.queue.push_back(Sent { start, end, at: now, retransmitted: false, lost: false, sacked: false });
     }
 
-    /// Everything before `una` has arrived.
-    pub(crate) fn ack(&mut self, una: SeqNum, now: Instant) -> Acked {
+    /// Everything before `una` has arrived. `each` is told of the segments of which that is news.
+    pub(crate) fn ack(&mut self, una: SeqNum, now: Instant, mut each: impl FnMut(&Sent)) -> Acked {
         let mut acked = Acked::default();
         while let Some(head) = self.queue.front_mut() {
             if head.end.le(una) {
-                if !head.retransmitted {
-                    acked.rtt = Some(now.since(head.at));
-                }
                 if head.lost {
-                    self.lost -= head.end.since(head.start);
+                    self.lost -= head.len();
+                }
+                if head.sacked {
+                    self.sacked = (self.sacked.0 - head.len(), self.sacked.1 - 1);
+                } else {
+                    acked.add(head, now);
+                    each(head);
                 }
                 self.queue.pop_front();
             } else {
                 if head.start.lt(una) {
+                    let part = una.since(head.start);
                     if head.lost {
-                        self.lost -= una.since(head.start);
+                        self.lost -= part;
+                    }
+                    if head.sacked {
+                        self.sacked.0 -= part;
+                    } else {
+                        acked.octets += part;
                     }
                     head.start = una;
                 }
@@ -81,30 +123,101 @@ impl RtxQueue {
         acked
     }
 
+    /// `left..right` has arrived (RFC 2018 §5). A segment of which only a part lies there has not: nobody should be able to cut
+    /// the queue into crumbs.
+    pub(crate) fn sack(
+        &mut self,
+        (left, right): (SeqNum, SeqNum),
+        now: Instant,
+        acked: &mut Acked,
+        mut each: impl FnMut(&Sent),
+    ) {
+        let first = self.queue.partition_point(|s| s.start.lt(left));
+        for s in self.queue.range_mut(first..).take_while(|s| s.end.le(right)) {
+            if s.sacked {
+                continue;
+            }
+            if s.lost {
+                s.lost = false;
+                self.lost -= s.len();
+            }
+            s.sacked = true;
+            self.sacked = (self.sacked.0 + s.len(), self.sacked.1 + 1);
+            acked.add(s, now);
+            each(s);
+        }
+    }
+
+    /// RACK_detect_loss (RFC 8985 §6.2, step 5): a segment sent before `newest` is lost when it has been under way for `patience`.
+    /// Returns when the last of those that are not will be.
+    pub(crate) fn mark_lost_before(
+        &mut self,
+        now: Instant,
+        newest: (Instant, SeqNum),
+        patience: Duration,
+    ) -> Option<Instant> {
+        let mut next = None;
+        for s in &mut self.queue {
+            if s.sacked || s.lost {
+                continue;
+            }
+            if !sent_after(newest, (s.at, s.end)) {
+                if s.retransmitted {
+                    continue;
+                }
+                // Those behind it that were sent once were sent later.
+                break;
+            }
+            let due = s.at + patience;
+            if due <= now {
+                s.lost = true;
+                self.lost += s.len();
+            } else {
+                next = next.max(Some(due));
+            }
+        }
+        next
+    }
+
     /// Takes the oldest segment for lost.
     pub(crate) fn mark_head_lost(&mut self) {
         if let Some(head) = self.queue.front_mut()
             && !head.lost
         {
             head.lost = true;
-            self.lost += head.end.since(head.start);
+            self.lost += head.len();
         }
     }
 
-    /// Takes everything for lost (RFC 6298 §5.4 with RFC 5681's loss window).
+    /// Takes everything for lost that has not arrived (RFC 6298 §5.4 with RFC 5681's loss window).
     pub(crate) fn mark_all_lost(&mut self) {
+        // RFC 2018 §8: a receiver that has the oldest and does not acknowledge it has thrown it away, and may have all.
+        let reneged = self.queue.front().is_some_and(|head| head.sacked);
+        if reneged {
+            self.sacked = (0, 0);
+        }
         self.lost = 0;
         for s in &mut self.queue {
-            s.lost = true;
-            self.lost += s.end.since(s.start);
+            s.sacked &= !reneged;
+            s.lost = !s.sacked;
+            if s.lost {
+                self.lost += s.len();
+            }
         }
+    }
+
+    /// The last segment that has not arrived, at most `mss` of it.
+    pub(crate) fn last(&mut self, mss: u32) -> Option<(SeqNum, SeqNum)> {
+        let at = self.queue.iter().rposition(|s| !s.sacked)?;
+        self.split(at, mss);
+        Some((self.queue[at].start, self.queue[at].end))
     }
 
     /// Takes for lost what is longer than `mss`: it met a link that is too small for it.
     pub(crate) fn mark_longer_lost(&mut self, mss: u32) {
-        for s in self.queue.iter_mut().filter(|s| !s.lost && s.end.since(s.start) > mss) {
+        for s in self.queue.iter_mut().filter(|s| !s.lost && !s.sacked && s.len() > mss) {
             s.lost = true;
-            self.lost += s.end.since(s.start);
+            self.lost += s.len();
         }
     }
 
@@ -126,7 +239,7 @@ impl RtxQueue {
             && s.start == start
         {
             if s.lost {
-                self.lost -= s.end.since(s.start);
+                self.lost -= s.len();
             }
             (s.lost, s.retransmitted, s.at) = (false, true, now);
         }
@@ -134,7 +247,7 @@ impl RtxQueue {
 
     fn split(&mut self, at: usize, mss: u32) {
         let Some(s) = self.queue.get_mut(at) else { return };
-        if s.end.since(s.start) > mss {
+        if s.len() > mss {
             let mut rest = *s;
             s.end = s.start + mss;
             rest.start = s.end;
@@ -156,8 +269,8 @@ mod tests {
         assert_eq!((q.lost(), q.next_lost(100).map(|s| s.start)), (100, Some(SeqNum(0))));
         q.sent_again(SeqNum(0), t(5));
         assert_eq!((q.lost(), q.next_lost(100).map(|s| s.start)), (0, None));
-        assert_eq!(q.ack(SeqNum(100), t(9)).rtt, None);
-        assert_eq!(q.ack(SeqNum(200), t(9)).rtt, Some(Duration::from_millis(8)));
+        assert_eq!(q.ack(SeqNum(100), t(9), |_| {}).rtt, None);
+        assert_eq!(q.ack(SeqNum(200), t(9), |_| {}).rtt, Some(Duration::from_millis(8)));
         assert!(q.is_empty());
     }
 
@@ -175,7 +288,7 @@ mod tests {
         assert_eq!(sent, [(0, 400), (400, 800), (800, 1000)]);
         q.mark_all_lost();
         assert_eq!(q.lost(), 1400);
-        q.ack(SeqNum(500), Instant::ZERO);
+        q.ack(SeqNum(500), Instant::ZERO, |_| {});
         assert_eq!(q.lost(), 900);
     }
 }

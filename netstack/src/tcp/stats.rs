@@ -32,6 +32,14 @@ counters! {
         timeouts => "tcpTimeouts",
         /// Fast retransmissions (RFC 5681 §3.2).
         fast_retrans => "tcpFastRetrans",
+        /// Tail loss probes sent (RFC 8985 §7).
+        loss_probes => "tcpLossProbes",
+        /// Losses that only such a probe has found.
+        loss_probe_recoveries => "tcpLossProbeRecovery",
+        /// Recoveries begun by selective acknowledgments (RFC 6675, RFC 8985).
+        sack_recoveries => "tcpSackRecovery",
+        /// Duplicates that the peer has reported (RFC 2883).
+        dsacks => "tcpDSACKRecv",
         /// Zero window probes sent.
         window_probes => "tcpWinProbe",
         /// Keepalive probes sent.

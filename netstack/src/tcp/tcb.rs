@@ -5,6 +5,8 @@ use super::cc::{Algorithm, CongestionControl, Window};
 use super::config::TcpConfig;
 use super::listen::Listen;
 use super::options::Settings;
+use super::prr::Prr;
+use super::rack::Rack;
 use super::reass::Reassembly;
 use super::rtt::Rtt;
 use super::rtx::RtxQueue;
@@ -128,6 +130,8 @@ pub(crate) struct Tcb {
     pub(crate) retransmit_now: bool,
     /// Nothing older than this may cause a fast retransmission (RFC 6582's `recover`).
     pub(crate) recover: SeqNum,
+    pub(crate) rack: Rack,
+    pub(crate) prr: Prr,
     /// The congestion window was what ended the last burst.
     pub(crate) cwnd_limited: bool,
 
@@ -184,6 +188,10 @@ pub(crate) struct Tcb {
     pub(crate) stuck_since: Option<Instant>,
     pub(crate) t_rtx: Option<Instant>,
     pub(crate) rtx_timer: RtxTimer,
+    /// RACK's reordering timer.
+    pub(crate) t_reorder: Option<Instant>,
+    /// The tail loss probe.
+    pub(crate) t_probe: Option<Instant>,
     pub(crate) t_delack: Option<Instant>,
     pub(crate) t_keep: Option<Instant>,
     pub(crate) keep_probes: u8,
@@ -269,6 +277,8 @@ impl Tcb {
             dup_acks: 0,
             retransmit_now: false,
             recover: zero,
+            rack: Rack::default(),
+            prr: Prr::default(),
             cwnd_limited: false,
             irs: zero,
             rcv_nxt: zero,
@@ -299,6 +309,8 @@ impl Tcb {
             stuck_since: None,
             t_rtx: None,
             rtx_timer: RtxTimer::Retransmit,
+            t_reorder: None,
+            t_probe: None,
             t_delack: None,
             t_keep: None,
             keep_probes: 0,
@@ -379,6 +391,8 @@ impl Tcb {
         // Looked at after every segment: plain minima, no array in memory.
         let at = |t: Option<Instant>| t.map_or(u64::MAX, Instant::as_nanos);
         let first = at(self.t_rtx)
+            .min(at(self.t_reorder))
+            .min(at(self.t_probe))
             .min(at(self.t_delack))
             .min(at(self.t_keep))
             .min(at(self.t_wait))
@@ -395,6 +409,7 @@ impl Tcb {
         }
         (self.shut_read, self.shut_write) = (true, true);
         (self.t_rtx, self.t_delack, self.t_keep, self.t_wait, self.t_idle) = (None, None, None, None, None);
+        self.forget_probe();
         self.sndbuf.free();
         self.snd_buf_seq = self.snd_nxt;
         self.snd_una = self.snd_nxt;
@@ -413,6 +428,7 @@ impl Tcb {
         }
         self.state = State::TimeWait;
         (self.t_rtx, self.t_keep, self.t_idle) = (None, None, None);
+        self.forget_probe();
         self.t_wait = Some(cx.now + cx.sh.config.time_wait);
         self.sndbuf.free();
         self.reass.clear();

@@ -61,7 +61,8 @@ pub(super) fn patience(config: &TcpConfig, retries: u8) -> Duration {
 impl Tcb {
     /// Fires the timers that are due.
     pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
-        let due = |t: Option<Instant>| t.is_some_and(|at| at <= cx.now);
+        let now = cx.now;
+        let due = |t: Option<Instant>| t.is_some_and(|at| at <= now);
         if due(self.t_wait) {
             self.t_wait = None;
             // TIME-WAIT TIMEOUT; and Linux's end of an orphan's FIN-WAIT-2
@@ -76,7 +77,14 @@ impl Tcb {
             cx.sh.stats.delayed_acks += 1;
             (self.ack_now, self.wants_output) = (true, true);
         }
-        if self.t_rtx.is_some_and(|at| at <= cx.now) {
+        if due(self.t_reorder) {
+            self.reorder_timeout(cx);
+        }
+        if due(self.t_probe) {
+            self.t_probe = None;
+            self.probe_timeout(cx);
+        }
+        if due(self.t_rtx) {
             self.t_rtx = None;
             match (self.rtx_timer, self.syn_in_flight()) {
                 (RtxTimer::Retransmit, true) => self.syn_timeout(cx),
@@ -84,7 +92,7 @@ impl Tcb {
                 (RtxTimer::Persist, _) => self.persist_timeout(cx),
             }
         }
-        if self.t_keep.is_some_and(|at| at <= cx.now) {
+        if due(self.t_keep) {
             self.t_keep = None;
             self.keepalive_timeout(cx);
         }
@@ -155,6 +163,7 @@ impl Tcb {
         }
         self.window.cwnd = self.window.mss;
         self.dup_acks = 0;
+        self.forget_probe();
         self.recover = self.snd_nxt;
         self.recovery = Recovery::Timeout { until: self.snd_nxt };
         self.rtx.mark_all_lost();

@@ -1,7 +1,9 @@
-//! Selective acknowledgments: RFC 2018 (what the receiver says), RFC 2883 (duplicates).
+//! Selective acknowledgments: RFC 2018 (what the receiver says), RFC 2883 (duplicates), and what the
+//! sender makes of them: RFC 6675, RFC 8985 (RACK-TLP), RFC 6937 (PRR).
 
 use crate::reach::*;
-use crate::script::run;
+use crate::script::{Script, run};
+use netstack::tcp::TcpConfig;
 
 fn sacking(text: &str) {
     run(&format!("{ESTABLISHED_SACK}{text}"));
@@ -96,4 +98,227 @@ fn data_carries_blocks_if_they_fit() {
         send 1000
         > P. 101:1101(1000) ack 1 <>",
     );
+}
+
+// ---- the sender ------------------------------------------------------------------------------------
+
+/// Ten segments of 1000 octets in flight, a round trip of 100 ms.
+fn ten_in_flight() -> Script {
+    let mut s = Script::new(TcpConfig::default());
+    s.play(ESTABLISHED_SACK);
+    s.play("room 1000\nsend 40000");
+    for i in 0..10 {
+        s.play(&format!("> . {}:{}(1000) ack 1", 1 + i * 1000, 1001 + i * 1000));
+    }
+    s
+}
+
+#[test]
+fn three_segments_beyond_a_hole_mean_a_loss() {
+    let mut s = ten_in_flight();
+    s.play(
+        "+0.1 < . 1:1(0) ack 1 <sack 1001:2001>
+        > . 10001:11001(1000) ack 1   # what has left makes room
+        < . 1:1(0) ack 1 <sack 1001:3001>
+        > . 11001:12001(1000) ack 1
+        < . 1:1(0) ack 1 <sack 1001:4001>
+        > . 1:1001(1000) ack 1        # and nothing that has arrived is sent again
+        info ssthresh -> 5000
+        stat tcpSackRecovery -> 1
+        < . 1:1(0) ack 1 <sack 1001:5001>
+        < . 1:1(0) ack 1 <sack 1001:6001>
+        < . 1:1(0) ack 1 <sack 1001:7001>
+        < . 1:1(0) ack 1 <sack 1001:8001>
+        < . 1:1(0) ack 1 <sack 1001:9001>
+        > . 12001:13001(1000) ack 1   # PRR: five are in flight, and stay
+        +0.1 < . 1:1(0) ack 12001
+        > . 13001:14001(1000) ack 1
+        > . 14001:15001(1000) ack 1
+        > . 15001:16001(1000) ack 1
+        > . 16001:17001(1000) ack 1
+        info cwnd -> 5000
+        stat tcpRetransSegs -> 1",
+    );
+    s.finish();
+}
+
+#[test]
+fn several_holes_are_mended_in_one_round_trip() {
+    let mut s = ten_in_flight();
+    s.play(
+        "lenient
+        +0.1 < . 1:1(0) ack 1 <sack 3001:4001>
+        < . 1:1(0) ack 1 <sack 5001:6001 3001:4001>
+        strict
+        < . 1:1(0) ack 1 <sack 7001:8001 5001:6001 3001:4001>
+        > . 1:1001(1000) ack 1
+        < . 1:1(0) ack 1 <sack 9001:10001 7001:8001 5001:6001 3001:4001>
+        > . 1001:2001(1000) ack 1
+        > . 2001:3001(1000) ack 1
+        stat tcpTimeouts -> 0",
+    );
+    s.finish();
+}
+
+#[test]
+fn one_early_segment_is_given_time_to_be_overtaken() {
+    // RFC 8985 §6.2: a quarter of the least round trip.
+    let mut s = ten_in_flight();
+    s.play(
+        "+0.1 < . 1:1(0) ack 1 <sack 1001:2001>
+        > . 10001:11001(1000) ack 1
+        +0.025 > . 1:1001(1000) ack 1
+        stat tcpSackRecovery -> 1",
+    );
+    s.finish();
+    // It came in time: nothing was lost, and the network is known to reorder.
+    let mut s = ten_in_flight();
+    s.play(
+        "lenient
+        +0.1 < . 1:1(0) ack 1 <sack 1001:2001>
+        +0.02 < . 1:1(0) ack 2001
+        +0.01 stat tcpRetransSegs -> 0
+        # three are no loss any more, until their time is over
+        < . 1:1(0) ack 2001 <sack 3001:4001>
+        < . 1:1(0) ack 2001 <sack 3001:5001>
+        < . 1:1(0) ack 2001 <sack 3001:6001>
+        +0.01 stat tcpRetransSegs -> 0
+        +0.03 stat tcpRetransSegs -> 1",
+    );
+}
+
+#[test]
+fn a_retransmission_that_is_lost_is_found_by_time() {
+    let mut s = ten_in_flight();
+    s.play(
+        "lenient
+        +0.1 < . 1:1(0) ack 1 <sack 1001:4001>
+        stat tcpRetransSegs -> 1
+        # sent after the retransmission, and arrived
+        +0.1 < . 1:1(0) ack 1 <sack 1001:10001>
+        +0.01 < . 1:1(0) ack 1 <sack 1001:13001>
+        stat tcpRetransSegs -> 2
+        stat tcpTimeouts -> 0",
+    );
+}
+
+#[test]
+fn a_tail_is_probed_before_the_timeout() {
+    // RFC 8985 §7: two round trips; a segment alone waits for a delayed acknowledgment, but not beyond the timeout.
+    let mut s = Script::new(TcpConfig::default());
+    s.play(ESTABLISHED_SACK);
+    s.play(
+        "send 3000
+        > . 1:1001(1000) ack 1
+        > . 1001:2001(1000) ack 1
+        > P. 2001:3001(1000) ack 1
+        +0.2 > P. 2001:3001(1000) ack 1
+        stat tcpLossProbes -> 1
+        +0.1 < . 1:1(0) ack 1 <sack 2001:3001>
+        > . 1:1001(1000) ack 1      # sent two round trips before the probe
+        > . 1001:2001(1000) ack 1
+        +0.1 < . 1:1(0) ack 3001
+        stat tcpTimeouts -> 0",
+    );
+    s.finish();
+}
+
+#[test]
+fn a_probe_sends_news_if_there_are_any() {
+    let mut s = Script::new(TcpConfig::default());
+    s.play(ESTABLISHED_SACK);
+    s.play(
+        "send 1000
+        > P. 1:1001(1000) ack 1
+        send 10 more
+        +0.3 > P. 1001:1011(10) ack 1     # the timeout's time, as two round trips and a delayed ACK would be later
+        < . 1:1(0) ack 1011
+        stat tcpLossProbes -> 1
+        stat tcpRetransSegs -> 0",
+    );
+    s.finish();
+}
+
+#[test]
+fn a_loss_that_only_the_probe_has_seen_halves_the_window() {
+    // RFC 8985 §7.4: the last of three was lost, its copy acknowledged.
+    let tail = "send 3000
+        > . 1:1001(1000) ack 1
+        > . 1001:2001(1000) ack 1
+        > P. 2001:3001(1000) ack 1
+        +0.1 < . 1:1(0) ack 2001
+        info cwnd -> 10000\n";
+    let mut s = Script::new(TcpConfig::default());
+    s.play(ESTABLISHED_SACK);
+    s.play(tail);
+    s.play(
+        "+0.3 > P. 2001:3001(1000) ack 1
+        send 1000
+        > P. 3001:4001(1000) ack 1
+        +0.1 < . 1:1(0) ack 4001
+        info cwnd -> 5000
+        stat tcpLossProbeRecovery -> 1",
+    );
+    s.finish();
+    // The original had arrived, says D-SACK.
+    let mut s = Script::new(TcpConfig::default());
+    s.play(ESTABLISHED_SACK);
+    s.play(tail);
+    s.play(
+        "+0.3 > P. 2001:3001(1000) ack 1
+        +0.1 < . 1:1(0) ack 3001 <sack 2001:3001>
+        send 1000
+        > P. 3001:4001(1000) ack 1
+        +0.1 < . 1:1(0) ack 4001
+        stat tcpDSACKRecv -> 1
+        stat tcpLossProbeRecovery -> 0",
+    );
+    s.finish();
+}
+
+#[test]
+fn a_timeout_spares_what_has_arrived_unless_the_peer_reneges() {
+    let mut s = ten_in_flight();
+    s.play(
+        "lenient
+        +0.1 < . 1:1(0) ack 1 <sack 1001:3001>
+        strict
+        +0.025 > . 1:1001(1000) ack 1
+        lenient
+        +0.3 stat tcpTimeouts -> 1
+        +0.1 strict
+        < . 1:1(0) ack 3001
+        > . 3001:4001(1000) ack 1
+        > . 4001:5001(1000) ack 1",
+    );
+    // RFC 2018 §8
+    let mut s = ten_in_flight();
+    s.play(
+        "lenient
+        +0.1 < . 1:1(0) ack 1 <sack 1001:3001>
+        +0.01 < . 1:1(0) ack 1001
+        +0.32 stat tcpTimeouts -> 1
+        strict
+        < . 1:1(0) ack 2001
+        > . 2001:3001(1000) ack 1
+        > . 3001:4001(1000) ack 1",
+    );
+}
+
+#[test]
+fn blocks_that_cannot_be_are_ignored() {
+    for nonsense in [
+        "0:1",          // the SYN
+        "5000:5000",    // empty
+        "6001:5001",    // turned round
+        "1001:900001",  // never sent
+        "1:500",        // a crumb
+        "1501:1999",    // a crumb in the middle
+        "99999:100999", // beyond
+    ] {
+        let mut s = ten_in_flight();
+        s.play(&format!("+0.01 < . 1:1(0) ack 1 <sack {nonsense}>\ninfo inflight -> 10000"));
+        s.play("+0.01 < . 1:1(0) ack 1\n< . 1:1(0) ack 1\n< . 1:1(0) ack 1");
+        s.finish();
+    }
 }

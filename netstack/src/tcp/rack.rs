@@ -1,0 +1,202 @@
+//! RACK-TLP: RFC 8985. With selective acknowledgments losses are found by time: a segment is lost when one that was sent
+//! later has arrived, and the network has had time to put them in order. A tail of which nobody reports anything is
+//! probed before the retransmission timeout.
+//!
+//! What is done about a loss stands in `ack`.
+
+use super::rtx::Sent;
+use super::segment::Segment;
+use super::seq::SeqNum;
+use super::tcb::{Cx, Recovery, Tcb};
+use super::timestamp;
+use crate::time::{Duration, Instant};
+
+/// Recoveries for which a reordering window that was too small stays wide (RFC 8985 §6.2, step 4).
+const PERSIST: u8 = 16;
+/// TLP.max_ack_delay: how long a peer may delay the acknowledgment of a segment alone in flight (§7.2).
+const ACK_DELAY: Duration = Duration::from_millis(200);
+/// PTO before the first measurement (§7.2).
+const FIRST_PTO: Duration = Duration::from_secs(1);
+
+/// What one connection knows of the order of its deliveries.
+#[derive(Clone, Debug)]
+pub(crate) struct Rack {
+    /// RACK.xmit_ts, RACK.end_seq: of the segments that have arrived, when the one sent last was sent, and its end.
+    newest: Option<(Instant, SeqNum)>,
+    /// RACK.rtt: that one's time of flight.
+    rtt: Duration,
+    /// RACK.fack: the highest number that has arrived.
+    fack: Option<SeqNum>,
+    /// RACK.reordering_seen
+    reordering: bool,
+    /// RACK.reo_wnd_mult, RACK.reo_wnd_persist
+    mult: u8,
+    persist: u8,
+    /// RACK.dsack_round: one widening a round trip.
+    round: Option<SeqNum>,
+    /// The probe that is under way.
+    probe: Option<Probe>,
+}
+
+/// TLP.end_seq, TLP.is_retrans
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    end: SeqNum,
+    again: bool,
+}
+
+impl Default for Rack {
+    fn default() -> Rack {
+        Rack {
+            newest: None,
+            rtt: Duration::ZERO,
+            fack: None,
+            reordering: false,
+            mult: 1,
+            persist: PERSIST,
+            round: None,
+            probe: None,
+        }
+    }
+}
+
+/// What an acknowledgment says about time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    pub(super) now: Instant,
+    /// Least round trip seen.
+    pub(super) min_rtt: Option<Duration>,
+    /// How old the segment is that the echoed timestamp names.
+    pub(super) echo_age: Option<Duration>,
+}
+
+impl Rack {
+    /// A segment has arrived, says an acknowledgment (RFC 8985 §6.2, steps 2 and 3).
+    pub(super) fn delivered(&mut self, sent: &Sent, arrival: &Arrival) {
+        let rtt = arrival.now.since(sent.at);
+        if sent.retransmitted {
+            // It may be the original that has arrived.
+            let older = arrival.echo_age.is_some_and(|age| age > rtt + Duration::from_millis(1));
+            if older || arrival.min_rtt.is_some_and(|min| rtt < min) {
+                return;
+            }
+        } else if self.fack.is_some_and(|fack| sent.end.lt(fack)) {
+            self.reordering = true;
+        }
+        self.fack = Some(self.fack.map_or(sent.end, |fack| fack.latest(sent.end)));
+        self.rtt = rtt;
+        if self.newest.is_none_or(|newest| sent_after((sent.at, sent.end), newest)) {
+            self.newest = Some((sent.at, sent.end));
+        }
+    }
+
+    /// A segment came twice, says D-SACK: the window was too small (step 4).
+    pub(super) fn duplicate_seen(&mut self, una: SeqNum, nxt: SeqNum) {
+        if self.round.is_none_or(|round| una.ge(round)) {
+            self.round = Some(nxt);
+            self.mult = self.mult.saturating_add(1);
+            self.persist = PERSIST;
+        }
+    }
+
+    /// A recovery has ended.
+    pub(super) fn recovered(&mut self) {
+        self.persist = self.persist.saturating_sub(1);
+        if self.persist == 0 {
+            (self.mult, self.persist) = (1, PERSIST);
+        }
+    }
+}
+
+/// RACK_sent_after
+pub(super) fn sent_after(a: (Instant, SeqNum), b: (Instant, SeqNum)) -> bool {
+    a.0 > b.0 || (a.0 == b.0 && a.1.gt(b.1))
+}
+
+impl Tcb {
+    /// RACK_detect_loss (RFC 8985 §6.2, steps 4 and 5): marks what is lost, and sets the timer for what may be.
+    pub(super) fn detect_losses(&mut self, cx: &Cx<'_>) {
+        self.t_reorder = None;
+        let Some(newest) = self.rack.newest else { return };
+        let patience = self.rack.rtt + self.reordering_window(cx);
+        self.t_reorder = self.rtx.mark_lost_before(cx.now, newest, patience);
+    }
+
+    /// RACK_update_reo_wnd
+    fn reordering_window(&self, cx: &Cx<'_>) -> Duration {
+        let sure = self.in_recovery() || self.rtx.sacked_segments() >= cx.sh.config.dup_threshold;
+        if !self.rack.reordering && sure {
+            return Duration::ZERO;
+        }
+        let (Some(min), Some(srtt)) = (self.rtt.min(), self.rtt.srtt()) else { return Duration::ZERO };
+        (min / 4 * u32::from(self.rack.mult)).min(srtt)
+    }
+
+    /// When the echoed timestamp was sent.
+    pub(super) fn arrival(&self, cx: &Cx<'_>, seg: &Segment<'_>) -> Arrival {
+        let echo = seg.options.timestamps.filter(|ts| self.timestamps && ts.ecr != 0);
+        let age = echo.map(|ts| timestamp(cx.now, self.ts_offset).wrapping_sub(ts.ecr));
+        Arrival {
+            now: cx.now,
+            min_rtt: self.rtt.min(),
+            echo_age: age.map(|ms| Duration::from_millis(u64::from(ms))),
+        }
+    }
+
+    // ---- RFC 8985 §7: the tail loss probe -------------------------------------------------------
+
+    /// §7.2: sets the timer, or takes it away.
+    pub(super) fn schedule_probe(&mut self, cx: &Cx<'_>) {
+        let open = self.recovery == Recovery::Open && self.rtx.sacked_segments() == 0;
+        if !self.sack || !open || self.rack.probe.is_some() || self.flight() == 0 || self.syn_in_flight() {
+            self.t_probe = None;
+            return;
+        }
+        let mut pto = self.rtt.srtt().map_or(FIRST_PTO, |srtt| srtt * 2);
+        if self.flight() <= self.window.mss {
+            pto += ACK_DELAY;
+        }
+        let at = cx.now + pto;
+        // No later than the timeout that it is to save.
+        self.t_probe = Some(self.t_rtx.map_or(at, |rto| at.min(rto)));
+    }
+
+    /// §7.3
+    pub(super) fn probe_timeout(&mut self, cx: &mut Cx<'_>) {
+        if self.recovery != Recovery::Open || self.flight() == 0 {
+            return;
+        }
+        cx.sh.stats.loss_probes += 1;
+        let again = !self.send_forced(cx);
+        if again {
+            let Some((start, end)) = self.rtx.last(self.window.mss) else { return };
+            self.rtx.sent_again(start, cx.now);
+            self.count_retransmission(cx);
+            self.send_data(cx, start, end);
+        }
+        self.rack.probe = Some(Probe { end: self.snd_nxt, again });
+        self.t_rtx = Some(cx.now + self.rtt.rto(&cx.sh.config));
+    }
+
+    /// §7.4: whether the probe has repaired a loss that nobody else has seen.
+    pub(super) fn probe_answered(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, duplicate: bool) {
+        let Some(probe) = self.rack.probe.filter(|probe| seg.ack.ge(probe.end)) else { return };
+        let blocks = !seg.options.sack.as_slice().is_empty();
+        let repaired = probe.again && !duplicate && seg.ack.gt(probe.end);
+        // The original and the probe are each acknowledged: a second ACK of the same number comes, or a D-SACK.
+        let harmless = !probe.again || duplicate || (seg.ack == probe.end && seg.len() == 0 && !blocks);
+        if repaired && self.recovery == Recovery::Open {
+            cx.sh.stats.loss_probe_recoveries += 1;
+            self.window.ssthresh = self.cc.on_loss(&self.window, self.window.cwnd, cx.now);
+            self.window.cwnd = self.window.ssthresh;
+        }
+        if repaired || harmless {
+            self.rack.probe = None;
+        }
+    }
+
+    /// A timeout or a recovery takes over.
+    pub(super) fn forget_probe(&mut self) {
+        (self.rack.probe, self.t_probe, self.t_reorder) = (None, None, None);
+    }
+}
