@@ -36,6 +36,7 @@ impl Tcb {
         if self.sack {
             let duplicate = self.take_blocks(cx, seg, &mut acked);
             self.measure(cx, seg, &acked, octets);
+            self.undo_if_spurious(cx, seg, &acked, duplicate, octets);
             self.detect_losses(cx);
             self.move_window_by_blocks(cx, seg, (octets, acked.octets), flight);
             self.probe_answered(cx, seg, duplicate);
@@ -172,6 +173,7 @@ impl Tcb {
         cx.sh.stats.sack_recoveries += 1;
         cx.sh.stats.fast_retrans += 1;
         let flight = self.flight();
+        self.remember_window(cx);
         self.window.ssthresh = self.cc.on_loss(&self.window, flight.min(self.window.cwnd), cx.now);
         self.recover = self.snd_nxt;
         self.recovery = Recovery::Fast { until: self.snd_nxt };

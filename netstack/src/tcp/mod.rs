@@ -13,11 +13,11 @@
 //! | `input`, `ack`, `text`, `listen` | segment arrives, §3.10.7 |
 //! | `output`, `window` | what is sent, and the window that is offered |
 //! | `timer`, `rtt`, `rtx`, `reass`, `isn` | timeouts, measurements, retransmission, reassembly, ISNs |
-//! | `sack`, `rack`, `prr` | selective acknowledgments, what is lost and when, how fast it is repaired |
+//! | `sack`, `rack`, `prr`, `undo` | selective acknowledgments, what is lost, how fast it is repaired, what was none |
 //! | `cc` | congestion control |
 //! | `icmp` | what the network says about our segments |
 //!
-//! Not here yet: F-RTO, ECN, SYN cookies, Fast Open, segmentation offload.
+//! Not here yet: ECN, SYN cookies, Fast Open, segmentation offload.
 
 mod ack;
 pub mod cc;
@@ -43,6 +43,7 @@ mod stats;
 mod tcb;
 mod text;
 mod timer;
+mod undo;
 pub mod usrreq;
 mod window;
 

@@ -7,6 +7,7 @@
 
 use super::seq::SeqNum;
 use super::tcb::{Cx, Recovery, RtxTimer, Tcb};
+use super::undo::Frto;
 use super::{State, timestamp};
 use crate::net::mbuf::Mbuf;
 use crate::netinet::{Fragment, IpTx};
@@ -59,6 +60,7 @@ impl Tcb {
                         self.rtx.sent_again(start, cx.now);
                         self.count_retransmission(cx);
                         self.prr.sent(end.since(start));
+                        self.sent_again();
                         self.send_data(cx, start, end);
                     }
                     Next::New(end) => {
@@ -100,7 +102,7 @@ impl Tcb {
     }
 
     /// Octets that the peer's window still allows.
-    fn window_room(&self) -> u32 {
+    pub(super) fn window_room(&self) -> u32 {
         let edge = self.snd_una + self.snd_wnd;
         if edge.gt(self.snd_nxt) { edge.since(self.snd_nxt) } else { 0 }
     }
@@ -113,7 +115,7 @@ impl Tcb {
 
     fn next_segment(&mut self) -> Next {
         let (mss, pipe) = (self.window.mss, self.pipe());
-        if self.rtx.lost() > 0 {
+        if self.rtx.lost() > 0 && self.frto != Frto::News {
             // The first one goes in any case: RFC 5681 §3.2 step 3, RFC 6582 §3.2 step 3, RFC 6298 §5.4.
             if !self.retransmit_now && pipe > 0 && pipe.saturating_add(mss) > self.window.cwnd {
                 return Next::Nothing;

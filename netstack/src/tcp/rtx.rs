@@ -38,6 +38,8 @@ pub(crate) struct Acked {
     pub(crate) octets: u32,
     /// Time of flight of the newest segment that was sent only once.
     pub(crate) rtt: Option<Duration>,
+    /// The end of the first segment that was sent only once.
+    pub(crate) original: Option<SeqNum>,
 }
 
 impl Acked {
@@ -45,6 +47,7 @@ impl Acked {
         self.octets += sent.len();
         if !sent.retransmitted {
             self.rtt = Some(now.since(sent.at));
+            self.original.get_or_insert(sent.end);
         }
     }
 }
@@ -204,6 +207,12 @@ impl RtxQueue {
                 self.lost += s.len();
             }
         }
+    }
+
+    /// Nothing was lost after all.
+    pub(crate) fn unmark_lost(&mut self) {
+        self.lost = 0;
+        self.queue.iter_mut().for_each(|s| s.lost = false);
     }
 
     /// The last segment that has not arrived, at most `mss` of it.

@@ -40,6 +40,8 @@ counters! {
         sack_recoveries => "tcpSackRecovery",
         /// Duplicates that the peer has reported (RFC 2883).
         dsacks => "tcpDSACKRecv",
+        /// Recoveries that turned out to be needless (RFC 5682, RFC 3522, RFC 3708).
+        spurious_recoveries => "tcpSpuriousRtx",
         /// Zero window probes sent.
         window_probes => "tcpWinProbe",
         /// Keepalive probes sent.

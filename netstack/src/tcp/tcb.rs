@@ -11,6 +11,7 @@ use super::reass::Reassembly;
 use super::rtt::Rtt;
 use super::rtx::RtxQueue;
 use super::seq::SeqNum;
+use super::undo::{Frto, Undo};
 use super::{Shared, State, TcpId};
 use crate::net::IfIndex;
 use crate::netinet::IpLayer;
@@ -132,6 +133,8 @@ pub(crate) struct Tcb {
     pub(crate) recover: SeqNum,
     pub(crate) rack: Rack,
     pub(crate) prr: Prr,
+    pub(crate) undo: Option<Undo>,
+    pub(crate) frto: Frto,
     /// The congestion window was what ended the last burst.
     pub(crate) cwnd_limited: bool,
 
@@ -279,6 +282,8 @@ impl Tcb {
             recover: zero,
             rack: Rack::default(),
             prr: Prr::default(),
+            undo: None,
+            frto: Frto::Off,
             cwnd_limited: false,
             irs: zero,
             rcv_nxt: zero,

@@ -10,6 +10,7 @@ use super::State;
 use super::TcpId;
 use super::config::TcpConfig;
 use super::tcb::{Cx, Holder, Recovery, RtxTimer, Tcb};
+use super::undo::Frto;
 use crate::socket::SockError;
 use crate::time::{Duration, Instant};
 use std::cmp::Reverse;
@@ -158,9 +159,14 @@ impl Tcb {
         cx.sh.stats.timeouts += 1;
         // RFC 5681 §3.1: ssthresh is held when the same segment times out again.
         if !matches!(self.recovery, Recovery::Timeout { .. }) || self.retries == 0 {
+            if self.recovery == Recovery::Open {
+                self.remember_window(cx);
+            }
             self.window.ssthresh = self.cc.on_loss(&self.window, self.flight(), cx.now);
             self.cc.on_timeout();
         }
+        // RFC 5682 §3.1 step 1
+        self.frto = if self.sack { Frto::First } else { Frto::Off };
         self.window.cwnd = self.window.mss;
         self.dup_acks = 0;
         self.forget_probe();

@@ -288,8 +288,12 @@ fn a_timeout_spares_what_has_arrived_unless_the_peer_reneges() {
         +0.3 stat tcpTimeouts -> 1
         +0.1 strict
         < . 1:1(0) ack 3001
-        > . 3001:4001(1000) ack 1
-        > . 4001:5001(1000) ack 1",
+        > . 12001:13001(1000) ack 1     # F-RTO: news first
+        > . 13001:14001(1000) ack 1
+        > . 14001:15001(1000) ack 1
+        > . 15001:16001(1000) ack 1
+        < . 1:1(0) ack 3001 <sack 12001:13001>
+        > . 3001:4001(1000) ack 1",
     );
     // RFC 2018 §8
     let mut s = ten_in_flight();
@@ -321,4 +325,79 @@ fn blocks_that_cannot_be_are_ignored() {
         s.play("+0.01 < . 1:1(0) ack 1\n< . 1:1(0) ack 1\n< . 1:1(0) ack 1");
         s.finish();
     }
+}
+
+// ---- recoveries that were not needed ---------------------------------------------------------------
+
+#[test]
+fn a_timeout_is_spurious_if_what_was_sent_once_arrives() {
+    // RFC 5682 §3.1: a delay spike. The ACKs of the originals come after the timeout.
+    let mut s = ten_in_flight();
+    s.play(
+        "lenient
+        +0.5 stat tcpTimeouts -> 1      # after a probe with news
+        info cwnd -> 1000
+        strict
+        < . 1:1(0) ack 1001
+        > . 11001:12001(1000) ack 1     # step 2b: news
+        > . 12001:13001(1000) ack 1
+        < . 1:1(0) ack 2001
+        stat tcpSpuriousRtx -> 1        # step 3b
+        info cwnd -> 11000              # and in slow start again
+        info inflight -> 11000",
+    );
+}
+
+#[test]
+fn a_timeout_is_real_if_nothing_else_arrives() {
+    let mut s = ten_in_flight();
+    s.play(
+        "lenient
+        +0.5 stat tcpTimeouts -> 1
+        strict
+        +0.1 < . 1:1(0) ack 1001
+        > . 11001:12001(1000) ack 1
+        > . 12001:13001(1000) ack 1
+        +0.1 < . 1:1(0) ack 1001 <sack 11001:12001>
+        > . 1001:2001(1000) ack 1       # step 3a
+        stat tcpSpuriousRtx -> 0",
+    );
+}
+
+#[test]
+fn an_old_timestamp_tells_that_the_original_arrived() {
+    // RFC 3522
+    let mut s = Script::new(TcpConfig::default());
+    s.play(
+        "listen 80
+        < S 0:0(0) win 65535 <mss 1012,sackOK,ts 5 0>
+        > S. 0:0(0) ack 1
+        +0.1 < . 1:1(0) ack 1 win 65535 <ts 6 0>
+        accept -> 4000
+        lenient
+        room 1000
+        send 10000
+        +0.1 < . 1:1(0) ack 1 <ts 7 100,sack 1001:4001>
+        stat tcpSackRecovery -> 1
+        stat tcpRetransSegs -> 1
+        +0.01 < . 1:1(0) ack 4001 <ts 8 100>
+        stat tcpSpuriousRtx -> 1
+        info cwnd -> 14000",
+    );
+}
+
+#[test]
+fn duplicates_of_all_retransmissions_undo_the_recovery() {
+    // RFC 3708
+    let mut s = ten_in_flight();
+    s.play(
+        "lenient
+        +0.1 < . 1:1(0) ack 1 <sack 1001:4001>
+        stat tcpRetransSegs -> 1
+        +0.01 < . 1:1(0) ack 4001
+        stat tcpSpuriousRtx -> 0
+        +0.09 < . 1:1(0) ack 4001 <sack 1:1001>
+        stat tcpSpuriousRtx -> 1
+        info cwnd -> 10000",
+    );
 }
