@@ -64,6 +64,10 @@ impl Stack {
         buf: &mut [u8],
         flags: RecvFlags,
     ) -> Result<RecvMeta, SockError> {
+        if flags.contains(RecvFlags::ERRQUEUE) {
+            // A stream has none, and what it has is not read this way.
+            return Err(SockError::WouldBlock);
+        }
         let len = self.tcp.recv(&mut self.ip, tcp, buf, flags)?;
         self.after_tcp();
         Ok(RecvMeta { len, full_len: len, ..RecvMeta::end(self.ip.now) })

@@ -27,9 +27,10 @@ impl Tcb {
         if octets > 0 {
             acked = self.take_acknowledged(cx, seg);
         } else if seg.ack == self.snd_una && self.rtx_timer == RtxTimer::Persist {
-            // A probe was answered: the peer is there.
-            (self.retries, self.stuck_since) = (0, None);
+            // A probe was answered: the peer is there. How long it has refused is remembered.
+            self.retries = 0;
             if self.snd_wnd > 0 {
+                self.stuck_since = None;
                 self.stop_persist();
             }
         }
@@ -37,9 +38,9 @@ impl Tcb {
             let duplicate = self.take_blocks(cx, seg, &mut acked);
             self.measure(cx, seg, &acked, octets);
             self.undo_if_spurious(cx, seg, &acked, duplicate, octets);
-            self.detect_losses(cx);
-            self.move_window_by_blocks(cx, seg, (octets, acked.octets), flight);
-            self.probe_answered(cx, seg, duplicate);
+            let lost = self.detect_losses(cx);
+            self.move_window_by_blocks(cx, seg, (octets, acked.octets), (flight, lost));
+            self.probe_answered(cx, seg, duplicate, octets);
         } else if octets > 0 {
             self.measure(cx, seg, &acked, octets);
             self.move_window(cx, seg, octets, flight);
@@ -103,23 +104,26 @@ impl Tcb {
 
     /// Takes the round trip.
     fn measure(&mut self, cx: &Cx<'_>, seg: &Segment<'_>, acked: &Acked, octets: u32) {
-        match (acked.rtt, seg.options.timestamps) {
-            (Some(r), _) => self.rtt.sample(r),
+        let echoed = || {
             // RFC 7323 §4: a timestamp tells which of the copies is acknowledged.
-            (None, Some(ts)) if octets > 0 && self.timestamps && ts.ecr != 0 => {
-                let ms = timestamp(cx.now, self.ts_offset).wrapping_sub(ts.ecr);
-                if ms < 1 << 24 {
-                    self.rtt.sample(Duration::from_millis(u64::from(ms.max(1))));
-                }
-            }
-            (None, _) => {}
+            let ts = seg.options.timestamps.filter(|ts| octets > 0 && self.timestamps && ts.ecr != 0)?;
+            let ms = timestamp(cx.now, self.ts_offset).wrapping_sub(ts.ecr);
+            (ms < 1 << 24).then(|| Duration::from_millis(u64::from(ms.max(1))))
+        };
+        if let Some(r) = acked.rtt.or_else(echoed) {
+            self.rtt.sample(r);
+            // RFC 6298 §5 (end): the doubled timeout stays until there is a measurement.
+            self.rtt.reset_backoff();
         }
     }
 
     /// New data was acknowledged.
     fn progress(&mut self, cx: &Cx<'_>) {
-        self.rtt.reset_backoff();
         (self.retries, self.stuck_since, self.soft_error) = (0, None, None);
+        // Numbers that lie behind must not come round to lie before: they can be compared within half of the circle.
+        self.snd_small = self.snd_small.latest(self.snd_una);
+        self.recover = self.recover.latest(self.snd_una - 1);
+        self.rack.forget_before(self.snd_una);
         // RFC 6298 §5.2, §5.3
         self.rtx_timer = RtxTimer::Retransmit;
         self.t_rtx = (self.flight() > 0).then(|| cx.now + self.rtt.rto(&cx.sh.config));
@@ -132,17 +136,18 @@ impl Tcb {
     }
 
     /// The congestion window with selective acknowledgments: RFC 6675 §5, where RFC 8985 finds the losses and RFC 6937 says how
-    /// fast they are repaired. `octets` were acknowledged, `arrived` have arrived.
+    /// fast they are repaired. `octets` were acknowledged, `arrived` have arrived, and whether something was found lost.
     fn move_window_by_blocks(
         &mut self,
         cx: &mut Cx<'_>,
         seg: &Segment<'_>,
         (octets, arrived): (u32, u32),
-        flight: u32,
+        (flight, lost): (u32, bool),
     ) {
         match self.recovery {
             Recovery::Open => {
-                if self.rtx.lost() > 0 {
+                // What was too long for the path and is sent again in pieces was not lost to congestion.
+                if lost {
                     self.enter_recovery(cx);
                     self.reduce(arrived);
                 } else if octets > 0 {
@@ -190,8 +195,7 @@ impl Tcb {
 
     /// RACK's reordering timer went off: what had time to come in order is lost.
     pub(super) fn reorder_timeout(&mut self, cx: &mut Cx<'_>) {
-        self.detect_losses(cx);
-        if self.recovery == Recovery::Open && self.rtx.lost() > 0 {
+        if self.detect_losses(cx) && self.recovery == Recovery::Open {
             self.enter_recovery(cx);
             self.reduce(0);
         }
@@ -204,7 +208,7 @@ impl Tcb {
         if !fresh || seg.ack.lt(self.snd_una) {
             return false;
         }
-        let wnd = u32::from(seg.wnd) << self.snd_shift;
+        let wnd = seg.window(self.snd_shift);
         let moved = wnd != self.snd_wnd;
         (self.snd_wnd, self.snd_wl1, self.snd_wl2) = (wnd, seg.seq, seg.ack);
         self.max_snd_wnd = self.max_snd_wnd.max(wnd);
@@ -259,7 +263,7 @@ impl Tcb {
             Recovery::Open => {
                 self.dup_acks += 1;
                 // RFC 6582 §3.2 step 2: only if the ACK covers more than `recover`.
-                if self.dup_acks >= cx.sh.config.dup_threshold && self.snd_una.ge(self.recover) {
+                if self.dup_acks >= cx.sh.config.dup_threshold && self.snd_una.gt(self.recover) {
                     self.enter_fast_recovery(cx);
                 }
                 self.wants_output = true;

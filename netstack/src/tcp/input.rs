@@ -3,7 +3,7 @@
 
 use super::State;
 use super::segment::Segment;
-use super::tcb::{Cx, Tcb};
+use super::tcb::{Cx, Holder, Tcb};
 use crate::socket::{Ready, SockError};
 use crate::time::Duration;
 use crate::wire::tcp::Flags;
@@ -64,7 +64,7 @@ impl Tcb {
             }
         } else {
             let fits = seg.payload.len() as u32 <= self.offered();
-            let unmoved = seg.ack == self.snd_una && u32::from(seg.wnd) << self.snd_shift == self.snd_wnd;
+            let unmoved = seg.ack == self.snd_una && seg.window(self.snd_shift) == self.snd_wnd;
             if !fits
                 || !unmoved
                 || !self.reass.is_empty()
@@ -129,6 +129,7 @@ impl Tcb {
         // Continue at the sixth step below with what came along
         let mut rest = seg;
         rest.trim_front(1);
+        rest.trim_back(self.rcv_adv);
         self.sixth_urg(&rest);
         self.seventh_text(cx, &mut rest)?;
         self.eighth_fin(cx, &rest)
@@ -245,13 +246,18 @@ impl Tcb {
         if let (true, Some(ts)) = (self.timestamps, seg.options.timestamps)
             && seg.seq.le(self.last_ack_sent)
             && !seg.has(Flags::RST)
-            && (ts.val.wrapping_sub(self.ts_recent) as i32) >= 0
+            && ((ts.val.wrapping_sub(self.ts_recent) as i32) >= 0
+                || cx.now.since(self.ts_recent_at) >= TS_LIFETIME)
         {
             (self.ts_recent, self.ts_recent_at) = (ts.val, cx.now);
         }
         if window == 0 && len > 0 {
             self.ack_now = true;
             self.wants_output = true;
+        }
+        // RFC 5961 §3.2, §4.2: RST and SYN are judged by the number that they came with.
+        if seg.has(Flags::RST | Flags::SYN) {
+            return NEXT;
         }
         if seg.seq.lt(self.rcv_nxt) {
             self.report_duplicate(seg.seq, self.rcv_nxt);
@@ -267,7 +273,7 @@ impl Tcb {
     /// An unacceptable segment is answered with an ACK; those without data at a limited rate, or
     /// two confused ends answer each other for ever.
     fn answer_unacceptable(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>) {
-        if !seg.payload.is_empty() || seg.has(Flags::FIN | Flags::SYN) || self.challenge_allowed(cx) {
+        if !seg.payload.is_empty() || seg.has(Flags::FIN) || self.challenge_allowed(cx) {
             self.send_ack(cx);
         }
     }
@@ -308,9 +314,8 @@ impl Tcb {
         if !seg.has(Flags::SYN) {
             return NEXT;
         }
-        if self.state == State::SynReceived {
-            // RFC 9293: a passive open returns to LISTEN; an active one that meets this is not the
-            // connection it meant.
+        if matches!(self.holder, Holder::SynQueue(_)) {
+            // RFC 9293: a passive open returns to LISTEN.
             cx.sh.stats.attempt_fails += 1;
             self.enter_closed(Some(SockError::ConnReset));
         } else {
@@ -330,8 +335,7 @@ impl Tcb {
                 self.send_rst_at(cx, seg.ack);
                 return DONE;
             }
-            (self.snd_wnd, self.snd_wl1, self.snd_wl2) =
-                (u32::from(seg.wnd) << self.snd_shift, seg.seq, seg.ack);
+            (self.snd_wnd, self.snd_wl1, self.snd_wl2) = (seg.window(self.snd_shift), seg.seq, seg.ack);
             self.max_snd_wnd = self.snd_wnd;
             self.process_ack(cx, seg);
             self.establish(cx);
@@ -348,7 +352,7 @@ impl Tcb {
         match self.state {
             State::FinWait1 if fin_acked => {
                 self.state = State::FinWait2;
-                if self.holder == super::tcb::Holder::Nobody {
+                if self.holder == Holder::Nobody {
                     self.t_wait = Some(cx.now + self.set.fin_wait_2);
                 }
                 // Linux: the sending side is shut for good.

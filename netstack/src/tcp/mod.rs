@@ -67,7 +67,7 @@ use seq::SeqNum;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use tcb::{Cx, Holder, Tcb};
+use tcb::{Cx, Holder, Tcb, unspecified};
 use timer::Heap;
 
 /// Names a TCP socket. The generation makes an id that outlives its socket harmless.
@@ -159,9 +159,15 @@ impl Tcp {
         match (tcb.state, tcb.holder) {
             (State::Listen, _) => return self.listen_input(ip, id, (local, remote), &seg, None),
             (State::TimeWait, _) if seg.flags & (Flags::SYN | Flags::ACK | Flags::RST) == Flags::SYN => {
-                if let Some(isn) = tcb.new_incarnation(&seg) {
-                    self.sh.stats.time_waits_recycled += 1;
-                    return self.recycle(ip, id, rx, (local, remote), &seg, isn);
+                let isn = tcb.new_incarnation(&seg);
+                // RFC 1122 §4.2.2.13: only to accept the connection.
+                let listener = self.pcbs.lookup_bound(local, remote, rx.ifindex);
+                let Some((tcb, mut cx)) = self.parts(ip, id) else { return };
+                if let (Some(isn), Some(listener)) = (isn, listener) {
+                    cx.sh.stats.time_waits_recycled += 1;
+                    tcb.enter_closed(None);
+                    self.settle(id);
+                    return self.listen_input(ip, listener, (local, remote), &seg, Some(isn));
                 }
                 tcb.segment_arrives(&mut cx, seg);
             }
@@ -178,26 +184,6 @@ impl Tcp {
             _ => tcb.segment_arrives(&mut cx, seg),
         }
         self.settle(id);
-    }
-
-    /// The old connection of these ends dies for a new one (RFC 6191).
-    fn recycle(
-        &mut self,
-        ip: &mut dyn IpLayer,
-        id: TcpId,
-        rx: &IpRx,
-        (local, remote): (SocketAddr, SocketAddr),
-        seg: &Segment<'_>,
-        isn: SeqNum,
-    ) {
-        if let Some(tcb) = self.slab.get_mut(id) {
-            tcb.enter_closed(None);
-        }
-        self.settle(id);
-        match self.pcbs.lookup_bound(local, remote, rx.ifindex) {
-            Some(listener) => self.listen_input(ip, listener, (local, remote), seg, Some(isn)),
-            None => self.reset_stranger(ip, local, remote, seg),
-        }
     }
 
     /// RFC 9293 §3.10.7.1: the reset for a segment that belongs to no connection.
@@ -314,6 +300,11 @@ impl Tcp {
         &self.sh.stats
     }
 
+    /// Timers that are set, those that count no more included.
+    pub fn timers(&self) -> usize {
+        self.sh.heap.len()
+    }
+
     /// Sockets there are, those without a program included.
     pub fn len(&self) -> usize {
         self.slab.len()
@@ -350,6 +341,8 @@ impl Tcp {
             self.sh.ready.push_back(id);
         }
         self.sh.heap.schedule(tcb);
+        self.sh.heap.tidy(&self.slab);
+        let Some(tcb) = self.slab.get_mut(id) else { return };
         if tcb.orphan && matches!(tcb.state, State::Closed | State::TimeWait) {
             tcb.orphan = false;
             self.sh.orphans -= 1;
@@ -385,6 +378,11 @@ impl Tcp {
         if tcb.bound && (!tcb.bound_by_program || tcb.holder == Holder::Nobody) {
             self.pcbs.unbind(id, tcb.local.port());
             tcb.bound = false;
+        }
+        if !tcb.was_connected {
+            // The next attempt may go another way.
+            let addr = tcb.bound_addr.unwrap_or_else(|| unspecified(tcb.family).ip());
+            tcb.local = SocketAddr::new(addr, if tcb.bound { tcb.local.port() } else { 0 });
         }
         match tcb.holder {
             Holder::Program | Holder::AcceptQueue(_) => {}

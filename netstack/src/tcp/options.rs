@@ -191,6 +191,7 @@ impl Tcb {
             TcpOpt::SndBuf(n) => {
                 set.sndbuf_fixed = true;
                 self.sndbuf.limit = (n.min(config.max_sockbuf) * 2).max(config.sndbuf.min);
+                self.no_space |= !self.writable();
                 if self.writable() {
                     self.notify(Ready::WRITE);
                 }

@@ -99,6 +99,12 @@ impl Rack {
         }
     }
 
+    /// Numbers before `una` mean nothing any more.
+    pub(super) fn forget_before(&mut self, una: SeqNum) {
+        self.round = self.round.filter(|round| round.gt(una));
+        self.fack = self.fack.map(|fack| fack.latest(una));
+    }
+
     /// A recovery has ended.
     pub(super) fn recovered(&mut self) {
         self.persist = self.persist.saturating_sub(1);
@@ -114,12 +120,15 @@ pub(super) fn sent_after(a: (Instant, SeqNum), b: (Instant, SeqNum)) -> bool {
 }
 
 impl Tcb {
-    /// RACK_detect_loss (RFC 8985 §6.2, steps 4 and 5): marks what is lost, and sets the timer for what may be.
-    pub(super) fn detect_losses(&mut self, cx: &Cx<'_>) {
+    /// RACK_detect_loss (RFC 8985 §6.2, steps 4 and 5): marks what is lost, and sets the timer for what may be. Returns whether
+    /// something was.
+    pub(super) fn detect_losses(&mut self, cx: &Cx<'_>) -> bool {
         self.t_reorder = None;
-        let Some(newest) = self.rack.newest else { return };
+        let Some(newest) = self.rack.newest else { return false };
         let patience = self.rack.rtt + self.reordering_window(cx);
+        let before = self.rtx.lost();
         self.t_reorder = self.rtx.mark_lost_before(cx.now, newest, patience);
+        self.rtx.lost() > before
     }
 
     /// RACK_update_reo_wnd
@@ -179,12 +188,19 @@ impl Tcb {
     }
 
     /// §7.4: whether the probe has repaired a loss that nobody else has seen.
-    pub(super) fn probe_answered(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, duplicate: bool) {
+    pub(super) fn probe_answered(
+        &mut self,
+        cx: &mut Cx<'_>,
+        seg: &Segment<'_>,
+        duplicate: bool,
+        octets: u32,
+    ) {
         let Some(probe) = self.rack.probe.filter(|probe| seg.ack.ge(probe.end)) else { return };
         let blocks = !seg.options.sack.as_slice().is_empty();
         let repaired = probe.again && !duplicate && seg.ack.gt(probe.end);
         // The original and the probe are each acknowledged: a second ACK of the same number comes, or a D-SACK.
-        let harmless = !probe.again || duplicate || (seg.ack == probe.end && seg.len() == 0 && !blocks);
+        let second = octets == 0 && seg.ack == probe.end && seg.len() == 0 && !blocks;
+        let harmless = !probe.again || duplicate || second;
         if repaired && self.recovery == Recovery::Open {
             cx.sh.stats.loss_probe_recoveries += 1;
             self.window.ssthresh = self.cc.on_loss(&self.window, self.window.cwnd, cx.now);

@@ -95,8 +95,10 @@ impl RtxQueue {
     /// Everything before `una` has arrived. `each` is told of the segments of which that is news.
     pub(crate) fn ack(&mut self, una: SeqNum, now: Instant, mut each: impl FnMut(&Sent)) -> Acked {
         let mut acked = Acked::default();
+        let mut retransmitted = false;
         while let Some(head) = self.queue.front_mut() {
             if head.end.le(una) {
+                retransmitted |= head.retransmitted;
                 if head.lost {
                     self.lost -= head.len();
                 }
@@ -122,6 +124,10 @@ impl RtxQueue {
                 }
                 break;
             }
+        }
+        if retransmitted {
+            // Those that were sent once may have waited behind it (Karn).
+            acked.rtt = None;
         }
         acked
     }

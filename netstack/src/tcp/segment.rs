@@ -11,6 +11,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) flags: Flags,
     /// As in the header, not scaled.
     pub(crate) wnd: u16,
+    /// It came with a SYN, whose window is never scaled (RFC 7323 §2.2).
+    of_syn: bool,
     /// Urgent pointer.
     pub(crate) up: u16,
     pub(crate) options: Options,
@@ -24,6 +26,7 @@ impl<'a> Segment<'a> {
             ack: SeqNum(header.ack),
             flags: header.flags,
             wnd: header.window,
+            of_syn: header.flags.contains(Flags::SYN),
             up: header.urgent,
             options: header.options,
             payload,
@@ -32,6 +35,11 @@ impl<'a> Segment<'a> {
 
     pub(crate) fn has(&self, flag: Flags) -> bool {
         self.flags.intersects(flag)
+    }
+
+    /// SEG.WND, octets.
+    pub(crate) fn window(&self, shift: u8) -> u32 {
+        u32::from(self.wnd) << if self.of_syn { 0 } else { shift }
     }
 
     /// SEG.LEN: octets of data, SYN and FIN included.

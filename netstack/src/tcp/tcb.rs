@@ -78,6 +78,8 @@ pub(crate) struct Tcb {
     pub(crate) bound: bool,
     /// The program chose the local port: it stays after a failed connect.
     pub(crate) bound_by_program: bool,
+    /// The address that the program gave it, if it did.
+    pub(crate) bound_addr: Option<IpAddr>,
     /// Its pair of ends is in the table.
     pub(crate) in_table: bool,
     pub(crate) ifindex: IfIndex,
@@ -247,6 +249,7 @@ impl Tcb {
             remote: unspecified(family),
             bound: false,
             bound_by_program: false,
+            bound_addr: None,
             in_table: false,
             ifindex: IfIndex::LOOPBACK,
             mtu: 0,

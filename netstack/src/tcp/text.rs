@@ -48,7 +48,9 @@ impl Tcb {
         }
         let (rcv_nxt, rcvbuf) = (self.rcv_nxt, &mut self.rcvbuf);
         let mut news = false;
-        let inserted = self.reass.insert(start, end, cx.sh.config.max_reass_ranges, |a, b| {
+        // What comes in its turn is taken, however many holes there are: it makes none.
+        let limit = if start == self.rcv_nxt { usize::MAX } else { cx.sh.config.max_reass_ranges };
+        let inserted = self.reass.insert(start, end, limit, |a, b| {
             news = true;
             let part = &seg.payload[a.since(start) as usize..b.since(start) as usize];
             rcvbuf.place(a.since(rcv_nxt) as usize, part);

@@ -9,6 +9,7 @@
 use super::State;
 use super::TcpId;
 use super::config::TcpConfig;
+use super::slab::Slab;
 use super::tcb::{Cx, Holder, Recovery, RtxTimer, Tcb};
 use super::undo::Frto;
 use crate::socket::SockError;
@@ -34,6 +35,24 @@ impl Heap {
             tcb.in_heap = Some(at);
             self.heap.push(Reverse((at, tcb.id)));
         }
+    }
+
+    /// Throws out what does not count any more, if that has become the most of it: a timer that is set for an earlier time
+    /// leaves its entry behind.
+    pub(super) fn tidy(&mut self, slab: &Slab) {
+        if self.heap.len() <= 4 * slab.len() + 64 {
+            return;
+        }
+        let mut entries = std::mem::take(&mut self.heap).into_vec();
+        entries.retain(|Reverse((at, id))| slab.get(*id).is_some_and(|tcb| tcb.in_heap == Some(*at)));
+        entries.sort_unstable();
+        entries.dedup();
+        self.heap = entries.into();
+    }
+
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
     }
 
     /// The next entry that is due.
@@ -151,8 +170,11 @@ impl Tcb {
             Holder::Nobody => cx.sh.config.orphan_retries,
             Holder::Program | Holder::SynQueue(_) | Holder::AcceptQueue(_) => cx.sh.config.retries2,
         };
-        // A peer that took back its window, and answers, is not dead (RFC 9293 §3.8.6.1).
-        let refuses = self.snd_wnd == 0 && cx.now.since(self.last_rx) < cx.sh.config.rto_max;
+        // A peer that took back its window, and answers, is not dead (RFC 9293 §3.8.6.1). A program may wait for it.
+        let refuses = self.snd_wnd == 0
+            && cx.now.since(self.last_rx) < cx.sh.config.rto_max
+            && self.holder == Holder::Program
+            && self.set.user_timeout.is_zero();
         if self.out_of_patience(cx, Some(patience(&cx.sh.config, retries))) && !refuses {
             return self.give_up(cx);
         }
@@ -205,7 +227,9 @@ impl Tcb {
             Holder::Nobody => cx.sh.config.orphan_retries,
             Holder::Program | Holder::SynQueue(_) | Holder::AcceptQueue(_) => cx.sh.config.retries2,
         };
-        if self.retries >= limit || self.out_of_patience(cx, None) {
+        // An answer is a sign of life, but nobody waits for ever for the room to send what no program holds any more (as Linux).
+        let forlorn = self.holder == Holder::Nobody && self.rtt.rto(&cx.sh.config) >= cx.sh.config.rto_max;
+        if self.retries >= limit || forlorn || self.out_of_patience(cx, None) {
             return self.give_up(cx);
         }
         cx.sh.stats.window_probes += 1;
@@ -242,9 +266,16 @@ impl Tcb {
             return;
         }
         let due = self.last_rx + self.set.keep_idle;
+        // TCP_USER_TIMEOUT counts instead of the probes (tcp(7)).
+        let user = self.set.user_timeout;
+        let silent = if user.is_zero() {
+            self.keep_probes >= self.set.keep_count
+        } else {
+            self.keep_probes > 0 && cx.now.since(self.last_rx) >= user
+        };
         if cx.now < due {
             self.t_keep = Some(due);
-        } else if self.keep_probes >= self.set.keep_count {
+        } else if silent {
             self.send_rst(cx);
             self.give_up(cx);
         } else {

@@ -69,6 +69,7 @@ impl Tcp {
         }
         tcb.local = SocketAddr::new(addr.ip(), binding.port);
         (tcb.bound, tcb.bound_by_program) = (true, true);
+        tcb.bound_addr = Some(addr.ip()).filter(|a| !a.is_unspecified());
         Ok(())
     }
 
@@ -135,7 +136,7 @@ impl Tcp {
             return Err(SockError::AfNotSupported);
         }
         let to = SocketAddr::new(destination(to.ip())?, to.port());
-        let src = Some(tcb.local.ip()).filter(|a| !a.is_unspecified());
+        let src = tcb.bound_addr;
         let path = ip.path(to.ip(), src, tcb.set.bound_if)?;
         let port = if tcb.bound { tcb.local.port() } else { self.pcbs.ephemeral(path.src, to)? };
         let local = SocketAddr::new(src.unwrap_or(path.src), port);
@@ -378,6 +379,7 @@ impl Tcb {
         self.rcvbuf_size = old.rcvbuf_size;
         (self.cc_algorithm, self.cc) = (old.cc_algorithm, old.cc);
         (self.local, self.bound, self.bound_by_program) = (old.local, old.bound, old.bound_by_program);
+        self.bound_addr = old.bound_addr;
         (self.in_ready, self.in_heap, self.events) = (old.in_ready, old.in_heap, old.events);
     }
 

@@ -29,7 +29,7 @@ impl Tcb {
 
     /// RCV.WND: what was offered and not used up.
     pub(super) fn offered(&self) -> u32 {
-        self.rcv_adv.since(self.rcv_nxt)
+        if self.rcv_adv.gt(self.rcv_nxt) { self.rcv_adv.since(self.rcv_nxt) } else { 0 }
     }
 
     /// The window of a SYN: not scaled, whole segments.

@@ -237,3 +237,31 @@ fn a_lossy_handshake_begins_with_one_segment() {
         info cwnd -> 1000"
     ));
 }
+
+#[test]
+fn the_window_of_a_crossing_syn_ack_is_not_scaled() {
+    // RFC 7323 §2.2
+    run(&format!(
+        "{SYN_SENT}
+        < S 0:0(0) win 1000 <mss 1000,wscale 7>
+        > S. 0:0(0) ack 1
+        < S. 0:0(0) ack 1 win 1000
+        > . 1:1(0) ack 1
+        info sndwnd -> 1000
+        < . 1:1(0) ack 1 win 1000
+        info sndwnd -> 128000"
+    ));
+}
+
+#[test]
+fn a_syn_in_the_window_of_a_crossing_open_is_challenged() {
+    // RFC 9293 §3.10.7.4, fourth: only a passive open returns to LISTEN.
+    run(&format!(
+        "{SYN_SENT}
+        < S 0:0(0) win 1000 <mss 1000>
+        > S. 0:0(0) ack 1
+        < S 5:5(0) win 1000
+        > . 1:1(0) ack 1
+        state -> SynReceived"
+    ));
+}

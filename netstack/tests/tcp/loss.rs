@@ -16,6 +16,10 @@ fn the_timeout_doubles() {
         +1.2 > P. 1:101(100) ack 1
         +2.4 > P. 1:101(100) ack 1
         +0.1 < . 1:1(0) ack 101
+        info rto -> 4800                # RFC 6298 §5: until there is a measurement
+        send 100
+        > P. 101:201(100) ack 1
+        +0.1 < . 1:1(0) ack 201
         info rto -> 300
         +10 state -> Established"
     ));
@@ -191,5 +195,19 @@ fn syn_ack_is_retransmitted_five_times() {
 fn a_reset_ends_all_retransmission() {
     run(&format!(
         "{ESTABLISHED}send 10\n> P. 1:11(10) ack 1\n< R. 1:1(0) ack 11\n+500 state -> Closed\ntimers -> none"
+    ));
+}
+
+#[test]
+fn what_waited_behind_a_retransmission_is_not_measured() {
+    // Karn: the second segment arrived long ago, and is acknowledged only now.
+    run(&format!(
+        "{ESTABLISHED}
+        send 2000
+        > . 1:1001(1000) ack 1
+        > P. 1001:2001(1000) ack 1
+        +0.3 > . 1:1001(1000) ack 1
+        +0.5 < . 1:1(0) ack 2001
+        info rtt -> 100"
     ));
 }

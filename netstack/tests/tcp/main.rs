@@ -6,6 +6,7 @@ mod data;
 mod every_state;
 mod handshake;
 mod host;
+mod hostile;
 mod icmp;
 mod laws;
 mod link;

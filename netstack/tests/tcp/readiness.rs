@@ -1,7 +1,8 @@
 //! What `poll(2)` says, and when `epoll` wakes up: as on Linux.
 
 use crate::reach::*;
-use crate::script::run;
+use crate::script::{Script, run};
+use netstack::tcp::TcpConfig;
 
 #[test]
 fn in_each_state() {
@@ -77,4 +78,15 @@ fn the_low_water_mark_holds_readability_back() {
         > . 1:1(0) ack 21
         ready -> READ|WRITE"
     ));
+}
+
+#[test]
+fn a_buffer_made_smaller_tells_when_there_is_room() {
+    let mut s = Script::new(TcpConfig::default());
+    s.play(ESTABLISHED);
+    s.play("lenient\nroom 1000\nsend 20000\nevents\nset sndbuf 4608\nready -> none");
+    for i in 1..=20 {
+        s.play(&format!("+0.1 < . 1:1(0) ack {}", 1 + 1000 * i));
+    }
+    s.play("events -> WRITE");
 }

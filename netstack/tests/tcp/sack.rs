@@ -302,10 +302,10 @@ fn a_timeout_spares_what_has_arrived_unless_the_peer_reneges() {
         +0.1 < . 1:1(0) ack 1 <sack 1001:3001>
         +0.01 < . 1:1(0) ack 1001
         +0.32 stat tcpTimeouts -> 1
-        strict
         < . 1:1(0) ack 2001
-        > . 2001:3001(1000) ack 1
-        > . 3001:4001(1000) ack 1",
+        strict
+        < . 1:1(0) ack 2001 <sack 12001:13001>
+        > . 2001:3001(1000) ack 1",
     );
 }
 
@@ -399,5 +399,36 @@ fn duplicates_of_all_retransmissions_undo_the_recovery() {
         +0.09 < . 1:1(0) ack 4001 <sack 1:1001>
         stat tcpSpuriousRtx -> 1
         info cwnd -> 10000",
+    );
+}
+
+#[test]
+fn a_smaller_path_is_no_congestion() {
+    // RFC 1191 §6.5
+    let mut s = ten_in_flight();
+    s.play(
+        "lenient
+        icmp toobig 1 640
+        +0.1 < . 1:1(0) ack 601
+        info mss -> 600
+        stat tcpSackRecovery -> 0
+        info ssthresh -> 4294967295",
+    );
+}
+
+#[test]
+fn the_first_acknowledgment_of_a_probe_is_no_duplicate() {
+    // RFC 8985 §7.4: the loss that the probe has repaired shows when more is acknowledged.
+    let mut s = Script::new(TcpConfig::default());
+    s.play(ESTABLISHED_SACK);
+    s.play(
+        "lenient
+        send 3000
+        +0.1 < . 1:1(0) ack 2001
+        +0.3 < . 1:1(0) ack 3001
+        stat tcpLossProbes -> 1
+        send 1000
+        +0.1 < . 1:1(0) ack 4001
+        stat tcpLossProbeRecovery -> 1",
     );
 }

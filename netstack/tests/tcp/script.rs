@@ -92,6 +92,11 @@ impl Script {
         }
     }
 
+    /// Entries of the timer heap.
+    pub(crate) fn timers(&self) -> usize {
+        self.host.tcp.timers()
+    }
+
     /// Nothing may be left over.
     pub(crate) fn finish(&mut self) {
         self.nothing_more("the end");

@@ -1,7 +1,8 @@
 //! When the peer is silent: keepalive (RFC 9293 §3.8.4).
 
 use crate::reach::*;
-use crate::script::run;
+use crate::script::{Script, run};
+use netstack::tcp::TcpConfig;
 
 #[test]
 fn keepalive_probes_after_the_idle_time_and_gives_up() {
@@ -73,4 +74,69 @@ fn while_data_is_in_flight_there_are_no_probes() {
         lenient
         +20 stat tcpKeepAlive -> 0"
     ));
+}
+
+#[test]
+fn the_user_timeout_counts_instead_of_the_probes() {
+    // tcp(7), TCP_USER_TIMEOUT
+    run(&format!(
+        "{ESTABLISHED}
+        set keepalive
+        set keepidle 10
+        set keepintvl 5
+        set keepcnt 9
+        set usertimeout 18
+        +10 > . 0:0(0) ack 1
+        +5 > . 0:0(0) ack 1
+        +5 > R. 1:1(0) ack 1
+        error -> TimedOut"
+    ));
+}
+
+/// A peer that answers each probe and opens no window: probes and answers for so many seconds.
+fn refuse(s: &mut Script, seconds: u32) {
+    s.play("lenient");
+    for _ in 0..seconds {
+        s.play("+1 < . 1:1(0) ack 1 win 0");
+    }
+}
+
+#[test]
+fn a_window_that_stays_shut_ends_what_no_program_holds() {
+    // As Linux: the answers are signs of life, but nobody waits for the room.
+    let mut s = Script::new(TcpConfig::default());
+    s.play(ESTABLISHED);
+    s.play("< . 1:1(0) ack 1 win 0\nsend 100\nclose");
+    refuse(&mut s, 100);
+    s.play("sockets -> Listen FinWait1");
+    refuse(&mut s, 400);
+    s.play("sockets -> Listen");
+}
+
+#[test]
+fn a_window_that_stays_shut_ends_at_the_user_timeout_or_never() {
+    let mut s = Script::new(TcpConfig::default());
+    s.play(ESTABLISHED);
+    s.play("set usertimeout 30\n< . 1:1(0) ack 1 win 0\nsend 100");
+    refuse(&mut s, 29);
+    s.play("state -> Established");
+    refuse(&mut s, 30);
+    s.play("state -> Closed\nerror -> TimedOut");
+    let mut s = Script::new(TcpConfig::default());
+    s.play(ESTABLISHED);
+    s.play("< . 1:1(0) ack 1 win 0\nsend 100");
+    refuse(&mut s, 2000);
+    s.play("state -> Established");
+}
+
+#[test]
+fn timers_that_were_set_anew_do_not_pile_up() {
+    // Each delayed acknowledgment comes before the keepalive timer, whose entry stays.
+    let mut s = Script::new(TcpConfig::default());
+    s.play(ESTABLISHED);
+    s.play("set keepalive\nlenient");
+    for i in 0..2000 {
+        s.play(&format!("+0.1 < P. {}:{}(10) ack 1\nrecv 100", 1 + 10 * i, 11 + 10 * i));
+    }
+    assert!(s.timers() < 100, "{}", s.timers());
 }

@@ -61,9 +61,10 @@ fn syn_with_an_older_timestamp_does_not() {
 }
 
 #[test]
-fn without_a_listener_the_new_syn_is_refused() {
+fn without_a_listener_a_new_syn_does_not_end_it() {
+    // RFC 1122 §4.2.2.13: only to accept the connection.
     run(&format!(
-        "{}close listener\n< S 100:100(0) win 65535\n> R. 0:0(0) ack 101\nsockets -> none",
+        "{}close listener\n< S 100:100(0) win 65535\n> . 2:2(0) ack 2\nsockets -> TimeWait",
         time_wait()
     ));
 }
