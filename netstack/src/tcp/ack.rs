@@ -251,8 +251,10 @@ impl Tcb {
     /// RFC 5681 §3.1, if the window was what limited the sender (RFC 7661's concern).
     fn grow_window(&mut self, cx: &Cx<'_>, acked: u32, flight: u32) {
         let used = self.window.in_slow_start() && self.window.cwnd < flight.saturating_mul(2);
+        let (una, nxt) = (self.snd_una, self.snd_nxt);
+        let (rtt, srtt) = (self.rtt.take_latest(), self.rtt.srtt());
+        let info = AckInfo { acked, una, nxt, now: cx.now, rtt, srtt };
         if self.cwnd_limited || used {
-            let info = AckInfo { acked, now: cx.now, srtt: self.rtt.srtt() };
             self.cc.on_ack(&mut self.window, &info);
         }
         self.cwnd_limited = false;

@@ -69,6 +69,8 @@ pub struct TcpConfig {
     pub slow_start_after_idle: bool,
     /// How the congestion window moves.
     pub congestion_control: Algorithm,
+    /// NewReno leaves slow start by HyStart++ (RFC 9406). Linux's `reno` does not.
+    pub newreno_hystart: bool,
     /// Offer window scaling (RFC 7323 §2).
     pub window_scaling: bool,
     /// Offer selective acknowledgments (RFC 2018).
@@ -117,6 +119,7 @@ impl Default for TcpConfig {
             dup_threshold: 3,
             slow_start_after_idle: true,
             congestion_control: Algorithm::NewReno,
+            newreno_hystart: false,
             window_scaling: true,
             sack: true,
             timestamps: true,

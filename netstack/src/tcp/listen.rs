@@ -74,7 +74,8 @@ impl Tcp {
         child.set = listener.set.clone();
         child.sndbuf.limit = listener.sndbuf.limit;
         child.rcvbuf_size = listener.rcvbuf_size;
-        (child.cc_algorithm, child.cc) = (listener.cc_algorithm, listener.cc_algorithm.start());
+        (child.cc_algorithm, child.cc) =
+            (listener.cc_algorithm, listener.cc_algorithm.start(&self.sh.config));
         child.holder = Holder::SynQueue(id);
         let share = listener.set.share;
         let child_id = self.slab.insert(child);

@@ -184,7 +184,7 @@ impl Tcb {
             }
             TcpOpt::Congestion(a) => {
                 self.cc_algorithm = a;
-                self.cc = a.start();
+                self.cc = a.start(config);
             }
             TcpOpt::Linger(d) => set.linger = d,
             TcpOpt::OobInline(on) => set.oob_inline = on,

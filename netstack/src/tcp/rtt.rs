@@ -11,13 +11,15 @@ pub(crate) struct Rtt {
     smooth: Option<(Duration, Duration)>,
     /// Least seen.
     min: Duration,
+    /// The last measurement, until it is taken.
+    latest: Option<Duration>,
     /// How often the timeout was doubled since the last progress.
     backoff: u8,
 }
 
 impl Rtt {
     pub(crate) fn new() -> Rtt {
-        Rtt { smooth: None, min: Duration::MAX, backoff: 0 }
+        Rtt { smooth: None, min: Duration::MAX, latest: None, backoff: 0 }
     }
 
     /// Takes a measurement R' (RFC 6298 §2.2, §2.3).
@@ -25,6 +27,7 @@ impl Rtt {
         // A clock that did not move still means that time has passed.
         let r = r.max(Duration::from_micros(1));
         self.min = self.min.min(r);
+        self.latest = Some(r);
         self.smooth = Some(match self.smooth {
             None => (r, r / 2),
             Some((srtt, var)) => ((srtt * 7 + r) / 8, (var * 3 + srtt.abs_diff(r)) / 4),
@@ -44,6 +47,11 @@ impl Rtt {
     /// Least measurement.
     pub(crate) fn min(&self) -> Option<Duration> {
         self.smooth.map(|_| self.min)
+    }
+
+    /// The last measurement, if it was made since the last call: each counts once (RFC 9406 §4.2).
+    pub(crate) fn take_latest(&mut self) -> Option<Duration> {
+        self.latest.take()
     }
 
     /// The timeout as of now, backed off.
@@ -89,5 +97,6 @@ mod tests {
         rtt.reset_backoff();
         assert_eq!(rtt.rto(&config), Duration::from_millis(700));
         assert_eq!(rtt.min(), Some(Duration::from_millis(100)));
+        assert_eq!((rtt.take_latest(), rtt.take_latest()), (Some(Duration::from_millis(500)), None));
     }
 }

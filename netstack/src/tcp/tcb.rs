@@ -278,7 +278,7 @@ impl Tcb {
             peer_mss: config.default_mss.0,
             window: Window { cwnd: config.initial_window * mss, ssthresh: u32::MAX, mss },
             cc_algorithm: config.congestion_control,
-            cc: config.congestion_control.start(),
+            cc: config.congestion_control.start(config),
             recovery: Recovery::Open,
             dup_acks: 0,
             retransmit_now: false,

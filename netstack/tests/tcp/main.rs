@@ -2,6 +2,7 @@
 //! state. States are reached by packets.
 
 mod close;
+mod congestion;
 mod data;
 mod every_state;
 mod handshake;

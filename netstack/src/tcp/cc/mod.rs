@@ -1,13 +1,19 @@
 //! Congestion control: how the window of a connection moves (RFC 5681's two algorithms of
 //! growth and its two cuts). One file an algorithm, one row in [`Algorithm`].
 //!
+//! How slow start ends before a loss ends it is `hystart`, for those that want it.
+//!
 //! Detection of losses and recovery from them are common to all and live in `ack`; an algorithm
 //! says how fast the window grows without loss and how deep it is cut.
 
+mod hystart;
 mod newreno;
 
+use super::config::TcpConfig;
+use super::seq::SeqNum;
 use crate::time::{Duration, Instant};
-pub(crate) use newreno::NewReno;
+use hystart::HyStart;
+use newreno::NewReno;
 
 /// What an algorithm moves. Octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,28 +43,32 @@ impl Window {
 
 /// What an algorithm may want to know of an acknowledgment.
 #[derive(Clone, Copy, Debug)]
-#[expect(
-    dead_code,
-    reason = "NewReno looks at the octets only; algorithms that look at time have their door here"
-)]
+#[expect(dead_code, reason = "algorithms that look at time have their door here")]
 pub(crate) struct AckInfo {
     /// Octets newly acknowledged.
     pub(crate) acked: u32,
+    /// SND.UNA, after it.
+    pub(crate) una: SeqNum,
+    /// SND.NXT, before it lets anything go.
+    pub(crate) nxt: SeqNum,
     /// The time.
     pub(crate) now: Instant,
+    /// The round trip, if it measured one.
+    pub(crate) rtt: Option<Duration>,
     /// Smoothed round trip.
     pub(crate) srtt: Option<Duration>,
 }
 
 /// An algorithm's own state and its answers.
 pub(crate) trait CongestionControl: core::fmt::Debug + Send {
-    /// New data was acknowledged, outside of recovery, while the window was what limited us.
+    /// New data was acknowledged, outside of fast recovery, while the window was what limited us.
     fn on_ack(&mut self, w: &mut Window, ack: &AckInfo);
 
-    /// A loss was found: the new slow start threshold (RFC 5681 equation 4), given the octets in flight.
+    /// A loss was found: the new slow start threshold (RFC 5681 equation 4), given the octets in
+    /// flight. `w` is the window as it was.
     fn on_loss(&mut self, w: &Window, flight: u32, now: Instant) -> u32;
 
-    /// The retransmission timer went off.
+    /// The retransmission timer went off; [`CongestionControl::on_loss`] was told before.
     fn on_timeout(&mut self);
 }
 
@@ -85,9 +95,12 @@ impl Algorithm {
         Self::ALL.iter().copied().find(|a| a.name() == name)
     }
 
-    pub(crate) fn start(self) -> Box<dyn CongestionControl> {
+    pub(crate) fn start(self, config: &TcpConfig) -> Box<dyn CongestionControl> {
         match self {
-            Algorithm::NewReno => Box::new(NewReno::default()),
+            Algorithm::NewReno => Box::new(NewReno::new(config.newreno_hystart.then(HyStart::default))),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

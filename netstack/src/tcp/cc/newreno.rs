@@ -1,6 +1,6 @@
 //! NewReno's window: RFC 5681 §3.1 (slow start, congestion avoidance), equation 4.
 
-use super::{AckInfo, CongestionControl, Window};
+use super::{AckInfo, CongestionControl, HyStart, Window};
 use crate::time::Instant;
 
 /// Congestion avoidance by counting octets (RFC 3465): one segment a window.
@@ -8,13 +8,24 @@ use crate::time::Instant;
 pub(crate) struct NewReno {
     /// Octets acknowledged since the window last grew.
     counted: u32,
+    /// What ends the first slow start besides a loss.
+    hystart: Option<HyStart>,
+}
+
+impl NewReno {
+    pub(crate) fn new(hystart: Option<HyStart>) -> NewReno {
+        NewReno { counted: 0, hystart }
+    }
 }
 
 impl CongestionControl for NewReno {
     fn on_ack(&mut self, w: &mut Window, ack: &AckInfo) {
         let mut rest = ack.acked;
         if w.in_slow_start() {
-            rest = w.slow_start(rest);
+            rest = match &mut self.hystart {
+                Some(hystart) => hystart.slow_start(w, ack),
+                None => w.slow_start(rest),
+            };
         }
         // RFC 5681 §3.1: congestion avoidance
         self.counted = self.counted.saturating_add(rest);
@@ -39,8 +50,11 @@ impl CongestionControl for NewReno {
 mod tests {
     use super::*;
 
+    use crate::tcp::seq::SeqNum;
+
     fn ack(acked: u32) -> AckInfo {
-        AckInfo { acked, now: Instant::ZERO, srtt: None }
+        let edge = SeqNum(0);
+        AckInfo { acked, una: edge, nxt: edge, now: Instant::ZERO, rtt: None, srtt: None }
     }
 
     #[test]
