@@ -256,6 +256,8 @@ impl Tcb {
         let info = AckInfo { acked, una, nxt, now: cx.now, rtt, srtt };
         if self.cwnd_limited || used {
             self.cc.on_ack(&mut self.window, &info);
+        } else {
+            self.cc.on_app_limited(&info);
         }
         self.cwnd_limited = false;
     }

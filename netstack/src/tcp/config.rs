@@ -69,7 +69,7 @@ pub struct TcpConfig {
     pub slow_start_after_idle: bool,
     /// How the congestion window moves.
     pub congestion_control: Algorithm,
-    /// NewReno leaves slow start by HyStart++ (RFC 9406). Linux's `reno` does not.
+    /// NewReno leaves slow start by HyStart++ (RFC 9406), as CUBIC always does. Linux's `reno` does not.
     pub newreno_hystart: bool,
     /// Offer window scaling (RFC 7323 §2).
     pub window_scaling: bool,

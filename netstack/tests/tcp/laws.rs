@@ -5,6 +5,7 @@ use crate::host::Host;
 use crate::link::{Fate, Link, Peer, octets};
 use netstack::SockError;
 use netstack::socket::{Family, RecvFlags, SendFlags};
+use netstack::tcp::cc::Algorithm;
 use netstack::tcp::{Shutdown, TcpConfig};
 use netstack::time::Duration;
 use netstack::wire::tcp::{self, Flags, Header, Options, Timestamps};
@@ -114,6 +115,13 @@ proptest! {
     #[test]
     fn without_options_too(t in temper(40), a in 0usize..60_000) {
         let config = TcpConfig { timestamps: false, window_scaling: false, max_reass_ranges: 4, ..TcpConfig::default() };
+        let ends = exchange(config, t, [a, 1000]);
+        prop_assert_eq!(ends[0], Some(Ok(())));
+    }
+
+    #[test]
+    fn with_cubic_too(t in temper(40), a in 0usize..120_000) {
+        let config = TcpConfig { congestion_control: Algorithm::Cubic, ..TcpConfig::default() };
         let ends = exchange(config, t, [a, 1000]);
         prop_assert_eq!(ends[0], Some(Ok(())));
     }

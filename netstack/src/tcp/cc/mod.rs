@@ -6,12 +6,14 @@
 //! Detection of losses and recovery from them are common to all and live in `ack`; an algorithm
 //! says how fast the window grows without loss and how deep it is cut.
 
+mod cubic;
 mod hystart;
 mod newreno;
 
 use super::config::TcpConfig;
 use super::seq::SeqNum;
 use crate::time::{Duration, Instant};
+use cubic::Cubic;
 use hystart::HyStart;
 use newreno::NewReno;
 
@@ -43,7 +45,6 @@ impl Window {
 
 /// What an algorithm may want to know of an acknowledgment.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "algorithms that look at time have their door here")]
 pub(crate) struct AckInfo {
     /// Octets newly acknowledged.
     pub(crate) acked: u32,
@@ -64,6 +65,9 @@ pub(crate) trait CongestionControl: core::fmt::Debug + Send {
     /// New data was acknowledged, outside of fast recovery, while the window was what limited us.
     fn on_ack(&mut self, w: &mut Window, ack: &AckInfo);
 
+    /// The same, but we sent less than the window allowed (RFC 9438 §5.8): it does not grow.
+    fn on_app_limited(&mut self, _ack: &AckInfo) {}
+
     /// A loss was found: the new slow start threshold (RFC 5681 equation 4), given the octets in
     /// flight. `w` is the window as it was.
     fn on_loss(&mut self, w: &Window, flight: u32, now: Instant) -> u32;
@@ -77,16 +81,19 @@ pub(crate) trait CongestionControl: core::fmt::Debug + Send {
 pub enum Algorithm {
     /// RFC 5681 with RFC 6582.
     NewReno,
+    /// RFC 9438.
+    Cubic,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: &'static [Algorithm] = &[Algorithm::NewReno];
+    pub const ALL: &'static [Algorithm] = &[Algorithm::NewReno, Algorithm::Cubic];
 
     /// The name that TCP_CONGESTION knows (Linux's).
     pub const fn name(self) -> &'static str {
         match self {
             Algorithm::NewReno => "reno",
+            Algorithm::Cubic => "cubic",
         }
     }
 
@@ -98,6 +105,7 @@ impl Algorithm {
     pub(crate) fn start(self, config: &TcpConfig) -> Box<dyn CongestionControl> {
         match self {
             Algorithm::NewReno => Box::new(NewReno::new(config.newreno_hystart.then(HyStart::default))),
+            Algorithm::Cubic => Box::new(Cubic::default()),
         }
     }
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 #[derive(Clone, Debug)]
 enum Event {
     Ack { acked: u32, left: u32, rtt_ns: Option<u64>, srtt_ns: Option<u64> },
+    AppLimited,
     Loss { flight: u32 },
     Timeout,
     Wait { ns: u64 },
@@ -20,6 +21,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         20 => (octets.clone(), octets.clone(), rtt.clone(), rtt)
             .prop_map(|(acked, left, rtt_ns, srtt_ns)| Event::Ack { acked, left, rtt_ns, srtt_ns }),
+        2 => Just(Event::AppLimited),
         2 => octets.prop_map(|flight| Event::Loss { flight }),
         1 => Just(Event::Timeout),
         4 => ns.prop_map(|ns| Event::Wait { ns }),
@@ -59,6 +61,7 @@ proptest! {
                     prop_assert!(w.cwnd <= most, "{before:?} {w:?}");
                     prop_assert!(w.ssthresh == before.ssthresh || (slow_start && w.ssthresh == w.cwnd));
                 }
+                Event::AppLimited => cc.on_app_limited(&info(1, 1, now, una, None, None)),
                 Event::Loss { flight } => {
                     w.ssthresh = cc.on_loss(&w, flight, now);
                     prop_assert!(w.ssthresh >= 2 * w.mss && w.ssthresh <= flight.max(2 * w.mss));
@@ -80,6 +83,7 @@ proptest! {
 #[test]
 fn algorithms_are_known_by_linux_names() {
     assert_eq!(Algorithm::by_name("reno"), Some(Algorithm::NewReno));
+    assert_eq!(Algorithm::by_name("cubic"), Some(Algorithm::Cubic));
     assert_eq!(Algorithm::by_name("vegas"), None);
     for a in Algorithm::ALL {
         assert_eq!(Algorithm::by_name(a.name()), Some(*a));

@@ -1,0 +1,182 @@
+//! CUBIC: RFC 9438. After a loss the window follows a cubic curve of time that is flat where the
+//! loss was, and is at least what Reno's would be.
+//!
+//! Windows are octets where the RFC has segments, times are seconds. The arithmetic is that of
+//! IEEE 754's basic operations only, so that runs repeat on every machine.
+//!
+//! Not here: §4.9 (spurious losses). The state is `Copy`: who detects them can keep the value from
+//! before the loss and put it back with the window. ECN has no door yet.
+
+use super::{AckInfo, CongestionControl, HyStart, Window};
+use crate::time::{Duration, Instant};
+
+/// Segments a second cubed (§5.1).
+const C: f64 = 0.4;
+/// β_cubic (§4.6), in tenths.
+const BETA_TENTHS: u32 = 7;
+const BETA: f64 = BETA_TENTHS as f64 / 10.0;
+/// α_cubic (§4.3): with β, on average the window of Reno.
+const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
+
+/// One connection's state.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cubic {
+    hystart: HyStart,
+    /// W_max: where the curve is flat. 0 while there was no loss, and after a timeout (§4.8, §4.10).
+    w_max: f64,
+    /// The window when `ssthresh` was set last.
+    cwnd_prior: f64,
+    /// The congestion avoidance that is going on.
+    epoch: Option<Epoch>,
+}
+
+impl CongestionControl for Cubic {
+    fn on_ack(&mut self, w: &mut Window, ack: &AckInfo) {
+        let mut rest = ack.acked;
+        if w.in_slow_start() {
+            let first = w.ssthresh == u32::MAX;
+            self.epoch = None;
+            rest = self.hystart.slow_start(w, ack);
+            // §4.10: HyStart++ has ended it.
+            if first && !w.in_slow_start() {
+                self.cwnd_prior = f64::from(w.cwnd);
+            }
+        }
+        if rest > 0 {
+            self.avoid_congestion(w, rest, ack);
+        }
+    }
+
+    fn on_app_limited(&mut self, ack: &AckInfo) {
+        if let Some(epoch) = &mut self.epoch {
+            epoch.start += ack.now.since(epoch.seen);
+            epoch.see(ack);
+        }
+    }
+
+    fn on_loss(&mut self, w: &Window, flight: u32, _now: Instant) -> u32 {
+        let cwnd = f64::from(w.cwnd);
+        // §4.7: fast convergence. Someone else needs room: turn flat earlier.
+        self.w_max = if cwnd < self.w_max { cwnd * (1.0 + BETA) / 2.0 } else { cwnd };
+        self.cwnd_prior = cwnd;
+        self.epoch = None;
+        // §4.6
+        let reduced = u64::from(flight) * u64::from(BETA_TENTHS) / 10;
+        (reduced as u32).max(w.mss.saturating_mul(2))
+    }
+
+    fn on_timeout(&mut self) {
+        // §4.8: K = 0, W_max is what the window will be when congestion avoidance begins.
+        self.w_max = 0.0;
+        self.epoch = None;
+    }
+}
+
+impl Cubic {
+    /// §4.2 to §4.5, for `acked` octets.
+    fn avoid_congestion(&mut self, w: &mut Window, acked: u32, ack: &AckInfo) {
+        let epoch = self.epoch.get_or_insert_with(|| {
+            self.w_max = self.w_max.max(f64::from(w.cwnd));
+            Epoch::begin(self.w_max, w, ack.now)
+        });
+        epoch.skip_idle(ack);
+        epoch.see(ack);
+        let cwnd = f64::from(w.cwnd);
+        // An ACK is of no more than the window.
+        let share = f64::from(acked.min(w.cwnd)) / cwnd.max(1.0);
+
+        // §4.3: Reno's window, which grows as Reno's does once it is where the loss was.
+        let alpha = if epoch.w_est >= self.cwnd_prior { 1.0 } else { ALPHA };
+        epoch.w_est += alpha * f64::from(w.mss) * share;
+
+        let t = ack.now.since(epoch.start);
+        let next = if epoch.curve.at(t) < epoch.w_est {
+            epoch.w_est.max(cwnd)
+        } else {
+            // §4.4, §4.5: one round trip to get from here to there.
+            let target = epoch.curve.at(t.saturating_add(ack.srtt.unwrap_or_default()));
+            let target = target.clamp(cwnd, 1.5 * cwnd);
+            cwnd + epoch.fraction + (target - cwnd) * share
+        };
+        // No less than before, no more than 2^32 - 1.
+        w.cwnd = next as u32;
+        epoch.fraction = next.fract();
+    }
+}
+
+/// A stage of congestion avoidance.
+#[derive(Clone, Copy, Debug)]
+struct Epoch {
+    /// t_epoch, later by the times that do not count.
+    start: Instant,
+    curve: Curve,
+    /// W_est: the window that Reno would have.
+    w_est: f64,
+    /// The part of an octet that the window has grown besides.
+    fraction: f64,
+    /// When an acknowledgment came last.
+    seen: Instant,
+    /// It left nothing in flight.
+    drained: bool,
+}
+
+impl Epoch {
+    fn begin(w_max: f64, w: &Window, now: Instant) -> Epoch {
+        let cwnd = f64::from(w.cwnd);
+        let curve = Curve::new(w_max, cwnd, w.mss);
+        Epoch { start: now, curve, w_est: cwnd, fraction: 0.0, seen: now, drained: false }
+    }
+
+    /// §5.8: between an ACK that left nothing in flight and the next one, only the round trip counts.
+    fn skip_idle(&mut self, ack: &AckInfo) {
+        if self.drained {
+            let under_way = ack.rtt.or(ack.srtt).unwrap_or_default();
+            self.start += ack.now.since(self.seen).saturating_sub(under_way);
+        }
+    }
+
+    fn see(&mut self, ack: &AckInfo) {
+        (self.seen, self.drained) = (ack.now, ack.una == ack.nxt);
+    }
+}
+
+/// W_cubic (§4.2, equation 1).
+#[derive(Clone, Copy, Debug)]
+struct Curve {
+    /// C, octets a second cubed.
+    c: f64,
+    /// K, seconds (equation 2).
+    k: f64,
+    /// W_max, octets.
+    w_max: f64,
+}
+
+impl Curve {
+    /// The curve from `cwnd`, at time 0, over `w_max`.
+    fn new(w_max: f64, cwnd: f64, mss: u32) -> Curve {
+        let c = C * f64::from(mss.max(1));
+        Curve { c, k: cube_root((w_max - cwnd) / c), w_max }
+    }
+
+    /// Octets at time `t`.
+    fn at(&self, t: Duration) -> f64 {
+        let d = t.as_secs_f64() - self.k;
+        self.c * (d * d * d) + self.w_max
+    }
+}
+
+/// Cube root of what is not negative. `f64::cbrt` may differ from one platform to the next.
+fn cube_root(x: f64) -> f64 {
+    if x <= 0.0 {
+        return 0.0;
+    }
+    // A third of the exponent is within some percent (Kahan); Newton's method does the rest.
+    let mut root = f64::from_bits(x.to_bits() / 3 + (0x2a9f_7893 << 32));
+    for _ in 0..4 {
+        root -= (root * root * root - x) / (3.0 * root * root);
+    }
+    root
+}
+
+#[cfg(test)]
+mod tests;
