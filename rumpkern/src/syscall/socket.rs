@@ -47,13 +47,13 @@ impl Sys {
                     done => done,
                 };
             }
-            match stack.take_error(id) {
-                Some(error) => Err(error),
-                // Asked again, the stack says how it ended (and from then on that it is connected).
-                None if stack.ready(id).intersects(Ready::WRITE | Ready::HUP) => {
-                    stack.connect(now, id, address)
-                }
-                None => Err(SockError::WouldBlock),
+            // Asked again, the stack says how it ended, and the next attempt is a new one.
+            match stack.ready(id).intersects(Ready::WRITE | Ready::HUP | Ready::ERROR) {
+                true => match stack.connect(now, id, address) {
+                    Err(SockError::Already | SockError::InProgress) => Err(SockError::WouldBlock),
+                    done => done,
+                },
+                false => Err(SockError::WouldBlock),
             }
         });
         match connected.await {
@@ -128,9 +128,14 @@ impl Sys {
         let mut meta = receive.await?;
         while whole && meta.len < buffer.len() {
             let rest = &mut buffer[meta.len..];
-            match self.block(&file, id, blocking, |stack, now| stack.recv(now, id, rest, flags)).await {
-                Ok(more) if more.len > 0 => meta.len += more.len,
-                // The end, a limit or an error: what has come is told first, as on Linux.
+            let more = self.block(&file, id, blocking, |stack, now| {
+                // An error waits for the next call: what has come is told first, as on Linux.
+                let failed = stack.ready(id).contains(Ready::ERROR) && stack.readable_octets(id) == Ok(0);
+                if failed { Ok(0) } else { stack.recv(now, id, rest, flags).map(|more| more.len) }
+            });
+            match more.await {
+                Ok(more) if more > 0 => meta.len += more,
+                // The end, or a limit.
                 Ok(_) | Err(_) => break,
             }
         }
