@@ -259,7 +259,6 @@ impl Tcb {
         } else {
             self.cc.on_app_limited(&info);
         }
-        self.cwnd_limited = false;
     }
 
     fn duplicate_ack(&mut self, cx: &mut Cx<'_>) {

@@ -118,7 +118,7 @@ impl Default for TcpConfig {
             initial_window: 10,
             dup_threshold: 3,
             slow_start_after_idle: true,
-            congestion_control: Algorithm::NewReno,
+            congestion_control: Algorithm::Cubic,
             newreno_hystart: false,
             window_scaling: true,
             sack: true,

@@ -43,6 +43,7 @@ impl Tcb {
         let room = cx.ip.tx_room(self.ifindex);
         let (mut sent, mut news) = (0, false);
         if self.state.transmits() {
+            self.cwnd_limited = false;
             self.restart_after_idle(cx);
             loop {
                 let next = self.next_segment();

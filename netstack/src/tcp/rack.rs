@@ -203,6 +203,7 @@ impl Tcb {
         let harmless = !probe.again || duplicate || second;
         if repaired && self.recovery == Recovery::Open {
             cx.sh.stats.loss_probe_recoveries += 1;
+            // What was in flight is acknowledged: the window stands for it, as on Linux.
             self.window.ssthresh = self.cc.on_loss(&self.window, self.window.cwnd, cx.now);
             self.window.cwnd = self.window.ssthresh;
         }

@@ -1,14 +1,16 @@
 //! Spurious recoveries: F-RTO (RFC 5682, with selective acknowledgments), Eifel detection by timestamps (RFC 3522) and by
 //! D-SACK (RFC 3708). What arrives shows that nothing was lost: the windows go back to what they were (RFC 4015).
 
+use super::cc::CongestionControl;
 use super::rtx::Acked;
 use super::segment::Segment;
 use super::tcb::{Cx, Recovery, Tcb};
 use super::timestamp;
 
 /// What a recovery began with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Undo {
+    cc: Box<dyn CongestionControl>,
     cwnd: u32,
     ssthresh: u32,
     /// The timestamp of its first retransmission: an ACK that echoes an older one is of the original.
@@ -36,7 +38,7 @@ impl Tcb {
     pub(super) fn remember_window(&mut self, cx: &Cx<'_>) {
         let stamp = timestamp(cx.now, self.ts_offset);
         let (cwnd, ssthresh) = (self.window.cwnd, self.window.ssthresh);
-        self.undo = Some(Undo { cwnd, ssthresh, stamp, again: 0, any: false });
+        self.undo = Some(Undo { cc: self.cc.copy(), cwnd, ssthresh, stamp, again: 0, any: false });
     }
 
     /// Something was sent again.
@@ -66,8 +68,8 @@ impl Tcb {
         if !(original || (undo.any && (older || twice))) {
             return;
         }
-        let undo = *undo;
-        self.undo = None;
+        let Some(undo) = self.undo.take() else { return };
+        self.cc = undo.cc;
         cx.sh.stats.spurious_recoveries += 1;
         self.window.cwnd = self.window.cwnd.max(undo.cwnd);
         self.window.ssthresh = self.window.ssthresh.max(undo.ssthresh);

@@ -3,7 +3,7 @@
 
 use crate::host::Host;
 use crate::reach::*;
-use crate::script::Script;
+use crate::script::{Script, reno};
 use netstack::socket::Family;
 use netstack::tcp::cc::Algorithm;
 use netstack::tcp::{TcpConfig, TcpOpt, TcpOptName};
@@ -23,11 +23,11 @@ fn ack_each(s: &mut Script, from: u32, to: u32) {
 fn a_program_chooses_by_name() {
     let mut h = Host::new("10.0.0.1", TcpConfig::default(), 1);
     let id = h.tcp.socket(Family::Inet);
-    assert_eq!(h.tcp.info(id).expect("a socket").congestion_control, "reno", "the default");
-    let chosen = Algorithm::by_name("cubic").expect("Linux's name");
+    assert_eq!(h.tcp.info(id).expect("a socket").congestion_control, "cubic", "the default");
+    let chosen = Algorithm::by_name("reno").expect("Linux's name");
     assert_eq!(h.tcp.set_option(&mut h.ip, id, TcpOpt::Congestion(chosen)), Ok(()));
-    assert_eq!(h.tcp.option(id, TcpOptName::Congestion), Ok(TcpOpt::Congestion(Algorithm::Cubic)));
-    assert_eq!(h.tcp.info(id).expect("a socket").congestion_control, "cubic");
+    assert_eq!(h.tcp.option(id, TcpOptName::Congestion), Ok(TcpOpt::Congestion(Algorithm::NewReno)));
+    assert_eq!(h.tcp.info(id).expect("a socket").congestion_control, "reno");
 }
 
 #[test]
@@ -50,8 +50,8 @@ fn a_timeout_leaves_cubic_one_segment_and_seven_tenths_for_slow_start() {
 #[test]
 fn slow_start_slows_down_when_the_round_trip_rises() {
     // The eighth ACK of the second round shows that it takes 130 ms; the last twelve count a quarter.
-    let hystart_reno = TcpConfig { newreno_hystart: true, ..TcpConfig::default() };
-    for (config, cwnd) in [(cubic(), 31_000), (hystart_reno, 31_000), (TcpConfig::default(), 40_000)] {
+    let hystart_reno = TcpConfig { newreno_hystart: true, ..reno() };
+    for (config, cwnd) in [(cubic(), 31_000), (hystart_reno, 31_000), (reno(), 40_000)] {
         let mut s = Script::new(config);
         s.play(ESTABLISHED);
         s.play("set sndbuf 200000\nroom 100\nlenient\nsend 150000\n+0.1 info inflight -> 10000");

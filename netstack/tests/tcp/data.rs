@@ -1,8 +1,7 @@
 //! Data: delivery in order, acknowledgments, Nagle, buffers, urgent data.
 
 use crate::reach::*;
-use crate::script::{Script, run};
-use netstack::tcp::TcpConfig;
+use crate::script::{Script, reno, run};
 
 #[test]
 fn data_is_read_as_it_came() {
@@ -82,7 +81,7 @@ fn past_quick_acks(s: &mut Script) -> i64 {
 
 #[test]
 fn every_second_full_segment_is_acknowledged() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     let at = past_quick_acks(&mut s);
     s.play(&format!(
         "< . {at}:{}(1000) ack 1
@@ -98,7 +97,7 @@ fn every_second_full_segment_is_acknowledged() {
 
 #[test]
 fn a_single_segment_waits_40_ms() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     let at = past_quick_acks(&mut s);
     s.play(&format!(
         "< . {at}:{0}(1000) ack 1\n+0.04 > . 1:1(0) ack {0}\nstat tcpDelayedACKs -> 1",
@@ -109,7 +108,7 @@ fn a_single_segment_waits_40_ms() {
 
 #[test]
 fn the_answer_carries_the_acknowledgment() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     let at = past_quick_acks(&mut s);
     s.play(&format!(
         "< . {at}:{0}(1000) ack 1\n+0.01 send 5\n> P. 1:6(5) ack {0}\n+0.1 < . {0}:{0}(0) ack 6",
@@ -254,7 +253,7 @@ fn the_send_buffer_is_bounded_and_tells_of_room() {
 
 #[test]
 fn the_initial_window_is_ten_segments_and_grows() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED);
     s.play("room 100\nsend 30000 -> 30000");
     for i in 0..10 {
@@ -270,7 +269,7 @@ fn the_initial_window_is_ten_segments_and_grows() {
 
 #[test]
 fn an_idle_connection_begins_again() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED);
     s.play("lenient\nroom 1000\nsend 20000\n+0.1 < . 1:1(0) ack 10001\n+0.1 < . 1:1(0) ack 20001\ninfo cwnd -> 20000");
     s.play("+10 send 1000\ninfo cwnd -> 10000");

@@ -2,8 +2,7 @@
 //! RFC 3042 (limited transmit).
 
 use crate::reach::*;
-use crate::script::{Script, run};
-use netstack::tcp::TcpConfig;
+use crate::script::{Script, reno, run};
 
 #[test]
 fn the_timeout_doubles() {
@@ -55,7 +54,7 @@ fn timestamps_measure_retransmissions_too() {
 
 #[test]
 fn fifteen_timeouts_end_the_connection_after_924_seconds() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED);
     s.play("send 1\n> P. 1:2(1) ack 1\nlenient\n+924 state -> Established\n+130 state -> Closed");
     s.play("recv 1 -> error TimedOut\nstat tcpAbortOnTimeout -> 1");
@@ -106,7 +105,7 @@ fn ten_in_flight(s: &mut Script) {
 
 #[test]
 fn three_duplicates_retransmit() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     ten_in_flight(&mut s);
     s.play(
         "+0.1 < . 1:1(0) ack 1
@@ -134,7 +133,7 @@ fn three_duplicates_retransmit() {
 
 #[test]
 fn a_partial_ack_retransmits_the_next_hole() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     ten_in_flight(&mut s);
     s.play(
         "+0.1 < . 1:1(0) ack 1
@@ -155,7 +154,7 @@ fn a_partial_ack_retransmits_the_next_hole() {
 
 #[test]
 fn two_duplicates_do_not_retransmit() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     ten_in_flight(&mut s);
     s.play("lenient\n+0.1 < . 1:1(0) ack 1\n< . 1:1(0) ack 1\n+0.1 < . 1:1(0) ack 10001\nstat tcpRetransSegs -> 0");
 }
@@ -163,7 +162,7 @@ fn two_duplicates_do_not_retransmit() {
 #[test]
 fn what_looks_like_a_duplicate_may_not_be_one() {
     for other in ["< P. 1:11(10) ack 1", "< . 1:1(0) ack 1 win 60000", "< . 1:1(0) ack 0"] {
-        let mut s = Script::new(TcpConfig::default());
+        let mut s = Script::new(reno());
         ten_in_flight(&mut s);
         s.play("lenient\n< . 1:1(0) ack 1\n< . 1:1(0) ack 1");
         s.play(other);
@@ -173,7 +172,7 @@ fn what_looks_like_a_duplicate_may_not_be_one() {
 
 #[test]
 fn duplicates_after_a_timeout_start_no_second_recovery() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     ten_in_flight(&mut s);
     s.play("lenient\n+0.3 stat tcpTimeouts -> 1\n< . 1:1(0) ack 1\n< . 1:1(0) ack 1\n< . 1:1(0) ack 1\n< . 1:1(0) ack 1");
     s.play("stat tcpFastRetrans -> 0\n+0.1 < . 1:1(0) ack 5001\n< . 1:1(0) ack 5001\n< . 1:1(0) ack 5001\n< . 1:1(0) ack 5001");
@@ -182,7 +181,7 @@ fn duplicates_after_a_timeout_start_no_second_recovery() {
 
 #[test]
 fn syn_ack_is_retransmitted_five_times() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(SYN_RECEIVED);
     for wait in [1, 2, 4, 8, 16] {
         s.play(&format!("+{wait} > S. 0:0(0) ack 1"));

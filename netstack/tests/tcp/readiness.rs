@@ -1,8 +1,7 @@
 //! What `poll(2)` says, and when `epoll` wakes up: as on Linux.
 
 use crate::reach::*;
-use crate::script::{Script, run};
-use netstack::tcp::TcpConfig;
+use crate::script::{Script, reno, run};
 
 #[test]
 fn in_each_state() {
@@ -82,7 +81,7 @@ fn the_low_water_mark_holds_readability_back() {
 
 #[test]
 fn a_buffer_made_smaller_tells_when_there_is_room() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED);
     s.play("lenient\nroom 1000\nsend 20000\nevents\nset sndbuf 4608\nready -> none");
     for i in 1..=20 {

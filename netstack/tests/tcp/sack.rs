@@ -2,8 +2,7 @@
 //! sender makes of them: RFC 6675, RFC 8985 (RACK-TLP), RFC 6937 (PRR).
 
 use crate::reach::*;
-use crate::script::{Script, run};
-use netstack::tcp::TcpConfig;
+use crate::script::{Script, reno, run};
 
 fn sacking(text: &str) {
     run(&format!("{ESTABLISHED_SACK}{text}"));
@@ -104,7 +103,7 @@ fn data_carries_blocks_if_they_fit() {
 
 /// Ten segments of 1000 octets in flight, a round trip of 100 ms.
 fn ten_in_flight() -> Script {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED_SACK);
     s.play("room 1000\nsend 40000");
     for i in 0..10 {
@@ -205,7 +204,7 @@ fn a_retransmission_that_is_lost_is_found_by_time() {
 #[test]
 fn a_tail_is_probed_before_the_timeout() {
     // RFC 8985 §7: two round trips; a segment alone waits for a delayed acknowledgment, but not beyond the timeout.
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED_SACK);
     s.play(
         "send 3000
@@ -225,7 +224,7 @@ fn a_tail_is_probed_before_the_timeout() {
 
 #[test]
 fn a_probe_sends_news_if_there_are_any() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED_SACK);
     s.play(
         "send 1000
@@ -248,7 +247,7 @@ fn a_loss_that_only_the_probe_has_seen_halves_the_window() {
         > P. 2001:3001(1000) ack 1
         +0.1 < . 1:1(0) ack 2001
         info cwnd -> 10000\n";
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED_SACK);
     s.play(tail);
     s.play(
@@ -261,7 +260,7 @@ fn a_loss_that_only_the_probe_has_seen_halves_the_window() {
     );
     s.finish();
     // The original had arrived, says D-SACK.
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED_SACK);
     s.play(tail);
     s.play(
@@ -367,7 +366,7 @@ fn a_timeout_is_real_if_nothing_else_arrives() {
 #[test]
 fn an_old_timestamp_tells_that_the_original_arrived() {
     // RFC 3522
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(
         "listen 80
         < S 0:0(0) win 65535 <mss 1012,sackOK,ts 5 0>
@@ -419,7 +418,7 @@ fn a_smaller_path_is_no_congestion() {
 #[test]
 fn the_first_acknowledgment_of_a_probe_is_no_duplicate() {
     // RFC 8985 §7.4: the loss that the probe has repaired shows when more is acknowledged.
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED_SACK);
     s.play(
         "lenient

@@ -14,6 +14,7 @@ use crate::host::Host;
 use netstack::net::mbuf::Mbuf;
 use netstack::netinet::{IcmpError, IcmpErrorKind};
 use netstack::socket::{Family, RecvFlags, SendFlags};
+use netstack::tcp::cc::Algorithm;
 use netstack::tcp::{Shutdown, TcpConfig, TcpId, TcpOpt};
 use netstack::time::Duration;
 use netstack::wire::tcp::{self, Flags, Header, Timestamps};
@@ -52,9 +53,14 @@ pub(crate) struct Script {
     metered: bool,
 }
 
-/// Runs a script with the default configuration.
+/// The default configuration, but for the window: what NewReno makes of it can be done in one's head.
+pub(crate) fn reno() -> TcpConfig {
+    TcpConfig { congestion_control: Algorithm::NewReno, ..TcpConfig::default() }
+}
+
+/// Runs a script with NewReno.
 pub(crate) fn run(text: &str) {
-    with(TcpConfig::default(), text);
+    with(reno(), text);
 }
 
 /// Runs a script.

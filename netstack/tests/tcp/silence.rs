@@ -1,8 +1,7 @@
 //! When the peer is silent: keepalive (RFC 9293 §3.8.4).
 
 use crate::reach::*;
-use crate::script::{Script, run};
-use netstack::tcp::TcpConfig;
+use crate::script::{Script, reno, run};
 
 #[test]
 fn keepalive_probes_after_the_idle_time_and_gives_up() {
@@ -104,7 +103,7 @@ fn refuse(s: &mut Script, seconds: u32) {
 #[test]
 fn a_window_that_stays_shut_ends_what_no_program_holds() {
     // As Linux: the answers are signs of life, but nobody waits for the room.
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED);
     s.play("< . 1:1(0) ack 1 win 0\nsend 100\nclose");
     refuse(&mut s, 100);
@@ -115,14 +114,14 @@ fn a_window_that_stays_shut_ends_what_no_program_holds() {
 
 #[test]
 fn a_window_that_stays_shut_ends_at_the_user_timeout_or_never() {
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED);
     s.play("set usertimeout 30\n< . 1:1(0) ack 1 win 0\nsend 100");
     refuse(&mut s, 29);
     s.play("state -> Established");
     refuse(&mut s, 30);
     s.play("state -> Closed\nerror -> TimedOut");
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED);
     s.play("< . 1:1(0) ack 1 win 0\nsend 100");
     refuse(&mut s, 2000);
@@ -132,7 +131,7 @@ fn a_window_that_stays_shut_ends_at_the_user_timeout_or_never() {
 #[test]
 fn timers_that_were_set_anew_do_not_pile_up() {
     // Each delayed acknowledgment comes before the keepalive timer, whose entry stays.
-    let mut s = Script::new(TcpConfig::default());
+    let mut s = Script::new(reno());
     s.play(ESTABLISHED);
     s.play("set keepalive\nlenient");
     for i in 0..2000 {

@@ -4,8 +4,8 @@
 //! Windows are octets where the RFC has segments, times are seconds. The arithmetic is that of
 //! IEEE 754's basic operations only, so that runs repeat on every machine.
 //!
-//! Not here: §4.9 (spurious losses). The state is `Copy`: who detects them can keep the value from
-//! before the loss and put it back with the window. ECN has no door yet.
+//! §4.9 (spurious losses) is the affair of `undo`, which puts back a copy from before the loss. ECN has
+//! no door yet.
 
 use super::{AckInfo, CongestionControl, HyStart, Window};
 use crate::time::{Duration, Instant};
@@ -69,6 +69,10 @@ impl CongestionControl for Cubic {
         // §4.8: K = 0, W_max is what the window will be when congestion avoidance begins.
         self.w_max = 0.0;
         self.epoch = None;
+    }
+
+    fn copy(&self) -> Box<dyn CongestionControl> {
+        Box::new(*self)
     }
 }
 

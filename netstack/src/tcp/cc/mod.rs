@@ -74,6 +74,9 @@ pub(crate) trait CongestionControl: core::fmt::Debug + Send {
 
     /// The retransmission timer went off; [`CongestionControl::on_loss`] was told before.
     fn on_timeout(&mut self);
+
+    /// A copy, to go back to if the loss turns out to be none.
+    fn copy(&self) -> Box<dyn CongestionControl>;
 }
 
 /// The algorithms there are.

@@ -44,6 +44,10 @@ impl CongestionControl for NewReno {
     fn on_timeout(&mut self) {
         self.counted = 0;
     }
+
+    fn copy(&self) -> Box<dyn CongestionControl> {
+        Box::new(*self)
+    }
 }
 
 #[cfg(test)]
