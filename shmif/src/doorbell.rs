@@ -200,6 +200,15 @@ mod tests {
     use crate::{Bus, BusConfig, Port, PortConfig};
     use rustix::event::epoll;
 
+    /// A doorbell in an epoll that sees its edges.
+    fn watched(path: &Path) -> (Doorbell, OwnedFd) {
+        let bell = Doorbell::bind(path).expect("bind");
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("epoll");
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&epoll, &bell, epoll::EventData::new_u64(1), flags).expect("add");
+        (bell, epoll)
+    }
+
     fn edges(epoll: &OwnedFd) -> usize {
         let mut room = [std::mem::MaybeUninit::uninit(); 4];
         epoll::wait(epoll, &mut room, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }))
@@ -212,10 +221,7 @@ mod tests {
     fn every_ring_is_an_edge_taken_or_not() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("bell");
-        let bell = Doorbell::bind(&path).expect("bind");
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("epoll");
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        epoll::add(&epoll, &bell, epoll::EventData::new_u64(1), flags).expect("add");
+        let (bell, epoll) = watched(&path);
         let ringer = ring_by_name(&path).expect("ring");
         assert_eq!(edges(&epoll), 1);
         assert_eq!(edges(&epoll), 0);
@@ -232,10 +238,7 @@ mod tests {
     fn a_full_doorbell_still_rings() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("bell");
-        let bell = Doorbell::bind(&path).expect("bind");
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("epoll");
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        epoll::add(&epoll, &bell, epoll::EventData::new_u64(1), flags).expect("add");
+        let (bell, epoll) = watched(&path);
         let flood = open(&path, OFlags::WRONLY).expect("open");
         while rustix::io::write(&flood, &[7; 512]).is_ok() {}
         assert_eq!((edges(&epoll), edges(&epoll)), (1, 0));
