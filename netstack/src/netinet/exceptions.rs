@@ -6,11 +6,48 @@ use crate::time::{Duration, Instant};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+/// Octets of the smallest path MTU that is believed (Linux's `min_pmtu`, as RFC 5927 §7.2 advises):
+/// whoever can forge an error must not cut everything to pieces.
+pub(crate) const MIN_PMTU: u32 = 552;
+
+/// The MTU of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PathMtu {
+    /// Octets of the largest packet that passes.
+    Known(u32),
+    /// Less than [`MIN_PMTU`] passes: packets of that size go without DF, for routers to fragment.
+    BelowFloor,
+}
+
+impl PathMtu {
+    /// What a router's word is worth.
+    pub(crate) fn told(mtu: u32) -> PathMtu {
+        if mtu < MIN_PMTU { PathMtu::BelowFloor } else { PathMtu::Known(mtu) }
+    }
+
+    /// Octets of the largest packet to send.
+    pub(crate) fn octets(self) -> u32 {
+        match self {
+            PathMtu::Known(mtu) => mtu,
+            PathMtu::BelowFloor => MIN_PMTU,
+        }
+    }
+
+    /// Whether it says more than `known`: path MTUs only shrink (RFC 1191 §6.3), until they expire.
+    fn is_news(self, known: Option<PathMtu>) -> bool {
+        match (known, self) {
+            (None, _) => true,
+            (Some(PathMtu::BelowFloor), _) => false,
+            (Some(PathMtu::Known(_)), PathMtu::BelowFloor) => true,
+            (Some(PathMtu::Known(old)), PathMtu::Known(new)) => new < old,
+        }
+    }
+}
+
 /// What is known of one destination now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exception {
-    /// Octets of the largest packet that passes.
-    pub(crate) mtu: Option<u32>,
+    pub(crate) mtu: Option<PathMtu>,
     /// The gateway a router named, and the interface it is on.
     pub(crate) gateway: Option<(IfIndex, Ipv4Addr)>,
 }
@@ -43,6 +80,13 @@ impl Exceptions {
             return None;
         }
         self.by_dst.get(&dst).filter(|e| now < e.until).map(|e| e.exception)
+    }
+
+    /// Learns the path MTU to `dst`, if it is smaller than what is known.
+    pub(crate) fn learn_mtu(&mut self, dst: Ipv4Addr, now: Instant, lifetime: Duration, mtu: PathMtu) {
+        if mtu.is_news(self.get(dst, now).and_then(|e| e.mtu)) {
+            self.learn(dst, now, lifetime, |e| e.mtu = Some(mtu));
+        }
     }
 
     /// Learns something of `dst` for `lifetime`.

@@ -4,7 +4,7 @@
 //! of our packets) it leaves in a queue of [`Upcall`]s, which the stack takes up before it returns
 //! to its caller; so a transport can send from within its own input without being entered twice.
 
-use super::exceptions::Exceptions;
+use super::exceptions::{Exceptions, PathMtu};
 use super::ip_icmp::ErrorLimit;
 use super::ip_reass::Reassembly;
 use super::{Fragment, IcmpError, IpLayer, IpTx, Path, protosw};
@@ -42,6 +42,8 @@ pub(crate) struct Way4 {
     pub(crate) next: Ipv4Addr,
     pub(crate) kind: WayKind,
     pub(crate) mtu: u32,
+    /// What DF would do on the way; [`Fragment::May`]: the path takes less than we may believe.
+    pub(crate) fragment: Fragment,
     /// Source address to prefer.
     pub(crate) src: Option<Ipv4Addr>,
 }
@@ -164,14 +166,16 @@ impl Ip {
             };
             let ifnet = self.usable(ifindex)?;
             let kind = if dst.is_multicast() { WayKind::Multicast } else { WayKind::Broadcast };
-            return Ok(Way4 { ifindex, next: dst, kind, mtu: ifnet.mtu, src: self.source_on(ifnet) });
+            let (mtu, src) = (ifnet.mtu, self.source_on(ifnet));
+            return Ok(Way4 { ifindex, next: dst, kind, mtu, fragment: Fragment::Dont, src });
         }
         let entry = self.routes.lookup4(dst);
         let kind = match entry.map(|e| e.kind) {
             Some(RouteKind::Local) => {
                 // The interface would take more than an IP packet can be.
                 let (ifindex, mtu) = (IfIndex::LOOPBACK, ipv4::MAX_LEN as u32);
-                return Ok(Way4 { ifindex, next: dst, kind: WayKind::Local, mtu, src: Some(dst) });
+                let (kind, fragment) = (WayKind::Local, Fragment::Dont);
+                return Ok(Way4 { ifindex, next: dst, kind, mtu, fragment, src: Some(dst) });
             }
             Some(RouteKind::Blackhole) => return Err(SockError::Invalid),
             Some(RouteKind::Unreachable) => return Err(SockError::HostUnreachable),
@@ -192,9 +196,12 @@ impl Ip {
             Some(IpAddr::V4(gateway)) => gateway,
             Some(IpAddr::V6(_)) | None => dst,
         };
-        let mut mtu = ifnet.mtu;
+        let (mut mtu, mut fragment) = (ifnet.mtu, Fragment::Dont);
         if let Some(e) = self.exceptions.get(dst, self.now) {
-            mtu = mtu.min(e.mtu.unwrap_or(mtu));
+            mtu = mtu.min(e.mtu.map_or(mtu, PathMtu::octets));
+            if e.mtu == Some(PathMtu::BelowFloor) {
+                fragment = Fragment::May;
+            }
             // A redirect names a gateway of the same link.
             next = e.gateway.filter(|(dev, _)| *dev == ifindex).map_or(next, |(_, g)| g);
         }
@@ -202,7 +209,7 @@ impl Ip {
             Some(IpAddr::V4(s)) => Some(s),
             Some(IpAddr::V6(_)) | None => ifnet.source_for(next).or_else(|| self.source_on(ifnet)),
         };
-        Ok(Way4 { ifindex, next, kind, mtu, src })
+        Ok(Way4 { ifindex, next, kind, mtu, fragment, src })
     }
 
     fn usable(&self, ifindex: IfIndex) -> Result<&ifnet::Ifnet, SockError> {

@@ -3,7 +3,9 @@
 //! Errors are sent about nothing that RFC 1122 §3.2.2 excludes, quote as much as fits 576 octets
 //! (RFC 1812 §4.3.2.3), and are limited for each destination; replies to echo are not limited.
 
+use super::exceptions::PathMtu;
 use super::ip::{Ip, plain};
+use super::protosw::Quote;
 use super::{Cast, IcmpError, IcmpErrorKind, IpRx, protosw};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
@@ -170,22 +172,16 @@ impl Ip {
         }
         sound
     }
+}
 
-    /// RFC 1191 §4: a smaller path MTU. Returns the MTU now in force.
-    fn path_mtu_report(&mut self, dst: Ipv4Addr, told: u32, quoted_len: usize) -> u32 {
-        let mtu = match told {
-            0 => {
-                let smaller = |&&p: &&u32| (p as usize) < quoted_len;
-                PLATEAUS.iter().find(smaller).copied().unwrap_or(ipv4::MIN_MTU)
-            }
-            m => m.max(ipv4::MIN_MTU),
-        };
-        let (now, lifetime) = (self.now, self.config.exception_lifetime);
-        let known = self.exceptions.get(dst, now).and_then(|e| e.mtu);
-        if known.is_none_or(|k| mtu < k) {
-            self.exceptions.learn(dst, now, lifetime, |e| e.mtu = Some(mtu));
+/// RFC 1191 §4, §5: the path MTU that a router tells, or means if it does not say.
+fn path_mtu(told: u32, quoted_len: usize) -> u32 {
+    match told {
+        0 => {
+            let smaller = |&&p: &&u32| (p as usize) < quoted_len;
+            PLATEAUS.iter().find(smaller).copied().unwrap_or(ipv4::MIN_MTU)
         }
-        known.map_or(mtu, |k| k.min(mtu))
+        m => m.max(ipv4::MIN_MTU),
     }
 }
 
@@ -290,9 +286,7 @@ fn quoted(stack: &mut Stack, rx: &IpRx, header: &Header, m: Mbuf, header_len: us
     };
     let kind = match (header.ty, header.code) {
         (ty::UNREACHABLE, unreach::FRAG_NEEDED) => {
-            let told = header.next_hop_mtu();
-            let mtu = stack.ip.path_mtu_report(about.dst, told, about.total_len);
-            IcmpErrorKind::PacketTooBig { mtu }
+            IcmpErrorKind::PacketTooBig { mtu: path_mtu(header.next_hop_mtu(), about.total_len) }
         }
         (ty::UNREACHABLE, unreach::PROTOCOL) => IcmpErrorKind::ProtoUnreachable,
         (ty::UNREACHABLE, unreach::PORT) => IcmpErrorKind::PortUnreachable,
@@ -309,25 +303,27 @@ fn quoted(stack: &mut Stack, rx: &IpRx, header: &Header, m: Mbuf, header_len: us
         dst: IpAddr::V4(about.dst),
         wire: (header.ty, header.code),
     };
-    stack.icmp_dispatch(&error, about.protocol, &message[about.header_len..]);
+    let quote = stack.icmp_dispatch(&error, about.protocol, &message[about.header_len..]);
+    if let (Quote::Ours, IcmpErrorKind::PacketTooBig { mtu }) = (quote, kind) {
+        let (now, lifetime) = (stack.ip.now, stack.ip.config.exception_lifetime);
+        stack.ip.exceptions.learn_mtu(about.dst, now, lifetime, PathMtu::told(mtu));
+    }
     stack.ip.free(m);
 }
 
 impl Stack {
     /// Hands an error to raw sockets and to the protocol that sent the quoted packet.
-    pub(crate) fn icmp_dispatch(&mut self, error: &IcmpError, protocol: u8, quoted: &[u8]) {
-        self.raw_error(error, protocol, quoted);
-        if let Some(proto) = protosw::find(protocol) {
-            (proto.error)(self, error, quoted);
-        }
+    pub(crate) fn icmp_dispatch(&mut self, error: &IcmpError, protocol: u8, quoted: &[u8]) -> Quote {
+        let raw = self.raw_error(error, protocol, quoted);
+        let transport = protosw::find(protocol).map(|proto| (proto.error)(self, error, quoted));
+        if raw == Quote::Ours { raw } else { transport.unwrap_or(Quote::Strange) }
     }
 }
 
 /// An error about an ICMP message of ours: an echo request of a ping socket.
-pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) {
-    if quoted.first() == Some(&ty::ECHO)
-        && let Some(id) = icmpv4::echo_id(quoted)
-    {
-        stack.ping_error(error, id, quoted);
+pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) -> Quote {
+    match icmpv4::echo_id(quoted) {
+        Some(id) if quoted[0] == ty::ECHO => stack.ping_error(error, id, quoted),
+        Some(_) | None => Quote::Strange,
     }
 }

@@ -30,7 +30,9 @@ impl Ip {
                 return Err(e);
             }
         };
-        self.ip_output_by(&way, tx, src, dst, options, m)
+        // Where discovery may not go as low as the path is, DF would stop everything.
+        let fragment = if way.fragment == Fragment::May { Fragment::May } else { tx.fragment };
+        self.ip_output_by(&way, &IpTx { fragment, ..*tx }, src, dst, options, m)
     }
 
     /// [`Ip::ip_output`] by a way that is known.

@@ -89,7 +89,8 @@ pub struct IpTx {
 pub enum Fragment {
     /// Here and on the way (DF clear).
     May,
-    /// DF set; a packet larger than the path's MTU is refused with `MsgSize`.
+    /// DF set, except where the path's MTU is below what may be believed; a packet larger than the
+    /// path's MTU is refused with `MsgSize`.
     Dont,
 }
 

@@ -1,6 +1,7 @@
 //! ICMP echo by datagrams: Linux's `socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)`. The program writes an
 //! echo request; its identifier is the socket's "port", which the stack fills in, with the checksum.
 
+use super::protosw::Quote;
 use super::{IcmpError, IpRx};
 use crate::net::mbuf::Mbuf;
 use crate::socket::{SendMeta, SockError, SocketId};
@@ -23,11 +24,13 @@ impl Stack {
     }
 
     /// An error about an echo request with identifier `id`.
-    pub(crate) fn ping_error(&mut self, error: &IcmpError, id: u16, quoted: &[u8]) {
+    pub(crate) fn ping_error(&mut self, error: &IcmpError, id: u16, quoted: &[u8]) -> Quote {
         let (local, remote) = (SocketAddr::new(error.src, id), SocketAddr::new(error.dst, 0));
-        if let Some(socket) = self.ping.lookup(local, remote, crate::net::IfIndex::LOOPBACK) {
-            self.datagram_error(socket, error, remote, quoted);
-        }
+        let Some(socket) = self.ping.lookup(local, remote, crate::net::IfIndex::LOOPBACK) else {
+            return Quote::Strange;
+        };
+        self.datagram_error(socket, error, remote, quoted);
+        self.quote_of(socket)
     }
 
     /// Sends one echo request.

@@ -15,7 +15,17 @@ pub(crate) struct ProtoSw {
     /// Takes a packet: the whole IP packet, with the octets of its IP header.
     pub(crate) input: fn(&mut Stack, &IpRx, Mbuf, usize),
     /// Takes an ICMP error about a packet of ours: the quoted transport header, at least 8 octets.
-    pub(crate) error: fn(&mut Stack, &IcmpError, &[u8]),
+    pub(crate) error: fn(&mut Stack, &IcmpError, &[u8]) -> Quote,
+}
+
+/// What a transport makes of the packet that an error quotes: RFC 5927 §4, §7. The path MTU is
+/// learned of our own packets only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quote {
+    /// A live socket may have sent it.
+    Ours,
+    /// Nobody here has it under way.
+    Strange,
 }
 
 /// Who speaks what.
@@ -41,7 +51,10 @@ fn tcp_input(stack: &mut Stack, rx: &IpRx, m: Mbuf, header_len: usize) {
     stack.ip.free(m);
 }
 
-fn tcp_error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) {
-    stack.tcp.icmp_error(&mut stack.ip, error, quoted);
+fn tcp_error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) -> Quote {
     stack.pump_due = true;
+    match stack.tcp.icmp_error(&mut stack.ip, error, quoted) {
+        true => Quote::Ours,
+        false => Quote::Strange,
+    }
 }

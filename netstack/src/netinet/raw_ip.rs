@@ -1,6 +1,7 @@
 //! Raw IPv4 sockets: each gets a copy of every packet of its protocol, IP header included, and sends
 //! packets with a header of ours, or (IP_HDRINCL) of its own.
 
+use super::protosw::Quote;
 use super::{IcmpError, IpRx};
 use crate::net::mbuf::Mbuf;
 use crate::socket::table::Entry;
@@ -43,16 +44,22 @@ impl Stack {
 
     /// An ICMP error about a packet of that protocol: for connected raw sockets, and
     /// those with an error queue.
-    pub(crate) fn raw_error(&mut self, error: &IcmpError, protocol: u8, quoted: &[u8]) {
+    pub(crate) fn raw_error(&mut self, error: &IcmpError, protocol: u8, quoted: &[u8]) -> Quote {
+        let mut quote = Quote::Strange;
         for i in 0..self.raw.len() {
             let id = self.raw[i];
-            let concerned = self.sockets.datagram(id).is_ok_and(|s| {
-                s.protocol == protocol && s.remote.map_or(s.opts.recv_err, |r| r.ip() == error.dst)
-            });
-            if concerned {
+            let Ok(s) = self.sockets.datagram(id) else { continue };
+            if s.protocol != protocol || s.remote.is_some_and(|r| r.ip() != error.dst) {
+                continue;
+            }
+            if s.remote.is_some() || s.opts.recv_err {
                 self.datagram_error(id, error, SocketAddr::new(error.dst, 0), quoted);
             }
+            if self.quote_of(id) == Quote::Ours {
+                quote = Quote::Ours;
+            }
         }
+        quote
     }
 
     /// Sends one packet.

@@ -4,6 +4,7 @@
 //! for the wire instead of filling queues that drop.
 
 use super::ip::{Way4, WayKind};
+use super::protosw::Quote;
 use super::{Cast, Fragment, IcmpError, IcmpErrorKind, IpRx, IpTx};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
@@ -82,18 +83,21 @@ fn count_delivery(stack: &mut Stack, taken: bool) {
 }
 
 /// An ICMP error about a datagram of ours; see [`super::protosw::ProtoSw::error`].
-pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) {
+pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) -> Quote {
     let (Some(&[a, b]), Some(&[c, d])) =
         (quoted.first_chunk::<2>(), quoted.get(2..4).and_then(<[u8]>::first_chunk))
     else {
-        return;
+        return Quote::Strange;
     };
     let local = SocketAddr::new(error.src, u16::from_be_bytes([a, b]));
     let remote = SocketAddr::new(error.dst, u16::from_be_bytes([c, d]));
     // Only a connected socket can know which of its datagrams is meant (RFC 1122 §4.1.3.3); others
     // find it in their error queue, if they asked for one.
-    let Some(id) = stack.udp.lookup(local, remote, IfIndex::LOOPBACK) else { return };
+    let Some(id) = stack.udp.lookup(local, remote, IfIndex::LOOPBACK) else {
+        return Quote::Strange;
+    };
     stack.datagram_error(id, error, remote, quoted.get(HEADER_LEN..).unwrap_or_default());
+    stack.quote_of(id)
 }
 
 impl Stack {
@@ -124,6 +128,14 @@ impl Stack {
             error: None,
         };
         self.datagram_push(id, datagram)
+    }
+
+    /// Whether an error may be about a packet of the socket. Without DF none can be too large.
+    pub(crate) fn quote_of(&mut self, id: SocketId) -> Quote {
+        match self.sockets.datagram(id).map(|s| s.opts.mtu_discover) {
+            Ok(MtuDiscover::Want | MtuDiscover::Do | MtuDiscover::Probe) => Quote::Ours,
+            Ok(MtuDiscover::Dont) | Err(_) => Quote::Strange,
+        }
     }
 
     /// An ICMP error for a connected socket of datagrams, or one that a local failure makes.
@@ -301,7 +313,7 @@ impl Stack {
         let fits = ipv4::HEADER_LEN + s.opts.ip_options.len() + m.len() <= out.way.mtu as usize;
         let fragment = match out.mtu_discover {
             MtuDiscover::Dont => Fragment::May,
-            MtuDiscover::Want if fits => Fragment::Dont,
+            MtuDiscover::Want if fits => out.way.fragment,
             MtuDiscover::Want => Fragment::May,
             MtuDiscover::Do | MtuDiscover::Probe => Fragment::Dont,
         };

@@ -4,6 +4,7 @@
 use super::seq::SeqNum;
 use super::tcb::{Cx, Tcb};
 use super::{State, Tcp};
+use crate::netinet::exceptions::MIN_PMTU;
 use crate::netinet::{IcmpError, IcmpErrorKind, IpLayer};
 use crate::socket::SockError;
 use std::net::SocketAddr;
@@ -14,10 +15,11 @@ const FALLBACK_MTU: u32 = 576;
 
 impl Tcp {
     /// An ICMP error; `quoted` is the beginning of the segment that it is about, 8 octets at least.
-    pub fn icmp_error(&mut self, ip: &mut dyn IpLayer, error: &IcmpError, quoted: &[u8]) {
+    /// Whether a connection has that segment in flight.
+    pub fn icmp_error(&mut self, ip: &mut dyn IpLayer, error: &IcmpError, quoted: &[u8]) -> bool {
         let Some(head) = quoted.first_chunk::<8>() else {
             self.sh.stats.icmp_ignored += 1;
-            return;
+            return false;
         };
         let [s0, s1, d0, d1, q0, q1, q2, q3] = *head;
         let local = SocketAddr::new(error.src, u16::from_be_bytes([s0, s1]));
@@ -25,25 +27,28 @@ impl Tcp {
         let seq = SeqNum(u32::from_be_bytes([q0, q1, q2, q3]));
         let Some(id) = self.pcbs.lookup_connected(local, remote) else {
             self.sh.stats.icmp_ignored += 1;
-            return;
+            return false;
         };
-        if let Some((tcb, mut cx)) = self.parts(ip, id) {
-            tcb.icmp(&mut cx, error.kind, seq);
-        }
+        let taken = self.parts(ip, id).is_some_and(|(tcb, mut cx)| tcb.icmp(&mut cx, error.kind, seq));
         self.settle(id);
+        taken
     }
 }
 
 impl Tcb {
-    fn icmp(&mut self, cx: &mut Cx<'_>, kind: IcmpErrorKind, seq: SeqNum) {
+    /// Whether the error is about a segment in flight.
+    fn icmp(&mut self, cx: &mut Cx<'_>, kind: IcmpErrorKind, seq: SeqNum) -> bool {
         // RFC 5927 §4.1: SND.UNA =< SEG.SEQ < SND.NXT
         let in_flight = self.snd_una.le(seq) && seq.lt(self.snd_nxt);
         if !in_flight || matches!(self.state, State::Closed | State::Listen | State::TimeWait) {
             cx.sh.stats.icmp_ignored += 1;
-            return;
+            return false;
         }
         let (error, hard) = match kind {
-            IcmpErrorKind::PacketTooBig { mtu } => return self.too_big(cx, mtu),
+            IcmpErrorKind::PacketTooBig { mtu } => {
+                self.too_big(cx, mtu);
+                return true;
+            }
             IcmpErrorKind::NetUnreachable => (SockError::NetUnreachable, false),
             IcmpErrorKind::HostUnreachable | IcmpErrorKind::TimeExceeded => {
                 (SockError::HostUnreachable, false)
@@ -63,11 +68,12 @@ impl Tcb {
             // RFC 5461, RFC 5927 §5: remembered only.
             self.soft_error = Some(error);
         }
+        true
     }
 
     fn too_big(&mut self, cx: &mut Cx<'_>, mtu: u32) {
-        let mtu = if mtu == 0 { FALLBACK_MTU.min(self.mtu) } else { mtu };
-        // RFC 1191 §6.3: never larger. Below the least MSS segments are fragmented by others.
+        let mtu = if mtu == 0 { FALLBACK_MTU.min(self.mtu) } else { mtu.max(MIN_PMTU) };
+        // RFC 1191 §6.3: never larger. Below the floor segments are fragmented by others.
         if mtu >= self.mtu {
             return;
         }

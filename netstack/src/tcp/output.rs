@@ -329,13 +329,15 @@ impl Tcb {
     fn transmit(&mut self, cx: &mut Cx<'_>, mut m: Mbuf) {
         let (src, dst) = (self.local.ip(), self.remote.ip());
         tcp::fill_checksum(src, dst, m.data_mut());
+        // The least MSS may be more than a link takes: then IP cuts.
+        let fits = self.ip_header_len() as usize + m.len() <= self.mtu as usize;
         let tx = IpTx {
             src,
             dst,
             protocol: tcp::PROTOCOL,
             ttl: self.set.ttl,
             tos: self.set.tos,
-            fragment: Fragment::Dont,
+            fragment: if fits { Fragment::Dont } else { Fragment::May },
             bound: self.set.bound_if,
         };
         match cx.ip.output(&tx, m) {

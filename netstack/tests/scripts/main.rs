@@ -6,5 +6,6 @@ mod forward;
 mod harness;
 mod icmp;
 mod options;
+mod pmtu;
 mod reass;
 mod sockets;

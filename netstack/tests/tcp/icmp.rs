@@ -75,7 +75,7 @@ fn a_larger_mtu_or_none_is_not_believed() {
         info mss -> 536
         lenient
         icmp toobig 1 20
-        info mss -> 48"
+        info mss -> 512"
     ));
 }
 

@@ -1,0 +1,115 @@
+//! Path MTU discovery: RFC 1191, 5927 §7, and IP_MTU_DISCOVER.
+
+use crate::harness::*;
+use etherparse::Icmpv4Type;
+use etherparse::icmpv4::DestUnreachableHeader;
+use netstack::SocketId;
+use netstack::socket::{Family, SendMeta, SockOpt, SockOptName, SockType};
+use netstack::time::Duration;
+
+fn host() -> Script {
+    let mut s = Script::host();
+    s.neighbour(0, "10.0.0.2");
+    s
+}
+
+fn connected(s: &mut Script, port: u16) -> SocketId {
+    let id = s.stack.socket(Family::Inet, SockType::Dgram, 0).unwrap();
+    s.stack.bind(s.now, id, format!("0.0.0.0:{port}").parse().unwrap()).unwrap();
+    s.stack.connect(s.now, id, "10.0.0.2:9".parse().unwrap()).unwrap();
+    id
+}
+
+/// "Fragmentation needed" by a router about our packet to 10.0.0.2 with this protocol and payload.
+fn too_big(mtu: u16, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let quoted = Ip::new("10.0.0.1", "10.0.0.2").df().packet(protocol, payload);
+    let ty =
+        Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: mtu });
+    Ip::new("10.0.0.3", "10.0.0.1").icmp(ty, &quoted)
+}
+
+fn udp_octets(port: u16) -> Vec<u8> {
+    Ip::new("10.0.0.1", "10.0.0.2").udp_octets(port, 9, b"hello")
+}
+
+fn mtu(s: &Script, id: SocketId) -> u32 {
+    match s.stack.option(id, SockOptName::Mtu).unwrap() {
+        SockOpt::Mtu(m) => m,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_error_about_nobodys_packet_teaches_nothing() {
+    let mut s = host();
+    let id = connected(&mut s, 1);
+    for (protocol, quoted) in
+        [(17, vec![0; 8]), (17, udp_octets(77)), (6, vec![0; 8]), (1, vec![8; 8]), (99, vec![0; 8])]
+    {
+        s.input(0, &too_big(1000, protocol, &quoted));
+        assert_eq!(mtu(&s, id), 1500, "protocol {protocol}");
+    }
+    s.input(0, &too_big(1000, 17, &udp_octets(1)));
+    assert_eq!(mtu(&s, id), 1000);
+}
+
+#[test]
+fn the_sequence_number_of_a_quoted_segment_must_be_in_flight() {
+    let mut s = host();
+    let udp = connected(&mut s, 1);
+    let tcp = s.stack.socket(Family::Inet, SockType::Stream, 0).unwrap();
+    let _ = s.stack.connect(s.now, tcp, "10.0.0.2:80".parse().unwrap());
+    s.pass(Duration::from_millis(1));
+    let syn = s.frames(0).remove(0)[34..].to_vec();
+    let mut stale = syn[..8].to_vec();
+    stale[4] ^= 0x80;
+    s.input(0, &too_big(68, 6, &stale));
+    assert_eq!((mtu(&s, udp), s.stack.tcp_info(tcp).unwrap().pmtu), (1500, 1500));
+    s.input(0, &too_big(68, 6, &syn[..8]));
+    assert_eq!((mtu(&s, udp), s.stack.tcp_info(tcp).unwrap().pmtu), (552, 552));
+}
+
+#[test]
+fn below_the_floor_routers_fragment() {
+    let mut s = host();
+    let id = connected(&mut s, 1);
+    s.input(0, &too_big(300, 17, &udp_octets(1)));
+    s.stack.take_error(id);
+    assert_eq!(mtu(&s, id), 552);
+    s.stack.send(s.now, id, &[0; 500], &SendMeta::default()).unwrap();
+    s.expect(0, &["10.0.0.1 > 10.0.0.2 udp 1 > 9 len 500"]);
+    let tcp = s.stack.socket(Family::Inet, SockType::Stream, 0).unwrap();
+    let _ = s.stack.connect(s.now, tcp, "10.0.0.2:80".parse().unwrap());
+    s.pass(Duration::from_millis(1));
+    let sent = s.sent(0);
+    assert!(sent[0].starts_with("10.0.0.1 > 10.0.0.2 tcp"), "{sent:?}");
+}
+
+#[test]
+fn a_segment_larger_than_the_smallest_link_is_fragmented() {
+    let mut s = host();
+    s.stack.if_set_mtu(s.ifs[0], 68).unwrap();
+    let tcp = s.stack.socket(Family::Inet, SockType::Stream, 0).unwrap();
+    let _ = s.stack.connect(s.now, tcp, "10.0.0.2:80".parse().unwrap());
+    s.pass(Duration::from_millis(1));
+    let syn = s.frames(0).remove(0)[34..].to_vec();
+    let syn = netstack::wire::tcp::Header::parse(&syn).unwrap().0;
+    let reply = netstack::wire::tcp::Header {
+        src_port: 80,
+        dst_port: syn.src_port,
+        seq: 7,
+        ack: syn.seq + 1,
+        flags: netstack::wire::tcp::Flags::SYN | netstack::wire::tcp::Flags::ACK,
+        window: 1000,
+        ..Default::default()
+    };
+    let mut octets = vec![0; reply.len()];
+    reply.emit(&mut octets);
+    let (us, them) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+    netstack::wire::tcp::fill_checksum(them, us, &mut octets);
+    s.input(0, &Ip::new("10.0.0.2", "10.0.0.1").raw(6, &octets));
+    s.stack.send(s.now, tcp, &[0; 48], &SendMeta::default()).unwrap();
+    s.pass(Duration::from_millis(1));
+    let sent = s.sent(0);
+    assert!(sent.iter().any(|f| f.contains("frag 0:48+")), "{sent:?}");
+}
