@@ -268,6 +268,7 @@ fn route_code(error: &RouteError) -> Code {
         RouteError::HostBits(_)
         | RouteError::Family { .. }
         | RouteError::Gateway(_)
+        | RouteError::Source(_)
         | RouteError::NoNextHop => Code::Invalid,
     }
 }

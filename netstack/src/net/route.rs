@@ -107,6 +107,9 @@ pub enum RouteError {
     /// `via` is on no interface's subnet, or is an address of ours or of a group.
     #[error("gateway {0} is not on any interface's subnet")]
     Gateway(IpAddr),
+    /// `src` is no address of ours, or of another family.
+    #[error("source {0} is no address of ours")]
+    Source(IpAddr),
     /// Neither gateway nor interface.
     #[error("a route needs a gateway or an interface")]
     NoNextHop,

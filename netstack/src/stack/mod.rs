@@ -27,6 +27,7 @@ use crate::net::ifnet::{IfConfig, IfError, Ifnet, RxFilter};
 use crate::net::neigh::Neighbour;
 use crate::net::route::{Route, RouteError, RouteKind, RouteProto};
 use crate::net::{IfIndex, MacAddr};
+use crate::netinet::IpLayer;
 use crate::netinet::in_pcb::{PcbTable, Receivers};
 use crate::netinet::ip::{Ip, LOOPBACK_MTU};
 use crate::socket::table::Sockets;
@@ -292,18 +293,29 @@ impl Stack {
         let place = ifnet.addrs.iter().position(|a| *a == addr).ok_or(IfError::NoAddr(addr))?;
         ifnet.addrs.remove(place);
         let loopback = ifnet.loopback;
-        // Other addresses of the same subnet keep its routes.
         let kept: Vec<Route> =
             ifnet.addrs.iter().flat_map(|a| address_routes(ifindex, *a, loopback)).collect();
-        for gone in address_routes(ifindex, addr, loopback) {
-            if !kept.iter().any(|k| (k.to, k.kind) == (gone.to, gone.kind)) {
-                let same = |r: &Route| (r.kind, r.dev, r.proto) == (gone.kind, gone.dev, gone.proto);
-                let _ = self.ip.routes.remove(gone.to, same, &self.ip.ifs);
-            }
+        let its =
+            |r: &Route| (r.proto, r.dev, r.src) == (RouteProto::Kernel, Some(ifindex), Some(addr.addr()));
+        self.ip.routes.remove_all(its, &self.ip.ifs);
+        // Other addresses of the same subnet bring its routes again, with themselves as source.
+        for route in kept {
+            let _ = self.ip.routes.add(route, &self.ip.ifs);
         }
         self.ip.routes.refresh_all(&self.ip.ifs);
         self.events.push(Event::Addr { ifindex, addr, added: false });
+        self.drop_routes_from(addr.addr());
         Ok(())
+    }
+
+    /// Routes do not outlive the source address that they name, unless another interface has it.
+    fn drop_routes_from(&mut self, src: IpAddr) {
+        if self.ip.is_local(src) {
+            return;
+        }
+        for route in self.ip.routes.remove_all(|r| r.src == Some(src), &self.ip.ifs) {
+            self.events.push(Event::Route { route, added: false });
+        }
     }
 
     // ---- routes --------------------------------------------------------------------------------
@@ -347,6 +359,11 @@ impl Stack {
             && self.ip.ifs.get(dev).is_none()
         {
             return Err(RouteError::NoDevice(dev));
+        }
+        if let Some(src) = route.src
+            && !(src.is_ipv4() == route.to.addr().is_ipv4() && self.ip.is_local(src))
+        {
+            return Err(RouteError::Source(src));
         }
         if route.kind != RouteKind::Unicast {
             return Ok(Route { via: None, dev: None, ..route });

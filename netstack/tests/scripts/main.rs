@@ -1,5 +1,6 @@
 //! Scripts: packets in, packets out, in virtual time, grouped by event and state.
 
+mod addrs;
 mod arbitrary;
 mod arp;
 mod forward;

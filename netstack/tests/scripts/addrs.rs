@@ -1,0 +1,64 @@
+//! Addresses, the routes they bring, and which address a packet leaves with.
+
+use crate::harness::*;
+use netstack::SocketId;
+use netstack::net::MacAddr;
+use netstack::net::route::{Route, RouteError};
+use netstack::socket::{Family, Ready, SendMeta, SockError, SockOpt, SockType};
+use netstack::stack::Event;
+use std::net::SocketAddr;
+
+fn addr(s: &str) -> SocketAddr {
+    s.parse().unwrap()
+}
+
+fn to(s: &str) -> SendMeta {
+    SendMeta { to: Some(addr(s)), ..SendMeta::default() }
+}
+
+fn udp(s: &mut Script, bind: &str) -> SocketId {
+    let id = s.stack.socket(Family::Inet, SockType::Dgram, 0).unwrap();
+    s.stack.bind(s.now, id, addr(bind)).unwrap();
+    id
+}
+
+fn host() -> Script {
+    let mut s = Script::host();
+    s.neighbour(0, "10.0.0.2");
+    s
+}
+
+#[test]
+fn an_address_that_goes_leaves_the_subnet_to_the_next() {
+    let mut s = host();
+    let id = udp(&mut s, "0.0.0.0:1");
+    s.stack.addr_add(s.now, s.ifs[0], "10.0.0.5/24".parse().unwrap()).unwrap();
+    s.stack.send(s.now, id, b"", &to("10.0.0.2:9")).unwrap();
+    s.expect(0, &["10.0.0.1 > 10.0.0.2 df udp 1 > 9 len 0"]);
+    s.stack.addr_del(s.now, s.ifs[0], "10.0.0.1/24".parse().unwrap()).unwrap();
+    s.stack.send(s.now, id, b"", &to("10.0.0.2:9")).unwrap();
+    s.expect(0, &["10.0.0.5 > 10.0.0.2 df udp 1 > 9 len 0"]);
+    let sources: Vec<_> = s.stack.routes().chain(s.stack.local_routes()).filter_map(|r| r.src).collect();
+    assert!(!sources.contains(&"10.0.0.1".parse().unwrap()), "{sources:?}");
+    s.stack.addr_del(s.now, s.ifs[0], "10.0.0.5/24".parse().unwrap()).unwrap();
+    assert_eq!(s.stack.send(s.now, id, b"", &to("10.0.0.2:9")), Err(SockError::NetUnreachable));
+}
+
+#[test]
+fn a_route_lives_no_longer_than_its_source_address() {
+    let mut s = host();
+    s.stack.addr_add(s.now, s.ifs[0], "10.0.0.5/24".parse().unwrap()).unwrap();
+    let route = Route {
+        src: Some("10.0.0.5".parse().unwrap()),
+        dev: Some(s.ifs[0]),
+        ..Route::via("192.0.2.0/24".parse().unwrap(), "10.0.0.2".parse().unwrap())
+    };
+    let foreign: Result<(), RouteError> =
+        s.stack.route_add(Route { src: Some("10.0.0.6".parse().unwrap()), ..route });
+    assert!(foreign.is_err(), "not ours");
+    s.stack.route_add(route).unwrap();
+    s.events();
+    s.stack.addr_del(s.now, s.ifs[0], "10.0.0.5/24".parse().unwrap()).unwrap();
+    assert!(s.events().contains(&Event::Route { route, added: false }));
+    assert!(s.stack.routes().all(|r| r.to != route.to));
+}
