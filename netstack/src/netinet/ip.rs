@@ -234,6 +234,18 @@ impl Ip {
         self.routes.lookup4(addr).is_some_and(|e| e.kind == RouteKind::Local)
     }
 
+    /// The source address that a socket with local address `local` insists on: none if that is a
+    /// group's or a broadcast address, which only receives. `Invalid`: it was ours and is no more.
+    pub(crate) fn own_source(&self, local: Ipv4Addr) -> Result<Option<Ipv4Addr>, SockError> {
+        let all = || self.routes.lookup4(local).is_some_and(|e| e.kind == RouteKind::Broadcast);
+        match local {
+            a if a.is_unspecified() || a.is_multicast() || a.is_broadcast() => Ok(None),
+            a if self.is_local4(a) => Ok(Some(a)),
+            _ if all() => Ok(None),
+            _ => Err(SockError::Invalid),
+        }
+    }
+
     /// The hash that chooses among equal paths; `transport` is what follows the IP header of a
     /// packet that is no fragment.
     pub(crate) fn flow4(&self, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, transport: Option<&[u8]>) -> u64 {

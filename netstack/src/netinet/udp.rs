@@ -266,7 +266,11 @@ impl Stack {
         let multicast_if = s.opts.multicast_if.filter(|_| dst.is_multicast());
         let bound: Option<IfIndex> = meta.ifindex.or(s.opts.device).or(multicast_if);
         let own = match (meta.src, s.local.ip()) {
-            (Some(IpAddr::V4(a)), _) | (None, IpAddr::V4(a)) => Some(a).filter(|a| !a.is_unspecified()),
+            (Some(IpAddr::V4(a)), _) if a.is_unspecified() || self.ip.is_local4(a) => {
+                Some(a).filter(|a| !a.is_unspecified())
+            }
+            (Some(IpAddr::V4(_)), _) => return Err(SockError::Invalid),
+            (None, IpAddr::V4(a)) => self.ip.own_source(a)?,
             (Some(IpAddr::V6(_)), _) | (None, IpAddr::V6(_)) => return Err(SockError::AfNotSupported),
         };
         let ports = u32::from(s.local.port()) << 16 | u32::from(remote.port());
@@ -287,9 +291,6 @@ impl Stack {
             | WayKind::MulticastOthers => {}
         }
         let src = own.or(way.src).ok_or(SockError::AddrNotAvailable)?;
-        if meta.src.is_some() && !self.ip.is_local4(src) {
-            return Err(SockError::Invalid);
-        }
         let tx = IpTx {
             src: IpAddr::V4(src),
             dst: IpAddr::V4(dst),

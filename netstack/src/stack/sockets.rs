@@ -503,7 +503,10 @@ impl Stack {
             IpAddr::V4(a) if a.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), peer.port()),
             IpAddr::V4(_) | IpAddr::V6(_) => peer,
         };
-        let own = Some(bound).filter(|b| !b.is_unspecified() && !b.is_multicast());
+        let own = match bound {
+            IpAddr::V4(b) => self.ip.own_source(b)?.map(IpAddr::V4),
+            IpAddr::V6(_) => return Err(SockError::AfNotSupported),
+        };
         let src = self.ip.path(peer.ip(), own, device)?.src;
         let broadcast = s_broadcast(self, peer.ip(), device);
         let s = self.sockets.datagram(id)?;
@@ -514,7 +517,8 @@ impl Stack {
         let port = self.bound_port(id)?;
         let s = self.sockets.datagram(id)?;
         let share = Share { addr: s.opts.reuse_addr, port: s.opts.reuse_port };
-        let local = SocketAddr::new(src, port);
+        // The address that `bind` was given keeps receiving, also a group's that does not send.
+        let local = SocketAddr::new(if bound.is_unspecified() { src } else { bound }, port);
         s.local = local;
         s.remote = Some(peer);
         s.error = None;

@@ -62,3 +62,33 @@ fn a_route_lives_no_longer_than_its_source_address() {
     assert!(s.events().contains(&Event::Route { route, added: false }));
     assert!(s.stack.routes().all(|r| r.to != route.to));
 }
+
+#[test]
+fn a_broadcast_or_group_address_is_no_source() {
+    let mut s = host();
+    let id = udp(&mut s, "10.0.0.255:9");
+    s.stack.send(s.now, id, b"", &to("10.0.0.2:9")).unwrap();
+    s.expect(0, &["10.0.0.1 > 10.0.0.2 df udp 9 > 9 len 0"]);
+    assert_eq!(s.stack.local_addr(id), Ok(addr("10.0.0.255:9")));
+    s.stack.connect(s.now, id, addr("10.0.0.2:9")).unwrap();
+    s.stack.send(s.now, id, b"", &SendMeta::default()).unwrap();
+    s.expect(0, &["10.0.0.1 > 10.0.0.2 df udp 9 > 9 len 0"]);
+    let id = udp(&mut s, "239.1.2.3:10");
+    s.stack.send(s.now, id, b"", &to("10.0.0.2:9")).unwrap();
+    s.expect(0, &["10.0.0.1 > 10.0.0.2 df udp 10 > 9 len 0"]);
+}
+
+#[test]
+fn a_socket_bound_to_a_group_and_connected_still_hears_the_group() {
+    let mut s = host();
+    let id = udp(&mut s, "239.1.2.3:9");
+    s.stack.set_option(s.now, id, SockOpt::Join("239.1.2.3".parse().unwrap(), Some(s.ifs[0]))).unwrap();
+    s.stack.connect(s.now, id, addr("10.0.0.2:5")).unwrap();
+    let mac = MacAddr([1, 0, 0x5e, 1, 2, 3]);
+    s.input(0, &Ip::new("10.0.0.2", "239.1.2.3").at_mac(mac).udp(6, 9, b"from another port"));
+    assert!(!s.stack.ready(id).contains(Ready::READ));
+    s.input(0, &Ip::new("10.0.0.2", "239.1.2.3").at_mac(mac).udp(5, 9, b"from the peer"));
+    assert!(s.stack.ready(id).contains(Ready::READ));
+    s.stack.send(s.now, id, b"", &SendMeta::default()).unwrap();
+    s.expect(0, &["10.0.0.1 > 10.0.0.2 df udp 9 > 5 len 0"]);
+}
