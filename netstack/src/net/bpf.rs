@@ -129,7 +129,6 @@ impl Stack {
         let s = self.sockets.datagram(id)?;
         s.check_error()?;
         if s.tx_octets >= s.opts.send_buffer {
-            s.tx_blocked = true;
             return Err(SockError::WouldBlock);
         }
         let ty = s.ty;

@@ -256,7 +256,6 @@ impl Stack {
             return Err(SockError::Pipe);
         }
         if s.tx_octets >= s.opts.send_buffer {
-            s.tx_blocked = true;
             return Err(SockError::WouldBlock);
         }
         let remote = meta.to.or(s.remote).ok_or(SockError::DestAddrRequired)?;

@@ -106,8 +106,6 @@ pub(crate) struct Socket {
     pub(crate) errors: RecvQueue,
     /// Octets sent that have not left the stack.
     pub(crate) tx_octets: usize,
-    /// A send found no room: tell when there is.
-    pub(crate) tx_blocked: bool,
     pub(crate) shut_read: bool,
     pub(crate) shut_write: bool,
     /// Readiness to tell; the socket is in the event queue while it is not empty.

@@ -135,11 +135,10 @@ impl Stack {
     fn settle_credits(&mut self) {
         while let Some((id, charge)) = self.ip.credits.pop() {
             let Ok(s) = self.sockets.datagram(id) else { continue };
+            let before = s.ready();
             s.tx_octets = s.tx_octets.saturating_sub(charge as usize);
-            if s.tx_blocked && s.ready().contains(Ready::WRITE) {
-                s.tx_blocked = false;
-                self.notify(id, Ready::WRITE);
-            }
+            let news = (s.ready() - before) & Ready::WRITE;
+            self.notify(id, news);
         }
     }
 }

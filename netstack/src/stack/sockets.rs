@@ -56,7 +56,6 @@ impl Stack {
                 rx: RecvQueue::default(),
                 errors: RecvQueue::default(),
                 tx_octets: 0,
-                tx_blocked: false,
                 shut_read: false,
                 shut_write: false,
                 pending: Ready::empty(),
@@ -331,13 +330,16 @@ impl Stack {
         }
         let max = self.ip.config.max_buffer;
         let s = self.sockets.datagram(id)?;
-        let promiscuous = s.opts.promiscuous;
+        let (promiscuous, before) = (s.opts.promiscuous, s.ready());
         s.opts.set(opt, max)?;
+        // A larger send buffer has room.
+        let news = (s.ready() - before) & Ready::WRITE;
         let change = i32::from(s.opts.promiscuous) - i32::from(promiscuous);
         if s.kind == Kind::Packet && change != 0 {
             let ifindex = s.packet.ifindex;
             self.promiscuous(ifindex, change);
         }
+        self.notify(id, news);
         self.rebind(id);
         Ok(())
     }

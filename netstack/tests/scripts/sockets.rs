@@ -113,6 +113,26 @@ fn a_sender_is_held_back_until_its_frames_leave() {
 }
 
 #[test]
+fn room_is_told_also_to_who_only_asked() {
+    let mut s = Script::host();
+    s.neighbour(0, "10.0.0.2");
+    let id = udp(&mut s);
+    // poll(POLLOUT) waits, though no send has failed.
+    while s.stack.ready(id).contains(Ready::WRITE) {
+        s.stack.send(s.now, id, &[0; 64], &to("10.0.0.2:9")).unwrap();
+    }
+    s.events();
+    s.frames(0);
+    assert_eq!(s.events(), [Event::Socket { id, ready: Ready::WRITE }]);
+    // A larger buffer makes room, too.
+    while s.stack.ready(id).contains(Ready::WRITE) {
+        s.stack.send(s.now, id, &[0; 64], &to("10.0.0.2:9")).unwrap();
+    }
+    s.stack.set_option(s.now, id, SockOpt::SendBuffer(1 << 20)).unwrap();
+    assert_eq!(s.events(), [Event::Socket { id, ready: Ready::WRITE }]);
+}
+
+#[test]
 fn credit_comes_back_also_from_drops() {
     let mut s = Script::host();
     let id = udp(&mut s);
