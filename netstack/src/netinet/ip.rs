@@ -4,8 +4,8 @@
 //! of our packets) it leaves in a queue of [`Upcall`]s, which the stack takes up before it returns
 //! to its caller; so a transport can send from within its own input without being entered twice.
 
+use super::error_limit::ErrorLimit;
 use super::exceptions::{Exceptions, PathMtu};
-use super::ip_icmp::ErrorLimit;
 use super::ip_reass::Reassembly;
 use super::{Fragment, IcmpError, IpLayer, IpTx, Path, protosw};
 use crate::net::flow::FlowKey;

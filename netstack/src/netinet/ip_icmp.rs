@@ -4,7 +4,7 @@
 //! (RFC 1812 §4.3.2.3), and are limited for each destination; replies to echo are not limited.
 
 use super::exceptions::PathMtu;
-use super::ip::{Ip, plain};
+use super::ip::{Ip, WayKind, plain};
 use super::protosw::Quote;
 use super::{Cast, IcmpError, IcmpErrorKind, IpRx, protosw};
 use crate::net::IfIndex;
@@ -12,11 +12,9 @@ use crate::net::mbuf::Mbuf;
 use crate::net::route::RouteKind;
 use crate::stack::Stack;
 use crate::stack::stats::Drop;
-use crate::time::{Duration, Instant};
 use crate::wire::checksum;
 use crate::wire::icmpv4::{self, Header, ty, unreach};
 use crate::wire::ipv4::{self, protocol};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Octets of the longest error, IP header included (RFC 1812 §4.3.2.3).
@@ -25,56 +23,6 @@ const LONGEST_ERROR: usize = 576;
 const INTERNET_CONTROL: u8 = 0xc0;
 /// Plateaus of RFC 1191 §7.1, for routers that do not say their next hop's MTU.
 const PLATEAUS: [u32; 10] = [65_535, 32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, 508, 296];
-
-/// How often errors go to one destination: a token bucket each (Linux's `icmp_ratelimit`), for a
-/// limited number of destinations; those not heard of for long are forgotten first.
-#[derive(Debug)]
-pub(crate) struct ErrorLimit {
-    interval: Duration,
-    burst: u32,
-    /// Until when the destination's tokens are spent: "virtual scheduling".
-    spent: BTreeMap<Ipv4Addr, Instant>,
-    defended: BTreeMap<Ipv4Addr, Instant>,
-}
-
-impl ErrorLimit {
-    /// Destinations remembered.
-    const DESTINATIONS: usize = 1024;
-    /// DEFEND_INTERVAL of RFC 5227 §1.1.
-    const DEFEND: Duration = Duration::from_secs(10);
-
-    pub(crate) fn new(interval: Duration, burst: u32) -> ErrorLimit {
-        ErrorLimit { interval, burst, spent: BTreeMap::new(), defended: BTreeMap::new() }
-    }
-
-    fn allow(&mut self, now: Instant, dst: Ipv4Addr) -> bool {
-        if self.interval.is_zero() {
-            return true;
-        }
-        if self.spent.len() >= Self::DESTINATIONS && !self.spent.contains_key(&dst) {
-            self.spent.retain(|_, until| *until > now);
-            if self.spent.len() >= Self::DESTINATIONS {
-                return false;
-            }
-        }
-        let until = self.spent.entry(dst).or_insert(now);
-        let next = (*until).max(now) + self.interval;
-        let allowed = next.since(now) <= self.interval * self.burst;
-        if allowed {
-            *until = next;
-        }
-        allowed
-    }
-
-    /// Whether an address of ours may be defended again.
-    pub(crate) fn allow_defence(&mut self, now: Instant, addr: Ipv4Addr) -> bool {
-        self.defended.retain(|_, at| now.since(*at) < Self::DEFEND);
-        match self.defended.contains_key(&addr) {
-            true => false,
-            false => self.defended.insert(addr, now).is_none(),
-        }
-    }
-}
 
 impl Ip {
     /// Sends an error about the IP packet `about` (with header `header`), which came in by `ifindex`
@@ -93,13 +41,21 @@ impl Ip {
         if !self.may_complain(about, header, cast) {
             return;
         }
-        if !self.error_limit.allow(self.now, header.src) {
-            self.stats.icmp.out_rate_limited += 1;
-            return;
-        }
         // RFC 1812 §4.3.2.4: from the address that the packet was for, if that is ours; else from
         // the interface by which the error leaves.
         let Ok(way) = self.way4(header.src, None, 0) else { return };
+        let (now, dst) = (self.now, header.src);
+        // As Linux: path MTU discovery stalls without an answer, and we cannot flood ourselves.
+        let allowed = match (ty, code) {
+            (ty::UNREACHABLE, unreach::FRAG_NEEDED) => true,
+            _ if way.kind == WayKind::Local => true,
+            (ty::REDIRECT, _) => self.error_limit.allow_redirect(now, dst),
+            (_, _) => self.error_limit.allow_error(now, dst),
+        };
+        if !allowed {
+            self.stats.icmp.out_rate_limited += 1;
+            return;
+        }
         let src = if self.is_local4(header.dst) { Some(header.dst) } else { way.src };
         let Some(src) = src else { return };
         let quote = about.len().min(LONGEST_ERROR - ipv4::HEADER_LEN - icmpv4::HEADER_LEN);

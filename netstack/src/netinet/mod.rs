@@ -1,6 +1,7 @@
 //! The Internet protocols: IPv4 and what stands directly on it.
 
 pub(crate) mod arp;
+pub(crate) mod error_limit;
 pub(crate) mod exceptions;
 pub mod in_pcb;
 pub(crate) mod ip;

@@ -112,6 +112,46 @@ fn errors_are_limited_for_each_destination() {
 }
 
 #[test]
+fn loopback_and_path_mtu_are_not_limited() {
+    let mut s = Script::router();
+    s.neighbour(0, "10.0.0.2");
+    s.stack.if_set_mtu(s.ifs[1], 500).unwrap();
+    for _ in 0..20 {
+        s.input(0, &Ip::new("10.0.0.2", "10.0.1.2").df().udp(1, 2, &[0; 1000]));
+    }
+    assert_eq!(s.sent(0).len(), 20);
+    let id = s.stack.socket(Family::Inet, SockType::Dgram, 0).unwrap();
+    let to = SendMeta { to: Some("127.0.0.1:9".parse().unwrap()), ..SendMeta::default() };
+    for _ in 0..20 {
+        s.stack.send(s.now, id, b"", &to).unwrap();
+    }
+    assert_eq!(s.counter("icmpInDestUnreachs"), 20);
+}
+
+#[test]
+fn redirects_have_a_limit_of_their_own() {
+    let mut s = Script::router();
+    s.neighbour(0, "10.0.0.2");
+    s.neighbour(0, "10.0.0.7");
+    s.route("192.0.2.0/24", "10.0.0.7");
+    for _ in 0..20 {
+        s.input(0, &Ip::new("10.0.0.2", "192.0.2.1").udp(1, 2, b""));
+    }
+    assert_eq!(s.counter("icmpOutRedirects"), 6);
+    s.input(0, &Ip::new("10.0.0.2", "192.0.2.1").ttl(1).udp(1, 2, b""));
+    assert_eq!(s.counter("icmpOutTimeExcds"), 1);
+}
+
+#[test]
+fn a_flood_of_sources_does_not_silence_the_others() {
+    let mut s = Script::new(Default::default(), &["10.8.0.1/16"]);
+    for i in 0..1100u16 {
+        s.input(0, &Ip::new(&format!("10.8.{}.{}", 1 + (i >> 8), i & 0xff), "10.8.0.1").udp(1, 2, b"x"));
+    }
+    assert_eq!(s.counter("icmpOutDestUnreachs"), 1100);
+}
+
+#[test]
 fn timestamps_are_answered() {
     let mut s = host();
     let ask = etherparse::icmpv4::TimestampMessage {
