@@ -187,6 +187,7 @@ impl Ip {
                     from: IpAddr::V4(header.src),
                     src: IpAddr::V4(header.src),
                     dst: IpAddr::V4(header.dst),
+                    ifindex,
                     wire: (ty::UNREACHABLE, unreach::HOST),
                 };
                 self.stats.drops.count(Drop::NeighUnreachable);

@@ -257,6 +257,7 @@ fn quoted(stack: &mut Stack, rx: &IpRx, header: &Header, m: Mbuf, header_len: us
         from: rx.src,
         src: IpAddr::V4(about.src),
         dst: IpAddr::V4(about.dst),
+        ifindex: rx.ifindex,
         wire: (header.ty, header.code),
     };
     let quote = stack.icmp_dispatch(&error, about.protocol, &message[about.header_len..]);

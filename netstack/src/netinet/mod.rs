@@ -135,6 +135,9 @@ pub struct IcmpError {
     pub src: IpAddr,
     /// Destination of the quoted packet.
     pub dst: IpAddr,
+    /// The interface by which the error came in; of a failure here, that by which the packet was to
+    /// leave. Sockets bound to a device hear of their own.
+    pub ifindex: IfIndex,
     /// ICMP type and code as on the wire (IP_RECVERR shows them).
     pub wire: (u8, u8),
 }

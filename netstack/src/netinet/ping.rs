@@ -26,9 +26,7 @@ impl Stack {
     /// An error about an echo request with identifier `id`.
     pub(crate) fn ping_error(&mut self, error: &IcmpError, id: u16, quoted: &[u8]) -> Quote {
         let (local, remote) = (SocketAddr::new(error.src, id), SocketAddr::new(error.dst, 0));
-        let Some(socket) = self.ping.lookup(local, remote, crate::net::IfIndex::LOOPBACK) else {
-            return Quote::Strange;
-        };
+        let Some(socket) = self.ping.lookup(local, remote, error.ifindex) else { return Quote::Strange };
         self.datagram_error(socket, error, remote, quoted);
         self.quote_of(socket)
     }

@@ -49,7 +49,10 @@ impl Stack {
         for i in 0..self.raw.len() {
             let id = self.raw[i];
             let Ok(s) = self.sockets.datagram(id) else { continue };
-            if s.protocol != protocol || s.remote.is_some_and(|r| r.ip() != error.dst) {
+            if s.protocol != protocol
+                || s.remote.is_some_and(|r| r.ip() != error.dst)
+                || s.opts.device.is_some_and(|d| d != error.ifindex)
+            {
                 continue;
             }
             if s.remote.is_some() || s.opts.recv_err {

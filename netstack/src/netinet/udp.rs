@@ -93,9 +93,7 @@ pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) -> Quot
     let remote = SocketAddr::new(error.dst, u16::from_be_bytes([c, d]));
     // Only a connected socket can know which of its datagrams is meant (RFC 1122 §4.1.3.3); others
     // find it in their error queue, if they asked for one.
-    let Some(id) = stack.udp.lookup(local, remote, IfIndex::LOOPBACK) else {
-        return Quote::Strange;
-    };
+    let Some(id) = stack.udp.lookup(local, remote, error.ifindex) else { return Quote::Strange };
     stack.datagram_error(id, error, remote, quoted.get(HEADER_LEN..).unwrap_or_default());
     stack.quote_of(id)
 }
@@ -162,7 +160,7 @@ impl Stack {
                 }
             };
             let queued = QueuedError { error: what, offender: Some(error.from), wire: error.wire, mtu };
-            self.queue_error(id, queued, error.src, remote, data);
+            self.queue_error(id, queued, error, remote, data);
             return self.socket_error(id, what);
         }
         if s.remote.is_none() {
@@ -185,19 +183,26 @@ impl Stack {
     }
 
     /// Puts an error into a socket's queue, with the data that caused it.
-    fn queue_error(&mut self, id: SocketId, error: QueuedError, local: IpAddr, to: SocketAddr, data: &[u8]) {
+    fn queue_error(
+        &mut self,
+        id: SocketId,
+        queued: QueuedError,
+        error: &IcmpError,
+        to: SocketAddr,
+        data: &[u8],
+    ) {
         let m = self.ip.copy(data);
         let datagram = Datagram {
             m,
             at: 0,
             from: Some(to),
-            local: Some(local),
-            ifindex: IfIndex::LOOPBACK,
+            local: Some(error.src),
+            ifindex: error.ifindex,
             ttl: 0,
             tos: 0,
             time: self.ip.now,
             link: None,
-            error: Some(error),
+            error: Some(queued),
         };
         let Ok(s) = self.sockets.datagram(id) else { return };
         let limit = s.opts.recv_buffer;

@@ -284,3 +284,27 @@ fn the_error_queue_tells_an_unconnected_socket_who_and_about_what() {
     assert_eq!(s.stack.recv(s.now, id, &mut buf, RecvFlags::ERRQUEUE), Err(SockError::WouldBlock));
     assert!(!s.stack.ready(id).contains(Ready::ERROR));
 }
+
+#[test]
+fn errors_reach_a_socket_that_is_bound_to_a_device() {
+    let mut s = host();
+    let id = s.stack.socket(Family::Inet, SockType::Dgram, 0).unwrap();
+    s.stack.set_option(s.now, id, SockOpt::BindToDevice(Some(s.ifs[0]))).unwrap();
+    s.stack.set_option(s.now, id, SockOpt::RecvErr(true)).unwrap();
+    s.stack.bind(s.now, id, "0.0.0.0:1".parse().unwrap()).unwrap();
+    let frame = error_about(&s, "10.0.0.2", Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::Port));
+    s.input(0, &frame);
+    assert_eq!(s.stack.take_error(id), Some(SockError::ConnRefused));
+    // Our own floor says so, of the interface by which it would have left.
+    let to = SendMeta { to: Some("10.0.0.77:9".parse().unwrap()), ..SendMeta::default() };
+    s.stack.send(s.now, id, b"", &to).unwrap();
+    s.pass(Duration::from_secs(3));
+    assert_eq!(s.stack.take_error(id), Some(SockError::HostUnreachable));
+    let ping = s.stack.socket(Family::Inet, SockType::Dgram, 1).unwrap();
+    s.stack.set_option(s.now, ping, SockOpt::BindToDevice(Some(s.ifs[0]))).unwrap();
+    s.stack.set_option(s.now, ping, SockOpt::RecvErr(true)).unwrap();
+    let to = SendMeta { to: Some("10.0.0.78:0".parse().unwrap()), ..SendMeta::default() };
+    s.stack.send(s.now, ping, &[8, 0, 0, 0, 0, 0, 0, 3], &to).unwrap();
+    s.pass(Duration::from_secs(3));
+    assert_eq!(s.stack.take_error(ping), Some(SockError::HostUnreachable));
+}

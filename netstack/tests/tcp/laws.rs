@@ -249,7 +249,8 @@ proptest! {
                     seen.emit(&mut quoted);
                     let error = netstack::netinet::IcmpError {
                         kind: netstack::netinet::IcmpErrorKind::PacketTooBig { mtu: mtu.into() },
-                        from: them, src: h.ip.addr, dst: them, wire: (3, 4),
+                        from: them, src: h.ip.addr, dst: them, ifindex: crate::host::IF,
+                        wire: (3, 4),
                     };
                     h.tcp.icmp_error(&mut h.ip, &error, &quoted);
                 }

@@ -491,7 +491,9 @@ impl Script {
                 quoted.extend(self.port.to_be_bytes());
                 quoted.extend(seq.to_be_bytes());
                 let (src, dst) = (US.parse().unwrap(), THEM.parse().unwrap());
-                tcp.icmp_error(ip, &IcmpError { kind, from: dst, src, dst, wire: (3, 0) }, &quoted);
+                let ifindex = crate::host::IF;
+                let error = IcmpError { kind, from: dst, src, dst, ifindex, wire: (3, 0) };
+                tcp.icmp_error(ip, &error, &quoted);
                 "ok".into()
             }
             // The interface takes this many packets more.
