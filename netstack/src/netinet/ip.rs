@@ -229,6 +229,14 @@ impl Ip {
         routed.or_else(|| self.ifs.iter().find(|i| i.usable() && !i.loopback).map(|i| i.index))
     }
 
+    /// RFC 1122 §3.2.1.3 (g): 127/8 appears on no wire. `Invalid`, as on Linux.
+    pub(crate) fn check_source(src: Ipv4Addr, way: &Way4) -> Result<(), SockError> {
+        match src.is_loopback() && way.ifindex != IfIndex::LOOPBACK {
+            true => Err(SockError::Invalid),
+            false => Ok(()),
+        }
+    }
+
     /// Whether `addr` is a unicast address of ours.
     pub(crate) fn is_local4(&self, addr: Ipv4Addr) -> bool {
         self.routes.lookup4(addr).is_some_and(|e| e.kind == RouteKind::Local)
@@ -272,6 +280,9 @@ impl IpLayer for Ip {
                 let flow = self.key.addr(dst);
                 let way = self.way4(d, bound, flow)?;
                 let src = src.or(way.src.map(IpAddr::V4)).ok_or(SockError::AddrNotAvailable)?;
+                if let IpAddr::V4(src) = src {
+                    Ip::check_source(src, &way)?;
+                }
                 Ok(Path { src, ifindex: way.ifindex, mtu: way.mtu })
             }
             (IpAddr::V4(_), Some(IpAddr::V6(_))) | (IpAddr::V6(_), _) => Err(SockError::NetUnreachable),

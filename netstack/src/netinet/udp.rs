@@ -3,7 +3,7 @@
 //! A sender pays for its datagrams until they leave the stack (SO_SNDBUF), so that a fast one waits
 //! for the wire instead of filling queues that drop.
 
-use super::ip::{Way4, WayKind};
+use super::ip::{Ip, Way4, WayKind};
 use super::protosw::Quote;
 use super::{Cast, Fragment, IcmpError, IcmpErrorKind, IpRx, IpTx};
 use crate::net::IfIndex;
@@ -295,6 +295,7 @@ impl Stack {
             | WayKind::MulticastOthers => {}
         }
         let src = own.or(way.src).ok_or(SockError::AddrNotAvailable)?;
+        Ip::check_source(src, &way)?;
         let tx = IpTx {
             src: IpAddr::V4(src),
             dst: IpAddr::V4(dst),

@@ -92,3 +92,21 @@ fn a_socket_bound_to_a_group_and_connected_still_hears_the_group() {
     s.stack.send(s.now, id, b"", &SendMeta::default()).unwrap();
     s.expect(0, &["10.0.0.1 > 10.0.0.2 df udp 9 > 5 len 0"]);
 }
+
+#[test]
+fn the_loopback_address_never_leaves() {
+    let mut s = host();
+    let id = udp(&mut s, "127.0.0.1:1");
+    assert_eq!(s.stack.send(s.now, id, b"", &to("10.0.0.2:9")), Err(SockError::Invalid));
+    assert_eq!(s.stack.connect(s.now, id, addr("10.0.0.2:9")), Err(SockError::Invalid));
+    let any = udp(&mut s, "0.0.0.0:2");
+    let meta = SendMeta { src: Some("127.0.0.1".parse().unwrap()), ..to("10.0.0.2:9") };
+    assert_eq!(s.stack.send(s.now, any, b"", &meta), Err(SockError::Invalid));
+    let tcp = s.stack.socket(Family::Inet, SockType::Stream, 0).unwrap();
+    s.stack.bind(s.now, tcp, addr("127.0.0.1:1")).unwrap();
+    assert_eq!(s.stack.connect(s.now, tcp, addr("10.0.0.2:9")), Err(SockError::Invalid));
+    s.expect(0, &[]);
+    // Home it may go.
+    s.stack.send(s.now, id, b"", &to("10.0.0.1:2")).unwrap();
+    assert!(s.stack.ready(any).contains(Ready::READ));
+}
