@@ -88,14 +88,16 @@ impl Ip {
         let quoted_error = h.protocol == protocol::ICMP
             && h.offset == 0
             && about.data().get(h.header_len).is_none_or(|&t| icmpv4::is_error(t));
-        let broadcast_source = self.routes.lookup4(source).is_some_and(|e| e.kind == RouteKind::Broadcast);
+        // Also where the caller does not know: a subnet's broadcast address looks like a host's.
+        let broadcast = |a| self.routes.lookup4(a).is_some_and(|e| e.kind == RouteKind::Broadcast);
         cast == Cast::Unicast
             && !h.dst.is_multicast()
             && !h.dst.is_broadcast()
             && h.offset == 0
             && one_host
             && !quoted_error
-            && !broadcast_source
+            && !broadcast(source)
+            && !broadcast(h.dst)
     }
 
     /// What reassembly has given up is counted and freed.

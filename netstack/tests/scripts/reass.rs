@@ -98,6 +98,18 @@ fn time_runs_out_and_is_told_if_the_first_fragment_came() {
 }
 
 #[test]
+fn nobody_hears_of_a_broadcast_that_was_not_whole() {
+    let (mut s, _) = listening(StackConfig::default());
+    for dst in ["10.0.0.255", "255.255.255.255"] {
+        let ip = Ip::new("10.0.0.2", dst).at_mac(netstack::net::MacAddr::BROADCAST);
+        s.input(0, &ip.fragment(1, 0, true).raw(17, &[0; 104]));
+    }
+    s.pass(Duration::from_secs(30));
+    s.expect(0, &[]);
+    assert_eq!(s.counter("reassTimeout"), 2);
+}
+
+#[test]
 fn malformed_fragments() {
     let (mut s, _) = listening(StackConfig::default());
     let ip = || Ip::new("10.0.0.2", "10.0.0.1");
