@@ -9,7 +9,7 @@
 
 use netstack::net::IfIndex;
 use netstack::net::mbuf::{Mbuf, Pool};
-use netstack::netinet::{Cast, IpLayer, IpRx, IpTx, Path};
+use netstack::netinet::{Cast, Flow, IpLayer, IpRx, IpTx, Path};
 use netstack::socket::{Family, RecvFlags, SendFlags};
 use netstack::tcp::{Tcp, TcpConfig, TcpId};
 use netstack::time::Duration as Span;
@@ -32,8 +32,8 @@ impl IpLayer for Floor {
     fn random(&mut self) -> u64 {
         4
     }
-    fn path(&self, _: IpAddr, src: Option<IpAddr>, _: Option<IfIndex>) -> Result<Path, SockError> {
-        Ok(Path { src: src.unwrap_or(self.addr), ifindex: IfIndex(2), mtu: 1500 })
+    fn path(&self, flow: &Flow) -> Result<Path, SockError> {
+        Ok(Path { src: flow.src.unwrap_or(self.addr), ifindex: IfIndex(2), mtu: 1500 })
     }
     fn is_local(&self, addr: IpAddr) -> bool {
         addr == self.addr

@@ -7,7 +7,7 @@
 use super::error_limit::ErrorLimit;
 use super::exceptions::{Exceptions, PathMtu};
 use super::ip_reass::Reassembly;
-use super::{Fragment, IcmpError, IpLayer, IpTx, Path, protosw};
+use super::{Flow, Fragment, IcmpError, IpLayer, IpTx, Path, protosw};
 use crate::net::flow::FlowKey;
 use crate::net::ifnet::Interfaces;
 use crate::net::mbuf::{Mbuf, Pool};
@@ -254,6 +254,17 @@ impl Ip {
         }
     }
 
+    /// The way of a flow to an IPv4 destination.
+    pub(crate) fn way_of(&self, flow: &Flow) -> Result<Way4, SockError> {
+        let IpAddr::V4(dst) = flow.dst.ip() else { return Err(SockError::NetUnreachable) };
+        let ports = match protosw::has_ports(flow.protocol) {
+            true => u32::from(flow.src_port) << 16 | u32::from(flow.dst.port()),
+            false => 0,
+        };
+        let src = flow.src.unwrap_or(flow.dst.ip());
+        self.way4(dst, flow.bound, self.key.flow(src, flow.dst.ip(), flow.protocol, ports))
+    }
+
     /// The hash that chooses among equal paths; `transport` is what follows the IP header of a
     /// packet that is no fragment.
     pub(crate) fn flow4(&self, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, transport: Option<&[u8]>) -> u64 {
@@ -274,12 +285,11 @@ impl IpLayer for Ip {
         self.rng.random()
     }
 
-    fn path(&self, dst: IpAddr, src: Option<IpAddr>, bound: Option<IfIndex>) -> Result<Path, SockError> {
-        match (dst, src) {
-            (IpAddr::V4(d), None | Some(IpAddr::V4(_))) => {
-                let flow = self.key.addr(dst);
-                let way = self.way4(d, bound, flow)?;
-                let src = src.or(way.src.map(IpAddr::V4)).ok_or(SockError::AddrNotAvailable)?;
+    fn path(&self, flow: &Flow) -> Result<Path, SockError> {
+        match (flow.dst.ip(), flow.src) {
+            (IpAddr::V4(_), None | Some(IpAddr::V4(_))) => {
+                let way = self.way_of(flow)?;
+                let src = flow.src.or(way.src.map(IpAddr::V4)).ok_or(SockError::AddrNotAvailable)?;
                 if let IpAddr::V4(src) = src {
                     Ip::check_source(src, &way)?;
                 }
@@ -318,10 +328,8 @@ impl IpLayer for Ip {
         }
     }
 
-    fn confirm(&mut self, dst: IpAddr) {
-        let IpAddr::V4(d) = dst else { return };
-        if let Ok(Way4 { kind: WayKind::Unicast, ifindex, next, .. }) = self.way4(d, None, self.key.addr(dst))
-        {
+    fn confirm(&mut self, flow: &Flow) {
+        if let Ok(Way4 { kind: WayKind::Unicast, ifindex, next, .. }) = self.way_of(flow) {
             let random = self.rng.random();
             self.neigh.progress(self.now, ifindex, IpAddr::V4(next), random, &mut self.timers);
         }

@@ -19,7 +19,7 @@ pub(crate) mod udp;
 use crate::net::{IfIndex, mbuf::Mbuf};
 use crate::socket::SockError;
 use crate::time::Instant;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// What a transport protocol needs of the floor below it. One implementation serves IPv4 and
 /// IPv6; a transport never learns which header carries it except by the family of the addresses.
@@ -32,8 +32,9 @@ pub trait IpLayer {
     /// Random octets (ISN keys, ephemeral ports, IP identification).
     fn random(&mut self) -> u64;
 
-    /// The way to `dst`: source address (`src` if the socket has one), interface, MTU.
-    fn path(&self, dst: IpAddr, src: Option<IpAddr>, bound: Option<IfIndex>) -> Result<Path, SockError>;
+    /// The way of a flow: source address (`src` if the socket has one), interface, MTU. Of equal
+    /// paths it is the one that [`IpLayer::output`] takes, if the flow is told whole.
+    fn path(&self, flow: &Flow) -> Result<Path, SockError>;
 
     /// Whether `addr` is one of ours (unicast, loopback included).
     fn is_local(&self, addr: IpAddr) -> bool;
@@ -50,9 +51,24 @@ pub trait IpLayer {
     /// sender stops at zero and is pumped again when the queue has drained.
     fn tx_room(&self, ifindex: IfIndex) -> usize;
 
-    /// The transport makes progress with `dst`: data of ours was acknowledged. The next hop need not
+    /// The transport makes progress on a flow: data of ours was acknowledged. The next hop need not
     /// be probed (RFC 4861 §7.3.1). Cheap, but once a round trip is enough.
-    fn confirm(&mut self, _dst: IpAddr) {}
+    fn confirm(&mut self, _flow: &Flow) {}
+}
+
+/// What decides the way of packets: it is one choice for all packets of a flow (RFC 2991 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Source address; `None`: that of the way.
+    pub src: Option<IpAddr>,
+    /// Source port; 0: not chosen yet, or the protocol has none.
+    pub src_port: u16,
+    /// Destination.
+    pub dst: SocketAddr,
+    /// Interface asked for.
+    pub bound: Option<IfIndex>,
 }
 
 /// The way to a destination, as of now.

@@ -5,7 +5,7 @@
 
 use super::ip::{Ip, Way4, WayKind};
 use super::protosw::Quote;
-use super::{Cast, Fragment, IcmpError, IcmpErrorKind, IpRx, IpTx};
+use super::{Cast, Flow, Fragment, IcmpError, IcmpErrorKind, IpRx, IpTx};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::socket::sockopt::MtuDiscover;
@@ -264,6 +264,9 @@ impl Stack {
             return Err(SockError::WouldBlock);
         }
         let remote = meta.to.or(s.remote).ok_or(SockError::DestAddrRequired)?;
+        // The way may hang on the port.
+        let src_port = self.bound_port(id)?;
+        let s = self.sockets.datagram(id)?;
         let IpAddr::V4(dst) = remote.ip() else { return Err(SockError::AfNotSupported) };
         // Linux: the unspecified address is ourselves.
         let dst = if dst.is_unspecified() { Ipv4Addr::LOCALHOST } else { dst };
@@ -277,10 +280,10 @@ impl Stack {
             (None, IpAddr::V4(a)) => self.ip.own_source(a)?,
             (Some(IpAddr::V6(_)), _) | (None, IpAddr::V6(_)) => return Err(SockError::AfNotSupported),
         };
-        let ports = u32::from(s.local.port()) << 16 | u32::from(remote.port());
         let protocol = s.protocol;
-        let flow = self.ip.key.flow(IpAddr::V4(own.unwrap_or(dst)), IpAddr::V4(dst), protocol, ports);
-        let mut way = self.ip.way4(dst, bound, flow)?;
+        let remote = SocketAddr::new(IpAddr::V4(dst), remote.port());
+        let mut way =
+            self.ip.way_of(&Flow { protocol, src: own.map(IpAddr::V4), src_port, dst: remote, bound })?;
         let ttl = match dst.is_multicast() {
             true => s.opts.multicast_ttl,
             false => s.opts.ttl,
@@ -306,7 +309,7 @@ impl Stack {
             bound,
         };
         let mtu_discover = s.opts.mtu_discover;
-        Ok(Out { src, dst, remote: SocketAddr::new(IpAddr::V4(dst), remote.port()), way, tx, mtu_discover })
+        Ok(Out { src, dst, remote, way, tx, mtu_discover })
     }
 
     /// Sends the transport packet `m` of socket `id`, which pays for it.

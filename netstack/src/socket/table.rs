@@ -4,6 +4,7 @@ use super::sockopt::Options;
 use super::{Family, LinkAddr, QueuedError, Ready, SockError, SockType, SocketId};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
+use crate::netinet::Flow;
 use crate::tcp::TcpId;
 use crate::time::Instant;
 use std::collections::VecDeque;
@@ -132,6 +133,11 @@ impl Socket {
         r.set(Ready::RDHUP, self.shut_read);
         r.set(Ready::HUP, self.shut_read && self.shut_write);
         r
+    }
+
+    /// The flow of its packets to `dst`.
+    pub(crate) fn flow(&self, src: Option<IpAddr>, dst: SocketAddr) -> Flow {
+        Flow { protocol: self.protocol, src, src_port: self.local.port(), dst, bound: self.opts.device }
     }
 
     /// The error that waits, which ends the operation at hand.

@@ -363,8 +363,11 @@ impl Stack {
             Entry::Datagram(s) => s,
             Entry::Stream(s) => return self.stream_option(s, name),
         };
-        let (remote, local, device) = (s.remote, s.local.ip(), s.opts.device);
-        let path = remote.and_then(|r| self.ip.path(r.ip(), Some(local), device).ok());
+        let IpAddr::V4(local) = s.local.ip() else { return Err(SockError::AfNotSupported) };
+        let path = s.remote.and_then(|dst| {
+            let src = self.ip.own_source(local).ok()?.map(IpAddr::V4);
+            self.ip.path(&s.flow(src, dst)).ok()
+        });
         s.opts.get(name, path.map(|p| p.mtu))
     }
 
@@ -509,7 +512,7 @@ impl Stack {
             IpAddr::V4(b) => self.ip.own_source(b)?.map(IpAddr::V4),
             IpAddr::V6(_) => return Err(SockError::AfNotSupported),
         };
-        let src = self.ip.path(peer.ip(), own, device)?.src;
+        let src = self.ip.path(&s.flow(own, peer))?.src;
         let broadcast = s_broadcast(self, peer.ip(), device);
         let s = self.sockets.datagram(id)?;
         if broadcast && !s.opts.broadcast {

@@ -8,7 +8,7 @@ use super::segment::Segment;
 use super::seq::SeqNum;
 use super::tcb::{Holder, Tcb};
 use super::{State, Tcp, TcpId};
-use crate::netinet::IpLayer;
+use crate::netinet::{Flow, IpLayer};
 use crate::wire::tcp::Flags;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -69,7 +69,14 @@ impl Tcp {
             self.sh.stats.syn_queue_full += 1;
             return;
         }
-        let Ok(path) = ip.path(remote.ip(), Some(local.ip()), listener.set.bound_if) else { return };
+        let flow = Flow {
+            protocol: crate::wire::tcp::PROTOCOL,
+            src: Some(local.ip()),
+            src_port: local.port(),
+            dst: remote,
+            bound: listener.set.bound_if,
+        };
+        let Ok(path) = ip.path(&flow) else { return };
         let mut child = Box::new(Tcb::new(TcpId::NONE, listener.family, &self.sh.config));
         child.set = listener.set.clone();
         child.sndbuf.limit = listener.sndbuf.limit;

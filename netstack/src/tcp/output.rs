@@ -10,7 +10,7 @@ use super::tcb::{Cx, Recovery, RtxTimer, Tcb};
 use super::undo::Frto;
 use super::{State, timestamp};
 use crate::net::mbuf::Mbuf;
-use crate::netinet::{Fragment, IpTx};
+use crate::netinet::{Flow, Fragment, IpTx};
 use crate::socket::SockError;
 use crate::wire::tcp::{self, Flags, Header, Options, Timestamps};
 use std::net::IpAddr;
@@ -351,9 +351,20 @@ impl Tcb {
 
     /// Asks for the way again.
     pub(super) fn path_changed(&mut self, cx: &mut Cx<'_>) {
-        if let Ok(path) = cx.ip.path(self.remote.ip(), Some(self.local.ip()), self.set.bound_if) {
+        if let Ok(path) = cx.ip.path(&self.flow()) {
             self.ifindex = path.ifindex;
             self.set_mtu(path.mtu, cx);
+        }
+    }
+
+    /// The flow of the connection's segments.
+    pub(super) fn flow(&self) -> Flow {
+        Flow {
+            protocol: tcp::PROTOCOL,
+            src: Some(self.local.ip()),
+            src_port: self.local.port(),
+            dst: self.remote,
+            bound: self.set.bound_if,
         }
     }
 

@@ -8,10 +8,11 @@ use super::seq::SeqNum;
 use super::tcb::{Cx, Holder, Tcb, unspecified};
 use super::{State, Tcp, TcpConfig, TcpId};
 use crate::netinet::in_pcb::Binding;
-use crate::netinet::{IpLayer, Path};
+use crate::netinet::{Flow, IpLayer, Path};
 use crate::socket::sockbuf::SendBuf;
 use crate::socket::{Family, Ready, RecvFlags, SendFlags, SockError};
 use crate::time::Duration;
+use crate::wire::tcp::PROTOCOL;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Which directions `shutdown(2)` ends.
@@ -137,9 +138,13 @@ impl Tcp {
         }
         let to = SocketAddr::new(destination(to.ip())?, to.port());
         let src = tcb.bound_addr;
-        let path = ip.path(to.ip(), src, tcb.set.bound_if)?;
+        let bound = tcb.set.bound_if;
+        let flow = Flow { protocol: PROTOCOL, src, src_port: 0, dst: to, bound };
+        let path = ip.path(&flow)?;
         let port = if tcb.bound { tcb.local.port() } else { self.pcbs.ephemeral(path.src, to)? };
         let local = SocketAddr::new(src.unwrap_or(path.src), port);
+        // Of equal paths the ports choose one, too.
+        let path = ip.path(&Flow { src: Some(local.ip()), src_port: port, ..flow })?;
         self.pcbs.connect(id, local, to, tcb.set.share)?;
         tcb.renew(&self.sh.config);
         tcb.in_table = true;

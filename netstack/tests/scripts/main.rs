@@ -3,6 +3,7 @@
 mod addrs;
 mod arbitrary;
 mod arp;
+mod ecmp;
 mod forward;
 mod harness;
 mod icmp;

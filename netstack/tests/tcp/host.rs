@@ -2,7 +2,7 @@
 
 use netstack::net::IfIndex;
 use netstack::net::mbuf::{Mbuf, Pool};
-use netstack::netinet::{Cast, IpLayer, IpRx, IpTx, Path};
+use netstack::netinet::{Cast, Flow, IpLayer, IpRx, IpTx, Path};
 use netstack::tcp::{Tcp, TcpConfig, TcpId};
 use netstack::{Instant, Ready, SockError};
 use std::collections::VecDeque;
@@ -33,11 +33,11 @@ impl IpLayer for Floor {
         self.random
     }
 
-    fn path(&self, dst: IpAddr, src: Option<IpAddr>, _: Option<IfIndex>) -> Result<Path, SockError> {
-        if dst == "203.0.113.1".parse::<IpAddr>().unwrap() {
+    fn path(&self, flow: &Flow) -> Result<Path, SockError> {
+        if flow.dst.ip() == "203.0.113.1".parse::<IpAddr>().unwrap() {
             return Err(SockError::NetUnreachable);
         }
-        Ok(Path { src: src.unwrap_or(self.addr), ifindex: IF, mtu: self.mtu })
+        Ok(Path { src: flow.src.unwrap_or(self.addr), ifindex: IF, mtu: self.mtu })
     }
 
     fn is_local(&self, addr: IpAddr) -> bool {
