@@ -166,6 +166,8 @@ pub(crate) struct Routes {
     entries: Vec<FibEntry>,
     free: Vec<EntryId>,
     cache: Cache,
+    /// Prefixes whose entry has changed since somebody took notice.
+    pub(crate) changed: Vec<IpNet>,
 }
 
 /// Names an entry of the FIB.
@@ -289,8 +291,16 @@ impl Routes {
 
     /// Makes the FIB's entry of one prefix anew.
     fn refresh(&mut self, to: IpNet, ifs: &Interfaces) {
-        self.cache.generation += 1;
         let entry = self.rib.get(&to).and_then(|routes| Self::entry(routes, ifs));
+        let old = match to {
+            IpNet::V4(p) => self.fib4.get(&p),
+            IpNet::V6(p) => self.fib6.get(&p),
+        };
+        if old.map(|id| &self.entries[*id as usize]) == entry.as_ref() {
+            return;
+        }
+        self.changed.push(to);
+        self.cache.generation += 1;
         let id = entry.map(|e| self.keep(e));
         let old = match (to, id) {
             (IpNet::V4(p), Some(id)) => self.fib4.insert(p, id),

@@ -161,8 +161,10 @@ impl Ip {
         match self.neigh.due(self.now, slot, &mut self.timers) {
             Due::Nothing => {}
             Due::Solicit(ifindex, IpAddr::V4(addr), to) => self.arp_solicit(ifindex, addr, to),
-            Due::Failed(ifindex, IpAddr::V4(_), queue) => {
+            Due::Failed(ifindex, IpAddr::V4(addr), queue) => {
                 self.stats.arp.failures += 1;
+                // RFC 1122 §3.3.1.4: a dead gateway is not used.
+                self.exceptions.forget(|_, r| (r.ifindex, r.to) == (ifindex, addr));
                 self.neigh_failed(ifindex, queue);
             }
             Due::Solicit(_, IpAddr::V6(_), _) | Due::Failed(_, IpAddr::V6(_), _) => {}

@@ -44,18 +44,28 @@ impl PathMtu {
     }
 }
 
+/// A better gateway for one destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Redirect {
+    /// On this link.
+    pub(crate) ifindex: IfIndex,
+    /// Instead of this gateway, which the route names.
+    pub(crate) from: Ipv4Addr,
+    pub(crate) to: Ipv4Addr,
+}
+
 /// What is known of one destination now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exception {
     pub(crate) mtu: Option<PathMtu>,
-    /// The gateway a router named, and the interface it is on.
-    pub(crate) gateway: Option<(IfIndex, Ipv4Addr)>,
+    pub(crate) redirect: Option<Redirect>,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// Each with the time until which it is believed.
+#[derive(Clone, Copy, Debug, Default)]
 struct Entry {
-    exception: Exception,
-    until: Instant,
+    mtu: Option<(PathMtu, Instant)>,
+    redirect: Option<(Redirect, Instant)>,
     /// Order of learning, for eviction.
     seq: u64,
 }
@@ -64,60 +74,67 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Exceptions {
     limit: usize,
+    lifetime: Duration,
     seq: u64,
     by_dst: BTreeMap<Ipv4Addr, Entry>,
     by_age: BTreeMap<u64, Ipv4Addr>,
 }
 
 impl Exceptions {
-    pub(crate) fn new(limit: usize) -> Exceptions {
-        Exceptions { limit, seq: 0, by_dst: BTreeMap::new(), by_age: BTreeMap::new() }
+    pub(crate) fn new(limit: usize, lifetime: Duration) -> Exceptions {
+        Exceptions { limit, lifetime, seq: 0, by_dst: BTreeMap::new(), by_age: BTreeMap::new() }
     }
 
     /// What is known of `dst`.
-    pub(crate) fn get(&self, dst: Ipv4Addr, now: Instant) -> Option<Exception> {
+    pub(crate) fn get(&self, dst: Ipv4Addr, now: Instant) -> Exception {
         if self.by_dst.is_empty() {
-            return None;
+            return Exception::default();
         }
-        self.by_dst.get(&dst).filter(|e| now < e.until).map(|e| e.exception)
+        let Some(e) = self.by_dst.get(&dst) else { return Exception::default() };
+        Exception {
+            mtu: e.mtu.filter(|(_, until)| now < *until).map(|(m, _)| m),
+            redirect: e.redirect.filter(|(_, until)| now < *until).map(|(r, _)| r),
+        }
     }
 
     /// Learns the path MTU to `dst`, if it is smaller than what is known.
-    pub(crate) fn learn_mtu(&mut self, dst: Ipv4Addr, now: Instant, lifetime: Duration, mtu: PathMtu) {
-        if mtu.is_news(self.get(dst, now).and_then(|e| e.mtu)) {
-            self.learn(dst, now, lifetime, |e| e.mtu = Some(mtu));
+    pub(crate) fn learn_mtu(&mut self, dst: Ipv4Addr, now: Instant, mtu: PathMtu) {
+        if mtu.is_news(self.get(dst, now).mtu) {
+            let until = now + self.lifetime;
+            self.learn(dst, |e| e.mtu = Some((mtu, until)));
         }
     }
 
-    /// Learns something of `dst` for `lifetime`.
-    pub(crate) fn learn(
-        &mut self,
-        dst: Ipv4Addr,
-        now: Instant,
-        lifetime: Duration,
-        change: impl FnOnce(&mut Exception),
-    ) {
+    /// Learns a better gateway for `dst`.
+    pub(crate) fn learn_redirect(&mut self, dst: Ipv4Addr, now: Instant, redirect: Redirect) {
+        let until = now + self.lifetime;
+        self.learn(dst, |e| e.redirect = Some((redirect, until)));
+    }
+
+    fn learn(&mut self, dst: Ipv4Addr, change: impl FnOnce(&mut Entry)) {
         if self.limit == 0 {
             return;
         }
-        let mut exception = self.get(dst, now).unwrap_or_default();
-        change(&mut exception);
+        let mut entry = Entry::default();
         if let Some(old) = self.by_dst.remove(&dst) {
             self.by_age.remove(&old.seq);
+            entry = old;
         } else if self.by_dst.len() >= self.limit
             && let Some((_, oldest)) = self.by_age.pop_first()
         {
             self.by_dst.remove(&oldest);
         }
+        change(&mut entry);
         self.seq += 1;
+        entry.seq = self.seq;
         self.by_age.insert(self.seq, dst);
-        self.by_dst.insert(dst, Entry { exception, until: now + lifetime, seq: self.seq });
+        self.by_dst.insert(dst, entry);
     }
 
-    /// Forgets everything that led by `ifindex`: it went down.
-    pub(crate) fn flush(&mut self, ifindex: IfIndex) {
-        for e in self.by_dst.values_mut() {
-            e.exception.gateway = e.exception.gateway.filter(|(i, _)| *i != ifindex);
+    /// Forgets the redirects that `is_void`.
+    pub(crate) fn forget(&mut self, is_void: impl Fn(Ipv4Addr, Redirect) -> bool) {
+        for (dst, e) in &mut self.by_dst {
+            e.redirect = e.redirect.filter(|(r, _)| !is_void(*dst, *r));
         }
     }
 }

@@ -108,7 +108,7 @@ impl Ip {
             neigh: Neighbours::new(config.neigh.clone(), key),
             timers: Timers::default(),
             reass: Reassembly::new(config.reass.clone()),
-            exceptions: Exceptions::new(config.exceptions),
+            exceptions: Exceptions::new(config.exceptions, config.exception_lifetime),
             error_limit: ErrorLimit::new(config.icmp_error_interval, config.icmp_error_burst),
             stats: Stats::default(),
             upcalls: VecDeque::new(),
@@ -155,6 +155,15 @@ impl Ip {
         self.idents[class]
     }
 
+    /// RFC 1122 §3.3.1.2: redirects mend the routes that there were.
+    pub(crate) fn forget_stale_redirects(&mut self) {
+        if self.routes.changed.is_empty() {
+            return;
+        }
+        let changed = core::mem::take(&mut self.routes.changed);
+        self.exceptions.forget(|dst, _| changed.iter().any(|net| net.contains(&IpAddr::V4(dst))));
+    }
+
     // ---- where to ------------------------------------------------------------------------------
 
     /// The way to `dst` by `bound` (or any interface), for the flow with hash `flow`.
@@ -197,14 +206,13 @@ impl Ip {
             Some(IpAddr::V6(_)) | None => dst,
         };
         let (mut mtu, mut fragment) = (ifnet.mtu, Fragment::Dont);
-        if let Some(e) = self.exceptions.get(dst, self.now) {
-            mtu = mtu.min(e.mtu.map_or(mtu, PathMtu::octets));
-            if e.mtu == Some(PathMtu::BelowFloor) {
-                fragment = Fragment::May;
-            }
-            // A redirect names a gateway of the same link.
-            next = e.gateway.filter(|(dev, _)| *dev == ifindex).map_or(next, |(_, g)| g);
+        let known = self.exceptions.get(dst, self.now);
+        mtu = mtu.min(known.mtu.map_or(mtu, PathMtu::octets));
+        if known.mtu == Some(PathMtu::BelowFloor) {
+            fragment = Fragment::May;
         }
+        // A redirect puts one gateway in the place of another.
+        next = known.redirect.filter(|r| (r.ifindex, r.from) == (ifindex, next)).map_or(next, |r| r.to);
         let src = match src {
             Some(IpAddr::V4(s)) => Some(s),
             Some(IpAddr::V6(_)) | None => ifnet.source_for(next).or_else(|| self.source_on(ifnet)),

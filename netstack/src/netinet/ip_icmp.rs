@@ -3,13 +3,13 @@
 //! Errors are sent about nothing that RFC 1122 §3.2.2 excludes, quote as much as fits 576 octets
 //! (RFC 1812 §4.3.2.3), and are limited for each destination; replies to echo are not limited.
 
-use super::exceptions::PathMtu;
+use super::exceptions::{PathMtu, Redirect};
 use super::ip::{Ip, WayKind, plain};
 use super::protosw::Quote;
 use super::{Cast, IcmpError, IcmpErrorKind, IpRx, protosw};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
-use crate::net::route::RouteKind;
+use crate::net::route::{NextHop, RouteKind};
 use crate::stack::Stack;
 use crate::stack::stats::Drop;
 use crate::wire::checksum;
@@ -113,20 +113,27 @@ impl Ip {
 
     /// A redirect: RFC 1122 §3.2.2.2, 3.3.1.2. Believed by hosts only, from the gateway in use only,
     /// and only towards the same link.
-    fn icmp_redirect(&mut self, rx: &IpRx, gateway: Ipv4Addr, dst: Ipv4Addr) -> bool {
+    fn icmp_redirect(&mut self, rx: &IpRx, gateway: Ipv4Addr, about: &ipv4::Header) -> bool {
         let IpAddr::V4(from) = rx.src else { return false };
-        if self.config.forwarding || !self.config.accept_redirects {
+        if self.config.forwarding || !self.config.accept_redirects || !self.is_local4(about.src) {
             return false;
         }
-        let Ok(way) = self.way4(dst, None, self.key.addr(IpAddr::V4(dst))) else { return false };
-        let on_link = self
-            .ifs
-            .get(rx.ifindex)
-            .is_some_and(|i| i.addrs4().any(|n| n.contains(&gateway) && n.addr() != gateway));
-        let sound = way.ifindex == rx.ifindex && way.next == from && on_link && gateway != from;
+        let (dst, now, ifindex) = (about.dst, self.now, rx.ifindex);
+        // The gateway of the route that the sender was put in the place of, if it was.
+        let before = self.exceptions.get(dst, now).redirect.filter(|r| (r.ifindex, r.to) == (ifindex, from));
+        let routed = before.map_or(from, |r| r.from);
+        let in_use = self.routes.lookup4(dst).is_some_and(|e| {
+            let hop = |h: &NextHop| (h.ifindex, h.via) == (ifindex, Some(IpAddr::V4(routed)));
+            e.kind == RouteKind::Unicast && e.hops.iter().any(hop)
+        });
+        let on_link = self.ifs.get(ifindex).is_some_and(|i| i.addrs4().any(|n| n.contains(&gateway)));
+        let one_host = !gateway.is_unspecified()
+            && !gateway.is_multicast()
+            && !gateway.is_loopback()
+            && self.routes.lookup4(gateway).is_some_and(|e| e.kind == RouteKind::Unicast);
+        let sound = in_use && on_link && one_host && gateway != from;
         if sound {
-            let (now, lifetime, ifindex) = (self.now, self.config.exception_lifetime, rx.ifindex);
-            self.exceptions.learn(dst, now, lifetime, |e| e.gateway = Some((ifindex, gateway)));
+            self.exceptions.learn_redirect(dst, now, Redirect { ifindex, from: routed, to: gateway });
         }
         sound
     }
@@ -183,7 +190,7 @@ pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, header_len: usize
         ty::REDIRECT => {
             count.in_redirects += 1;
             let about = ipv4::Header::parse_quoted(&m.data()[header_len + icmpv4::HEADER_LEN..]);
-            let believed = about.is_ok_and(|h| stack.ip.icmp_redirect(rx, header.gateway(), h.dst));
+            let believed = about.is_ok_and(|h| stack.ip.icmp_redirect(rx, header.gateway(), &h));
             if believed { stack.ip.free(m) } else { stack.ip.discard(Drop::IcmpBadRedirect, m) }
         }
         // RFC 6633: source quench is ignored; the rest are queries that we do not answer, or replies
@@ -264,8 +271,7 @@ fn quoted(stack: &mut Stack, rx: &IpRx, header: &Header, m: Mbuf, header_len: us
     };
     let quote = stack.icmp_dispatch(&error, about.protocol, &message[about.header_len..]);
     if let (Quote::Ours, IcmpErrorKind::PacketTooBig { mtu }) = (quote, kind) {
-        let (now, lifetime) = (stack.ip.now, stack.ip.config.exception_lifetime);
-        stack.ip.exceptions.learn_mtu(about.dst, now, lifetime, PathMtu::told(mtu));
+        stack.ip.exceptions.learn_mtu(about.dst, stack.ip.now, PathMtu::told(mtu));
     }
     stack.ip.free(m);
 }

@@ -115,6 +115,7 @@ impl Stack {
     /// Takes up what the floor below left for us: packets to ourselves, errors, credits. Every door
     /// that may have caused some ends with it.
     pub(crate) fn settle(&mut self) {
+        self.ip.forget_stale_redirects();
         for _ in 0..LOOPS {
             match self.ip.upcalls.pop_front() {
                 None => break,

@@ -142,7 +142,7 @@ impl Stack {
         for m in self.ip.neigh.flush(ifindex, true, &mut self.ip.timers) {
             self.ip.discard(Drop::IfGone, m);
         }
-        self.ip.exceptions.flush(ifindex);
+        self.ip.exceptions.forget(|_, r| r.ifindex == ifindex);
         for route in self.ip.routes.remove_all(|r| r.dev == Some(ifindex), &self.ip.ifs) {
             self.events.push(Event::Route { route, added: false });
         }
@@ -191,7 +191,7 @@ impl Stack {
 
     fn if_down(&mut self, ifindex: IfIndex) {
         self.ip.routes.refresh_all(&self.ip.ifs);
-        self.ip.exceptions.flush(ifindex);
+        self.ip.exceptions.forget(|_, r| r.ifindex == ifindex);
         let mut lost = self.ip.neigh.flush(ifindex, false, &mut self.ip.timers);
         if let Some(i) = self.ip.ifs.get_mut(ifindex) {
             i.counters.out_discards += i.tx.len() as u64;
@@ -305,6 +305,7 @@ impl Stack {
         self.ip.routes.refresh_all(&self.ip.ifs);
         self.events.push(Event::Addr { ifindex, addr, added: false });
         self.drop_routes_from(addr.addr());
+        self.settle();
         Ok(())
     }
 
@@ -325,6 +326,7 @@ impl Stack {
         let route = self.check_route(route)?;
         self.ip.routes.add(route, &self.ip.ifs)?;
         self.events.push(Event::Route { route, added: true });
+        self.settle();
         Ok(())
     }
 
@@ -338,6 +340,7 @@ impl Stack {
         };
         let route = self.ip.routes.remove(route.to, same, &self.ip.ifs)?;
         self.events.push(Event::Route { route, added: false });
+        self.settle();
         Ok(())
     }
 

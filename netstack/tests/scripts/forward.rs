@@ -272,6 +272,66 @@ fn a_host_believes_its_gateway_only_and_for_a_time() {
 }
 
 #[test]
+fn a_redirect_names_one_host_and_quotes_a_packet_of_ours() {
+    let (mut s, id) = redirected();
+    s.stack.addr_add(s.now, s.ifs[0], "10.9.0.1/16".parse().unwrap()).unwrap();
+    for gateway in [[10, 0, 0, 255], [10, 9, 255, 255], [10, 9, 0, 1], [224, 0, 0, 5], [0; 4]] {
+        s.input(0, &redirect("10.0.0.2", gateway));
+    }
+    s.input(0, &redirect_about("10.0.0.2", [10, 0, 0, 4], "10.0.0.9"));
+    assert_eq!((hop(&mut s, id), s.counter("icmpBadRedirect")), (2, 6));
+}
+
+#[test]
+fn a_redirect_ends_with_the_route_that_it_mends() {
+    let (mut s, id) = redirected();
+    s.neighbour(0, "10.0.0.3");
+    s.input(0, &redirect("10.0.0.2", [10, 0, 0, 3]));
+    assert_eq!(hop(&mut s, id), 3);
+    // A route of something else changes nothing.
+    s.route("198.51.100.0/24", "10.0.0.4");
+    assert_eq!(hop(&mut s, id), 3);
+    s.route("192.0.2.0/24", "10.0.0.2");
+    assert_eq!(hop(&mut s, id), 2);
+    s.input(0, &redirect("10.0.0.2", [10, 0, 0, 3]));
+    assert_eq!(hop(&mut s, id), 3);
+    s.stack.route_del(Route::via("192.0.2.0/24".parse().unwrap(), "10.0.0.2".parse().unwrap())).unwrap();
+    assert_eq!(hop(&mut s, id), 2);
+}
+
+#[test]
+fn a_redirect_ends_when_its_gateway_is_silent() {
+    let (mut s, id) = redirected();
+    s.input(0, &redirect("10.0.0.2", [10, 0, 0, 3]));
+    s.stack.send(s.now, id, b"", &SendMeta::default()).unwrap();
+    s.expect(0, &["arp who-has 10.0.0.3 tell 10.0.0.1"]);
+    s.pass(Duration::from_secs(3));
+    s.frames(0);
+    s.stack.take_error(id);
+    assert_eq!(hop(&mut s, id), 2);
+}
+
+#[test]
+fn a_redirect_and_a_path_mtu_have_each_its_time() {
+    let (mut s, id) = redirected();
+    s.neighbour(0, "10.0.0.3");
+    s.input(0, &redirect("10.0.0.2", [10, 0, 0, 3]));
+    s.pass(Duration::from_secs(400));
+    let ours = Ip::new("10.0.0.1", "192.0.2.1");
+    let quoted = ours.packet(17, &ours.udp_octets(1, 9, b""));
+    let ty = etherparse::Icmpv4Type::DestinationUnreachable(
+        etherparse::icmpv4::DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1000 },
+    );
+    s.input(0, &Ip::new("10.0.0.2", "10.0.0.1").icmp(ty, &quoted));
+    s.stack.take_error(id);
+    assert_eq!(hop(&mut s, id), 3);
+    s.pass(Duration::from_secs(300));
+    assert_eq!(hop(&mut s, id), 2);
+    use netstack::socket::{SockOpt, SockOptName};
+    assert_eq!(s.stack.option(id, SockOptName::Mtu), Ok(SockOpt::Mtu(1000)));
+}
+
+#[test]
 fn point_to_point_subnets_of_31_bits() {
     let config = StackConfig { forwarding: true, ..StackConfig::default() };
     let mut s = Script::new(config, &["10.0.0.0/31", "10.0.1.1/24"]);
