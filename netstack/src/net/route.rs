@@ -2,8 +2,9 @@
 //!
 //! The RIB holds every route as it was given. The FIB is a longest-prefix trie (RFC 1812 §5.2.4.3)
 //! that for each prefix holds the next hops of the best metric whose interfaces can be used;
-//! several of them are equal-cost paths. Own addresses and broadcast addresses are in it too, as
-//! in Linux's `local` table, so that one lookup decides what becomes of a packet.
+//! several of them are equal-cost paths, except those that our addresses brought. Own addresses and
+//! broadcast addresses are in it too, as in Linux's `local` table, so that one lookup decides what
+//! becomes of a packet.
 
 use super::IfIndex;
 use super::flow::FlowKey;
@@ -147,8 +148,10 @@ impl FibEntry {
     pub(crate) fn hop(&self, key: FlowKey, flow: u64) -> Option<NextHop> {
         match self.hops[..] {
             [] => None,
-            [one] => Some(one),
-            _ => self.hops.iter().copied().max_by_key(|h| {
+            [first] => Some(first),
+            // To all of a subnet that is on several links: by the first, as to one of it.
+            [first, ..] if self.kind == RouteKind::Broadcast => Some(first),
+            [..] => self.hops.iter().copied().max_by_key(|h| {
                 let hop = h.via.map_or(0, |v| key.addr(v));
                 key.weight(flow, hop ^ u64::from(h.ifindex.0))
             }),
@@ -333,8 +336,14 @@ impl Routes {
             .find(own)
             .or_else(|| routes.iter().find(|r| r.kind == RouteKind::Broadcast))
             .or_else(|| routes.iter().find(usable))?;
+        let connected = |r: &Route| r.kind == RouteKind::Unicast && r.proto == RouteProto::Kernel;
         let equal = |r: &&Route| {
-            r.kind == first.kind && r.metric == first.metric && (r.kind == RouteKind::Local || usable(r))
+            // One subnet on two links is no choice of ways: as on Linux the first link is used.
+            let alone = connected(first) || connected(r);
+            r.kind == first.kind
+                && r.metric == first.metric
+                && (r.kind == RouteKind::Local || usable(r))
+                && (!alone || core::ptr::eq(*r, first))
         };
         let hops = routes.iter().filter(equal).filter_map(|r| {
             let ifindex = r.dev?;

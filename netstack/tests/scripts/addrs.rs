@@ -5,7 +5,7 @@ use netstack::SocketId;
 use netstack::net::MacAddr;
 use netstack::net::route::{Route, RouteError};
 use netstack::socket::{Family, Ready, SendMeta, SockError, SockOpt, SockType};
-use netstack::stack::Event;
+use netstack::stack::{Event, StackConfig};
 use std::net::SocketAddr;
 
 fn addr(s: &str) -> SocketAddr {
@@ -109,4 +109,23 @@ fn the_loopback_address_never_leaves() {
     // Home it may go.
     s.stack.send(s.now, id, b"", &to("10.0.0.1:2")).unwrap();
     assert!(s.stack.ready(any).contains(Ready::READ));
+}
+
+#[test]
+fn of_two_links_with_one_subnet_the_first_is_used() {
+    let mut s = Script::new(StackConfig::default(), &["10.0.0.1/24", "10.0.0.9/24"]);
+    let id = udp(&mut s, "0.0.0.0:1");
+    let asked = |s: &mut Script, n| s.sent(n).len();
+    for host in 20..60 {
+        s.stack.send(s.now, id, b"", &to(&format!("10.0.0.{host}:9"))).unwrap();
+    }
+    assert_eq!((asked(&mut s, 0), asked(&mut s, 1)), (40, 0));
+    s.stack.set_option(s.now, id, SockOpt::Broadcast(true)).unwrap();
+    for port in 0..20 {
+        s.stack.send(s.now, id, b"", &to(&format!("10.0.0.255:{}", 100 + port))).unwrap();
+    }
+    assert_eq!((asked(&mut s, 0), asked(&mut s, 1)), (20, 0));
+    s.stack.if_set_carrier(s.now, s.ifs[0], false).unwrap();
+    s.stack.send(s.now, id, b"", &to("10.0.0.20:9")).unwrap();
+    assert_eq!((asked(&mut s, 0), asked(&mut s, 1)), (0, 1));
 }

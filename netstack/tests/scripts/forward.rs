@@ -229,11 +229,16 @@ fn a_detour_is_redirected_and_still_forwarded() {
 
 /// A redirect by `from` to `gateway` for 192.0.2.1.
 fn redirect(from: &str, gateway: [u8; 4]) -> Vec<u8> {
+    redirect_about(from, gateway, "10.0.0.1")
+}
+
+/// A redirect about a packet of `src`.
+fn redirect_about(from: &str, gateway: [u8; 4], src: &str) -> Vec<u8> {
     use etherparse::{
         Icmpv4Type,
         icmpv4::{RedirectCode, RedirectHeader},
     };
-    let ours = Ip::new("10.0.0.1", "192.0.2.1");
+    let ours = Ip::new(src, "192.0.2.1");
     let quoted = ours.packet(17, &ours.udp_octets(1, 9, b""));
     let header = RedirectHeader { code: RedirectCode::RedirectForHost, gateway_internet_address: gateway };
     Ip::new(from, "10.0.0.1").icmp(Icmpv4Type::Redirect(header), &quoted)
@@ -269,6 +274,25 @@ fn a_host_believes_its_gateway_only_and_for_a_time() {
     s.stack.set_forwarding(true);
     s.input(0, &redirect("10.0.0.2", [10, 0, 0, 3]));
     assert_eq!(hop(&mut s), 2);
+}
+
+/// A host whose packets to 192.0.2.1:9 go by 10.0.0.2, and a socket that sends them.
+fn redirected() -> (Script, netstack::SocketId) {
+    let mut s = Script::host();
+    for a in ["10.0.0.2", "10.0.0.4"] {
+        s.neighbour(0, a);
+    }
+    s.route("0.0.0.0/0", "10.0.0.2");
+    let id = s.stack.socket(Family::Inet, SockType::Dgram, 0).unwrap();
+    s.stack.bind(s.now, id, "0.0.0.0:1".parse().unwrap()).unwrap();
+    s.stack.connect(s.now, id, "192.0.2.1:9".parse().unwrap()).unwrap();
+    (s, id)
+}
+
+/// Last octet of the link address by which a packet leaves.
+fn hop(s: &mut Script, id: netstack::SocketId) -> u8 {
+    s.stack.send(s.now, id, b"", &SendMeta::default()).unwrap();
+    s.frames(0)[0][5]
 }
 
 #[test]
