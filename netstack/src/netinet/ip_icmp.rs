@@ -255,9 +255,14 @@ fn quoted(stack: &mut Stack, rx: &IpRx, header: &Header, m: Mbuf, header_len: us
         }
         (ty::UNREACHABLE, unreach::PROTOCOL) => IcmpErrorKind::ProtoUnreachable,
         (ty::UNREACHABLE, unreach::PORT) => IcmpErrorKind::PortUnreachable,
+        (ty::UNREACHABLE, unreach::SOURCE_ROUTE) => IcmpErrorKind::SourceRoute,
         // RFC 1812 §5.2.7.1: which codes speak of a network, and which of a host.
-        (ty::UNREACHABLE, 1 | 7 | 10 | 12 | 13 | 14 | 15) => IcmpErrorKind::HostUnreachable,
-        (ty::UNREACHABLE, _) => IcmpErrorKind::NetUnreachable,
+        (ty::UNREACHABLE, unreach::NET | 11) => IcmpErrorKind::NetUnreachable,
+        (ty::UNREACHABLE, 6 | 9) => IcmpErrorKind::NetRefused,
+        (ty::UNREACHABLE, 7) => IcmpErrorKind::HostUnknown,
+        (ty::UNREACHABLE, 8) => IcmpErrorKind::Isolated,
+        (ty::UNREACHABLE, 10 | unreach::ADMIN | 14 | 15) => IcmpErrorKind::HostRefused,
+        (ty::UNREACHABLE, _) => IcmpErrorKind::HostUnreachable,
         (ty::TIME_EXCEEDED, _) => IcmpErrorKind::TimeExceeded,
         (_, _) => IcmpErrorKind::Parameter,
     };

@@ -161,21 +161,61 @@ pub struct IcmpError {
 /// Kinds of ICMP errors, RFC 792, 1122 §3.2.2.1, 1812 §5.2.7.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IcmpErrorKind {
-    /// Codes 0, 5, 6, 8, 9, 11 …: soft.
+    /// Codes 0 and 11.
     NetUnreachable,
-    /// Codes 1, 7, 10, 12, 13 …: soft.
+    /// Codes 1 and 12, and those that nobody has defined.
     HostUnreachable,
-    /// Code 2: hard.
+    /// Code 2.
     ProtoUnreachable,
-    /// Code 3: hard.
+    /// Code 3.
     PortUnreachable,
     /// Code 4 (RFC 1191): fragmentation needed; the next hop's MTU, 0 if an old router did not say.
     PacketTooBig {
         /// Octets of the largest packet that passes.
         mtu: u32,
     },
+    /// Code 5: source route failed.
+    SourceRoute,
+    /// Codes 6 and 9: there is no such network, or it is not for us.
+    NetRefused,
+    /// Code 7: there is no such host.
+    HostUnknown,
+    /// Code 8: our own host is isolated.
+    Isolated,
+    /// Codes 10, 13, 14 and 15: the host is not for us.
+    HostRefused,
     /// TTL ran out on the way.
     TimeExceeded,
     /// Parameter problem.
     Parameter,
+}
+
+/// Whether an error is for good: RFC 1122 §3.2.2.1, §4.2.3.9 (for TCP, RFC 5461 has the last word).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// It may pass.
+    Soft,
+    /// It ends what the packet was part of.
+    Hard,
+}
+
+impl IcmpErrorKind {
+    /// What an error means for the socket that sent the packet: Linux's `icmp_err_convert`.
+    pub fn meaning(self) -> (SockError, Severity) {
+        use Severity::{Hard, Soft};
+        match self {
+            IcmpErrorKind::NetUnreachable => (SockError::NetUnreachable, Soft),
+            IcmpErrorKind::HostUnreachable => (SockError::HostUnreachable, Soft),
+            IcmpErrorKind::ProtoUnreachable => (SockError::ProtoUnreachable, Hard),
+            IcmpErrorKind::PortUnreachable => (SockError::ConnRefused, Hard),
+            IcmpErrorKind::PacketTooBig { .. } => (SockError::MsgSize, Hard),
+            IcmpErrorKind::SourceRoute => (SockError::OpNotSupported, Soft),
+            IcmpErrorKind::NetRefused => (SockError::NetUnreachable, Hard),
+            IcmpErrorKind::HostUnknown => (SockError::HostDown, Hard),
+            IcmpErrorKind::Isolated => (SockError::NoNet, Hard),
+            IcmpErrorKind::HostRefused => (SockError::HostUnreachable, Hard),
+            IcmpErrorKind::TimeExceeded => (SockError::HostUnreachable, Soft),
+            IcmpErrorKind::Parameter => (SockError::Proto, Hard),
+        }
+    }
 }

@@ -5,7 +5,7 @@
 
 use super::ip::{Ip, Way4, WayKind};
 use super::protosw::Quote;
-use super::{Cast, Flow, Fragment, IcmpError, IcmpErrorKind, IpRx, IpTx};
+use super::{Cast, Flow, Fragment, IcmpError, IcmpErrorKind, IpRx, IpTx, Severity};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::socket::sockopt::MtuDiscover;
@@ -137,8 +137,7 @@ impl Stack {
     }
 
     /// An ICMP error for a connected socket of datagrams, or one that a local failure makes.
-    /// As on Linux: errors of the port and protocol end the next call, those of the way there only
-    /// if our own link says so.
+    /// Who has an error queue hears all of them; others, if they are connected, the hard ones.
     /// `remote` is where the packet went, `data` what it carried.
     pub(crate) fn datagram_error(
         &mut self,
@@ -147,39 +146,24 @@ impl Stack {
         remote: SocketAddr,
         data: &[u8],
     ) {
-        let local_failure = error.from == error.src;
+        let (what, severity) = error.kind.meaning();
+        // Our own floor has tried: nobody forged it.
+        let sure = severity == Severity::Hard || error.from == error.src;
         let Ok(s) = self.sockets.datagram(id) else { return };
+        let mtu = match error.kind {
+            // Without DF no packet of ours was too large.
+            IcmpErrorKind::PacketTooBig { .. } if s.opts.mtu_discover == MtuDiscover::Dont => return,
+            IcmpErrorKind::PacketTooBig { mtu } => mtu,
+            _ => 0,
+        };
         if s.opts.recv_err {
-            let (what, mtu) = match error.kind {
-                IcmpErrorKind::PortUnreachable => (SockError::ConnRefused, 0),
-                IcmpErrorKind::ProtoUnreachable => (SockError::ProtoUnreachable, 0),
-                IcmpErrorKind::PacketTooBig { mtu } => (SockError::MsgSize, mtu),
-                IcmpErrorKind::NetUnreachable => (SockError::NetUnreachable, 0),
-                IcmpErrorKind::HostUnreachable | IcmpErrorKind::TimeExceeded | IcmpErrorKind::Parameter => {
-                    (SockError::HostUnreachable, 0)
-                }
-            };
             let queued = QueuedError { error: what, offender: Some(error.from), wire: error.wire, mtu };
             self.queue_error(id, queued, error, remote, data);
             return self.socket_error(id, what);
         }
-        if s.remote.is_none() {
-            return;
+        if s.remote.is_some() && sure {
+            self.socket_error(id, what);
         }
-        let what = match error.kind {
-            IcmpErrorKind::PortUnreachable => SockError::ConnRefused,
-            IcmpErrorKind::ProtoUnreachable => SockError::ProtoUnreachable,
-            IcmpErrorKind::PacketTooBig { .. } if s.opts.mtu_discover == MtuDiscover::Do => {
-                SockError::MsgSize
-            }
-            IcmpErrorKind::HostUnreachable if local_failure => SockError::HostUnreachable,
-            IcmpErrorKind::HostUnreachable
-            | IcmpErrorKind::NetUnreachable
-            | IcmpErrorKind::PacketTooBig { .. }
-            | IcmpErrorKind::TimeExceeded
-            | IcmpErrorKind::Parameter => return,
-        };
-        self.socket_error(id, what);
     }
 
     /// Puts an error into a socket's queue, with the data that caused it.

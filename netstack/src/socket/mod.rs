@@ -126,6 +126,15 @@ pub enum SockError {
     /// EACCES (a broadcast without SO_BROADCAST)
     #[error("permission denied")]
     Access,
+    /// EPROTO: a router or host found something wrong with the packet
+    #[error("protocol error")]
+    Proto,
+    /// EHOSTDOWN: there is no such host
+    #[error("host is down")]
+    HostDown,
+    /// ENONET: we are isolated
+    #[error("machine is not on the network")]
+    NoNet,
     /// ENODEV
     #[error("no such interface")]
     NoDevice,

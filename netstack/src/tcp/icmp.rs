@@ -5,8 +5,7 @@ use super::seq::SeqNum;
 use super::tcb::{Cx, Tcb};
 use super::{State, Tcp};
 use crate::netinet::exceptions::MIN_PMTU;
-use crate::netinet::{IcmpError, IcmpErrorKind, IpLayer};
-use crate::socket::SockError;
+use crate::netinet::{IcmpError, IcmpErrorKind, IpLayer, Severity};
 use std::net::SocketAddr;
 
 /// Octets of the largest packet that every path takes, for routers that do not say (RFC 1191 §5):
@@ -44,19 +43,13 @@ impl Tcb {
             cx.sh.stats.icmp_ignored += 1;
             return false;
         }
-        let (error, hard) = match kind {
-            IcmpErrorKind::PacketTooBig { mtu } => {
-                self.too_big(cx, mtu);
-                return true;
-            }
-            IcmpErrorKind::NetUnreachable => (SockError::NetUnreachable, false),
-            IcmpErrorKind::HostUnreachable | IcmpErrorKind::TimeExceeded => {
-                (SockError::HostUnreachable, false)
-            }
-            IcmpErrorKind::ProtoUnreachable => (SockError::ProtoUnreachable, true),
-            IcmpErrorKind::PortUnreachable => (SockError::ConnRefused, true),
-            IcmpErrorKind::Parameter => (SockError::HostUnreachable, false),
-        };
+        if let IcmpErrorKind::PacketTooBig { mtu } = kind {
+            self.too_big(cx, mtu);
+            return true;
+        }
+        let (error, severity) = kind.meaning();
+        // RFC 1122 §4.2.3.9: a parameter problem does not abort.
+        let hard = severity == Severity::Hard && kind != IcmpErrorKind::Parameter;
         if self.state == State::SynSent {
             // Linux ends a connection attempt on all of these, so that programs try the next address.
             cx.sh.stats.attempt_fails += 1;

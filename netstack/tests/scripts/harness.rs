@@ -286,6 +286,14 @@ impl Ip {
         self.raw(1, &octets)
     }
 
+    /// A frame with an ICMP message of any type.
+    pub(crate) fn icmp_raw(&self, ty: u8, code: u8, rest: [u8; 4], data: &[u8]) -> Vec<u8> {
+        let mut octets = [&[ty, code, 0, 0], &rest[..], data].concat();
+        let sum = netstack::wire::checksum::checksum(&octets);
+        octets[2..4].copy_from_slice(&sum.to_be_bytes());
+        self.raw(1, &octets)
+    }
+
     /// A frame with an echo request.
     pub(crate) fn echo(&self, id: u16, seq: u16, data: &[u8]) -> Vec<u8> {
         self.icmp(etherparse::Icmpv4Type::EchoRequest(etherparse::IcmpEchoHeader { id, seq }), data)

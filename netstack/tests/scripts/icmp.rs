@@ -196,22 +196,59 @@ fn connected(s: &mut Script) -> netstack::SocketId {
 }
 
 #[test]
-fn errors_and_what_a_connected_datagram_socket_hears() {
-    use DestUnreachableHeader as D;
+fn errors_and_what_a_datagram_socket_hears() {
+    use SockError as E;
+    // Type and code; what it means; whether it ends the next call of a connected socket also without
+    // IP_RECVERR. Linux's icmp_err_convert and __udp4_lib_err.
     let cases = [
-        (Icmpv4Type::DestinationUnreachable(D::Port), Some(SockError::ConnRefused)),
-        (Icmpv4Type::DestinationUnreachable(D::Protocol), Some(SockError::ProtoUnreachable)),
-        (Icmpv4Type::DestinationUnreachable(D::Network), None),
-        (Icmpv4Type::DestinationUnreachable(D::Host), None),
-        (Icmpv4Type::TimeExceeded(TimeExceededCode::TtlExceededInTransit), None),
+        (3, 0, E::NetUnreachable, false),
+        (3, 1, E::HostUnreachable, false),
+        (3, 2, E::ProtoUnreachable, true),
+        (3, 3, E::ConnRefused, true),
+        (3, 4, E::MsgSize, true),
+        (3, 5, E::OpNotSupported, false),
+        (3, 6, E::NetUnreachable, true),
+        (3, 7, E::HostDown, true),
+        (3, 8, E::NoNet, true),
+        (3, 9, E::NetUnreachable, true),
+        (3, 10, E::HostUnreachable, true),
+        (3, 11, E::NetUnreachable, false),
+        (3, 12, E::HostUnreachable, false),
+        (3, 13, E::HostUnreachable, true),
+        (3, 14, E::HostUnreachable, true),
+        (3, 15, E::HostUnreachable, true),
+        (3, 16, E::HostUnreachable, false),
+        (11, 0, E::HostUnreachable, false),
+        (11, 1, E::HostUnreachable, false),
+        (12, 0, E::Proto, true),
     ];
-    for (ty, expected) in cases {
+    let ours = Ip::new("10.0.0.1", "10.0.0.2");
+    let quoted = ours.packet(17, &ours.udp_octets(1, 9, b"hello"));
+    for (ty, code, error, fatal) in cases {
         let mut s = host();
         let id = connected(&mut s);
-        let frame = error_about(&s, "10.0.0.2", ty.clone());
+        let frame = Ip::new("10.0.0.2", "10.0.0.1").icmp_raw(ty, code, [0, 0, 4, 0], &quoted);
         s.input(0, &frame);
-        assert_eq!(s.stack.take_error(id), expected, "{ty:?}");
+        assert_eq!(s.stack.take_error(id), fatal.then_some(error), "{ty}.{code}");
+        s.stack.set_option(s.now, id, SockOpt::RecvErr(true)).unwrap();
+        s.input(0, &frame);
+        assert_eq!(s.stack.take_error(id), Some(error), "{ty}.{code} with an error queue");
+        let queued = s.stack.recv(s.now, id, &mut [0; 9], RecvFlags::ERRQUEUE).unwrap().error.unwrap();
+        let mtu = if (ty, code) == (3, 4) { 1024 } else { 0 };
+        assert_eq!((queued.error, queued.wire, queued.mtu), (error, (ty, code), mtu));
     }
+}
+
+#[test]
+fn without_path_mtu_discovery_nothing_is_too_large() {
+    let mut s = host();
+    let id = connected(&mut s);
+    s.stack.set_option(s.now, id, SockOpt::MtuDiscover(MtuDiscover::Dont)).unwrap();
+    s.stack.set_option(s.now, id, SockOpt::RecvErr(true)).unwrap();
+    let ours = Ip::new("10.0.0.1", "10.0.0.2");
+    let quoted = ours.packet(17, &ours.udp_octets(1, 9, b"hello"));
+    s.input(0, &Ip::new("10.0.0.2", "10.0.0.1").icmp_raw(3, 4, [0, 0, 4, 0], &quoted));
+    assert_eq!(s.stack.take_error(id), None);
 }
 
 #[test]
@@ -237,6 +274,7 @@ fn a_path_mtu_is_learned_and_forgotten() {
         Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1000 });
     let frame = error_about(&s, "10.0.0.3", ty);
     s.input(0, &frame);
+    assert_eq!(big(&mut s), Err(SockError::MsgSize), "what the router said");
     big(&mut s).unwrap();
     s.expect(0, &["10.0.0.1 > 10.0.0.2 frag 0:976+", "10.0.0.1 > 10.0.0.2 frag 976:232"]);
     s.stack.set_option(s.now, id, SockOpt::MtuDiscover(MtuDiscover::Do)).unwrap();

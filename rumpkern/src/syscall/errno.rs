@@ -48,6 +48,8 @@ errno! {
     ESPIPE = 29, "Illegal seek";
     EPIPE = 32, "Broken pipe";
     ENOSYS = 38, "Function not implemented";
+    ENONET = 64, "Machine is not on the network";
+    EPROTO = 71, "Protocol error";
     ENOTSOCK = 88, "Socket operation on non-socket";
     EDESTADDRREQ = 89, "Destination address required";
     EMSGSIZE = 90, "Message too long";
@@ -68,6 +70,7 @@ errno! {
     ENOTCONN = 107, "Transport endpoint is not connected";
     ETIMEDOUT = 110, "Connection timed out";
     ECONNREFUSED = 111, "Connection refused";
+    EHOSTDOWN = 112, "Host is down";
     EHOSTUNREACH = 113, "No route to host";
     EALREADY = 114, "Operation already in progress";
     EINPROGRESS = 115, "Operation now in progress";
@@ -119,6 +122,9 @@ impl From<SockError> for Errno {
             SockError::ProtoUnreachable => Errno::ENOPROTOOPT,
             SockError::Access => Errno::EACCES,
             SockError::NoDevice => Errno::ENODEV,
+            SockError::Proto => Errno::EPROTO,
+            SockError::HostDown => Errno::EHOSTDOWN,
+            SockError::NoNet => Errno::ENONET,
         }
     }
 }
