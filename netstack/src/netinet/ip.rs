@@ -41,7 +41,10 @@ pub(crate) struct Way4 {
     /// Next hop: gateway, or the destination itself.
     pub(crate) next: Ipv4Addr,
     pub(crate) kind: WayKind,
+    /// Octets of the largest packet that the path is believed to take …
     pub(crate) mtu: u32,
+    /// … and that the interface does.
+    pub(crate) link_mtu: u32,
     /// What DF would do on the way; [`Fragment::May`]: the path takes less than we may believe.
     pub(crate) fragment: Fragment,
     /// Source address to prefer.
@@ -176,15 +179,16 @@ impl Ip {
             let ifnet = self.usable(ifindex)?;
             let kind = if dst.is_multicast() { WayKind::Multicast } else { WayKind::Broadcast };
             let (mtu, src) = (ifnet.mtu, self.source_on(ifnet));
-            return Ok(Way4 { ifindex, next: dst, kind, mtu, fragment: Fragment::Dont, src });
+            let (link_mtu, fragment) = (mtu, Fragment::Dont);
+            return Ok(Way4 { ifindex, next: dst, kind, mtu, link_mtu, fragment, src });
         }
         let entry = self.routes.lookup4(dst);
         let kind = match entry.map(|e| e.kind) {
             Some(RouteKind::Local) => {
                 // The interface would take more than an IP packet can be.
                 let (ifindex, mtu) = (IfIndex::LOOPBACK, ipv4::MAX_LEN as u32);
-                let (kind, fragment) = (WayKind::Local, Fragment::Dont);
-                return Ok(Way4 { ifindex, next: dst, kind, mtu, fragment, src: Some(dst) });
+                let (kind, fragment, src) = (WayKind::Local, Fragment::Dont, Some(dst));
+                return Ok(Way4 { ifindex, next: dst, kind, mtu, link_mtu: mtu, fragment, src });
             }
             Some(RouteKind::Blackhole) => return Err(SockError::Invalid),
             Some(RouteKind::Unreachable) => return Err(SockError::HostUnreachable),
@@ -205,7 +209,8 @@ impl Ip {
             Some(IpAddr::V4(gateway)) => gateway,
             Some(IpAddr::V6(_)) | None => dst,
         };
-        let (mut mtu, mut fragment) = (ifnet.mtu, Fragment::Dont);
+        let link_mtu = ifnet.mtu;
+        let (mut mtu, mut fragment) = (link_mtu, Fragment::Dont);
         let known = self.exceptions.get(dst, self.now);
         mtu = mtu.min(known.mtu.map_or(mtu, PathMtu::octets));
         if known.mtu == Some(PathMtu::BelowFloor) {
@@ -217,7 +222,7 @@ impl Ip {
             Some(IpAddr::V4(s)) => Some(s),
             Some(IpAddr::V6(_)) | None => ifnet.source_for(next).or_else(|| self.source_on(ifnet)),
         };
-        Ok(Way4 { ifindex, next, kind, mtu, fragment, src })
+        Ok(Way4 { ifindex, next, kind, mtu, link_mtu, fragment, src })
     }
 
     fn usable(&self, ifindex: IfIndex) -> Result<&ifnet::Ifnet, SockError> {

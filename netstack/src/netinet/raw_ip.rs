@@ -85,7 +85,8 @@ impl Stack {
         }
         let out = self.datagram_out(id, meta)?;
         let header = Header::parse_quoted(data).map_err(|_| SockError::Invalid)?;
-        if data.len() > out.way.mtu as usize {
+        if data.len() > out.way.link_mtu as usize {
+            self.local_too_big(id, &out, out.way.link_mtu);
             return Err(SockError::MsgSize);
         }
         // Linux's raw(7): total length and checksum are always filled in, source and id if zero.

@@ -10,7 +10,7 @@ use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::socket::sockopt::MtuDiscover;
 use crate::socket::table::{Datagram, Kind};
-use crate::socket::{QueuedError, SendMeta, SockError, SocketId};
+use crate::socket::{QueuedError, Ready, SendMeta, SockError, SocketId};
 use crate::stack::Stack;
 use crate::stack::stats::Drop;
 use crate::wire::checksum::Sum;
@@ -158,7 +158,7 @@ impl Stack {
         };
         if s.opts.recv_err {
             let queued = QueuedError { error: what, offender: Some(error.from), wire: error.wire, mtu };
-            self.queue_error(id, queued, error, remote, data);
+            self.queue_error(id, queued, (error.src, error.ifindex), remote, data);
             return self.socket_error(id, what);
         }
         if s.remote.is_some() && sure {
@@ -171,7 +171,7 @@ impl Stack {
         &mut self,
         id: SocketId,
         queued: QueuedError,
-        error: &IcmpError,
+        (local, ifindex): (IpAddr, IfIndex),
         to: SocketAddr,
         data: &[u8],
     ) {
@@ -180,8 +180,8 @@ impl Stack {
             m,
             at: 0,
             from: Some(to),
-            local: Some(error.src),
-            ifindex: error.ifindex,
+            local: Some(local),
+            ifindex,
             ttl: 0,
             tos: 0,
             time: self.ip.now,
@@ -303,7 +303,13 @@ impl Stack {
         s.tx_octets += charge;
         m.owner = Some(id);
         m.charge = charge as u32;
-        let fits = ipv4::HEADER_LEN + s.opts.ip_options.len() + m.len() <= out.way.mtu as usize;
+        let mtu = match out.mtu_discover {
+            MtuDiscover::Dont | MtuDiscover::Want | MtuDiscover::Do => out.way.mtu,
+            // Who looks for the path MTU himself is not told what others found.
+            MtuDiscover::Probe => out.way.link_mtu,
+        };
+        let way = Way4 { mtu, ..out.way };
+        let fits = ipv4::HEADER_LEN + s.opts.ip_options.len() + m.len() <= mtu as usize;
         let fragment = match out.mtu_discover {
             MtuDiscover::Dont => Fragment::May,
             MtuDiscover::Want if fits => out.way.fragment,
@@ -313,13 +319,25 @@ impl Stack {
         let tx = IpTx { fragment, ..out.tx };
         self.ip.stats.ip.out_requests += 1;
         let sent = if s.opts.ip_options.is_empty() {
-            self.ip.ip_output_by(&out.way, &tx, out.src, out.dst, &[], m)
+            self.ip.ip_output_by(&way, &tx, out.src, out.dst, &[], m)
         } else {
             let options = s.opts.ip_options.clone();
-            self.ip.ip_output_by(&out.way, &tx, out.src, out.dst, &options, m)
+            self.ip.ip_output_by(&way, &tx, out.src, out.dst, &options, m)
         };
+        if sent == Err(SockError::MsgSize) {
+            self.local_too_big(id, out, mtu);
+        }
         self.settle();
         sent
+    }
+
+    /// Linux's `ip_local_error`: who has an error queue finds the MTU there (tracepath lives on it).
+    pub(crate) fn local_too_big(&mut self, id: SocketId, out: &Out, mtu: u32) {
+        if self.sockets.datagram(id).is_ok_and(|s| s.opts.recv_err) {
+            let queued = QueuedError { error: SockError::MsgSize, offender: None, wire: (0, 0), mtu };
+            self.queue_error(id, queued, (IpAddr::V4(out.src), out.way.ifindex), out.remote, &[]);
+            self.notify(id, Ready::ERROR);
+        }
     }
 
     /// The local port (or identifier) of a socket of datagrams, which gets one if it has none.

@@ -4,7 +4,7 @@ use crate::harness::*;
 use etherparse::Icmpv4Type;
 use etherparse::icmpv4::DestUnreachableHeader;
 use netstack::SocketId;
-use netstack::socket::{Family, SendMeta, SockOpt, SockOptName, SockType};
+use netstack::socket::{Family, MtuDiscover, RecvFlags, SendMeta, SockError, SockOpt, SockOptName, SockType};
 use netstack::time::Duration;
 
 fn host() -> Script {
@@ -112,4 +112,41 @@ fn a_segment_larger_than_the_smallest_link_is_fragmented() {
     s.pass(Duration::from_millis(1));
     let sent = s.sent(0);
     assert!(sent.iter().any(|f| f.contains("frag 0:48+")), "{sent:?}");
+}
+
+#[test]
+fn a_datagram_that_is_too_large_for_us_is_in_the_error_queue() {
+    let mut s = host();
+    let id = connected(&mut s, 1);
+    s.input(0, &too_big(1000, 17, &udp_octets(1)));
+    s.stack.take_error(id);
+    s.stack.set_option(s.now, id, SockOpt::MtuDiscover(MtuDiscover::Do)).unwrap();
+    let send = |s: &mut Script, len| s.stack.send(s.now, id, &vec![0; len], &SendMeta::default());
+    assert_eq!(send(&mut s, 1200), Err(SockError::MsgSize));
+    let mut buf = [0; 9];
+    let queue = |s: &mut Script, buf: &mut [u8]| s.stack.recv(s.now, id, buf, RecvFlags::ERRQUEUE);
+    assert_eq!(queue(&mut s, &mut buf).err(), Some(SockError::WouldBlock), "not asked for");
+    s.stack.set_option(s.now, id, SockOpt::RecvErr(true)).unwrap();
+    assert_eq!(send(&mut s, 1200), Err(SockError::MsgSize));
+    let meta = queue(&mut s, &mut buf).unwrap();
+    let error = meta.error.unwrap();
+    assert_eq!((meta.len, meta.from), (0, Some("10.0.0.2:9".parse().unwrap())));
+    assert_eq!((error.error, error.offender, error.mtu), (SockError::MsgSize, None, 1000));
+    assert_eq!(s.stack.take_error(id), None, "the call has told it");
+}
+
+#[test]
+fn a_prober_goes_by_the_mtu_of_the_interface() {
+    let mut s = host();
+    let id = connected(&mut s, 1);
+    s.input(0, &too_big(1000, 17, &udp_octets(1)));
+    s.stack.take_error(id);
+    s.stack.set_option(s.now, id, SockOpt::MtuDiscover(MtuDiscover::Probe)).unwrap();
+    s.stack.set_option(s.now, id, SockOpt::RecvErr(true)).unwrap();
+    let send = |s: &mut Script, len| s.stack.send(s.now, id, &vec![0; len], &SendMeta::default());
+    send(&mut s, 1472).unwrap();
+    s.expect(0, &["10.0.0.1 > 10.0.0.2 df udp 1 > 9 len 1472"]);
+    assert_eq!(send(&mut s, 1473), Err(SockError::MsgSize));
+    let meta = s.stack.recv(s.now, id, &mut [], RecvFlags::ERRQUEUE).unwrap();
+    assert_eq!(meta.error.unwrap().mtu, 1500);
 }
