@@ -26,8 +26,6 @@ struct Key {
     dst: Ipv4Addr,
     id: u16,
     protocol: u8,
-    /// Not in RFC 791, but on Linux: the same datagram does not come by two interfaces of different trust.
-    ifindex: IfIndex,
 }
 
 /// Octets counted for a fragment besides its data.
@@ -45,6 +43,24 @@ struct Datagram {
     end: Option<usize>,
     /// What it counts against the limit.
     octets: usize,
+    /// Where the latest fragment came in.
+    ifindex: IfIndex,
+    /// The ECN fields that were seen, a bit each.
+    ecn: u8,
+}
+
+/// RFC 3168 §5.3: congestion that one fragment met, the whole has met; what no sender sets together
+/// is refused (Linux's `ip_frag_ecn_table`). `seen`: a bit for each ECN field. The octets to set in
+/// the first fragment's type of service.
+fn combined_ecn(seen: u8) -> Option<u8> {
+    const NOT_ECT: u8 = 1 << 0;
+    const CE: u8 = 1 << 3;
+    match seen {
+        NOT_ECT => Some(0),
+        _ if seen & NOT_ECT != 0 => None,
+        _ if seen & CE != 0 => Some(3),
+        _ => Some(0),
+    }
 }
 
 /// What became of a fragment.
@@ -104,12 +120,13 @@ impl Reassembly {
         if cut || len == 0 || end + ipv4::HEADER_LEN > ipv4::MAX_LEN {
             return Reass::Dropped(Drop::ReassMalformed, m);
         }
-        let key = Key { src: h.src, dst: h.dst, id: h.id, protocol: h.protocol, ifindex };
+        let key = Key { src: h.src, dst: h.dst, id: h.id, protocol: h.protocol };
         if !self.datagrams.contains_key(&key) {
             self.next += 1;
             let id = ReassId(self.next);
             let timer = timers.arm(now + self.config.timeout, Timer::Reass(id));
-            let fresh = Datagram { id, timer, parts: BTreeMap::new(), have: 0, end: None, octets: 0 };
+            let parts = BTreeMap::new();
+            let fresh = Datagram { id, timer, parts, have: 0, end: None, octets: 0, ifindex, ecn: 0 };
             self.datagrams.insert(key, fresh);
             self.ages.insert(id, key);
         }
@@ -136,6 +153,8 @@ impl Reassembly {
             d.end = Some(end);
         }
         d.have += len;
+        d.ifindex = ifindex;
+        d.ecn |= 1 << (h.tos & 3);
         let cost = m.len() + OVERHEAD;
         d.octets += cost;
         self.octets += cost;
@@ -163,6 +182,10 @@ impl Reassembly {
 
     /// Puts a complete datagram together, into its first fragment.
     fn whole(&mut self, key: Key, timers: &mut Timers) -> Option<Mbuf> {
+        let Some(ecn) = combined_ecn(self.datagrams.get(&key)?.ecn) else {
+            self.give_up(key, Drop::ReassEcn, timers);
+            return None;
+        };
         let d = self.take(key, timers)?;
         let mut parts = d.parts.into_values();
         let (_, mut whole) = parts.next()?;
@@ -172,7 +195,13 @@ impl Reassembly {
             self.used.push(part);
         }
         let header = Header::parse_quoted(whole.data()).ok()?;
-        let header = Header { total_len: whole.len(), more_fragments: false, dont_fragment: false, ..header };
+        let header = Header {
+            total_len: whole.len(),
+            tos: header.tos | ecn,
+            more_fragments: false,
+            dont_fragment: false,
+            ..header
+        };
         // The first fragment's header may be longer than the others': check the whole again.
         if header.total_len > ipv4::MAX_LEN {
             self.failures += 1;
@@ -196,7 +225,7 @@ impl Reassembly {
         let key = *self.ages.get(&id)?;
         let mut d = self.take(key, timers)?;
         self.failures += 1;
-        let first = d.parts.remove(&0).map(|(_, m)| (key.ifindex, m));
+        let first = d.parts.remove(&0).map(|(_, m)| (d.ifindex, m));
         self.given_up.extend(d.parts.into_values().map(|(_, m)| (Drop::ReassTimeout, m)));
         first
     }

@@ -201,6 +201,8 @@ drops! {
     ReassMalformed => "reassMalformed",
     /// Fragments overlapped (RFC 5722).
     ReassOverlap => "reassOverlap",
+    /// Fragments of which some say that ECN is spoken, and some that it is not (RFC 3168 §5.3).
+    ReassEcn => "reassEcn",
     /// The same fragment again.
     ReassDuplicate => "reassDuplicate",
     /// Fragments that waited too long.

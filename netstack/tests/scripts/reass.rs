@@ -110,6 +110,56 @@ fn nobody_hears_of_a_broadcast_that_was_not_whole() {
 }
 
 #[test]
+fn marks_of_congestion_are_combined() {
+    // RFC 3168 §5.3; the table is Linux's.
+    const NOT: u8 = 0;
+    const ECT_1: u8 = 1;
+    const ECT_0: u8 = 2;
+    const CE: u8 = 3;
+    for (marks, whole) in [
+        ([NOT, NOT], Some(NOT)),
+        ([ECT_0, ECT_0], Some(ECT_0)),
+        ([ECT_0, ECT_1], Some(ECT_0)),
+        ([ECT_0, CE], Some(CE)),
+        ([CE, ECT_0], Some(CE)),
+        ([ECT_1, CE], Some(CE)),
+        ([CE, CE], Some(CE)),
+        ([NOT, CE], None),
+        ([CE, NOT], None),
+        ([ECT_0, NOT], None),
+        ([NOT, ECT_1], None),
+    ] {
+        let (mut s, id) = listening(StackConfig::default());
+        let octets = datagram(200);
+        for (mark, (at, end)) in marks.into_iter().zip([(0, 104), (104, 208)]) {
+            let mut frame = fragment(1, &octets, at, end);
+            frame[15] = 0xb8 | mark;
+            frame[24..26].fill(0);
+            let sum = netstack::wire::checksum::checksum(&frame[14..34]);
+            frame[24..26].copy_from_slice(&sum.to_be_bytes());
+            s.input(0, &frame);
+        }
+        let mut buf = [0; 300];
+        let seen = s.stack.recv(s.now, id, &mut buf, Default::default()).map(|m| m.tos);
+        assert_eq!(seen.ok(), whole.map(|w| 0xb8 | w), "{marks:?}");
+        assert_eq!(s.counter("ipReasmFails"), u64::from(whole.is_none()), "{marks:?}");
+    }
+}
+
+#[test]
+fn fragments_may_come_by_several_interfaces() {
+    let mut s = Script::new(StackConfig::default(), &["10.0.0.1/24", "10.0.1.1/24"]);
+    let id = s.stack.socket(Family::Inet, SockType::Dgram, 0).unwrap();
+    s.stack.bind(s.now, id, "0.0.0.0:9".parse().unwrap()).unwrap();
+    let whole = datagram(200);
+    s.input(0, &fragment(1, &whole, 0, 104));
+    let mut second = fragment(1, &whole, 104, 208);
+    second[..6].copy_from_slice(&own_mac(2).0);
+    s.input(1, &second);
+    assert_eq!(received(&mut s, id).as_deref(), Some(&whole[8..]));
+}
+
+#[test]
 fn malformed_fragments() {
     let (mut s, _) = listening(StackConfig::default());
     let ip = || Ip::new("10.0.0.2", "10.0.0.1");
