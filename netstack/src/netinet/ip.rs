@@ -255,14 +255,18 @@ impl Ip {
         self.routes.lookup4(addr).is_some_and(|e| e.kind == RouteKind::Local)
     }
 
+    /// Whether `addr` means everybody on one of our subnets.
+    pub(crate) fn is_subnet_broadcast(&self, addr: Ipv4Addr) -> bool {
+        self.routes.lookup4(addr).is_some_and(|e| e.kind == RouteKind::Broadcast)
+    }
+
     /// The source address that a socket with local address `local` insists on: none if that is a
     /// group's or a broadcast address, which only receives. `Invalid`: it was ours and is no more.
     pub(crate) fn own_source(&self, local: Ipv4Addr) -> Result<Option<Ipv4Addr>, SockError> {
-        let all = || self.routes.lookup4(local).is_some_and(|e| e.kind == RouteKind::Broadcast);
         match local {
             a if a.is_unspecified() || a.is_multicast() || a.is_broadcast() => Ok(None),
             a if self.is_local4(a) => Ok(Some(a)),
-            _ if all() => Ok(None),
+            a if self.is_subnet_broadcast(a) => Ok(None),
             _ => Err(SockError::Invalid),
         }
     }
@@ -315,6 +319,13 @@ impl IpLayer for Ip {
     fn is_local(&self, addr: IpAddr) -> bool {
         match addr {
             IpAddr::V4(a) => self.is_local4(a),
+            IpAddr::V6(_) => false,
+        }
+    }
+
+    fn is_broadcast(&self, addr: IpAddr) -> bool {
+        match addr {
+            IpAddr::V4(a) => a.is_broadcast() || self.is_subnet_broadcast(a),
             IpAddr::V6(_) => false,
         }
     }

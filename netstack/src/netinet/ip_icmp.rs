@@ -88,16 +88,15 @@ impl Ip {
         let quoted_error = h.protocol == protocol::ICMP
             && h.offset == 0
             && about.data().get(h.header_len).is_none_or(|&t| icmpv4::is_error(t));
-        // Also where the caller does not know: a subnet's broadcast address looks like a host's.
-        let broadcast = |a| self.routes.lookup4(a).is_some_and(|e| e.kind == RouteKind::Broadcast);
+        // The destination, also where the caller does not know whom it meant.
         cast == Cast::Unicast
             && !h.dst.is_multicast()
             && !h.dst.is_broadcast()
             && h.offset == 0
             && one_host
             && !quoted_error
-            && !broadcast(source)
-            && !broadcast(h.dst)
+            && !self.is_subnet_broadcast(source)
+            && !self.is_subnet_broadcast(h.dst)
     }
 
     /// What reassembly has given up is counted and freed.

@@ -39,6 +39,11 @@ pub trait IpLayer {
     /// Whether `addr` is one of ours (unicast, loopback included).
     fn is_local(&self, addr: IpAddr) -> bool;
 
+    /// Whether packets to `addr` go to everybody on a link.
+    fn is_broadcast(&self, addr: IpAddr) -> bool {
+        matches!(addr, IpAddr::V4(a) if a.is_broadcast())
+    }
+
     /// An empty packet with headroom.
     fn mbuf(&mut self) -> Mbuf;
 

@@ -485,9 +485,7 @@ impl Stack {
     /// Ours, everybody's, or a group's.
     fn may_bind_to(&self, addr: IpAddr) -> bool {
         let IpAddr::V4(a) = addr else { return false };
-        let broadcast =
-            || self.ip.routes.lookup4(a).is_some_and(|e| e.kind == crate::net::route::RouteKind::Broadcast);
-        a.is_unspecified() || a.is_multicast() || a.is_broadcast() || self.ip.is_local4(a) || broadcast()
+        a.is_unspecified() || a.is_multicast() || self.ip.is_local4(a) || self.ip.is_broadcast(addr)
     }
 
     fn datagram_connect(&mut self, id: SocketId, peer: SocketAddr) -> Result<(), SockError> {

@@ -137,6 +137,10 @@ impl Tcp {
             return Err(SockError::AfNotSupported);
         }
         let to = SocketAddr::new(destination(to.ip())?, to.port());
+        // RFC 1122 §4.2.3.10: a connection has one peer.
+        if ip.is_broadcast(to.ip()) {
+            return Err(SockError::NetUnreachable);
+        }
         let src = tcb.bound_addr;
         let bound = tcb.set.bound_if;
         let flow = Flow { protocol: PROTOCOL, src, src_port: 0, dst: to, bound };
@@ -368,7 +372,6 @@ fn destination(addr: IpAddr) -> Result<IpAddr, SockError> {
     match addr {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ok(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ok(Ipv6Addr::LOCALHOST.into()),
-        IpAddr::V4(a) if a.is_broadcast() => Err(SockError::NetUnreachable),
         a if a.is_multicast() => Err(SockError::NetUnreachable),
         a => Ok(a),
     }

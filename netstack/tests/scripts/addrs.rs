@@ -129,3 +129,14 @@ fn of_two_links_with_one_subnet_the_first_is_used() {
     s.stack.send(s.now, id, b"", &to("10.0.0.20:9")).unwrap();
     assert_eq!((asked(&mut s, 0), asked(&mut s, 1)), (0, 1));
 }
+
+#[test]
+fn a_stream_goes_to_one_host() {
+    let mut s = host();
+    for to in ["10.0.0.255:9", "255.255.255.255:9", "224.0.0.1:9"] {
+        let tcp = s.stack.socket(Family::Inet, SockType::Stream, 0).unwrap();
+        assert_eq!(s.stack.connect(s.now, tcp, addr(to)), Err(SockError::NetUnreachable), "{to}");
+    }
+    s.pass(netstack::time::Duration::from_secs(1));
+    s.expect(0, &[]);
+}
