@@ -226,8 +226,13 @@ impl Ip {
             self.stats.icmp.out_timestamp_reps += 1;
         } else {
             let old = u16::from_be_bytes([message[2], message[3]]);
-            let sum = checksum::update(old, u16::from_be_bytes([ty::ECHO, 0]), 0);
+            let mut sum = checksum::update(old, u16::from_be_bytes([ty::ECHO, 0]), 0);
             message[0] = reply;
+            if sum == 0 {
+                // RFC 1624 §3: of the two zeros only the whole sum knows the right one.
+                message[2..4].fill(0);
+                sum = checksum::checksum(message);
+            }
             message[2..4].copy_from_slice(&sum.to_be_bytes());
             self.stats.icmp.out_echo_reps += 1;
         }

@@ -25,6 +25,13 @@ fn echo_with_every_length_is_answered() {
 }
 
 #[test]
+fn an_echo_of_nothing_but_zeros_has_a_checksum() {
+    let mut s = host();
+    s.input(0, &Ip::new("10.0.0.2", "10.0.0.1").echo(0, 0, &[0; 8]));
+    s.expect(0, &["10.0.0.1 > 10.0.0.2 icmp reply 0.0 len 8"]);
+}
+
+#[test]
 fn echo_replies_are_not_limited() {
     let mut s = host();
     for seq in 0..100 {
