@@ -40,7 +40,8 @@ impl Ip {
         if odd(packet.sender) || odd(packet.target) || packet.sender_mac.is_multicast() {
             return self.discard(Drop::ArpMartian, m);
         }
-        let (own_mac, ours) = (ifnet.mac, ifnet.has_addr(packet.target));
+        // RFC 1122's weak host model: any address of ours, as on Linux (arp_ignore 0).
+        let (own_mac, ours) = (ifnet.mac, self.is_local4(packet.target));
         self.free(m);
         if packet.sender_mac == own_mac {
             // Our own request, shown to us by a bus or a loop.

@@ -240,3 +240,17 @@ fn malformed_arp_is_dropped() {
     let id = sender(&mut s);
     assert_eq!(s.stack.recv(s.now, id, &mut buf, RecvFlags::empty()), Err(SockError::WouldBlock));
 }
+
+#[test]
+fn a_request_for_an_address_of_another_interface_is_answered() {
+    let mut s = Script::new(Default::default(), &["10.0.0.1/24", "10.0.1.1/24"]);
+    s.input(0, &arp_request("10.0.0.2", "10.0.1.1"));
+    s.expect(0, &["arp 10.0.1.1 is-at 02:00:00:00:00:01 to 02:00:00:00:01:02"]);
+    for target in ["10.0.1.2", "10.0.1.255", "127.0.0.1"] {
+        s.input(0, &arp_request("10.0.0.2", target));
+        s.expect(0, &[]);
+    }
+    // A conflict is one on the same link.
+    s.input(0, &arp_request("10.0.1.1", "10.0.0.1"));
+    assert_eq!(s.counter("arpConflicts"), 0);
+}
