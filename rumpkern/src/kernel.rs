@@ -51,7 +51,11 @@ impl Kernel {
     pub fn new(config: &NodeConfig, mut user: Box<dyn Rumpuser>) -> Rc<Kernel> {
         let mut seed = [0; 32];
         user.random(&mut seed);
-        let mut stack_config = StackConfig { forwarding: config.forward, ..StackConfig::default() };
+        let mut stack_config = StackConfig {
+            forwarding: config.forward,
+            unix_epoch: Some(Duration::from_nanos(user.epoch_unix_ns())),
+            ..StackConfig::default()
+        };
         if let Some(ttl) = config.ttl {
             stack_config.ttl = ttl.get();
         }

@@ -17,7 +17,7 @@ use crate::net::{IfIndex, ifnet};
 use crate::socket::{SockError, SocketId};
 use crate::stack::config::StackConfig;
 use crate::stack::stats::{Drop, Stats};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::timer::Timers;
 use crate::wire::{be32, ipv4};
 use rand::rngs::SmallRng;
@@ -149,6 +149,18 @@ impl Ip {
         let mut m = self.pool.get();
         m.extend(octets);
         m
+    }
+
+    /// Milliseconds since midnight UT; if we cannot know, since the start of the clock and with the
+    /// highest bit set, which marks a nonstandard time (RFC 791 §3.1, RFC 792).
+    pub(crate) fn time_of_day(&self) -> u32 {
+        const DAY_MS: u128 = 86_400_000;
+        const NONSTANDARD: u32 = 1 << 31;
+        let since = Duration::from_nanos(self.now.as_nanos());
+        match self.config.unix_epoch {
+            Some(epoch) => (epoch.saturating_add(since).as_millis() % DAY_MS) as u32,
+            None => (since.as_millis() % DAY_MS) as u32 | NONSTANDARD,
+        }
     }
 
     /// The next identification for packets to `dst`.

@@ -216,7 +216,7 @@ impl Ip {
                 self.stats.icmp.in_errors += 1;
                 return self.discard(Drop::IcmpMalformed, m);
             }
-            let ms = ((self.now.as_millis() % 86_400_000) as u32).to_be_bytes();
+            let ms = self.time_of_day().to_be_bytes();
             message[12..16].copy_from_slice(&ms);
             message[16..20].copy_from_slice(&ms);
             message[0] = reply;

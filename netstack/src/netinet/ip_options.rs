@@ -20,9 +20,6 @@ pub(crate) enum Verdict {
     Problem(Drop, u8),
 }
 
-/// Milliseconds of a day.
-const DAY_MS: u64 = 86_400_000;
-
 /// Looks at the options of `m`, and records what they ask to record. `ours`: the packet is for us.
 pub(crate) fn input(ip: &mut Ip, ifindex: IfIndex, h: &Header, ours: bool, m: &mut Mbuf) -> Verdict {
     // The address recorded is that by which the packet leaves; for ours, that to which it came.
@@ -56,8 +53,7 @@ fn record(ip: &Ip, h: &Header, addr: Ipv4Addr, m: &mut Mbuf) -> Result<Option<Dr
                 wire::record_route(octets, addr).map_err(at)?;
             }
             kind::TIMESTAMP => {
-                let ms = (ip.now.as_millis() % DAY_MS) as u32;
-                wire::record_timestamp(octets, addr, ms, |a| ip.is_local4(a)).map_err(at)?;
+                wire::record_timestamp(octets, addr, ip.time_of_day(), |a| ip.is_local4(a)).map_err(at)?;
             }
             // Router alert, and what we do not know: RFC 1122 §3.2.1.8, passed on unchanged.
             _ => {}

@@ -27,6 +27,9 @@ pub struct StackConfig {
     pub accept_redirects: bool,
     /// How long a redirected route or a learned path MTU lasts (RFC 1191 §6.3: ten minutes).
     pub exception_lifetime: Duration,
+    /// Time from the Unix epoch to [`Instant::ZERO`](crate::time::Instant::ZERO), for what tells the
+    /// time of day (ICMP timestamps, the IP timestamp option). `None`: times are marked as nonstandard.
+    pub unix_epoch: Option<Duration>,
     /// Destinations for which redirects and path MTUs are remembered.
     pub exceptions: usize,
     /// Neighbour discovery.
@@ -56,6 +59,7 @@ impl Default for StackConfig {
             send_redirects: true,
             accept_redirects: true,
             exception_lifetime: Duration::from_secs(600),
+            unix_epoch: None,
             exceptions: 1024,
             neigh: NeighConfig::default(),
             reass: ReassConfig::default(),

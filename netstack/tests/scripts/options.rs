@@ -1,6 +1,10 @@
 //! IPv4 options: RFC 791, 1122 §3.2.1.8, 1812 §5.2.4, 7126.
 
 use crate::harness::*;
+use netstack::net::MacAddr;
+use netstack::net::ifnet::IfConfig;
+use netstack::socket::{Family, Ready, SendMeta, SockError, SockOpt, SockType};
+use netstack::stack::StackConfig;
 
 fn router() -> Script {
     let mut s = Script::router();
@@ -44,7 +48,7 @@ fn timestamps_are_recorded_and_overflow_is_counted() {
         0,
         &Ip::new("10.0.0.2", "10.0.1.2").options(&[68, 12, 5, 1, 0, 0, 0, 0, 0, 0, 0, 0]).udp(1, 2, b""),
     );
-    assert_eq!(options(&s.frames(1)[0]), [68, 12, 13, 1, 10, 0, 1, 1, 0, 0, 3, 0xe8]);
+    assert_eq!(options(&s.frames(1)[0]), [68, 12, 13, 1, 10, 0, 1, 1, 0x80, 0, 3, 0xe8]);
     s.input(0, &Ip::new("10.0.0.2", "10.0.1.2").options(&[68, 8, 9, 0, 0, 0, 0, 0]).udp(1, 2, b""));
     assert_eq!(options(&s.frames(1)[0]), [68, 8, 9, 0x10, 0, 0, 0, 0]);
 }
@@ -99,4 +103,25 @@ fn later_fragments_carry_the_copied_options_only() {
     assert_eq!(options(&frames[0]), o);
     assert_eq!(options(&frames[1]), [1, 1, 1, 1, 1, 1, 1, 148, 4, 0, 0, 0]);
     assert_eq!(describe(&frames[1]), "10.0.0.2 > 10.0.1.2 ttl 63 frag 96:54");
+}
+
+#[test]
+fn times_are_of_the_day_where_the_day_is_known() {
+    let ask = [68, 8, 5, 0, 0, 0, 0, 0];
+    let run = |unix_epoch| {
+        let config = StackConfig { unix_epoch, forwarding: true, ..StackConfig::default() };
+        let mut s = Script::new(config, &["10.0.0.1/24"]);
+        s.neighbour(0, "10.0.0.2");
+        s.input(0, &Ip::new("10.0.0.2", "10.0.0.1").options(&ask).echo(1, 1, b""));
+        let echo = s.frames(0).remove(0);
+        s.input(0, &Ip::new("10.0.0.2", "10.0.0.1").icmp_raw(13, 0, [0; 4], &[0; 12]));
+        let stamp = s.frames(0).remove(0);
+        let be32 = |b: &[u8]| u32::from_be_bytes(b.try_into().unwrap());
+        assert_eq!(stamp[34 + 12..34 + 16], stamp[34 + 16..34 + 20]);
+        (be32(&options(&echo)[4..8]), be32(&stamp[34 + 12..34 + 16]))
+    };
+    // RFC 791, 792: the highest bit says that it is not milliseconds since midnight UT.
+    assert_eq!(run(None), (0x8000_03e8, 0x8000_03e8));
+    let noon = netstack::time::Duration::from_secs(20_000 * 86_400 + 43_200);
+    assert_eq!(run(Some(noon)), (43_201_000, 43_201_000));
 }
