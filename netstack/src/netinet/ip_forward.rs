@@ -1,8 +1,8 @@
 //! Forwarding: RFC 1812 §5.2, 5.3. A packet leaves in the buffer in which it came; its header is
 //! changed in place and its checksum mended (RFC 1624).
 
-use super::Cast;
 use super::ip::{Ip, WayKind};
+use super::{Cast, ip_options};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::net::route::RouteKind;
@@ -66,6 +66,12 @@ impl Ip {
             return self.refuse(ifindex, header, m, why, ty::UNREACHABLE, unreach::FRAG_NEEDED, mtu);
         }
         self.stats.ip.forw_datagrams += 1;
+        // RFC 1812 §5.3.13.5, 5.3.13.6: the address by which it leaves.
+        if header.header_len > ipv4::HEADER_LEN
+            && let Some(IpAddr::V4(own)) = hop.src
+        {
+            ip_options::record(self, header, own, &mut m);
+        }
         ipv4::decrement_ttl(m.data_mut());
         if fits {
             return self.ip_transmit(hop.ifindex, next, WayKind::Unicast, m);

@@ -15,6 +15,7 @@ use crate::stack::stats::Drop;
 use crate::wire::checksum;
 use crate::wire::icmpv4::{self, Header, ty, unreach};
 use crate::wire::ipv4::{self, protocol};
+use crate::wire::ipv4_options;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Octets of the longest error, IP header included (RFC 1812 §4.3.2.3).
@@ -206,9 +207,8 @@ impl Ip {
         if rx.cast != Cast::Unicast || src.is_unspecified() {
             return self.discard(Drop::IcmpBroadcastEcho, m);
         }
-        let mut options = [0; ipv4::MAX_HEADER_LEN - ipv4::HEADER_LEN];
-        let options = &mut options[..header_len - ipv4::HEADER_LEN];
-        options.copy_from_slice(&m.data()[ipv4::HEADER_LEN..header_len]);
+        let mut options = [0; ipv4_options::MAX_LEN];
+        let len = ipv4_options::echo(&m.data()[ipv4::HEADER_LEN..header_len], &mut options);
         m.trim_front(header_len);
         let message = m.data_mut();
         if reply == ty::TIMESTAMP_REPLY {
@@ -239,7 +239,7 @@ impl Ip {
         self.stats.icmp.out_msgs += 1;
         let tx = plain(dst, src, protocol::ICMP, self.config.ttl, rx.tos);
         // A reply that cannot be sent is counted by the IP layer.
-        let _ = self.ip_output(&tx, dst, src, options, m);
+        let _ = self.ip_output(&tx, dst, src, &options[..len], m);
     }
 }
 

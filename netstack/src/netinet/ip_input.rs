@@ -35,9 +35,8 @@ impl Stack {
             return self.ip.discard(why, m);
         }
         let whose = self.whose(ifindex, header.dst, link);
-        let ours = matches!(whose, Whose::Ours(_));
         if header.header_len > ipv4::HEADER_LEN {
-            match ip_options::input(&mut self.ip, ifindex, &header, ours, &mut m) {
+            match ip_options::check(&header, &m) {
                 Verdict::Go => {}
                 Verdict::Drop(why) => return self.ip.discard(why, m),
                 Verdict::Problem(why, pointer) => {
@@ -68,8 +67,7 @@ impl Stack {
             _ => Cast::Broadcast,
         };
         if header.header_len > ipv4::HEADER_LEN
-            && let Verdict::Drop(why) | Verdict::Problem(why, _) =
-                ip_options::input(&mut self.ip, ifindex, &header, true, &mut m)
+            && let Verdict::Drop(why) | Verdict::Problem(why, _) = ip_options::check(&header, &m)
         {
             return self.ip.discard(why, m);
         }
@@ -129,7 +127,10 @@ impl Stack {
     }
 
     /// A packet for us: reassembly, then raw sockets, then the protocol.
-    fn ip_deliver(&mut self, ifindex: IfIndex, cast: Cast, header: &Header, m: Mbuf) {
+    fn ip_deliver(&mut self, ifindex: IfIndex, cast: Cast, header: &Header, mut m: Mbuf) {
+        if header.header_len > ipv4::HEADER_LEN {
+            ip_options::record_arrival(&self.ip, ifindex, header, &mut m);
+        }
         if !header.is_fragment() {
             return self.ip_switch(ifindex, cast, header, m);
         }

@@ -6,7 +6,7 @@ use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::stack::stats::Drop;
 use crate::wire::ipv4::{self, Header};
-use crate::wire::ipv4_options::{self as wire, BadOption, kind};
+use crate::wire::ipv4_options::{self as wire, kind};
 use std::net::Ipv4Addr;
 
 /// What the options mean for their packet.
@@ -20,48 +20,39 @@ pub(crate) enum Verdict {
     Problem(Drop, u8),
 }
 
-/// Looks at the options of `m`, and records what they ask to record. `ours`: the packet is for us.
-pub(crate) fn input(ip: &mut Ip, ifindex: IfIndex, h: &Header, ours: bool, m: &mut Mbuf) -> Verdict {
-    // The address recorded is that by which the packet leaves; for ours, that to which it came.
-    let addr = match ours {
-        true if ip.is_local4(h.dst) => Some(h.dst),
-        true => ip.ifs.get(ifindex).and_then(|i| i.source_for(h.src)),
-        false => ip.way4(h.dst, None, 0).ok().and_then(|w| w.src),
-    };
-    let Some(addr) = addr else { return Verdict::Go };
-    match record(ip, h, addr, m) {
-        Ok(Some(why)) => Verdict::Drop(why),
-        Ok(None) => Verdict::Go,
+/// Looks at the options of `m` before anybody knows where it goes.
+pub(crate) fn check(h: &Header, m: &Mbuf) -> Verdict {
+    let options = &m.data()[ipv4::HEADER_LEN..h.header_len];
+    match wire::check(options) {
         Err(bad) => Verdict::Problem(Drop::IpOptionMalformed, (ipv4::HEADER_LEN + bad.at) as u8),
+        Ok(()) if wire::iter(options).flatten().any(|o| matches!(o.kind, kind::LSRR | kind::SSRR)) => {
+            Verdict::Drop(Drop::IpSourceRoute)
+        }
+        Ok(()) => Verdict::Go,
     }
 }
 
-fn record(ip: &Ip, h: &Header, addr: Ipv4Addr, m: &mut Mbuf) -> Result<Option<Drop>, BadOption> {
-    let mut options = [0; ipv4::MAX_HEADER_LEN - ipv4::HEADER_LEN];
-    let options = &mut options[..h.header_len - ipv4::HEADER_LEN];
-    options.copy_from_slice(&m.data()[ipv4::HEADER_LEN..h.header_len]);
-    let mut changed = [0; ipv4::MAX_HEADER_LEN - ipv4::HEADER_LEN];
-    let changed = &mut changed[..options.len()];
-    changed.copy_from_slice(options);
-    for opt in wire::iter(options) {
-        let opt = opt?;
-        let octets = &mut changed[opt.at..opt.at + opt.len];
-        let at = |bad: BadOption| BadOption { at: opt.at + bad.at };
-        match opt.kind {
-            kind::LSRR | kind::SSRR => return Ok(Some(Drop::IpSourceRoute)),
-            kind::RECORD_ROUTE => {
-                wire::record_route(octets, addr).map_err(at)?;
-            }
-            kind::TIMESTAMP => {
-                wire::record_timestamp(octets, addr, ip.time_of_day(), |a| ip.is_local4(a)).map_err(at)?;
-            }
-            // Router alert, and what we do not know: RFC 1122 §3.2.1.8, passed on unchanged.
-            _ => {}
-        }
+/// Records in `m` what its options ask a host to record where it has arrived: the address to which
+/// it came.
+pub(crate) fn record_arrival(ip: &Ip, ifindex: IfIndex, h: &Header, m: &mut Mbuf) {
+    let addr = match ip.is_local4(h.dst) {
+        true => Some(h.dst),
+        false => ip.ifs.get(ifindex).and_then(|i| i.source_for(h.src)),
+    };
+    if let Some(addr) = addr {
+        record(ip, h, addr, m);
     }
-    if changed != options {
-        m.data_mut()[ipv4::HEADER_LEN..h.header_len].copy_from_slice(changed);
-        ipv4::refresh_checksum(m.data_mut(), h.header_len);
+}
+
+/// Records in `m`, which has been checked, what its options ask to record: `addr` and the time.
+pub(crate) fn record(ip: &Ip, h: &Header, addr: Ipv4Addr, m: &mut Mbuf) {
+    let packet = m.data_mut();
+    if record_in(ip, addr, &mut packet[ipv4::HEADER_LEN..h.header_len]) {
+        ipv4::refresh_checksum(packet, h.header_len);
     }
-    Ok(None)
+}
+
+/// The same in options that are on their way into a packet; whether there was something to record.
+pub(crate) fn record_in(ip: &Ip, addr: Ipv4Addr, options: &mut [u8]) -> bool {
+    wire::record(options, addr, ip.time_of_day(), |a| ip.is_local4(a))
 }

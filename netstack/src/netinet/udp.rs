@@ -4,6 +4,7 @@
 //! for the wire instead of filling queues that drop.
 
 use super::ip::{Ip, Way4, WayKind};
+use super::ip_options;
 use super::protosw::Quote;
 use super::{Cast, Flow, Fragment, IcmpError, IcmpErrorKind, IpRx, IpTx, Severity};
 use crate::net::IfIndex;
@@ -321,7 +322,8 @@ impl Stack {
         let sent = if s.opts.ip_options.is_empty() {
             self.ip.ip_output_by(&way, &tx, out.src, out.dst, &[], m)
         } else {
-            let options = s.opts.ip_options.clone();
+            let mut options = s.opts.ip_options.clone();
+            ip_options::record_in(&self.ip, out.src, &mut options);
             self.ip.ip_output_by(&way, &tx, out.src, out.dst, &options, m)
         };
         if sent == Err(SockError::MsgSize) {

@@ -5,6 +5,7 @@ use crate::net::IfIndex;
 use crate::socket::SockError;
 use crate::tcp::{TcpOpt, TcpOptName};
 use crate::time::Duration;
+use crate::wire::ipv4_options;
 use std::net::IpAddr;
 
 /// An option with its value.
@@ -195,7 +196,9 @@ impl Options {
             SockOpt::RecvTos(v) => self.recv_tos = v,
             SockOpt::RecvErr(v) => self.recv_err = v,
             SockOpt::HeaderIncluded(v) => self.header_included = v,
-            SockOpt::IpOptions(mut v) if v.len() <= 40 => {
+            SockOpt::IpOptions(mut v)
+                if v.len() <= ipv4_options::MAX_LEN && ipv4_options::check(&v).is_ok() =>
+            {
                 v.resize(v.len().next_multiple_of(4), 0);
                 self.ip_options = v;
             }

@@ -21,6 +21,9 @@ pub mod kind {
     pub const ROUTER_ALERT: u8 = 148;
 }
 
+/// Octets of the longest options (a header has 60 at most).
+pub const MAX_LEN: usize = 40;
+
 /// The bit of an option's type that says: copy it into every fragment.
 pub const COPIED: u8 = 0x80;
 
@@ -79,6 +82,62 @@ pub enum Recorded {
     Yes,
     /// There was no room left.
     Full,
+}
+
+/// Whether all options are well formed, those that record included.
+pub fn check(options: &[u8]) -> Result<(), BadOption> {
+    let mut scratch = [0; MAX_LEN];
+    for opt in iter(options) {
+        let opt = opt?;
+        let octets = &mut scratch[..opt.len];
+        octets.copy_from_slice(&options[opt.at..opt.at + opt.len]);
+        record_one(opt.kind, octets, Ipv4Addr::UNSPECIFIED, 0, |_| true)
+            .map_err(|bad| BadOption { at: opt.at + bad.at })?;
+    }
+    Ok(())
+}
+
+/// Records `addr` and the time `ms` in every option that asks for it; whether one does. Malformed
+/// options are left as they are.
+pub fn record(options: &mut [u8], addr: Ipv4Addr, ms: u32, is_ours: impl Fn(Ipv4Addr) -> bool) -> bool {
+    let mut at = 0;
+    let mut any = false;
+    loop {
+        let next = iter(&options[at..]).next();
+        let Some(Ok(opt)) = next else { return any };
+        let begin = at + opt.at;
+        let recorded = record_one(opt.kind, &mut options[begin..begin + opt.len], addr, ms, &is_ours);
+        any |= recorded.is_ok_and(|r| r.is_some());
+        at = begin + opt.len;
+    }
+}
+
+fn record_one(
+    kind: u8,
+    opt: &mut [u8],
+    addr: Ipv4Addr,
+    ms: u32,
+    is_ours: impl Fn(Ipv4Addr) -> bool,
+) -> Result<Option<Recorded>, BadOption> {
+    match kind {
+        kind::RECORD_ROUTE => record_route(opt, addr).map(Some),
+        kind::TIMESTAMP => record_timestamp(opt, addr, ms, is_ours).map(Some),
+        // Router alert, and what we do not know: RFC 1122 §3.2.1.8, passed on unchanged.
+        _ => Ok(None),
+    }
+}
+
+/// The options of an echo reply: RFC 1122 §3.2.2.6, the records of the way there go on. Returns
+/// octets of `out` that are used, a multiple of four.
+pub fn echo(options: &[u8], out: &mut [u8; MAX_LEN]) -> usize {
+    let mut len = 0;
+    for opt in iter(options).flatten().filter(|o| matches!(o.kind, kind::RECORD_ROUTE | kind::TIMESTAMP)) {
+        out[len..len + opt.len].copy_from_slice(&options[opt.at..opt.at + opt.len]);
+        len += opt.len;
+    }
+    let padded = len.next_multiple_of(4);
+    out[len..padded].fill(kind::END);
+    padded
 }
 
 /// Puts `addr` into a record-route option (`opt` is the whole option).
@@ -180,6 +239,12 @@ mod tests {
                 let mut copy = octets[o.at..end].to_vec();
                 let _ = record_timestamp(&mut copy, Ipv4Addr::LOCALHOST, 7, |_| true);
             }
+            let well_formed = check(&octets).is_ok();
+            record(&mut octets, Ipv4Addr::LOCALHOST, 7, |_| true);
+            let mut out = [7; MAX_LEN];
+            let len = echo(&octets, &mut out);
+            prop_assert!(len.is_multiple_of(4) && iter(&out[..len]).all(|o| o.is_ok()));
+            prop_assert!(!well_formed || iter(&octets).all(|o| o.is_ok()));
             clear_uncopied(&mut octets);
             prop_assert!(iter(&octets).all(|o| o.is_ok_and(|o| o.kind & COPIED != 0)));
         }

@@ -106,6 +106,80 @@ fn later_fragments_carry_the_copied_options_only() {
 }
 
 #[test]
+fn the_address_recorded_is_that_of_the_way_taken() {
+    let config = StackConfig { forwarding: true, ..StackConfig::default() };
+    let mut s = Script::new(config, &["10.0.0.1/24", "10.0.1.1/24", "10.0.2.1/24"]);
+    for n in [1, 2] {
+        s.neighbour(n, &format!("10.0.{n}.2"));
+        s.route("192.0.2.0/24", &format!("10.0.{n}.2"));
+    }
+    let mut ways = [0; 3];
+    for port in 0..40 {
+        s.input(0, &Ip::new("10.0.0.2", "192.0.2.1").options(&RECORD).udp(port, 2, b""));
+        for n in [1, 2] {
+            for frame in s.frames(n) {
+                assert_eq!(options(&frame)[..7], [7, 11, 8, 10, 0, n as u8, 1]);
+                ways[n] += 1;
+            }
+        }
+    }
+    assert!(ways[1] > 8 && ways[2] > 8, "{ways:?}");
+}
+
+#[test]
+fn what_is_not_forwarded_is_quoted_as_it_came() {
+    let mut s = router();
+    s.input(0, &Ip::new("10.0.0.2", "10.0.1.2").ttl(1).options(&RECORD).udp(1, 2, b""));
+    let frame = &s.frames(0)[0];
+    assert_eq!(frame[34 + 8 + 20..][..12], RECORD);
+}
+
+#[test]
+fn a_sender_records_itself() {
+    let mut s = router();
+    let id = s.stack.socket(Family::Inet, SockType::Dgram, 0).unwrap();
+    s.stack.set_option(s.now, id, SockOpt::IpOptions(RECORD.to_vec())).unwrap();
+    let to = SendMeta { to: Some("10.0.1.2:9".parse().unwrap()), ..SendMeta::default() };
+    s.stack.send(s.now, id, b"", &to).unwrap();
+    assert_eq!(options(&s.frames(1)[0]), [7, 11, 8, 10, 0, 1, 1, 0, 0, 0, 0, 0]);
+    let malformed = SockOpt::IpOptions(vec![7, 40, 4, 0]);
+    assert_eq!(s.stack.set_option(s.now, id, malformed), Err(SockError::Invalid));
+}
+
+#[test]
+fn an_echo_reply_has_the_records_and_nothing_else() {
+    let mut s = router();
+    let asked = [148, 4, 0, 0, 7, 7, 4, 0, 0, 0, 0, 1, 0x9f, 4, 1, 2];
+    s.input(0, &Ip::new("10.0.0.2", "10.0.0.1").options(&asked).echo(1, 1, b""));
+    let frame = &s.frames(0)[0];
+    assert_eq!(options(frame), [7, 7, 8, 10, 0, 0, 1, 0]);
+    assert_eq!(describe(frame), "10.0.0.1 > 10.0.0.2 icmp reply 1.1 len 0");
+    s.input(0, &Ip::new("10.0.0.2", "10.0.0.1").options(&[148, 4, 0, 0]).echo(1, 1, b""));
+    assert_eq!(options(&s.frames(0)[0]), [0; 0]);
+}
+
+#[test]
+fn options_are_looked_at_also_where_there_is_no_address() {
+    let mut s = Script::host();
+    let config = IfConfig { name: "bare".into(), mac: own_mac(2), mtu: 1500 };
+    let bare = s.stack.if_attach(config).unwrap();
+    s.stack.if_set_up(s.now, bare, true).unwrap();
+    s.ifs.push(bare);
+    s.stack.addr_del(s.now, s.ifs[0], "10.0.0.1/24".parse().unwrap()).unwrap();
+    let id = s.stack.socket(Family::Inet, SockType::Dgram, 0).unwrap();
+    s.stack.bind(s.now, id, "0.0.0.0:2".parse().unwrap()).unwrap();
+    let mut arrive = |o: &[u8]| {
+        let ip = Ip::new("10.0.0.2", "255.255.255.255").at_mac(MacAddr::BROADCAST).options(o);
+        s.input(1, &ip.udp(1, 2, b""));
+        s.stack.ready(id).contains(Ready::READ)
+    };
+    assert!(!arrive(&[131, 7, 4, 10, 0, 1, 9, 0]));
+    assert!(!arrive(&[7, 40, 4, 0]));
+    assert!(arrive(&RECORD));
+    assert_eq!((s.counter("ipSourceRoute"), s.counter("ipOptionMalformed")), (1, 1));
+}
+
+#[test]
 fn times_are_of_the_day_where_the_day_is_known() {
     let ask = [68, 8, 5, 0, 0, 0, 0, 0];
     let run = |unix_epoch| {
