@@ -10,8 +10,8 @@ use super::{Cast, Flow, Fragment, IcmpError, IcmpErrorKind, IpRx, IpTx, Severity
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::socket::sockopt::MtuDiscover;
-use crate::socket::table::{Datagram, Kind};
-use crate::socket::{QueuedError, Ready, SendMeta, SockError, SocketId};
+use crate::socket::table::{Cork, Datagram, Kind};
+use crate::socket::{QueuedError, Ready, SendFlags, SendMeta, SockError, SocketId};
 use crate::stack::Stack;
 use crate::stack::stats::Drop;
 use crate::wire::checksum::Sum;
@@ -196,24 +196,42 @@ impl Stack {
         }
     }
 
-    /// Sends one datagram.
+    /// Sends one datagram, or (MSG_MORE) begins or continues it.
     pub(crate) fn udp_send(
         &mut self,
         id: SocketId,
         data: &[u8],
         meta: &SendMeta,
     ) -> Result<usize, SockError> {
-        if data.len() > MAX_DATA {
-            return Err(SockError::MsgSize);
+        let s = self.sockets.datagram(id)?;
+        // A datagram that was begun goes where its first part was to go.
+        let meta = s.cork.as_ref().map_or(*meta, |c| SendMeta { flags: meta.flags, ..c.meta });
+        let begun = s.cork.as_ref().map_or(0, |c| c.data.len());
+        let out = match begun + data.len() <= MAX_DATA {
+            true => self.datagram_out(id, &meta),
+            false => Err(SockError::MsgSize),
+        };
+        let out = match out {
+            Ok(out) if out.remote.port() != 0 => out,
+            Err(SockError::WouldBlock) => return Err(SockError::WouldBlock),
+            // As Linux: an error ends the datagram that was begun.
+            other => {
+                self.sockets.datagram(id)?.cork = None;
+                return Err(other.err().unwrap_or(SockError::Invalid));
+            }
+        };
+        let s = self.sockets.datagram(id)?;
+        if meta.flags.contains(SendFlags::MORE) {
+            let first = SendMeta { to: Some(out.remote), ..meta };
+            let cork = s.cork.get_or_insert_with(|| Cork { meta: first, data: Vec::new() });
+            cork.data.extend_from_slice(data);
+            return Ok(data.len());
         }
-        let out = self.datagram_out(id, meta)?;
-        if out.remote.port() == 0 {
-            return Err(SockError::Invalid);
-        }
-        let local_port = self.bound_port(id)?;
+        let (local_port, cork) = (s.local.port(), s.cork.take());
         let mut m = self.ip.pool.get();
+        m.extend(&cork.map_or(Vec::new(), |c| c.data));
         m.extend(data);
-        let len = HEADER_LEN + data.len();
+        let len = HEADER_LEN + m.len();
         let header = Header { src: local_port, dst: out.remote.port(), len, checksum: 0 };
         header.emit(m.prepend(HEADER_LEN));
         let sum = Sum::pseudo_header(out.tx.src, out.tx.dst, protocol::UDP, len).add(m.data()).finish();
@@ -281,6 +299,11 @@ impl Stack {
             | WayKind::Broadcast
             | WayKind::Multicast
             | WayKind::MulticastOthers => {}
+        }
+        // MSG_DONTROUTE: neighbours only.
+        let by_gateway = way.kind == WayKind::Unicast && way.next != dst;
+        if meta.flags.contains(SendFlags::DONTROUTE) && by_gateway {
+            return Err(SockError::NetUnreachable);
         }
         let src = own.or(way.src).ok_or(SockError::AddrNotAvailable)?;
         Ip::check_source(src, &way)?;

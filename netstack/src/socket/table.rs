@@ -1,7 +1,7 @@
 //! The table of sockets: names, what kind each is, and what datagrams wait in it.
 
 use super::sockopt::Options;
-use super::{Family, LinkAddr, QueuedError, Ready, SockError, SockType, SocketId};
+use super::{Family, LinkAddr, QueuedError, Ready, SendMeta, SockError, SockType, SocketId};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::netinet::Flow;
@@ -107,6 +107,7 @@ pub(crate) struct Socket {
     pub(crate) errors: RecvQueue,
     /// Octets sent that have not left the stack.
     pub(crate) tx_octets: usize,
+    pub(crate) cork: Option<Cork>,
     pub(crate) shut_read: bool,
     pub(crate) shut_write: bool,
     /// Readiness to tell; the socket is in the event queue while it is not empty.
@@ -144,6 +145,14 @@ impl Socket {
     pub(crate) fn check_error(&mut self) -> Result<(), SockError> {
         self.error.take().map_or(Ok(()), Err)
     }
+}
+
+/// A datagram that more calls will continue (MSG_MORE).
+#[derive(Debug)]
+pub(crate) struct Cork {
+    /// How the first call wanted it sent.
+    pub(crate) meta: SendMeta,
+    pub(crate) data: Vec<u8>,
 }
 
 /// Sockets by name.

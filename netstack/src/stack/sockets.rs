@@ -56,6 +56,7 @@ impl Stack {
                 rx: RecvQueue::default(),
                 errors: RecvQueue::default(),
                 tx_octets: 0,
+                cork: None,
                 shut_read: false,
                 shut_write: false,
                 pending: Ready::empty(),

@@ -3,7 +3,7 @@
 use crate::harness::*;
 use netstack::net::MacAddr;
 use netstack::socket::{
-    Family, PacketType, Ready, RecvFlags, SendMeta, SockError, SockOpt, SockType, SocketId,
+    Family, PacketType, Ready, RecvFlags, SendFlags, SendMeta, SockError, SockOpt, SockType, SocketId,
 };
 use netstack::stack::Event;
 use netstack::time::Duration;
@@ -278,4 +278,43 @@ fn an_idle_stack_never_wakes() {
     let id = udp(&mut s);
     s.stack.bind(s.now, id, addr("0.0.0.0:9")).unwrap();
     assert_eq!(s.stack.poll_timeout(), None);
+}
+
+#[test]
+fn one_datagram_of_several_sends() {
+    let mut s = Script::host();
+    s.neighbour(0, "10.0.0.2");
+    s.neighbour(0, "10.0.0.3");
+    let id = udp(&mut s);
+    s.stack.bind(s.now, id, addr("0.0.0.0:1")).unwrap();
+    let more = |m: SendMeta| SendMeta { flags: SendFlags::MORE, ..m };
+    assert_eq!(s.stack.send(s.now, id, b"one", &more(to("10.0.0.2:9"))), Ok(3));
+    assert_eq!(s.stack.send(s.now, id, b"two", &more(SendMeta::default())), Ok(3));
+    s.expect(0, &[]);
+    // Where it goes the first part has said.
+    assert_eq!(s.stack.send(s.now, id, b"three", &to("10.0.0.3:9")), Ok(5));
+    let frames = s.frames(0);
+    assert_eq!(describe(&frames[0]), "10.0.0.1 > 10.0.0.2 df udp 1 > 9 len 11");
+    assert_eq!((&frames[0][42..], frames.len()), (&b"onetwothree"[..], 1));
+    s.stack.send(s.now, id, b"x", &to("10.0.0.3:9")).unwrap();
+    s.expect(0, &["10.0.0.1 > 10.0.0.3 df udp 1 > 9 len 1"]);
+    // Too much: what was begun is lost.
+    s.stack.send(s.now, id, &[0; 60_000], &more(to("10.0.0.2:9"))).unwrap();
+    assert_eq!(s.stack.send(s.now, id, &[0; 6_000], &SendMeta::default()), Err(SockError::MsgSize));
+    s.stack.send(s.now, id, b"x", &to("10.0.0.3:9")).unwrap();
+    s.expect(0, &["10.0.0.1 > 10.0.0.3 df udp 1 > 9 len 1"]);
+}
+
+#[test]
+fn without_routes_only_neighbours_are_reached() {
+    let mut s = Script::host();
+    s.neighbour(0, "10.0.0.2");
+    s.route("0.0.0.0/0", "10.0.0.2");
+    let id = udp(&mut s);
+    let direct = |a: &str| SendMeta { flags: SendFlags::DONTROUTE, ..to(a) };
+    s.stack.send(s.now, id, b"", &direct("10.0.0.2:9")).unwrap();
+    assert_eq!(s.sent(0).len(), 1);
+    assert_eq!(s.stack.send(s.now, id, b"", &direct("192.0.2.1:9")), Err(SockError::NetUnreachable));
+    s.stack.send(s.now, id, b"", &to("192.0.2.1:9")).unwrap();
+    assert_eq!(s.sent(0).len(), 1);
 }
