@@ -12,7 +12,7 @@ use crate::layout::{
     ALIGN, Count, Kind, MAX_FRAME, MIN_FRAME, POS_LIMIT, RECORD, RecordHeader, header, mac_word, record_len,
     slot,
 };
-use crate::lock::{self, Stuck, Taken};
+use crate::lock::{self, Busy, Stuck, Taken};
 use crate::offload::Offload;
 use crate::owner::State;
 use crate::port::{Port, PortId};
@@ -23,6 +23,8 @@ use crate::slot::Slot;
 /// short against TCP's timers.
 pub const DEFAULT_PAUSE_NS: u64 = 10_000_000;
 
+/// When a frame is tried again that met a writer which lives and does not let go.
+const SLOW_RETRY_NS: u64 = 10_000_000;
 /// Most octets of one batch, as a share of the ring: bounds how long the lock is held.
 const BATCH_SHARE: u64 = 16;
 /// Most frames of one batch.
@@ -45,7 +47,8 @@ pub enum Sent {
     /// It is on the bus.
     Ok,
     /// A live reader that wants what would be overwritten is behind. Keep the frame and try again when the doorbell rings, at `until_ns` at
-    /// the latest: from then on the reader is overrun instead.
+    /// the latest: from then on the reader is overrun instead. Or another writer is in the midst of its frame and has lost its core: it
+    /// will be done soon.
     Wait {
         /// Nanoseconds since the epoch, as `now_ns`.
         until_ns: u64,
@@ -162,8 +165,10 @@ impl Port {
             return (0, Sent::Dropped(DropReason::Broken));
         }
         tx.interest.refresh(bus, *index);
-        let Ok(taken) = lock::acquire(&inner.map, inner.geometry, *holder, &mut tx.stuck) else {
-            return (0, Sent::Dropped(DropReason::LockBusy));
+        let taken = match lock::acquire(&inner.map, inner.geometry, *holder, &mut tx.stuck) {
+            Ok(taken) => taken,
+            Err(Busy::Slow) => return (0, Sent::Wait { until_ns: now_ns.saturating_add(SLOW_RETRY_NS) }),
+            Err(Busy::Stuck) => return (0, Sent::Dropped(DropReason::LockBusy)),
         };
         fault::reach(Point::Locked);
         let mut ring = tx.open_ring(inner, taken);
