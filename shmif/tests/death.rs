@@ -174,8 +174,9 @@ impl Survivors {
     }
 }
 
+/// `SHMIF_KILLS`: how often; a thousand unless told otherwise, more than a hundred at each point of a send.
 fn kills() -> usize {
-    std::env::var("SHMIF_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(120)
+    std::env::var("SHMIF_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(1000)
 }
 
 /// SIGKILL at every point of a send and at random moments: the others go on every time, and the bus is whole.

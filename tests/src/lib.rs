@@ -59,7 +59,7 @@ pub enum User {
     /// Whoever runs the tests.
     Myself,
     /// uid and gid 65534, no capability, no new privileges, and a system call filter that refuses user namespaces.
-    /// Needs root, to become someone else; without root the tests are run by an ordinary user already.
+    /// Without root the tests are run by an ordinary user already, who gets the filter.
     Ordinary,
 }
 
@@ -77,7 +77,6 @@ pub struct Place {
 impl Place {
     /// A place of one's own.
     pub fn new(user: User) -> Place {
-        let user = if nix::unistd::geteuid().is_root() { user } else { User::Myself };
         let dir = tempfile::Builder::new().prefix("lab-").tempdir().expect("a temporary folder");
         let mut labctl = built("labctl");
         if user == User::Ordinary {
@@ -86,7 +85,9 @@ impl Place {
                 std::fs::copy(built(name), dir.path().join(name)).expect("a copy of the program");
             }
             labctl = dir.path().join("labctl");
-            nix::unistd::chown(dir.path(), Some(NOBODY.into()), Some(NOBODY.into())).expect("chown");
+            if nix::unistd::geteuid().is_root() {
+                nix::unistd::chown(dir.path(), Some(NOBODY.into()), Some(NOBODY.into())).expect("chown");
+            }
         }
         Place { user, labctl, dir }
     }
@@ -107,6 +108,12 @@ impl Place {
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = match self.user {
             User::Myself => Command::new(program),
+            // Already one: only the filter is missing.
+            User::Ordinary if !nix::unistd::geteuid().is_root() => {
+                let mut c = Command::new(self.path().join("refuse-unshare"));
+                c.arg(program);
+                c
+            }
             User::Ordinary => {
                 let mut c = Command::new(crate::program("setpriv", "util-linux"));
                 let id = NOBODY.to_string();

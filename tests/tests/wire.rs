@@ -46,11 +46,33 @@ fn assert_sound(file: &Path) {
 }
 
 fn traffic(place: &Place) {
-    place.ok("perf tcp h1 h2 -t 0.1");
+    // The floods first, because a bus remembers only its last megabytes.
     place.ok("perf udp h1 h2 -t 0.05");
-    // Last, because a bus remembers only its last megabytes.
+    place.ok("perf tcp h1 h2 -t 0.1");
+    place.ok("perf udp h1 h2 -t 0.1 -r 2000");
     place.ok("trace h1 h2");
     place.ok("ping h1 h2 -c 3 -i 0.01");
+}
+
+/// The pings of `traffic` by h1, between these times, under the names of their bus and their sender; and both kinds of bulk.
+fn assert_named_and_timed(file: &Path, (before, after): (f64, f64)) {
+    // 10.0.1.1 is r1, 10.0.1.2 h1: in the order of the bus's list. Both speak, and their names stand in the file.
+    let fields = ["frame.time_epoch", "ip.src", "ip.dst", "frame.interface_name", "frame.comment"];
+    let pings = tshark(file, "icmp.type == 8", &fields);
+    assert_eq!(pings.len(), 3, "{pings:?}");
+    for row in &pings {
+        let time: f64 = row[0].parse().expect("a time");
+        assert!(before <= time && time <= after, "{before} <= {time} <= {after}");
+        assert_eq!((row[1].as_str(), row[2].as_str()), ("10.0.1.2", "10.0.2.2"));
+        assert!(row[3].contains("left"), "interface {:?} does not name the bus", row[3]);
+        assert!(row[3].contains("h1") || row[4].contains("h1"), "nothing names the sender in {row:?}");
+    }
+    for bulk in ["tcp.len > 1000", "udp && !icmp"] {
+        assert!(tshark(file, bulk, &["frame.number"]).len() > 20, "{bulk}");
+    }
+    let times = tshark(file, "", &["frame.time_epoch"]);
+    let times: Vec<f64> = times.iter().map(|r| r[0].parse().expect("a time")).collect();
+    assert!(times.is_sorted(), "the records are in total order");
 }
 
 fn unix_seconds() -> f64 {
@@ -65,27 +87,9 @@ fn a_dump_is_sound_named_and_timed() {
     place.ok(&format!("-t {} up", lab.display()));
     traffic(&place);
     place.ok("dump left -w left.pcapng");
-    let after = unix_seconds();
     let file = place.path().join("left.pcapng");
     assert_sound(&file);
-
-    // 10.0.1.1 is r1, 10.0.1.2 h1: in the order of the bus's list. Both speak, and their names stand in the file.
-    let pings = tshark(
-        &file,
-        "icmp.type == 8",
-        &["frame.time_epoch", "ip.src", "ip.dst", "frame.interface_name", "frame.comment"],
-    );
-    assert_eq!(pings.len(), 3, "{pings:?}");
-    for row in &pings {
-        let time: f64 = row[0].parse().expect("a time");
-        assert!(before <= time && time <= after, "{before} <= {time} <= {after}");
-        assert_eq!((row[1].as_str(), row[2].as_str()), ("10.0.1.2", "10.0.2.2"));
-        assert!(row[3].contains("left"), "interface {:?} does not name the bus", row[3]);
-        assert!(row[3].contains("h1") || row[4].contains("h1"), "nothing names the sender in {row:?}");
-    }
-    let times: Vec<f64> =
-        tshark(&file, "", &["frame.time_epoch"]).iter().map(|r| r[0].parse().expect("a time")).collect();
-    assert!(times.is_sorted(), "the records are in total order");
+    assert_named_and_timed(&file, (before, unix_seconds()));
     place.ok("down");
     place.assert_clean();
 }
@@ -94,6 +98,7 @@ fn a_dump_is_sound_named_and_timed() {
 fn a_lab_whose_nodes_were_all_killed_still_shows_its_wires() {
     let place = Place::new(User::Ordinary);
     let lab = place.write("lab.toml", LAB);
+    let before = unix_seconds();
     place.ok(&format!("-t {} up", lab.display()));
     traffic(&place);
     place.ok("dump left -w alive.pcapng");
@@ -102,6 +107,7 @@ fn a_lab_whose_nodes_were_all_killed_still_shows_its_wires() {
     }
     place.ok("dump left -w dead.pcapng");
     assert_sound(&place.path().join("dead.pcapng"));
+    assert_named_and_timed(&place.path().join("dead.pcapng"), (before, unix_seconds()));
     let fields = ["frame.time_epoch", "eth.src", "eth.dst", "frame.len"];
     let alive = tshark(&place.path().join("alive.pcapng"), "", &fields);
     let dead = tshark(&place.path().join("dead.pcapng"), "", &fields);
