@@ -1,10 +1,13 @@
 //! Numbered datagrams: what `udpsource` writes into them, what `udpsink` learns from them and reports back.
 //!
 //! ```text
-//! datagram:  u64 number, from 0 | u64 time of sending, ns | padding       (big-endian)
-//! end:       u64 how many were sent, with the top bit set
+//! datagram:  u64 number, from 0, in two parts | u64 time of sending, ns | padding       (big-endian)
+//! end:       u64 how many were sent, likewise, with the top bit set
 //! report:    u64 the end's first word | u64 × 6: received, lost, reordered, duplicated, octets, jitter ns
 //! ```
+//! The number's 48 bits stand around a magic number: 16 bits, [`MAGIC`], 32 bits. Without it some numbers look like the beginning of
+//! other protocols' messages, and decoders call them malformed.
+//!
 //! Lost is what was sent and never came; reordered what came after a later one; duplicated what came again. A second
 //! coming is recognised among the last [`WINDOW`] numbers.
 
@@ -18,6 +21,18 @@ pub(super) const REPORT: usize = 56;
 pub(super) const WINDOW: u64 = 4096;
 /// The bit that marks an end.
 const END: u64 = 1 << 63;
+/// No DNS header has such flags, for one.
+const MAGIC: u64 = 0x4c42;
+
+/// A number of 47 bits with the magic one inside.
+fn disguise(number: u64) -> u64 {
+    (number >> 32 & 0x7fff) << 48 | MAGIC << 32 | number & 0xffff_ffff
+}
+
+/// And back; `None`: the magic number is not there.
+fn reveal(word: u64) -> Option<u64> {
+    (word >> 32 & 0xffff == MAGIC).then_some((word >> 48 & 0x7fff) << 32 | word & 0xffff_ffff)
+}
 
 /// What a datagram says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +51,8 @@ impl Mark {
     /// Writes the mark to the front of `octets` (at least [`HEADER`] of them).
     pub(super) fn write(self, octets: &mut [u8]) {
         let (first, second) = match self {
-            Mark::Number(number, time) => (number & !END, time.as_nanos()),
-            Mark::End(count) => (count | END, 0),
+            Mark::Number(number, time) => (disguise(number), time.as_nanos()),
+            Mark::End(count) => (disguise(count) | END, 0),
         };
         octets[..8].copy_from_slice(&first.to_be_bytes());
         octets[8..HEADER].copy_from_slice(&second.to_be_bytes());
@@ -46,9 +61,10 @@ impl Mark {
     /// Reads a datagram's mark.
     pub(super) fn read(octets: &[u8]) -> Option<Mark> {
         let (first, second) = (be(octets)?, be(octets.get(8..)?)?);
+        let number = reveal(first)?;
         Some(match first & END {
-            0 => Mark::Number(first, Instant::from_nanos(second)),
-            _ => Mark::End(first & !END),
+            0 => Mark::Number(number, Instant::from_nanos(second)),
+            _ => Mark::End(number),
         })
     }
 }
@@ -74,8 +90,9 @@ impl Report {
     /// The answer to the end of `sent` datagrams.
     pub(super) fn write(&self, sent: u64) -> [u8; REPORT] {
         let mut out = [0; REPORT];
+        let end = disguise(sent) | END;
         let words =
-            [sent | END, self.received, self.lost, self.reordered, self.duplicated, self.octets, self.jitter];
+            [end, self.received, self.lost, self.reordered, self.duplicated, self.octets, self.jitter];
         for (place, word) in out.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_be_bytes());
         }
@@ -90,7 +107,14 @@ impl Report {
             *word = be(octets)?;
         }
         let [end, received, lost, reordered, duplicated, octets, jitter] = words;
-        (end == sent | END).then_some(Report { received, lost, reordered, duplicated, octets, jitter })
+        (end == disguise(sent) | END).then_some(Report {
+            received,
+            lost,
+            reordered,
+            duplicated,
+            octets,
+            jitter,
+        })
     }
 }
 
