@@ -310,6 +310,8 @@ impl Stack {
         let mut stats = self.ip.stats.clone();
         stats.arp.evictions = self.ip.neigh.evictions;
         stats.tcp = self.tcp.stats().clone();
+        stats.tcp.curr_estab = self.tcp.established();
+        stats.sum_up();
         stats
     }
 

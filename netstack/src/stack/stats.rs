@@ -25,12 +25,24 @@ counters! {
     IpStats, "ip" {
         /// Packets that came in, loopback included.
         in_receives => "ipInReceives",
+        /// Of these, thrown away for what stands in their header (the sum of such drops).
+        in_hdr_errors => "ipInHdrErrors",
+        /// ... for an address that cannot be, or is nobody's here.
+        in_addr_errors => "ipInAddrErrors",
+        /// ... because nobody here speaks their protocol.
+        in_unknown_protos => "ipInUnknownProtos",
+        /// ... for lack of room or time, though nothing was wrong with them.
+        in_discards => "ipInDiscards",
         /// Packets handed to a protocol.
         in_delivers => "ipInDelivers",
         /// Packets that were meant for somebody else and sent on.
         forw_datagrams => "ipForwDatagrams",
         /// Packets that transports here asked to send.
         out_requests => "ipOutRequests",
+        /// Packets, ours and others', that no route would take.
+        out_no_routes => "ipOutNoRoutes",
+        /// Packets thrown away on the way out for lack of room.
+        out_discards => "ipOutDiscards",
         /// Fragments that came in for reassembly.
         reasm_reqds => "ipReasmReqds",
         /// Datagrams put together.
@@ -260,6 +272,11 @@ impl Drops {
         self.0[why as usize]
     }
 
+    /// Packets dropped for any of these reasons.
+    pub fn sum(&self, reasons: &[Drop]) -> u64 {
+        reasons.iter().map(|&why| self.get(why)).sum()
+    }
+
     /// Packets dropped for any reason.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
@@ -289,6 +306,36 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Fills in what RFC 4293 counts in groups and we by reasons.
+    pub(super) fn sum_up(&mut self) {
+        let (ip, drops) = (&mut self.ip, &self.drops);
+        ip.in_hdr_errors = drops.sum(&[
+            Drop::IpTruncated,
+            Drop::IpMalformed,
+            Drop::IpChecksum,
+            Drop::IpOptionMalformed,
+            Drop::IpSourceRoute,
+            Drop::IpTtlExceeded,
+        ]);
+        ip.in_addr_errors = drops.sum(&[
+            Drop::IpMartianSource,
+            Drop::IpMartianDestination,
+            Drop::IpUnicastInBroadcast,
+            Drop::IpNotForwarding,
+            Drop::IpNotForwardable,
+            Drop::IpOtherGroup,
+        ]);
+        ip.in_unknown_protos = drops.get(Drop::IpUnknownProtocol);
+        ip.in_discards = drops.sum(&[Drop::ReassLimit, Drop::SocketBufferFull]);
+        ip.out_no_routes = drops.sum(&[Drop::IpNoRoute, Drop::IpBlackhole, Drop::IpUnreachableRoute]);
+        ip.out_discards = drops.sum(&[
+            Drop::TxQueueFull,
+            Drop::NeighQueueFull,
+            Drop::NeighTableFull,
+            Drop::NeighUnreachable,
+        ]);
+    }
+
     /// All counters as (group, name, value), in a fixed order.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
         self.ip

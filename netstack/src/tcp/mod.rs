@@ -305,6 +305,12 @@ impl Tcp {
         self.sh.heap.len()
     }
 
+    /// Connections in ESTABLISHED or CLOSE-WAIT (RFC 4022's tcpCurrEstab).
+    pub fn established(&self) -> u64 {
+        self.slab.iter().filter(|tcb| matches!(tcb.state, State::Established | State::CloseWait)).count()
+            as u64
+    }
+
     /// Sockets there are, those without a program included.
     pub fn len(&self) -> usize {
         self.slab.len()

@@ -14,6 +14,8 @@ counters! {
         attempt_fails => "tcpAttemptFails",
         /// ESTABLISHED or CLOSE-WAIT to CLOSED.
         estab_resets => "tcpEstabResets",
+        /// Connections in ESTABLISHED or CLOSE-WAIT now.
+        curr_estab => "tcpCurrEstab",
         /// Segments that came in, wrong ones included.
         in_segs => "tcpInSegs",
         /// Segments sent, retransmitted ones not included.
