@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::model::{Bus, Check, Lab, Node, Origin, Outcome, Program, ReadyWhen, Route, TTL_DEFAULT};
+use super::model::{
+    Bound, Bus, Check, CheckKind, Lab, Node, Origin, Outcome, Program, ReadyWhen, Route, TTL_DEFAULT,
+    TextMatch,
+};
 
 /// The whole lab.
 pub fn text(lab: &Lab) -> String {
@@ -129,7 +132,79 @@ fn check(check: &Check) -> Vec<String> {
     }
     let kind = check.kind.to_string();
     let kind = if kind == check.name { String::new() } else { kind };
-    vec![check.name.clone(), kind, how.join(" ")]
+    vec![check.name.clone(), kind, terms(&check.kind), how.join(" ")]
+}
+
+/// What a check asks, defaults included.
+fn terms(kind: &CheckKind) -> String {
+    let mut terms: Vec<String> = Vec::new();
+    let mut say =
+        |what: &str, value: Option<String>| terms.extend(value.map(|value| format!("{what} {value}")));
+    let text = |value: &dyn std::fmt::Display| Some(value.to_string());
+    match kind {
+        CheckKind::Ping { count, interval, size, ttl, loss, rtt, .. } => {
+            say("count", text(count));
+            say("interval", text(interval));
+            say("size", text(size));
+            say("ttl", ttl.map(|ttl| ttl.to_string()));
+            say("loss <=", text(loss));
+            say("rtt <=", rtt.map(|rtt| rtt.to_string()));
+        }
+        CheckKind::Trace { via, hops, .. } => {
+            say("via", via.as_ref().map(|via| join(via.iter(), " ")));
+            say("hops", hops.map(|hops| hops.to_string()));
+        }
+        CheckKind::Tcp { port, send, rate, .. } => {
+            say("port", port.map(|port| port.to_string()));
+            say("send", text(send));
+            say("rate >=", rate.map(|rate| rate.to_string()));
+        }
+        CheckKind::Udp { port, count, size, loss, .. } => {
+            say("port", port.map(|port| port.to_string()));
+            say("count", text(count));
+            say("size", text(size));
+            say("loss <=", text(loss));
+        }
+        CheckKind::Http { port, path, status, body, .. } => {
+            say("port", port.map(|port| port.to_string()));
+            say("path", text(path));
+            say("status", text(status));
+            say("body", matched(body));
+        }
+        CheckKind::Route { via, dev, metric, .. } => {
+            say("via", via.map(|via| via.to_string()));
+            say("dev", dev.clone());
+            say("metric", metric.map(|metric| metric.to_string()));
+        }
+        CheckKind::Neigh { dev, mac, state, .. } => {
+            say("dev", dev.clone());
+            say("lladdr", mac.map(|mac| mac.to_string()));
+            say("state", state.map(|state| format!("{state:?}").to_uppercase()));
+        }
+        CheckKind::Counter { bound, .. } => say("in", Some(range(bound))),
+        CheckKind::Wire { buses, bound, .. } => {
+            say("on", Some(buses.join(" ")));
+            say("count in", Some(range(bound)));
+        }
+        CheckKind::Cmd { expect, .. } => {
+            say("exit", text(&expect.exit));
+            say("stdout", matched(&expect.stdout));
+            say("stderr", matched(&expect.stderr));
+        }
+    }
+    terms.join(", ")
+}
+
+fn matched(text: &TextMatch) -> Option<String> {
+    let contains = text.contains.as_ref().map(|part| format!("contains {part:?}"));
+    let matches = text.matches.as_ref().map(|regex| format!("matches /{regex}/"));
+    let json = text.json.as_ref().map(|json| format!("json {json}"));
+    let all: Vec<String> = contains.into_iter().chain(matches).chain(json).collect();
+    (!all.is_empty()).then(|| all.join(" and "))
+}
+
+fn range(bound: &Bound) -> String {
+    format!("{}..{}", bound.min, bound.max.map(|max| max.to_string()).unwrap_or_default())
 }
 
 fn join(items: impl Iterator<Item = impl ToString>, between: &str) -> String {
