@@ -137,7 +137,7 @@ mod model {
         });
     }
 
-    /// Doorbell: a datagram stays in the socket until it is drained.
+    /// Doorbell: an octet stays in the FIFO until it is taken.
     #[test]
     fn a_sleeper_is_rung_for_news_that_it_did_not_see() {
         // Three preemptions reach every order of two writers' four steps against a sleeper's; unbounded it runs for hours.

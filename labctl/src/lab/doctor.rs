@@ -5,7 +5,7 @@ use super::rundir::RunRoot;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use std::fs;
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 /// How a finding stands.
@@ -224,12 +224,12 @@ fn bus(folder: &Path) -> Finding {
 
 fn sockets(folder: &Path) -> Finding {
     let made = UnixListener::bind(folder.join("ctl"))
-        .and_then(|_| UnixDatagram::bind(folder.join("bell")))
+        .and_then(|_| shmif::Doorbell::bind(folder.join("bell")))
         .map(drop);
     match made {
-        Ok(()) => Finding::ok("unix sockets", "work"),
+        Ok(()) => Finding::ok("sockets, FIFOs", "work"),
         Err(error) => {
-            Finding::fail("unix sockets", error.to_string(), "set LABCTL_DIR to a local file system")
+            Finding::fail("sockets, FIFOs", error.to_string(), "set LABCTL_DIR to a local file system")
         }
     }
 }
@@ -316,6 +316,8 @@ mod tests {
             assert_eq!(finding.mend.is_none(), finding.level == Level::Ok, "{finding:?}");
         }
         assert!(findings.iter().any(|finding| finding.name == "bus" && finding.level == Level::Ok));
-        assert!(findings.iter().any(|finding| finding.name == "unix sockets" && finding.level == Level::Ok));
+        assert!(
+            findings.iter().any(|finding| finding.name == "sockets, FIFOs" && finding.level == Level::Ok)
+        );
     }
 }
