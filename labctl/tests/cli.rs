@@ -116,6 +116,15 @@ fn a_picture_goes_to_a_file() {
 }
 
 #[test]
+fn a_seed_that_could_not_be_repeated_is_refused() {
+    let (code, _, err) = with(&[("lab.toml", GOOD)], &["test", "--seed", "0"]);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("0 stands for a random seed"), "{err}");
+    let (_, out, _) = with(&[("lab.toml", GOOD)], &["check", "--show"]);
+    assert!(out.contains("seed random"), "{out}");
+}
+
+#[test]
 fn usage_is_2_and_a_reader_who_goes_is_success() {
     assert_eq!(with(&[], &["chekc"]).0, Some(2));
     assert_eq!(with(&[], &[]).0, Some(2));

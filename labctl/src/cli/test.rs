@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long = "virtual")]
     virtual_time: bool,
     /// Seed of the lab's randomness
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
     /// Run each so many times
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -41,6 +41,15 @@ pub struct Args {
     /// The whole of one lab takes at most so many seconds
     #[arg(long, value_name = "S", default_value_t = 300.0)]
     timeout: f64,
+}
+
+/// 0 stands for no seed in a topology: a run with it could not be repeated.
+fn seed(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("0 stands for a random seed: leave --seed out for one".into()),
+        Ok(seed) => Ok(seed),
+        Err(error) => Err(format!("a seed is a number from 1 to {}: {error}", u64::MAX)),
+    }
 }
 
 pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit, Failure> {

@@ -142,12 +142,14 @@ fn node_seed(seed: u64, node: &str) -> u64 {
     hasher.finish().max(1)
 }
 
+/// A seed that nobody chose: never 0, and below 2^53, so that whoever reads JSON numbers as doubles can give it back.
 fn fresh_seed() -> u64 {
     let mut octets = [0; 8];
-    match rustix::rand::getrandom(&mut octets, rustix::rand::GetRandomFlags::empty()) {
-        Ok(8) => u64::from_ne_bytes(octets).max(1),
+    let random = match rustix::rand::getrandom(&mut octets, rustix::rand::GetRandomFlags::empty()) {
+        Ok(8) => u64::from_ne_bytes(octets),
         _ => Epoch::now().unix_ns,
-    }
+    };
+    (random & ((1 << 53) - 1)).max(1)
 }
 
 fn refuse_what_is_missing(lab: &Lab) -> Result<(), Fault> {
@@ -216,4 +218,15 @@ fn refuse_ipv6(lab: &Lab) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_fresh_seed_is_a_double() {
+        for _ in 0..64 {
+            let seed = super::fresh_seed();
+            assert!(seed > 0 && seed as f64 as u64 == seed && seed < 1 << 53, "{seed}");
+        }
+    }
 }

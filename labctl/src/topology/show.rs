@@ -16,7 +16,8 @@ pub fn text(lab: &Lab) -> String {
 }
 
 fn write(lab: &Lab, out: &mut String) -> std::fmt::Result {
-    write!(out, "lab {}: {} time, seed {}", lab.name, lab.time.mode.as_str(), lab.time.seed)?;
+    let seed = if lab.time.seed == 0 { "random".to_owned() } else { lab.time.seed.to_string() };
+    write!(out, "lab {}: {} time, seed {seed}", lab.name, lab.time.mode.as_str())?;
     if let Some(stop) = lab.time.stop {
         write!(out, ", stops at {stop}")?;
     }
