@@ -287,6 +287,67 @@ fn a_stopped_process_holds_nobody_up() {
     place.assert_clean();
 }
 
+/// SYNs that nobody answers: the node that asks is well, and is not to be started anew.
+#[test]
+fn a_connection_that_is_not_answered_is_not_a_silent_node() {
+    let place = Place::new();
+    place.ok(&["up"]);
+    // Neighbours are known: nobody says that there is no way.
+    place.ok(&["ping", "h1", "h2", "-c", "1"]);
+    place.ok(&["stop", "r1"]);
+    std::thread::scope(|scope| {
+        for measure in ["tcp", "rtt"] {
+            let place = &place;
+            scope.spawn(move || {
+                let output = place.run(&["perf", measure, "h1", "h2", "-t", "0.1"]);
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert_eq!(output.status.code(), Some(1), "{measure}: {said}");
+                assert!(
+                    said.contains("cannot connect to h2 (10.0.2.2): no answer in 10"),
+                    "{measure}: {said}"
+                );
+                assert!(!said.contains("restart"), "{measure}: {said}");
+            });
+        }
+    });
+    place.ok(&["down"]);
+    place.assert_clean();
+}
+
+#[test]
+fn a_check_of_tcp_that_nobody_answers_fails_in_its_time() {
+    let place = Place::new();
+    let text = r#"
+name = "silent"
+node.a = { routes = [ { to = "203.0.113.0/24", via = "192.0.2.2" } ] }
+node.b = {}
+bus.link = { subnet = "192.0.2.0/30", nodes = ["a", "b"] }
+[[check]]
+name = "nothing comes back"
+tcp = { from = "a", to = "203.0.113.1", port = 80 }
+within = "300ms"
+expect = "fail"
+[[check]]
+name = "nothing comes"
+tcp = { from = "a", to = "203.0.113.1", port = 80 }
+within = "300ms"
+"#;
+    fs::write(place.dir.path().join("silent.lab.toml"), text).unwrap();
+    let output = place.run(&["test", "--json", "silent.lab.toml"]);
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert_eq!(output.status.code(), Some(1), "{report:#}");
+    assert_eq!(
+        (report["checks"][0]["ok"].as_bool(), report["checks"][1]["ok"].as_bool()),
+        (Some(true), Some(false))
+    );
+    for check in report["checks"].as_array().unwrap() {
+        let detail = check["detail"].as_str().unwrap();
+        assert!(detail.contains("no answer in "), "{report:#}");
+    }
+    place.assert_clean();
+}
+
 #[test]
 fn a_measured_stream_tells_what_its_connection_was() {
     let place = Place::new();

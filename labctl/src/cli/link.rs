@@ -28,7 +28,7 @@ pub(super) fn run(args: Args, global: &Global, _: &mut Output) -> Result<Exit, F
         let mut client = session.connect(node)?;
         client
             .link(interface, args.change == Change::Up)
-            .map_err(|error| crate::lab::node::fault(node, error))?;
+            .map_err(|error| crate::lab::node::fault(session.dir.name(), node, error))?;
     }
     Ok(Exit::Done)
 }

@@ -2,13 +2,16 @@
 
 use super::{Exit, Failure, Global, Output, running};
 use crate::lab::fault::Fault;
-use crate::lab::session::{Run, Session};
+use crate::lab::session::{Patience, Run, Session};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::time::Duration;
 
 /// How long the sink may take after the source is done.
 const SETTLE: Duration = Duration::from_secs(5);
+
+/// Seconds that a connection may take: a lost SYN is sent again after 1, 3 and 7.
+const CONNECT_WAIT: &str = "10";
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -48,6 +51,16 @@ pub struct Args {
     udp: bool,
 }
 
+impl Args {
+    fn over_tcp(&self) -> bool {
+        match self.measure {
+            Measure::Tcp => true,
+            Measure::Udp => false,
+            Measure::Rtt => !self.udp,
+        }
+    }
+}
+
 pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
     let session = running::session(global)?;
     session.state.expect_node(&args.from)?;
@@ -56,7 +69,7 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     let address = session.state.resolve(&args.from, &args.to)?.to_string();
     let (source, sink) = running::attended(&session, |session| measure(session, &args, to, &address, global.json))?;
     if source.status != 0 {
-        return Err(Failure::Work(anyhow::anyhow!("{}", source.complaint())));
+        return Err(Failure::Work(anyhow::anyhow!("{}", why(&source, &args.to, &address))));
     }
     if !global.json {
         write!(out, "{}", source.out)?;
@@ -73,7 +86,7 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
 }
 
 fn measure(session: &Session, args: &Args, to: &str, address: &str, json: bool) -> Result<(Run, Option<Run>), Fault> {
-    let transport = if args.udp { "udp" } else { "tcp" };
+    let transport = if args.over_tcp() { "tcp" } else { "udp" };
     let server: &[&str] = match args.measure {
         Measure::Tcp => &["tcpsink", "-n", "1", "0"],
         Measure::Udp => &["udpsink", "-n", "1", "0"],
@@ -85,6 +98,7 @@ fn measure(session: &Session, args: &Args, to: &str, address: &str, json: bool) 
     let mut option = |flag: &str, value: Option<String>| {
         argv.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
     };
+    option("-w", args.over_tcp().then(|| CONNECT_WAIT.to_owned()));
     let length = args.length.map(|octets| octets.to_string());
     let program = match args.measure {
         Measure::Tcp => {
@@ -104,11 +118,24 @@ fn measure(session: &Session, args: &Args, to: &str, address: &str, json: bool) 
     };
     argv.insert(0, program.to_owned());
     argv.extend([address.to_owned(), server.port.to_string()]);
-    let patience = Duration::try_from_secs_f64(args.time.max(0.0)).unwrap_or_default() + Duration::from_secs(15);
-    let source = session.run(&args.from, &argv, json, patience)?;
+    // The connection, the time itself, and what then lies in buffers: `tcpsource` gives that as long again, or 10 s.
+    let time = Duration::try_from_secs_f64(args.time).unwrap_or_default().min(Duration::from_secs(1 << 30));
+    let patience = 2 * time + Duration::from_secs(30);
+    let source = session.run(&args.from, &argv, json, Patience::Silence(patience))?;
     // An echo has no end of its own.
     let sink = if args.measure == Measure::Rtt || source.status != 0 { None } else { server.finish(SETTLE) };
     Ok((source, sink))
+}
+
+/// Why the source failed: a connection that was not made, in words that know whom the person meant.
+fn why(source: &Run, to: &str, address: &str) -> String {
+    let complaint = source.complaint();
+    // `tcpsource: connect to 10.0.2.2:49152: no answer in 10s`
+    match complaint.split_once(": connect to ").and_then(|(_, rest)| rest.split_once(": ")) {
+        Some((_, reason)) if to == address => format!("cannot connect to {address}: {reason}"),
+        Some((_, reason)) => format!("cannot connect to {to} ({address}): {reason}"),
+        None => complaint,
+    }
 }
 
 /// The source's result with what only the sink can know.
@@ -139,6 +166,14 @@ fn merged(measure: Measure, mut source: Value, sink: Option<Value>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_could_not_be_reached_is_named() {
+        let run = |err: &str| Run { status: 1, err: err.into(), ..Run::default() };
+        let lost = run("rtt: connect to 10.0.2.2:49152: no answer in 10s\n");
+        assert_eq!(why(&lost, "h2", "10.0.2.2"), "cannot connect to h2 (10.0.2.2): no answer in 10s");
+        assert_eq!(why(&run("tcpsource: send: Broken pipe\n"), "h2", "10.0.2.2"), "tcpsource: send: Broken pipe");
+    }
 
     #[test]
     fn the_sink_fills_in_what_the_source_cannot_know() {

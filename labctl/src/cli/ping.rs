@@ -1,6 +1,7 @@
 //! `labctl ping FROM TO`: the node's own ping.
 
 use super::{Exit, Failure, Global, Output, running};
+use crate::lab::session::Patience;
 use rumpkern::ctl;
 use std::io::Write;
 
@@ -59,7 +60,7 @@ pub(super) fn program(
     out: &mut Output,
 ) -> Result<Exit, Failure> {
     let status = running::attended(session, |session| {
-        session.stream(node, argv, json, None, |output| {
+        session.stream(node, argv, json, Patience::Endless, |output| {
             // A reader that went away is found at the end.
             let _ = match output {
                 ctl::Output::Out(text) => out.write_all(text.as_bytes()).and_then(|()| out.flush()),

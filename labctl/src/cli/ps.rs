@@ -139,7 +139,7 @@ fn interfaces_now(view: &LabView, of: &NodeState) -> Live {
         return Live::new();
     }
     let rows = node::open(&view.dir, &of.name).and_then(|mut client| {
-        let fault = |error| node::fault(&of.name, error);
+        let fault = |error| node::fault(view.dir.name(), &of.name, error);
         client.set_timeout(Some(PATIENCE)).map_err(fault)?;
         client.show(proto::Table::Interfaces).map_err(fault)
     });

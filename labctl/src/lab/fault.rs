@@ -142,10 +142,30 @@ pub enum Fault {
     /// A node that lives and does not answer.
     #[error("node `{node}` does not answer: nothing in {seconds} s")]
     NoAnswer {
+        /// The lab's name.
+        lab: String,
         /// The node's name.
         node: String,
         /// How long was waited.
         seconds: u64,
+    },
+    /// A node whose control socket nobody listens at.
+    #[error("node `{node}` of lab `{lab}` cannot be reached: its control socket is gone")]
+    NoSocket {
+        /// The lab's name.
+        lab: String,
+        /// The node's name.
+        node: String,
+    },
+    /// A program that was still at its work when its time was over. Its node is well.
+    #[error("`{program}` on node `{node}` was not done in {seconds:.1} s")]
+    Unfinished {
+        /// The node's name.
+        node: String,
+        /// The program's name.
+        program: String,
+        /// How long was waited.
+        seconds: f64,
     },
     /// A node that answered with an error, or closed the connection.
     #[error("node `{node}`: {message}")]
@@ -257,6 +277,7 @@ impl Fault {
             | Self::NodeRunning { .. }
             | Self::NodePaused { .. }
             | Self::NoAnswer { .. }
+            | Self::NoSocket { .. }
             | Self::Damaged { .. } => Kind::State,
             Self::NoSuch { .. } | Self::NotYet { .. } | Self::Usage(_) => Kind::Usage,
             Self::NotYours { .. }
@@ -269,7 +290,9 @@ impl Fault {
             Self::NodesFailed { failures, .. } if failures.iter().any(|(_, message)| is_host(message)) => {
                 Kind::Host
             }
-            Self::Refused { .. } | Self::NodesFailed { .. } | Self::Interrupted => Kind::Failed,
+            Self::Refused { .. } | Self::NodesFailed { .. } | Self::Unfinished { .. } | Self::Interrupted => {
+                Kind::Failed
+            }
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied
                 | io::ErrorKind::StorageFull
@@ -293,7 +316,7 @@ impl Fault {
     pub fn mend(&self) -> Option<String> {
         Some(match self {
             Self::NotRunning { lab } => {
-                format!("start it: `labctl --lab {lab} up`, or see what runs: `labctl ps`")
+                format!("start it: `labctl --lab {lab} up`, or see what runs: `labctl ps --all`")
             }
             Self::AlreadyRunning { lab, .. } => format!("stop it first: `labctl --lab {lab} down`"),
             Self::HalfUp { lab } => format!("clear it away: `labctl --lab {lab} down`"),
@@ -318,17 +341,24 @@ impl Fault {
             Self::NodeNotRunning { lab, node, .. } => format!("start it: `labctl --lab {lab} start {node}`"),
             Self::NodeRunning { lab, node, .. } => format!("begin anew: `labctl --lab {lab} restart {node}`"),
             Self::NodePaused { pid, .. } => format!("let it run: `kill -CONT {pid}`"),
-            Self::NoAnswer { node, .. } => format!("begin anew: `labctl restart {node}`"),
+            Self::NoAnswer { lab, node, .. } | Self::NoSocket { lab, node } => {
+                format!("begin anew: `labctl --lab {lab} restart {node}`")
+            }
             Self::Unkillable { .. } => "they sleep in the host kernel; look at `ps -o pid,stat,wchan`".into(),
             Self::Limit { mend, .. } => (*mend).into(),
             Self::Space { .. } => "smaller `history`, or LABCTL_DIR on a larger file system".into(),
             Self::NotYet { mend, .. } => (*mend)?.into(),
-            Self::Damaged { .. } => "`labctl down` clears the lab away all the same".into(),
+            Self::Damaged { path, .. } => {
+                // The file is in the lab's directory, which has the lab's name.
+                let lab = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+                format!("`labctl --lab {lab} down` clears the lab away all the same")
+            }
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free some space, or set LABCTL_DIR to a larger file system".into()
             }
             Self::NodesFailed { .. }
             | Self::Refused { .. }
+            | Self::Unfinished { .. }
             | Self::Usage(_)
             | Self::Interrupted
             | Self::Io { .. } => {

@@ -28,18 +28,22 @@ pub fn connect(dir: &LabDir, state: &LabState, node: &str) -> Result<Client, Fau
 /// # Errors
 /// It does not answer.
 pub fn open(dir: &LabDir, node: &str) -> Result<Client, Fault> {
-    let mut client = Client::connect(&dir.node(node).ctl()).map_err(|error| fault(node, error))?;
-    client.set_timeout(Some(ANSWER_WAIT)).map_err(|error| fault(node, error))?;
+    let mut client =
+        Client::connect(&dir.node(node).ctl()).map_err(|error| fault(dir.name(), node, error))?;
+    client.set_timeout(Some(ANSWER_WAIT)).map_err(|error| fault(dir.name(), node, error))?;
     Ok(client)
 }
 
 /// A control call's failure in words for people.
-pub fn fault(node: &str, error: ClientError) -> Fault {
-    use std::io::ErrorKind::{TimedOut, WouldBlock};
-    let node = node.to_owned();
+pub fn fault(lab: &str, node: &str, error: ClientError) -> Fault {
+    use std::io::ErrorKind::{ConnectionRefused, NotFound, TimedOut, WouldBlock};
+    let (lab, node) = (lab.to_owned(), node.to_owned());
     match error {
         ClientError::Io(error) if matches!(error.kind(), WouldBlock | TimedOut) => {
-            Fault::NoAnswer { node, seconds: ANSWER_WAIT.as_secs() }
+            Fault::NoAnswer { lab, node, seconds: ANSWER_WAIT.as_secs() }
+        }
+        ClientError::Connect(error) if matches!(error.kind(), NotFound | ConnectionRefused) => {
+            Fault::NoSocket { lab, node }
         }
         other => Fault::Refused { node, message: other.to_string() },
     }

@@ -31,6 +31,14 @@ pub struct Run {
 }
 
 impl Run {
+    /// Adds what it wrote.
+    pub fn keep(&mut self, output: Output<'_>) {
+        match output {
+            Output::Out(text) => self.out.push_str(text),
+            Output::Err(text) => self.err.push_str(text),
+        }
+    }
+
     /// The one object that a program with `json` writes.
     pub fn json(&self) -> Option<Value> {
         serde_json::from_str(self.out.trim()).ok()
@@ -48,6 +56,17 @@ const LISTENING: &str = "listening on port ";
 
 /// How long a program may take over its last words.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long a program may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as it likes.
+    Endless,
+    /// As long as it says something, now and then.
+    Silence(Duration),
+    /// Until then.
+    Until(Instant),
+}
 
 /// What becomes of programs at Ctrl-C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,39 +168,63 @@ impl Session {
         })
     }
 
-    /// Runs a program to its end; `sink` gets its output as it comes. `patience` bounds the silence.
+    /// Runs a program to its end; `sink` gets its output as it comes.
     ///
     /// # Errors
-    /// The node does not run, does not answer, or goes away.
+    /// The node does not run, does not answer, or goes away; the program is not done within `patience`.
     pub fn stream(
         &self,
         node: &str,
         argv: &[String],
         json: bool,
-        patience: Option<Duration>,
+        patience: Patience,
         sink: impl FnMut(Output<'_>),
     ) -> Result<i32, Fault> {
         let mut client = self.connect(node)?;
         // A node that does not even say hello is not waited for at length.
-        client.hello().map_err(|error| self.fault(node, error, ANSWER_WAIT))?;
-        client.set_timeout(patience).map_err(|error| self.fault(node, error, ANSWER_WAIT))?;
+        client.hello().map_err(|error| self.fault(node, error))?;
+        let begin = Instant::now();
+        match patience {
+            Patience::Endless => client.set_timeout(None),
+            Patience::Silence(silence) => client.set_timeout(Some(silence)),
+            Patience::Until(end) => {
+                client.set_deadline(Some(end));
+                Ok(())
+            }
+        }
+        .map_err(|error| self.fault(node, error))?;
         let interrupter = client.interrupter().map_err(Fault::os("connect to a node"))?;
         if let Ok(mut programs) = self.programs.lock() {
             programs.push(interrupter);
         }
-        client.run(argv, json, sink).map_err(|error| self.fault(node, error, patience.unwrap_or_default()))
+        client.run(argv, json, sink).map_err(|error| {
+            let seconds = begin.elapsed().as_secs_f64();
+            let fault = self.fault(node, error);
+            // The program is silent. Is its node?
+            match fault {
+                Fault::NoAnswer { .. } => self.hello(node).err().unwrap_or_else(|| Fault::Unfinished {
+                    node: node.to_owned(),
+                    program: argv.first().cloned().unwrap_or_default(),
+                    seconds,
+                }),
+                other => other,
+            }
+        })
+    }
+
+    /// Whether a node answers at its control socket.
+    fn hello(&self, node: &str) -> Result<(), Fault> {
+        let mut client = self.connect(node)?;
+        client.hello().map(drop).map_err(|error| self.fault(node, error))
     }
 
     /// Runs a program to its end and keeps what it writes.
     ///
     /// # Errors
     /// As [`Self::stream`].
-    pub fn run(&self, node: &str, argv: &[String], json: bool, patience: Duration) -> Result<Run, Fault> {
+    pub fn run(&self, node: &str, argv: &[String], json: bool, patience: Patience) -> Result<Run, Fault> {
         let mut run = Run::default();
-        run.status = self.stream(node, argv, json, Some(patience), |output| match output {
-            Output::Out(text) => run.out.push_str(text),
-            Output::Err(text) => run.err.push_str(text),
-        })?;
+        run.status = self.stream(node, argv, json, patience, |output| run.keep(output))?;
         Ok(run)
     }
 
@@ -191,7 +234,7 @@ impl Session {
     /// The node does not run, or not answer.
     pub fn show(&self, node: &str, table: proto::Table) -> Result<Vec<Value>, Fault> {
         let mut client = self.connect(node)?;
-        client.show(table).map_err(|error| self.fault(node, error, ANSWER_WAIT))
+        client.show(table).map_err(|error| self.fault(node, error))
     }
 
     /// Starts a program that waits for others, and waits until it can be reached.
@@ -200,11 +243,11 @@ impl Session {
     /// The node does not run, or the program ends at once.
     pub fn serve(&self, node: &str, argv: &[String], json: bool) -> Result<Server, Fault> {
         let mut client = self.connect(node)?;
-        client.hello().map_err(|error| self.fault(node, error, ANSWER_WAIT))?;
-        client.set_timeout(None).map_err(|error| self.fault(node, error, ANSWER_WAIT))?;
+        client.hello().map_err(|error| self.fault(node, error))?;
+        client.set_timeout(None).map_err(|error| self.fault(node, error))?;
         let closer = client.closer().map_err(Fault::os("connect to a node"))?;
         let (say, said) = mpsc::channel();
-        let (argv, name) = (argv.to_vec(), node.to_owned());
+        let (argv, name, lab) = (argv.to_vec(), node.to_owned(), self.dir.name().to_owned());
         let thread = std::thread::spawn(move || {
             let mut run = Run::default();
             let result = client.run(&argv, json, |output| match output {
@@ -216,14 +259,18 @@ impl Session {
                     }
                 }
             });
-            result.map(|status| Run { status, ..run }).map_err(|error| node::fault(&name, error))
+            result.map(|status| Run { status, ..run }).map_err(|error| node::fault(&lab, &name, error))
         });
         // A program that ends before it listens drops its end of the channel.
         match said.recv_timeout(ANSWER_WAIT) {
             Ok(port) => Ok(Server { port, closer, thread: Some(thread) }),
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 let _ = closer.shutdown(Shutdown::Both);
-                Err(Fault::NoAnswer { node: node.to_owned(), seconds: ANSWER_WAIT.as_secs() })
+                Err(Fault::NoAnswer {
+                    lab: self.dir.name().to_owned(),
+                    node: node.to_owned(),
+                    seconds: ANSWER_WAIT.as_secs(),
+                })
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(match thread.join() {
                 Ok(Ok(run)) => Fault::Refused { node: node.to_owned(), message: run.complaint() },
@@ -233,15 +280,12 @@ impl Session {
         }
     }
 
-    fn fault(&self, node: &str, error: rumpkern::ctl::ClientError, waited: Duration) -> Fault {
-        let fault = match node::fault(node, error) {
-            Fault::NoAnswer { node, .. } => Fault::NoAnswer { node, seconds: waited.as_secs() },
-            other => other,
-        };
+    fn fault(&self, node: &str, error: rumpkern::ctl::ClientError) -> Fault {
+        let fault = node::fault(self.dir.name(), node, error);
         // Paused since, or dead: that says more than that the connection broke.
         match &fault {
             _ if self.cut.load(Ordering::SeqCst) => Fault::Interrupted,
-            Fault::NoAnswer { node, .. } | Fault::Refused { node, .. } => {
+            Fault::NoAnswer { node, .. } | Fault::Refused { node, .. } | Fault::NoSocket { node, .. } => {
                 super::view::running_node(&self.dir, &self.state, node).err().unwrap_or(fault)
             }
             _ => fault,

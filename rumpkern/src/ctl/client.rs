@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A connection to a node's control socket.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub struct Client {
     stream: BufReader<UnixStream>,
     next_id: u64,
     line: Vec<u8>,
+    deadline: Option<Instant>,
 }
 
 /// Interrupts one program, as Ctrl-C does. See [`Client::interrupter`].
@@ -70,7 +71,12 @@ impl Client {
     pub fn connect(path: &Path) -> Result<Client, ClientError> {
         let stream = super::with_short_path(path, |short| UnixStream::connect(short));
         let stream = stream.map_err(ClientError::Connect)?;
-        Ok(Client { stream: BufReader::with_capacity(4096, stream), next_id: 1, line: Vec::new() })
+        Ok(Client {
+            stream: BufReader::with_capacity(4096, stream),
+            next_id: 1,
+            line: Vec::new(),
+            deadline: None,
+        })
     }
 
     /// Bounds how long a call waits for the node's next line; `None`: as long as it takes.
@@ -78,6 +84,11 @@ impl Client {
         let stream = self.stream.get_ref();
         stream.set_read_timeout(timeout)?;
         Ok(stream.set_write_timeout(timeout)?)
+    }
+
+    /// Bounds how long calls may take all in all: no line is waited for beyond that moment, however many came before.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
     }
 
     /// A second handle on the connection: another thread ends the call that is under way by shutting it down.
@@ -154,6 +165,11 @@ impl Client {
         self.stream.get_mut().write_all(&text)?;
         loop {
             self.line.clear();
+            if let Some(deadline) = self.deadline {
+                let left = deadline.saturating_duration_since(Instant::now());
+                // Zero would mean: without end.
+                self.stream.get_ref().set_read_timeout(Some(left.max(Duration::from_micros(1))))?;
+            }
             if self.stream.read_until(b'\n', &mut self.line)? == 0 {
                 return Err(ClientError::Closed);
             }

@@ -2,7 +2,7 @@
 
 use super::args::Usage;
 use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, RecvMeta, Sys};
-use netstack::time::Instant;
+use netstack::time::{Duration, Instant};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -122,6 +122,24 @@ impl Cx {
             Poll::Pending => alarm.as_mut().poll(cx).map(|()| None),
         })
         .await
+    }
+
+    /// Connects, within a time if one is given.
+    pub(super) async fn connect(
+        &self,
+        fd: Fd,
+        to: SocketAddr,
+        patience: Option<Duration>,
+    ) -> Result<(), Fail> {
+        let doing = format!("connect to {to}");
+        let connected = self.sys.connect(fd, to);
+        match patience {
+            None => connected.await.context(&doing),
+            Some(patience) => match self.before(self.sys.now() + patience, connected).await {
+                Some(connected) => connected.context(&doing),
+                None => Err(Fail::new(format!("{doing}: no answer in {patience:?}"))),
+            },
+        }
     }
 
     /// What `work` comes to, unless somebody interrupts the program (Ctrl-C) before.

@@ -10,7 +10,7 @@ use serde_json::json;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-pub(super) const USAGE: &str = "[-c COUNT] [-s BYTES] [-t SECONDS] tcp|udp ADDR PORT";
+pub(super) const USAGE: &str = "[-c COUNT] [-s BYTES] [-t SECONDS] [-w SECONDS] tcp|udp ADDR PORT";
 
 /// How long an answer may take before a datagram counts as lost.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -23,17 +23,21 @@ pub(super) struct Options {
     count: u64,
     size: usize,
     time: Option<Duration>,
+    /// How long the connection may take; as long as TCP tries if left out.
+    patience: Option<Duration>,
 }
 
 impl Options {
     pub(super) fn parse(mut args: Args) -> Result<Options, Usage> {
         // One octet, as the classic request-response test has it; a thousand are enough for the 99th percentile.
         let (mut count, mut size, mut time, mut rest) = (None, 1, None, Vec::new());
+        let mut patience = None;
         while let Some(piece) = args.next()? {
             match piece {
                 Piece::Option(c) if c == "c" => count = Some(args.number(1, u64::MAX)?),
                 Piece::Option(s) if s == "s" => size = args.octets(1, 65_507)? as usize,
                 Piece::Option(t) if t == "t" => time = Some(args.seconds()?),
+                Piece::Option(w) if w == "w" => patience = Some(args.seconds()?),
                 Piece::Option(other) => return Err(unknown(&other)),
                 Piece::Operand(operand) => rest.push(operand),
             }
@@ -41,7 +45,7 @@ impl Options {
         let [transport, to, port] = operands(rest, ["tcp|udp", "ADDR", "PORT"])?;
         let count = count.unwrap_or(if time.is_some() { u64::MAX } else { 1000 });
         let transport = Transport::parse(&transport)?;
-        Ok(Options { transport, to, port: number(&port, 1, u16::MAX)?, count, size, time })
+        Ok(Options { transport, to, port: number(&port, 1, u16::MAX)?, count, size, time, patience })
     }
 }
 
@@ -53,7 +57,7 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
         Transport::Udp => SockType::Dgram,
     };
     let fd = sys.socket(Family::of(to.ip()), kind, 0).context("socket")?;
-    sys.connect(fd, to).await.context(&format!("connect to {to}"))?;
+    cx.connect(fd, to, options.patience).await?;
     if options.transport == Transport::Tcp {
         sys.setsockopt(fd, SockOpt::Tcp(TcpOpt::NoDelay(true))).context("setsockopt")?;
     }

@@ -12,7 +12,7 @@ use serde_json::json;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-pub(super) const USAGE: &str = "[-t SECONDS] [-n OCTETS] [-l LENGTH] ADDR PORT";
+pub(super) const USAGE: &str = "[-t SECONDS] [-n OCTETS] [-l LENGTH] [-w SECONDS] ADDR PORT";
 
 /// How long what lies in buffers may take to arrive when the time is up; as long as the time itself if that is longer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,6 +22,8 @@ pub(super) struct Options {
     to: String,
     port: u16,
     time: Option<Duration>,
+    /// How long the connection may take; as long as TCP tries if left out.
+    patience: Option<Duration>,
     octets: Option<u64>,
     length: usize,
 }
@@ -30,11 +32,13 @@ impl Options {
     pub(super) fn parse(mut args: Args) -> Result<Options, Usage> {
         // iperf3's defaults: ten seconds, calls of 128 KiB.
         let (mut time, mut octets, mut length, mut rest) = (None, None, 128 * 1024, Vec::new());
+        let mut patience = None;
         while let Some(piece) = args.next()? {
             match piece {
                 Piece::Option(t) if t == "t" => time = Some(args.seconds()?),
                 Piece::Option(n) if n == "n" => octets = Some(args.octets(1, u64::MAX)?),
                 Piece::Option(l) if l == "l" => length = args.octets(1, 16 << 20)? as usize,
+                Piece::Option(w) if w == "w" => patience = Some(args.seconds()?),
                 Piece::Option(other) => return Err(unknown(&other)),
                 Piece::Operand(operand) => rest.push(operand),
             }
@@ -43,7 +47,7 @@ impl Options {
         if time.is_none() && octets.is_none() {
             time = Some(Duration::from_secs(10));
         }
-        Ok(Options { to, port: number(&port, 1, u16::MAX)?, time, octets, length })
+        Ok(Options { to, port: number(&port, 1, u16::MAX)?, time, octets, length, patience })
     }
 }
 
@@ -51,7 +55,7 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let sys = &cx.sys;
     let to = SocketAddr::new(cx.resolve(&options.to)?, options.port);
     let fd = sys.socket(Family::of(to.ip()), SockType::Stream, 0).context("socket")?;
-    sys.connect(fd, to).await.context(&format!("connect to {to}"))?;
+    cx.connect(fd, to, options.patience).await?;
     let from = sys.getsockname(fd).context("getsockname")?;
     let info = sys.tcp_info(fd).context("getsockopt")?;
     let (mss, cc) = (info.snd_mss, info.congestion_control);

@@ -4,14 +4,14 @@
 //! as the try, on a port that the node chooses.
 
 use super::super::fault::Fault;
-use super::super::session::{Run, Session};
+use super::super::session::{Patience, Run, Session};
 use super::wires::{Seen, Wires};
 use crate::topology::model::{Bound, Check, CheckKind, CounterOf, Lab, Target, TextMatch};
 use ipnet::IpNet;
 use rumpkern::ctl::proto::Table;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a try says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +20,16 @@ pub(super) enum Attempt {
     Holds(String),
     /// It is not so.
     Fails(String),
+    /// Its time was over before it could be said: it is not so, not yet.
+    Unfinished(String),
     /// It could not be asked.
     Broken(String),
 }
 
-/// How long a program may be silent beyond what its work takes.
+/// How long a program may be silent beyond what its work takes, if the check does not say.
 const SILENCE: Duration = Duration::from_secs(10);
+/// What a try has at least: one that begins just before its check's time is over is to be a try all the same.
+const LEAST: Duration = Duration::from_millis(200);
 /// How long a server may take to see that its client is done.
 const SETTLE: Duration = Duration::from_secs(3);
 /// Datagrams a second of a `udp` check: far below what any node takes, so that what is lost is lost by the network.
@@ -36,6 +40,8 @@ pub(super) struct Bench<'a> {
     pub(super) lab: &'a Lab,
     pub(super) session: &'a Session,
     pub(super) wires: &'a Wires,
+    /// When the check's `within` is over.
+    pub(super) until: Option<Instant>,
 }
 
 type Tried = Result<Attempt, Fault>;
@@ -73,7 +79,10 @@ impl Bench<'_> {
                 Ok(Attempt::Broken("running host programs on nodes is not in this version".into()))
             }
         };
-        tried.unwrap_or_else(|fault| Attempt::Broken(fault.to_string()))
+        tried.unwrap_or_else(|fault| match fault {
+            Fault::Unfinished { seconds, .. } => Attempt::Unfinished(format!("no answer in {seconds:.1} s")),
+            other => Attempt::Broken(other.to_string()),
+        })
     }
 
     fn address(&self, from: &str, to: &Target) -> Result<IpAddr, Fault> {
@@ -103,9 +112,18 @@ impl Bench<'_> {
         }
     }
 
-    fn run(&self, node: &str, words: &[&str], work: Duration) -> Result<Run, Fault> {
-        let argv: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        self.session.run(node, &argv, true, work + SILENCE)
+    fn run(&self, node: &str, argv: &[&str], work: Duration) -> Result<Run, Fault> {
+        self.session.run(node, &words(argv), true, self.patience(work, SILENCE))
+    }
+
+    /// How long a program may take whose work takes so long in any case: to the end of the check's time, else `silence`
+    /// more.
+    fn patience(&self, work: Duration, silence: Duration) -> Patience {
+        let now = Instant::now();
+        match self.until {
+            Some(until) => Patience::Until(until.max(now + LEAST) + work),
+            None => Patience::Silence(work + silence),
+        }
     }
 
     fn ping(&self, kind: &CheckKind) -> Tried {
@@ -119,7 +137,7 @@ impl Bench<'_> {
         let mut words = vec!["ping", "-n", "-c", &requests, "-i", &every, "-s", &octets, "-W", "1"];
         words.extend(ttl.iter().flat_map(|ttl| ["-t", ttl]));
         words.push(&address);
-        let run = self.run(from, &words, interval.0 * *count)?;
+        let run = self.run(from, &words, interval.0 * count.saturating_sub(1))?;
         let Some(result) = run.json() else { return Ok(Attempt::Fails(run.complaint())) };
         let number = |key: &str| result[key].as_f64().unwrap_or_default();
         let median = result["rtt_us"]["p50"].as_f64();
@@ -141,7 +159,8 @@ impl Bench<'_> {
         let run = self.run(
             from,
             &["traceroute", "-q", "1", "-w", "1", &address.to_string()],
-            Duration::from_secs(30),
+            // A second a hop, if every one is silent.
+            if self.until.is_some() { Duration::ZERO } else { Duration::from_secs(30) },
         )?;
         let Some(result) = run.json() else { return Ok(Attempt::Fails(run.complaint())) };
         let path = path(&result);
@@ -185,7 +204,7 @@ impl Bench<'_> {
     /// To a server that runs already: that it accepts is all that is asked.
     fn tcp_connect(&self, from: &str, to: &Target, port: u16) -> Tried {
         let at = self.address(from, to)?.to_string();
-        let run = self.run(from, &["tcpsource", "-n", "1", &at, &port.to_string()], SILENCE)?;
+        let run = self.run(from, &["tcpsource", "-n", "1", &at, &port.to_string()], Duration::ZERO)?;
         Ok(match run.status {
             0 => Attempt::Holds(format!("{at} port {port} accepts")),
             _ => Attempt::Fails(run.complaint()),
@@ -196,9 +215,9 @@ impl Bench<'_> {
         let (listener, at) = (self.listener(to)?, self.address(from, to)?.to_string());
         let server = self.session.serve(listener, &words(&["tcpsink", "-n", "1", "0"]), true)?;
         let (port, amount) = (server.port.to_string(), octets.max(1).to_string());
-        // Room for 1 Mbit/s, however much it is.
-        let run =
-            self.run(from, &["tcpsource", "-n", &amount, &at, &port], Duration::from_secs(octets / 125_000))?;
+        // Room for 1 Mbit/s, however much it is, if the check does not say.
+        let work = if self.until.is_some() { 0 } else { octets / 125_000 };
+        let run = self.run(from, &["tcpsource", "-n", &amount, &at, &port], Duration::from_secs(work))?;
         if run.status != 0 {
             return Ok(Attempt::Fails(run.complaint()));
         }
@@ -263,7 +282,8 @@ impl Bench<'_> {
         let at = SocketAddr::new(address, port.or(server.as_ref().map(|server| server.port)).unwrap_or(80));
         let url = format!("http://{at}{path}");
         // The body comes on the standard output, `get: 200 OK: …` on the standard error.
-        let run = self.session.run(from, &words(&["get", "-b", "-w", "5", &url]), false, SILENCE)?;
+        let argv = words(&["get", "-b", "-w", "5", &url]);
+        let run = self.session.run(from, &argv, false, self.patience(Duration::ZERO, SILENCE))?;
         let code = run
             .err
             .lines()

@@ -161,11 +161,16 @@ impl Scene<'_> {
         if begin >= self.deadline {
             return Ok(report(false, Duration::ZERO, "not run: the time of the test was over".into()));
         }
-        let within = check.within.map_or(begin, |within| begin + within.0);
+        let until = check.within.map(|within| begin + within.0);
+        let within = until.unwrap_or(begin);
         let mut held: Option<Instant> = None;
         let mut pause = PAUSE.0;
+        let mut said = None;
         loop {
-            let (ok, detail) = self.attempt(check)?;
+            let Verdict { ok, detail, cut } =
+                self.attempt(check, if held.is_none() { until } else { None })?;
+            // A try that was cut short says less than the one before it.
+            let detail = if cut { said.take().unwrap_or(detail) } else { detail };
             let now = Instant::now();
             let took = now - begin;
             if self.interrupted {
@@ -192,31 +197,55 @@ impl Scene<'_> {
             if now >= self.deadline {
                 return Ok(report(false, took, "the time of the test was over".into()));
             }
+            said = Some(detail);
             self.interrupted |= !self.interrupt.sleep(pause)?;
             pause = (pause * 2).min(PAUSE.1);
         }
     }
 
-    /// One try: whether the check holds as it is expected to, and what to say.
-    fn attempt(&mut self, check: &Check) -> Result<(bool, String), Fault> {
+    /// One try; `until` bounds it.
+    fn attempt(&mut self, check: &Check, until: Option<Instant>) -> Result<Verdict, Fault> {
         let session = Session::new(self.dir.clone(), Arc::clone(&self.state));
         let (attempt, woken) = session.attend(self.interrupt, Some(self.deadline), Manners::Cut, || {
-            Bench { lab: self.lab, session: &session, wires: &self.wires }.attempt(check)
+            Bench { lab: self.lab, session: &session, wires: &self.wires, until }.attempt(check)
         })?;
         match woken {
             Woken::Ready => {}
             Woken::Interrupted => self.interrupted = true,
-            Woken::Timeout => return Ok((false, "the time of the test was over".into())),
+            Woken::Timeout => return Ok(Verdict::new(false, "the time of the test was over".into())),
         }
-        Ok(match (attempt, check.expect) {
-            (Attempt::Holds(detail), Outcome::Pass) | (Attempt::Fails(detail), Outcome::Fail) => {
-                (true, detail)
+        Ok(Verdict::of(attempt, check.expect))
+    }
+}
+
+/// Whether a check holds as it is expected to, and what to say.
+#[derive(Debug, PartialEq, Eq)]
+struct Verdict {
+    ok: bool,
+    detail: String,
+    /// The try had no time to say more.
+    cut: bool,
+}
+
+impl Verdict {
+    fn new(ok: bool, detail: String) -> Self {
+        Self { ok, detail, cut: false }
+    }
+
+    fn of(attempt: Attempt, expect: Outcome) -> Self {
+        match (attempt, expect) {
+            (Attempt::Holds(detail), Outcome::Pass)
+            | (Attempt::Fails(detail) | Attempt::Unfinished(detail), Outcome::Fail) => {
+                Self::new(true, detail)
             }
-            (Attempt::Fails(detail), Outcome::Pass) => (false, detail),
-            (Attempt::Holds(detail), Outcome::Fail) => (false, format!("{detail}, and it was not to")),
+            (Attempt::Fails(detail), Outcome::Pass) => Self::new(false, detail),
+            (Attempt::Unfinished(detail), Outcome::Pass) => Self { ok: false, detail, cut: true },
+            (Attempt::Holds(detail), Outcome::Fail) => {
+                Self::new(false, format!("{detail}, and it was not to"))
+            }
             // It could not be tried: that is not the failure that was expected.
-            (Attempt::Broken(detail), _) => (false, detail),
-        })
+            (Attempt::Broken(detail), _) => Self::new(false, detail),
+        }
     }
 }
 
@@ -264,5 +293,23 @@ pub fn refuse_checks(lab: &Lab) -> Result<(), Fault> {
             mend: Some("take the check out; `http`, `tcp` and `udp` need no host program"),
         }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_network_is_a_failure_and_a_broken_lab_is_not() {
+        let of = |attempt: fn(String) -> Attempt, expect| {
+            let Verdict { ok, cut, .. } = Verdict::of(attempt("x".into()), expect);
+            (ok, cut)
+        };
+        assert_eq!(of(Attempt::Unfinished, Outcome::Fail), (true, false));
+        assert_eq!(of(Attempt::Unfinished, Outcome::Pass), (false, true));
+        assert_eq!(of(Attempt::Fails, Outcome::Fail), (true, false));
+        assert_eq!(of(Attempt::Broken, Outcome::Fail), (false, false));
+        assert_eq!(of(Attempt::Broken, Outcome::Pass), (false, false));
     }
 }
