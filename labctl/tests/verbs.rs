@@ -315,6 +315,27 @@ fn a_connection_that_is_not_answered_is_not_a_silent_node() {
 }
 
 #[test]
+fn datagrams_that_are_all_lost_are_a_result() {
+    let place = Place::new();
+    place.ok(&["up"]);
+    let said = place.ok(&["perf", "udp", "h1", "h2", "-t", "0.1", "-r", "100"]);
+    assert_eq!(said.matches("(0.000%)").count(), 1, "{said}");
+    place.ok(&["stop", "r1"]);
+    let output = place.run(&["perf", "udp", "h1", "h2", "-t", "0.1", "-r", "100"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("datagrams were lost"), "{output:?}");
+    let output = place.run(&["perf", "udp", "h1", "h2", "-t", "0.1", "-r", "100", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(result["packets"].as_u64() > Some(0), "{result}");
+    assert_eq!((&result["lost"], &result["received"]), (&result["packets"], &0.into()), "{result}");
+    assert_eq!(result["loss_percent"], 100.0, "{result}");
+    place.ok(&["down"]);
+    place.assert_clean();
+}
+
+#[test]
 fn a_check_of_tcp_that_nobody_answers_fails_in_its_time() {
     let place = Place::new();
     let text = r#"

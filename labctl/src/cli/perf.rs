@@ -68,21 +68,25 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     session.state.expect_node(to)?;
     let address = session.state.resolve(&args.from, &args.to)?.to_string();
     let (source, sink) = running::attended(&session, |session| measure(session, &args, to, &address, global.json))?;
-    if source.status != 0 {
+    // A program that failed and has nothing to complain about has measured: that all was lost.
+    let failed = source.status != 0;
+    if failed && !source.err.trim().is_empty() {
         return Err(Failure::Work(anyhow::anyhow!("{}", why(&source, &args.to, &address))));
     }
+    let exit = if failed { Exit::Failed } else { Exit::Done };
     if !global.json {
         write!(out, "{}", source.out)?;
-        if let Some(sink) = sink {
-            write!(out, "{to} has {}", sink.out)?;
+        // What a sink of datagrams has counted, the source has asked it for.
+        if let Some(sink) = sink.filter(|_| args.measure == Measure::Tcp) {
+            write!(out, "{to} received from {}", sink.out)?;
         }
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     let Some(result) = source.json() else {
         return Err(Failure::Work(anyhow::anyhow!("the source measured nothing: {}", source.out.trim())));
     };
     out.json(&merged(args.measure, result, sink.and_then(|sink| sink.json())))?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn measure(session: &Session, args: &Args, to: &str, address: &str, json: bool) -> Result<(Run, Option<Run>), Fault> {

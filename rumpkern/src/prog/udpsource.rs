@@ -68,19 +68,26 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
 
     let octets = sent * options.length as u64;
     let (bits, packets) = (rate::bits_per_second(octets, time), rate::per_second(sent, time));
+    // A sink that is silent to the end, and to every question, has had nothing.
+    let received = report.map_or(0, |report| report.received);
+    let lost = report.map_or(sent, |report| report.lost);
     let json = json!({
         "seconds": time.as_secs_f64(),
         "octets": octets,
         "bits_per_second": bits,
         "packets": sent,
         "packets_per_second": packets,
-        "received": report.map(|report| report.received),
-        "lost": report.map(|report| report.lost),
+        "received": received,
+        "lost": lost,
+        "loss_percent": lost as f64 * 100.0 / sent.max(1) as f64,
         "reordered": report.map(|report| report.reordered),
         "duplicated": report.map(|report| report.duplicated),
         "jitter_us": report.map(|report| report.jitter as f64 / 1000.0),
     });
-    let counted = report.map_or("no report from the sink".to_owned(), |report| counted(&report, sent));
+    let counted = report.map_or_else(
+        || format!("all {sent} datagrams were lost: nothing came back from the sink"),
+        |report| counted(&report, sent),
+    );
     let line =
         format!("{sent} datagrams in {:.3} s, {packets:.0}/s, {}", time.as_secs_f64(), rate::bits(bits));
     cx.result(json, &format!("{line}\n{counted}")).await;
