@@ -125,6 +125,15 @@ fn a_seed_that_could_not_be_repeated_is_refused() {
 }
 
 #[test]
+fn a_topology_that_is_missing_is_said_once() {
+    for verb in ["ps", "down", "up"] {
+        let (code, _, err) = with(&[], &["-t", "nothing.toml", verb]);
+        assert_eq!(code, Some(2), "{verb}: {err}");
+        assert_eq!(err.matches("No such file").count(), 1, "{verb}: {err}");
+    }
+}
+
+#[test]
 fn usage_is_2_and_a_reader_who_goes_is_success() {
     assert_eq!(with(&[], &["chekc"]).0, Some(2));
     assert_eq!(with(&[], &[]).0, Some(2));

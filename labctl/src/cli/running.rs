@@ -12,19 +12,12 @@ impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         let (message, mend) = (fault.to_string(), fault.mend());
         match fault.kind() {
-            Kind::Failed => Self::Work(fault.into()),
+            // The message has what the system said: printed with its sources, it would say so twice.
+            Kind::Failed => Self::Work(anyhow::Error::msg(message)),
             Kind::Usage => Self::usage(message, mend),
             Kind::State => Self::state(message, mend),
-            Kind::Host => Self::host(with_source(message, &fault), mend),
+            Kind::Host => Self::host(message, mend),
         }
-    }
-}
-
-/// `cannot create /x: Permission denied`: what the system said belongs to the line.
-fn with_source(message: String, fault: &Fault) -> String {
-    match std::error::Error::source(fault) {
-        Some(source) if !message.ends_with(&source.to_string()) => format!("{message}: {source}"),
-        _ => message,
     }
 }
 

@@ -3,8 +3,8 @@
 use super::fault::Fault;
 use super::rundir::{LabDir, RunRoot};
 use crate::topology::names::{LAB_NAME_MAX, is_name};
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 /// The lab that `--lab` and the topology file (`-t`, or the one in the current folder) mean, whether it runs or not.
 ///
@@ -38,7 +38,10 @@ pub fn lab(root: Option<&RunRoot>, name: Option<&str>, topology: Option<&Path>) 
 /// The lab's name in a topology file, whatever else is wrong with the file: a lab can be taken down while its file is
 /// being edited.
 fn name_in(file: &Path) -> Result<String, Fault> {
-    let text = fs::read_to_string(file).map_err(Fault::io("read", file))?;
+    let text = fs::read_to_string(file).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => Fault::io("read", file)(error),
+        _ => Fault::Usage(format!("cannot read {}: {error}", file.display())),
+    })?;
     let written = toml::from_str::<toml::Table>(&text)
         .ok()
         .and_then(|table| table.get("name").and_then(|name| name.as_str().map(str::to_owned)));
