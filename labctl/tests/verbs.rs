@@ -112,10 +112,10 @@ const TABLE: &[(&str, &[&str], [Want; 4])] = &[
     ("extcap", &[], [Any, Any, Any, Any]),
     ("ps", &[], [Refuses(3), Does, Does, Refuses(4)]),
     ("up", &[], [Does, Refuses(3), Refuses(3), Refuses(4)]),
-    ("kill", &["h1"], [Refuses(3), Refuses(3), Does, Refuses(4)]),
-    ("stop", &["h1"], [Refuses(3), Refuses(3), Does, Refuses(4)]),
+    ("kill", &["h1"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
+    ("stop", &["h1"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
+    ("restart", &["h1"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("start", &["h1"], [Refuses(3), Refuses(3), Does, Refuses(4)]),
-    ("restart", &["h1"], [Refuses(3), Refuses(3), Does, Refuses(4)]),
     ("down", &[], [Refuses(3), Does, Does, Refuses(4)]),
     ("gc", &[], [Does, Does, Does, Refuses(4)]),
     ("test", &[], [Any, Any, Any, Refuses(4)]),
@@ -446,6 +446,9 @@ fn nodes_come_and_go_and_the_rest_lives_on() {
     assert_says(&place, "start", &["r1"], Refuses(3));
     place.ok(&["ping", "h1", "h2", "-c", "1"]);
     place.ok(&["kill", "r1"]);
+    assert_eq!(state_of("r1"), ("half up".into(), "dead".into()));
+    // That it is to be stopped now does not unmake its death.
+    place.ok(&["stop", "r1"]);
     assert_eq!(state_of("r1"), ("half up".into(), "dead".into()));
     place.ok(&["restart", "r1", "h2"]);
     assert_eq!(state_of("r1"), ("up".into(), "running".into()));

@@ -76,6 +76,9 @@ pub(super) fn open(target: &mut Target, access: Access) -> Result<Vec<Source>, F
     Ok(sources)
 }
 
+/// The mend for a bus of somebody else.
+const NOT_YOURS: &str = "run as the user who owns it, or look at a copy that is yours";
+
 /// A bus that cannot be opened: whose fault it is.
 pub(super) fn cannot_open(error: OpenError) -> Failure {
     let hint = || Some("labctl bus ls shows the lab's buses".to_owned());
@@ -84,9 +87,9 @@ pub(super) fn cannot_open(error: OpenError) -> Failure {
             Failure::Usage { message: format!("there is no bus {}", path.display()), hint: hint() }
         }
         OpenError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-            Failure::Host { message: format!("{error}: {source}"), hint: None }
+            Failure::host(format!("{error}: {source}"), NOT_YOURS.to_owned())
         }
-        OpenError::Owner { .. } => Failure::Host { message: error.to_string(), hint: None },
+        OpenError::Owner { .. } => Failure::host(error.to_string(), NOT_YOURS.to_owned()),
         _ => Failure::Work(error.into()),
     }
 }

@@ -322,7 +322,7 @@ impl Fault {
             Self::HalfUp { lab } => format!("clear it away: `labctl --lab {lab} down`"),
             Self::Dead { lab, .. } => {
                 format!(
-                    "`labctl --lab {lab} dump BUS` still reads its buses; `labctl --lab {lab} down` clears it away"
+                    "`labctl --lab {lab} dump BUS` still reads its buses; `labctl --lab {lab} down`, then `labctl up`, begins anew"
                 )
             }
             Self::Busy { .. } => "wait for it, or end it; then try again".into(),
@@ -353,6 +353,18 @@ impl Fault {
                 let lab = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
                 format!("`labctl --lab {lab} down` clears the lab away all the same")
             }
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "look at who may do that there (`ls -ld`), or set LABCTL_DIR to a folder of your own".into()
+            }
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::WouldBlock => MORE_PROCESSES.into(),
+            Self::NodesFailed { failures, .. }
+                if failures.iter().any(|(_, message)| says(message, rustix::io::Errno::AGAIN)) =>
+            {
+                MORE_PROCESSES.into()
+            }
+            Self::NodesFailed { .. } if self.kind() == Kind::Host => {
+                "`labctl doctor` says what this host allows".into()
+            }
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free some space, or set LABCTL_DIR to a larger file system".into()
             }
@@ -377,12 +389,20 @@ fn failures_text(failures: &[(String, String)], more: usize) -> String {
     lines.join("\n")
 }
 
+/// EAGAIN, where processes and threads are made.
+const MORE_PROCESSES: &str = "the host gives no more processes or threads: raise `ulimit -u`, or end some";
+
+/// Whether a text tells of that error of the system.
+fn says(message: &str, errno: rustix::io::Errno) -> bool {
+    message.contains(&format!("(os error {})", errno.raw_os_error()))
+}
+
 /// Whether a node's last words are the host's refusal: it knows the errors only by their text.
 fn is_host(message: &str) -> bool {
     use rustix::io::Errno;
     [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOSPC, Errno::ACCESS, Errno::PERM, Errno::AGAIN]
         .into_iter()
-        .any(|errno| message.contains(&format!("(os error {})", errno.raw_os_error())))
+        .any(|errno| says(message, errno))
 }
 
 /// The name nearest to `name`, if one is near enough to be what was meant.
@@ -393,4 +413,40 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
         .filter(|(distance, candidate)| *distance <= 1.max(name.len().max(candidate.len()) / 3))
         .min()
         .map(|(_, candidate)| candidate.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_host_refuses_has_a_mend() {
+        use rustix::io::Errno;
+        for (errno, part) in
+            [(Errno::ACCESS, "LABCTL_DIR"), (Errno::AGAIN, "ulimit -u"), (Errno::NOSPC, "space")]
+        {
+            let fault = Fault::os("start a process")(io::Error::from(errno));
+            assert_eq!(fault.kind(), Kind::Host, "{fault}");
+            assert!(fault.mend().is_some_and(|mend| mend.contains(part)), "{fault}: {:?}", fault.mend());
+            let failures = vec![("h1".to_owned(), format!("attach: {}", io::Error::from(errno)))];
+            let fault = Fault::NodesFailed { failures, more: 0 };
+            assert!(fault.kind() == Kind::Host && fault.mend().is_some(), "{fault}");
+        }
+    }
+
+    #[test]
+    fn mends_name_the_lab() {
+        let of = |fault: Fault| fault.mend().unwrap_or_default();
+        let (lab, node) = ("x".to_owned(), "h1".to_owned());
+        let silent = Fault::NoAnswer { lab: lab.clone(), node: node.clone(), seconds: 5 };
+        assert_eq!(of(silent), "begin anew: `labctl --lab x restart h1`");
+        let gone = Fault::NoSocket { lab: lab.clone(), node };
+        assert_eq!(
+            (gone.kind(), of(gone)),
+            (Kind::State, "begin anew: `labctl --lab x restart h1`".to_owned())
+        );
+        let damaged = Fault::Damaged { path: "/run/x/lab.json".into(), message: "bad".into() };
+        assert!(of(damaged).contains("--lab x down"));
+        assert!(of(Fault::NotRunning { lab }).contains("labctl ps --all"));
+    }
 }

@@ -61,12 +61,16 @@ pub enum End {
 /// Ends nodes; ones that are ended already are left as they are.
 ///
 /// # Errors
-/// No such node or lab, or a process does not end.
+/// No such node or lab, none of its nodes lives, or a process does not end.
 pub fn end(dir: &LabDir, names: &[String], how: End) -> Result<(), Fault> {
     let (_lock, mut state) = locked(dir)?;
     check_names(&state, names)?;
-    // A node that was killed is dead, as after a power cut; one that was stopped is only stopped.
-    mark(dir, &mut state, names, how == End::Stop)?;
+    view::alive(dir)?;
+    let alive = process::of_lab(dir);
+    let live: Vec<_> = names.iter().filter(|name| alive.contains_key(*name)).cloned().collect();
+    // A node that was killed is dead, as after a power cut; one that was stopped is only stopped. One that had crashed
+    // before stays dead, so that `ps` goes on saying so.
+    mark(dir, &mut state, &live, how == End::Stop)?;
     end_processes(dir, names, how)
 }
 
@@ -93,6 +97,7 @@ pub fn start(dir: &LabDir, names: &[String], interrupt: &Interrupt) -> Result<()
 pub fn restart(dir: &LabDir, names: &[String], interrupt: &Interrupt) -> Result<(), Fault> {
     let (_lock, mut state) = locked(dir)?;
     check_names(&state, names)?;
+    view::alive(dir)?;
     end_processes(dir, names, End::Stop)?;
     launch(dir, &mut state, names, interrupt)
 }

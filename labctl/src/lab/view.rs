@@ -176,6 +176,22 @@ pub fn started(dir: &LabDir) -> Result<LabState, Fault> {
     }
 }
 
+/// Refuses a lab of which no node lives; one whose nodes were all stopped on purpose is well.
+///
+/// # Errors
+/// The lab is missing, dead, or half made with nothing alive in it.
+pub fn alive(dir: &LabDir) -> Result<(), Fault> {
+    let lab = dir.name().to_owned();
+    match Presence::of(dir)? {
+        Presence::Absent => Err(Fault::NotRunning { lab }),
+        Presence::Half { processes } if processes.is_empty() => Err(Fault::HalfUp { lab }),
+        Presence::There(view) if view.lab_life() == LabLife::Dead => {
+            Err(Fault::Dead { lab, nodes: view.state.nodes.len() })
+        }
+        Presence::Half { .. } | Presence::There(_) => Ok(()),
+    }
+}
+
 /// The process of a node that must run.
 ///
 /// # Errors
