@@ -134,6 +134,20 @@ fn a_topology_that_is_missing_is_said_once() {
 }
 
 #[test]
+fn names_in_a_bus_file_do_not_reach_the_terminal_raw() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = shmif::BusConfig::new("la\x1b[2Jb", "b\x1b[31mus");
+    config.history = 1 << 16;
+    shmif::Bus::create(&folder.path().join("x.bus"), &config).expect("a bus");
+    for verb in ["ls", "show", "fsck"] {
+        let out = labctl(&["bus", verb, "./x.bus"], folder.path());
+        let said = text(&out.stdout);
+        assert_eq!(out.status.code(), Some(0), "{verb}: {out:?}");
+        assert!(!said.contains('\x1b') && said.contains("b?[31mus"), "{verb}: {said:?}");
+    }
+}
+
+#[test]
 fn usage_is_2_and_a_reader_who_goes_is_success() {
     assert_eq!(with(&[], &["chekc"]).0, Some(2));
     assert_eq!(with(&[], &[]).0, Some(2));

@@ -193,7 +193,7 @@ impl Line<'_> {
 }
 
 /// A name from a file, without what would move the cursor.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

@@ -7,7 +7,7 @@ use shmif::{Bus, BusConfig, PortFlags, PortInfo};
 
 use super::wire::{self, Access};
 use super::{Exit, Failure, Global, Output};
-use crate::capture::print::mac;
+use crate::capture::print::{mac, printable};
 use crate::capture::source::{Source, Target};
 use crate::topology::units::{Octets, Quantity};
 
@@ -146,7 +146,7 @@ fn show(bus: &str, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
         }))?;
         return Ok(Exit::Done);
     }
-    out.say(format_args!("bus {} of lab {}: {}", info.name, info.lab, bus.path().display()))?;
+    out.say(format_args!("bus {} of lab {}: {}", printable(&info.name), printable(&info.lab), bus.path().display()))?;
     out.say(format_args!(
         "  ring {} KiB, {} remembered, {} ever; format {}",
         info.ring >> 10,
@@ -235,14 +235,14 @@ fn fsck(what: &str, global: &Global, out: &mut Output) -> Result<Exit, Failure> 
         let verdict = if report.is_clean() { "clean" } else { "DAMAGED" };
         out.say(format_args!(
             "{}: {verdict}, {}, {} octets, {} ports",
-            source.name(),
+            printable(source.name()),
             wire::frames(report.frames),
             report.octets,
             report.ports
         ))?;
         for finding in &report.findings {
             let kind = if finding.is_remains() { "remains" } else { "damage" };
-            out.say(format_args!("  {kind}: {finding}"))?;
+            out.say(format_args!("  {kind}: {}", printable(&finding.to_string())))?;
         }
     }
     Ok(exit)
@@ -262,13 +262,15 @@ fn seconds(ns: u64) -> String {
 
 /// Columns: the first to the left, the others as their width asks.
 fn table<const N: usize>(out: &mut Output, rows: &[[String; N]]) -> Result<(), Failure> {
+    // Names come from a file that anybody may have written.
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
     let mut widths = [0; N];
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    for row in rows {
+    for row in &rows {
         let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         out.say(cells.join("  ").trim_end())?;
     }
