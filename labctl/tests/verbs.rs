@@ -106,7 +106,7 @@ const TABLE: &[(&str, &[&str], [Want; 4])] = &[
     ("show", &["route", "h1"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("link", &["down", "h1:eth0"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("dump", &["left"], [Refuses(3), Any, Does, Refuses(4)]),
-    ("capture", &["left", "-c", "1"], [Refuses(3), Any, Any, Refuses(4)]),
+    ("capture", &["left", "-c", "1"], [Refuses(3), Any, Refuses(3), Refuses(4)]),
     ("bus", &["ls"], [Refuses(3), Any, Does, Refuses(4)]),
     ("replay", &["x.pcap", "left"], [Any, Any, Any, Any]),
     ("extcap", &[], [Any, Any, Any, Any]),
@@ -165,6 +165,9 @@ fn a_lab_that_is_missing() {
     let place = Place::new();
     for (verb, words, [missing, ..]) in TABLE.iter().filter(|(verb, ..)| *verb != "up") {
         assert_says(&place, verb, words, *missing);
+    }
+    for verb in ["dump", "capture"] {
+        assert_says(&place, verb, &["nope/left"], Refuses(3));
     }
     // And when the run root is there.
     labctl::lab::rundir::RunRoot::create_at(&place.run).unwrap();

@@ -43,12 +43,14 @@ pub struct Target {
     pub only: Option<Only>,
     /// What its lab's names stand for.
     pub names: Names,
+    /// The lab that it was asked of; a bus file by itself is of none.
+    pub lab: Option<LabDir>,
 }
 
 impl Target {
     /// A bus file by itself; nothing is known of its lab but what it says.
     pub fn file(path: &Path) -> Target {
-        Target { paths: vec![path.to_owned()], only: None, names: Names::default() }
+        Target { paths: vec![path.to_owned()], only: None, names: Names::default(), lab: None }
     }
 
     /// Buses of a lab, dead or alive: `left`, `left,right`, `'*'`, `'wan*'`, or the bus of an interface `h1:eth0`.
@@ -68,7 +70,7 @@ impl Target {
                 message: format!("`{}` is no Ethernet address", found.mac),
             })?;
             let only = Only { node: node.to_owned(), interface: interface.to_owned(), mac };
-            return Ok(Target { paths: vec![path], only: Some(only), names });
+            return Ok(Target { paths: vec![path], only: Some(only), names, lab: Some(dir.clone()) });
         }
         let all = bus_names(dir)?;
         let mut paths: Vec<PathBuf> = Vec::new();
@@ -82,7 +84,7 @@ impl Target {
             let new: Vec<PathBuf> = new.collect();
             paths.extend(new);
         }
-        Ok(Target { paths, only: None, names })
+        Ok(Target { paths, only: None, names, lab: Some(dir.clone()) })
     }
 }
 

@@ -8,6 +8,7 @@ use super::{Exit, Failure, Global, Output};
 use crate::capture::live::{self, Begin, End};
 use crate::capture::sink::PcapSink;
 use crate::lab::interrupt::Interrupt;
+use crate::lab::view;
 
 /// Arguments of `capture`.
 #[derive(Debug, clap::Args)]
@@ -36,6 +37,12 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     let screen = args.print || !(args.options.writes() || args.wireshark);
     if screen && args.options.write.as_deref() == Some(std::path::Path::new("-")) {
         return Err(Failure::usage("--print and -w - both want standard output", "write to a file: -w FILE".to_owned()));
+    }
+    // On a wire of the dead nothing would ever come. Whoever is on it, node or not, may send.
+    if let Some(lab) = &target.lab
+        && !sources.iter().any(|source| source.bus().ports().iter().any(|port| port.alive))
+    {
+        view::alive(lab)?;
     }
     let mut pipeline = args.options.pipeline(&target, &sources, &args.filter, screen, global, out)?;
     let mut wireshark = args.wireshark.then(open_wireshark).transpose()?;

@@ -14,6 +14,7 @@ use crate::capture::sink::{JsonSink, PcapSink, Pipeline, PrintSink, Sink};
 use crate::capture::source::{Source, Target};
 use crate::lab::fault::Fault;
 use crate::lab::rundir::{LabDir, RunRoot};
+use crate::topology::names;
 
 /// The lab that is meant; it must be there, alive or not.
 pub(super) fn lab(global: &Global) -> Result<LabDir, Failure> {
@@ -41,6 +42,15 @@ pub(super) fn target(what: &str, global: &Global) -> Result<Target, Failure> {
             && let Some(dir) = labs()?.into_iter().find(|lab| lab.name() == name)
         {
             return Ok(Target::of_lab(&dir, bus)?);
+        }
+        // `nope/left` means a lab, unless there is such a folder.
+        if !path.exists()
+            && let Some((name, bus)) = what.split_once('/')
+            && names::is_name(name, names::LAB_NAME_MAX)
+            && !bus.contains('/')
+            && !Path::new(name).exists()
+        {
+            return Err(Fault::NotRunning { lab: name.to_owned() }.into());
         }
         return Ok(Target::file(path));
     }
