@@ -2,7 +2,7 @@
 
 use super::{Exit, Failure, Global, Output};
 use crate::lab::rundir::RunRoot;
-use crate::lab::stop::{self, Swept};
+use crate::lab::stop::{self, Sweep, Swept};
 use crate::topology::render::plural;
 
 /// Arguments of `gc`.
@@ -11,14 +11,27 @@ pub struct Args {}
 
 pub(super) fn run(_: Args, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
     crate::lab::limits::raise_soft();
-    let swept = match RunRoot::open()? {
+    let Sweep { swept, mut faults } = match RunRoot::open()? {
         Some(root) => stop::gc(&root)?,
-        None => Swept::default(),
+        None => Sweep::default(),
     };
     if global.json {
         out.json(&swept)?;
-        return Ok(Exit::Done);
+    } else {
+        say(&swept, out)?;
     }
+    // Each is told; the last one is how it ends.
+    let last = faults.pop();
+    for fault in faults {
+        out.failure(&fault.into());
+    }
+    match last {
+        Some(fault) => Err(fault.into()),
+        None => Ok(Exit::Done),
+    }
+}
+
+fn say(swept: &Swept, out: &mut Output) -> Result<(), Failure> {
     for lab in &swept.labs {
         out.say(format_args!("lab `{}` removed: {} ended", lab.lab, plural(lab.processes, "node")))?;
     }
@@ -31,8 +44,8 @@ pub(super) fn run(_: Args, global: &Global, out: &mut Output) -> Result<Exit, Fa
     for lab in &swept.busy {
         out.say(format_args!("lab `{lab}` left alone: another labctl is changing it"))?;
     }
-    if swept == Swept::default() {
+    if *swept == Swept::default() {
         out.say("nothing to remove")?;
     }
-    Ok(Exit::Done)
+    Ok(())
 }

@@ -90,6 +90,15 @@ pub fn down_all(root: &RunRoot) -> Result<Vec<Result<Ended, Fault>>, Fault> {
     Ok(root.labs()?.iter().filter_map(|dir| down_if_there(dir, PATIENCE).transpose()).collect())
 }
 
+/// What `gc` did, and what kept it from doing more.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    /// What it did.
+    pub swept: Swept,
+    /// Why some labs were left: they are another user's, or the host refused.
+    pub faults: Vec<Fault>,
+}
+
 /// What `gc` did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Swept {
@@ -104,39 +113,28 @@ pub struct Swept {
 }
 
 /// Removes what no `labctl` will: labs whose every node is dead, labs that are half made and that nobody is making,
-/// processes whose lab is gone. Labs that live are left alone.
+/// processes whose lab is gone. Labs that live are left alone. A fault of one does not keep the others.
 ///
 /// # Errors
-/// The host refuses a removal.
-pub fn gc(root: &RunRoot) -> Result<Swept, Fault> {
-    let mut swept = Swept::default();
-    let labs = root.labs()?;
-    for dir in &labs {
-        let lock = match LabLock::take_left(dir) {
-            Ok(Some(lock)) => lock,
-            Ok(None) => continue,
-            Err(Fault::Busy { .. }) => {
-                swept.busy.push(dir.name().to_owned());
-                continue;
-            }
-            Err(fault) => return Err(fault),
-        };
-        // Looked at only now: a lab that `up` is making is not half made.
-        let reap = match Presence::of(dir) {
-            Ok(Presence::Absent) => false,
-            Ok(Presence::Half { .. }) | Err(Fault::Damaged { .. }) => true,
-            Ok(Presence::There(view)) => view.lab_life() == LabLife::Dead,
-            Err(fault) => return Err(fault),
-        };
-        if reap {
-            swept.labs.push(end_locked(dir)?);
+/// The root cannot be read.
+pub fn gc(root: &RunRoot) -> Result<Sweep, Fault> {
+    let Sweep { mut swept, mut faults } = Sweep::default();
+    for dir in &root.labs()? {
+        match reap(dir) {
+            Ok(ended) => swept.labs.extend(ended),
+            Err(Fault::Busy { .. }) => swept.busy.push(dir.name().to_owned()),
+            Err(fault) => faults.push(fault),
         }
-        drop(lock);
     }
-    swept.labs.extend(super::test::sweep(root)?);
+    match super::test::sweep(root) {
+        Ok(ended) => swept.labs.extend(ended),
+        Err(fault) => faults.push(fault),
+    }
     for path in root.leftovers()? {
-        remove_tree(&path)?;
-        swept.leftovers += 1;
+        match remove_tree(&path) {
+            Ok(()) => swept.leftovers += 1,
+            Err(fault) => faults.push(fault),
+        }
     }
     let orphans: Vec<_> = process::scan(root.path())
         .into_iter()
@@ -146,7 +144,46 @@ pub fn gc(root: &RunRoot) -> Result<Swept, Fault> {
     swept.orphans = orphans.len();
     let left = process::end(&orphans, How::Clean(GRACE))?;
     if let Some(first) = left.first() {
-        return Err(Fault::Unkillable { lab: "(none)".into(), count: left.len(), pid: first.pid });
+        faults.push(Fault::Unkillable { lab: "(none)".into(), count: left.len(), pid: first.pid });
     }
-    Ok(swept)
+    Ok(Sweep { swept, faults })
+}
+
+/// Takes a lab down that no `labctl` is at and of which nothing lives that should.
+fn reap(dir: &LabDir) -> Result<Option<Ended>, Fault> {
+    // Whose it is comes first: nothing is made in the directory of another user, a lock neither.
+    if !dir.exists()? {
+        return Ok(None);
+    }
+    let Some(_lock) = LabLock::take_left(dir)? else { return Ok(None) };
+    // Looked at only now: a lab that `up` is making is not half made.
+    let reap = match Presence::of(dir) {
+        Ok(Presence::Absent) => false,
+        Ok(Presence::Half { .. }) | Err(Fault::Damaged { .. }) => true,
+        Ok(Presence::There(view)) => view.lab_life() == LabLife::Dead,
+        Err(fault) => return Err(fault),
+    };
+    if reap { end_locked(dir).map(Some) } else { Ok(None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_lab_that_is_not_ours_is_left_untouched_and_keeps_no_other() {
+        let tmp = tempfile::tempdir().unwrap();
+        let root = RunRoot::create_at(&tmp.path().join("run")).unwrap();
+        for name in ["a", "b", "c"] {
+            root.lab(name).create().unwrap();
+        }
+        let foreign = root.lab("b");
+        std::fs::set_permissions(foreign.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let Sweep { swept, faults } = gc(&root).unwrap();
+        let gone: Vec<_> = swept.labs.iter().map(|ended| ended.lab.as_str()).collect();
+        assert_eq!(gone, ["a", "c"]);
+        assert!(matches!(&faults[..], [Fault::LooseMode { .. }]), "{faults:?}");
+        assert_eq!(std::fs::read_dir(foreign.path()).unwrap().count(), 0);
+    }
 }
