@@ -263,6 +263,22 @@ fn a_state_file_that_is_damaged() {
 }
 
 #[test]
+fn a_damaged_lab_does_not_hide_the_others() {
+    let place = Place::new();
+    assert_eq!(place.ok(&["ps", "--all"]), "no lab is running\n");
+    for lab in ["a", "b", "c"] {
+        labctl::lab::rundir::RunRoot::create_at(&place.run).unwrap().lab(lab).create().unwrap();
+    }
+    fs::write(place.run.join("a/lab.json"), "{").unwrap();
+    let list = place.ok(&["ps", "--all", "--json"]);
+    let labs: Vec<serde_json::Value> = list.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(labs.len(), 3, "{list}");
+    assert_eq!((&labs[0]["lab"], &labs[0]["state"]), (&"a".into(), &"damaged".into()), "{list}");
+    assert!(labs[0]["error"].as_str().is_some_and(|error| error.contains("damaged")), "{list}");
+    assert_eq!(labs[2]["state"], "half up", "{list}");
+}
+
+#[test]
 fn a_stopped_process_holds_nobody_up() {
     let place = Place::new();
     place.ok(&["up"]);

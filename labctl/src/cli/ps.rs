@@ -32,18 +32,32 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     if !args.all && labs.len() < 2 {
         return one(&running::lab(global)?, global, out);
     }
-    if !global.json && labs.is_empty() {
-        out.say("no lab is running")?;
-    }
     if global.json {
         for dir in &labs {
-            if let Some(view) = json_of(dir)? {
+            let view = json_of(dir).unwrap_or_else(|fault| {
+                let (state, error) = unusable(&fault);
+                Some(json!({ "lab": dir.name(), "state": state, "error": error, "nodes": [] }))
+            });
+            if let Some(view) = view {
                 out.json(&view)?;
             }
         }
         return Ok(Exit::Done);
     }
+    if labs.is_empty() {
+        out.say("no lab is running")?;
+        return Ok(Exit::Done);
+    }
     overview(&labs, out)
+}
+
+/// What a list says of a lab that cannot be looked at.
+fn unusable(fault: &Fault) -> (&'static str, String) {
+    match fault {
+        Fault::NotYours { uid, .. } => ("not yours", format!("belongs to user {uid}")),
+        Fault::LooseMode { .. } => ("not private", fault.to_string()),
+        _ => ("damaged", fault.to_string()),
+    }
 }
 
 /// A line a lab.
@@ -62,7 +76,10 @@ fn overview(labs: &[LabDir], out: &mut Output) -> Result<Exit, Failure> {
                 format!("{}/{}", view.running(), view.state.nodes.len()),
                 view.state.topology.display().to_string(),
             ],
-            Err(fault) => [dir.name().to_owned(), "damaged".into(), String::new(), fault.to_string()],
+            Err(fault) => {
+                let (state, error) = unusable(&fault);
+                [dir.name().to_owned(), state.into(), String::new(), error]
+            }
         };
         table.row(row);
     }
@@ -159,7 +176,7 @@ fn addresses_of(live: &Live, one: &InterfaceState) -> Vec<String> {
     }
 }
 
-fn json_of(dir: &LabDir) -> Result<Option<Value>, Failure> {
+fn json_of(dir: &LabDir) -> Result<Option<Value>, Fault> {
     let view = match Presence::of(dir)? {
         Presence::Absent => return Ok(None),
         Presence::Half { processes } => {
@@ -206,4 +223,18 @@ fn node_json(view: &LabView, node: &NodeState) -> Value {
         "loopback": node.loopback,
         "programs": [],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lab_of_another_user_is_not_damaged() {
+        let path = std::path::PathBuf::from("/run/x");
+        let foreign = Fault::NotYours { path: path.clone(), uid: 7 };
+        assert_eq!(unusable(&foreign), ("not yours", "belongs to user 7".to_owned()));
+        let damaged = Fault::Damaged { path, message: "bad".into() };
+        assert_eq!(unusable(&damaged), ("damaged", "/run/x is damaged: bad".to_owned()));
+    }
 }
