@@ -148,6 +148,26 @@ fn names_in_a_bus_file_do_not_reach_the_terminal_raw() {
 }
 
 #[test]
+fn numbers_that_no_program_takes_are_usage() {
+    for args in [
+        &["ping", "a", "b", "-s", "65508"][..],
+        &["ping", "a", "b", "-i", "nan"],
+        &["ping", "a", "b", "-W", "-1"],
+        &["trace", "a", "b", "-w", "inf"],
+        &["perf", "udp", "a", "b", "-l", "1"],
+        &["perf", "rtt", "a", "b", "-l", "65508"],
+        &["perf", "tcp", "a", "b", "-l", "0"],
+        &["perf", "tcp", "a", "b", "--time", "nan"],
+        &["perf", "udp", "a", "b", "-r", "0"],
+        &["capture", "l", "-c", "0"],
+        &["dump", "l", "-c", "0"],
+    ] {
+        let (code, _, err) = with(&[("lab.toml", GOOD)], args);
+        assert_eq!(code, Some(2), "{args:?}: {err}");
+    }
+}
+
+#[test]
 fn usage_is_2_and_a_reader_who_goes_is_success() {
     assert_eq!(with(&[], &["chekc"]).0, Some(2));
     assert_eq!(with(&[], &[]).0, Some(2));

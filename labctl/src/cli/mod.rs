@@ -4,6 +4,7 @@
 
 mod error;
 mod global;
+mod number;
 mod output;
 mod running;
 mod wire;

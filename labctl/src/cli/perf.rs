@@ -1,6 +1,6 @@
 //! `labctl perf tcp|udp|rtt FROM TO`: a source on one node, a sink or echo on the other, one result.
 
-use super::{Exit, Failure, Global, Output, running};
+use super::{Exit, Failure, Global, Output, number, running};
 use crate::lab::fault::Fault;
 use crate::lab::session::{Patience, Run, Session};
 use serde_json::{Value, json};
@@ -12,6 +12,9 @@ const SETTLE: Duration = Duration::from_secs(5);
 
 /// Seconds that a connection may take: a lost SYN is sent again after 1, 3 and 7.
 const CONNECT_WAIT: &str = "10";
+
+/// Octets of the number and the time in each datagram of `udpsource`.
+const UDP_HEADER: u64 = 16;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -34,17 +37,17 @@ pub struct Args {
     /// The node that receives: NODE or NODE:IF
     to: String,
     /// How long, in seconds
-    #[arg(short, long, value_name = "S", default_value_t = 2.0)]
+    #[arg(short, long, value_name = "S", default_value_t = 2.0, value_parser = number::seconds)]
     time: f64,
     /// Topology file; `-t` is the time here
     // Of the same name as the global option: it stands in its place.
     #[arg(id = "topology", long, value_name = "FILE")]
     _topology: Option<std::path::PathBuf>,
     /// Octets of a write, a datagram or a message
-    #[arg(short, long, value_name = "BYTES")]
+    #[arg(short, long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     length: Option<u64>,
     /// Datagrams a second; as fast as it goes if left out
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = number::rate)]
     rate: Option<f64>,
     /// Round trips over UDP instead of TCP
     #[arg(short, long)]
@@ -52,6 +55,23 @@ pub struct Args {
 }
 
 impl Args {
+    /// Refuses a length that what is measured cannot have.
+    fn check_length(&self) -> Result<(), Failure> {
+        let payload = u64::from(number::MOST_PAYLOAD);
+        let (least, most) = match self.measure {
+            Measure::Tcp => (1, 16 << 20),
+            Measure::Udp => (UDP_HEADER, payload),
+            Measure::Rtt => (1, payload),
+        };
+        match self.length {
+            Some(length) if !(least..=most).contains(&length) => {
+                let message = format!("--length {length} is not from {least} to {most}");
+                Err(Failure::usage(message, "leave it out for the usual one".to_owned()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn over_tcp(&self) -> bool {
         match self.measure {
             Measure::Tcp => true,
@@ -62,6 +82,7 @@ impl Args {
 }
 
 pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
+    args.check_length()?;
     let session = running::session(global)?;
     session.state.expect_node(&args.from)?;
     let to = args.to.split(':').next().unwrap_or_default();

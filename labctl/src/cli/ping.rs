@@ -1,6 +1,6 @@
 //! `labctl ping FROM TO`: the node's own ping.
 
-use super::{Exit, Failure, Global, Output, running};
+use super::{Exit, Failure, Global, Output, number, running};
 use crate::lab::session::Patience;
 use rumpkern::ctl;
 use std::io::Write;
@@ -16,19 +16,19 @@ pub struct Args {
     #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
     /// Seconds between requests
-    #[arg(short, long, value_name = "S")]
+    #[arg(short, long, value_name = "S", value_parser = number::seconds)]
     interval: Option<f64>,
     /// The next request follows the reply: one is under way at a time
     #[arg(short = 'A', long)]
     adaptive: bool,
     /// Octets of data
-    #[arg(short, long, value_name = "BYTES")]
+    #[arg(short, long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(..=i64::from(number::MOST_PAYLOAD)))]
     size: Option<u16>,
     /// Routers that a request may pass (64 if left out)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     ttl: Option<u8>,
     /// Seconds to wait for the last answer
-    #[arg(short = 'W', long, value_name = "S")]
+    #[arg(short = 'W', long, value_name = "S", value_parser = number::seconds)]
     wait: Option<f64>,
 }
 

@@ -1,6 +1,6 @@
 //! `labctl trace FROM TO`: the node's own traceroute.
 
-use super::{Exit, Failure, Global, Output, ping, running};
+use super::{Exit, Failure, Global, Output, number, ping, running};
 
 /// Arguments of `trace`.
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub struct Args {
     #[arg(short, long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=255))]
     max_hops: u64,
     /// Seconds to wait for an answer
-    #[arg(short, long, value_name = "S", default_value_t = 1.0)]
+    #[arg(short, long, value_name = "S", default_value_t = 1.0, value_parser = number::seconds)]
     wait: f64,
 }
 

@@ -111,7 +111,7 @@ pub(super) struct Options {
     #[arg(short, long, value_name = "FILE")]
     pub(super) write: Option<PathBuf>,
     /// Stop after so many frames
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) count: Option<u64>,
     /// What the first column says
     #[arg(long, value_enum, value_name = "STYLE", default_value_t = TimeStyle::Lab)]
