@@ -112,6 +112,9 @@ fn a_picture_goes_to_a_file() {
     std::fs::write(folder.path().join("p.lab.toml"), GOOD).expect("written");
     let out = labctl(&["graph", "--format", "svg", "-o", "p.svg"], folder.path());
     assert_eq!(out.status.code(), Some(0));
+    assert_eq!(labctl(&["graph", "-o", "q.svg"], folder.path()).status.code(), Some(0));
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("the picture");
+    assert_eq!(read("p.svg"), read("q.svg"));
     assert!(std::fs::read_to_string(folder.path().join("p.svg")).expect("the picture").starts_with("<svg"));
 }
 
@@ -165,6 +168,29 @@ fn numbers_that_no_program_takes_are_usage() {
         let (code, _, err) = with(&[("lab.toml", GOOD)], args);
         assert_eq!(code, Some(2), "{args:?}: {err}");
     }
+}
+
+#[test]
+fn verbs_that_are_still_to_come_say_so() {
+    for args in [&["exec", "h1", "--", "ls", "-l"][..], &["shell", "h1"], &["top"], &["impair", "set", "lan"]]
+    {
+        let (code, _, err) = with(&[], args);
+        assert_eq!(code, Some(2), "{args:?}: {err}");
+        assert!(err.contains(&format!("`{}` is not in this version", args[0])), "{args:?}: {err}");
+        assert!(err.contains("help: "), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn an_empty_variable_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("lab.toml"), GOOD).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_labctl"));
+    command.env("LABCTL_LAB", "").env("LABCTL_TOPOLOGY", "").arg("check").current_dir(folder.path());
+    let out = command.output().expect("labctl runs");
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+    // What is said on the command line is meant.
+    assert_eq!(labctl(&["check", "--lab", ""], folder.path()).status.code(), Some(2));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::TypedValueParser;
 
 use super::Failure;
 use crate::topology::{self, model::Lab};
@@ -11,7 +12,7 @@ use crate::topology::{self, model::Lab};
 #[derive(Clone, Debug, Default, Args)]
 pub struct Global {
     /// Topology file [default: lab.toml, else the only *.lab.toml in this folder]
-    #[arg(short = 't', long, global = true, env = "LABCTL_TOPOLOGY", value_name = "FILE")]
+    #[arg(short = 't', long, global = true, env = "LABCTL_TOPOLOGY", value_name = "FILE", value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from))]
     pub topology: Option<PathBuf>,
     /// Name of the lab, instead of the topology's
     #[arg(long, global = true, env = "LABCTL_LAB", value_name = "NAME")]
@@ -28,6 +29,18 @@ pub struct Global {
 }
 
 impl Global {
+    /// A variable of the environment that is set to nothing counts as unset.
+    pub(super) fn forget_what_is_empty(&mut self) {
+        let empty = |name: &str| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        if empty("LABCTL_TOPOLOGY") && self.topology.as_ref().is_some_and(|file| file.as_os_str().is_empty())
+        {
+            self.topology = None;
+        }
+        if empty("LABCTL_LAB") && self.lab.as_deref() == Some("") {
+            self.lab = None;
+        }
+    }
+
     /// The topology file: `-t`, else `lab.toml`, else the only `*.lab.toml` in the current folder.
     ///
     /// # Errors

@@ -17,7 +17,10 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::lab::fault::Fault;
 
 /// Declares the verbs: their modules, their clap variants and their dispatch.
 macro_rules! verbs {
@@ -106,9 +109,14 @@ pub fn command() -> clap::Command {
 
 /// Parses the arguments, does the verb, prints what went wrong, and says how to exit.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let mut cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(usage) => {
+            if let Some(fault) = not_yet(&usage) {
+                let failure = Failure::from(fault);
+                Output::new(&Global::default()).failure(&failure);
+                return failure.exit().into();
+            }
             // Also `--help` and `--version`, which print to standard output and are no failure.
             let code = usage.exit_code();
             return match usage.print() {
@@ -117,6 +125,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
             };
         }
     };
+    cli.global.forget_what_is_empty();
     let mut out = Output::new(&cli.global);
     let done = dispatch(cli.verb, &cli.global, &mut out).and_then(|exit| {
         out.flush()?;
@@ -129,6 +138,19 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
             failure.exit().into()
         }
     }
+}
+
+/// Verbs that are promised and not there: a verb of a similar name would not be what was meant.
+fn not_yet(usage: &clap::Error) -> Option<Fault> {
+    const PROMISED: &[(&str, &str)] = &[
+        ("exec", "the built-in programs need no host program: `labctl ping`, `labctl trace`, `labctl perf`"),
+        ("shell", "the built-in programs need no host program: `labctl ping`, `labctl trace`, `labctl perf`"),
+        ("top", "`labctl ps`, `labctl bus ls` and `labctl show stats NODE` say what there is at the moment"),
+        ("impair", "`labctl link down NODE:IF` takes a link away altogether"),
+    ];
+    let ContextValue::String(verb) = usage.get(ContextKind::InvalidSubcommand)? else { return None };
+    let (verb, mend) = PROMISED.iter().find(|(promised, _)| promised == verb)?;
+    Some(Fault::NotYet { what: format!("`{verb}`"), mend: Some(mend) })
 }
 
 #[cfg(test)]
