@@ -141,7 +141,7 @@ fn names_in_a_bus_file_do_not_reach_the_terminal_raw() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut config = shmif::BusConfig::new("la\x1b[2Jb", "b\x1b[31mus");
     config.history = 1 << 16;
-    shmif::Bus::create(&folder.path().join("x.bus"), &config).expect("a bus");
+    shmif::Bus::create(folder.path().join("x.bus"), &config).expect("a bus");
     for verb in ["ls", "show", "fsck"] {
         let out = labctl(&["bus", verb, "./x.bus"], folder.path());
         let said = text(&out.stdout);

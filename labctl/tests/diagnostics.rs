@@ -65,3 +65,19 @@ fn a_file_that_is_not_there_is_said_so() {
     assert_eq!(faults.items[0].code, Code::Unreadable);
     assert!(faults.to_string().contains("cannot read tests/diagnostics/no-such.toml"));
 }
+
+#[test]
+fn an_event_s_faults_are_said_together() {
+    let of = |row: &str| {
+        load_str("x.lab.toml", &format!("node.r1 = {{}}\n[[event]]\n{row}\n")).unwrap_err().to_string()
+    };
+    let text = of("at = \"x\"\ndo = \"explode r1\"");
+    assert!(text.contains("bad-unit") && text.contains("no event is called \"explode\""), "{text}");
+    let text = of("do = \"stop r2\"");
+    assert!(text.contains("the key \"at\" is missing") && text.contains("r2"), "{text}");
+    let text = of("at = \"1s\"\ndo = \"\"");
+    assert!(
+        text.contains("there is no command here") && text.contains("link down") && !text.contains("curl"),
+        "{text}"
+    );
+}

@@ -397,7 +397,7 @@ fn wire(raw: &Sp<raw::Wire>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
 }
 
 fn cmd(raw: Sp<raw::Cmd>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
-    let words = words(&raw.cmd, cx);
+    let words = words(&raw.cmd, super::programs::EXAMPLE, cx);
     let found = nodes(&raw.node.value.0, draft, cx);
     let raw = raw.value;
     let exit = number(raw.exit.as_ref()).unwrap_or(0) as u8;

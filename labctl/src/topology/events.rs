@@ -19,6 +19,9 @@ const VERBS: &[(&str, &str)] = &[
     ("exec", "exec NODE -- CMD…"),
 ];
 
+/// The hint of an event without words.
+const EXAMPLE: &str = "for example \"link down r1:eth0\"";
+
 /// All events, in the order in which they happen.
 pub(super) fn events(List(typed): List<raw::Event>, draft: &Draft, cx: &mut Cx) -> Vec<Event> {
     let mut events: Vec<Event> = typed.iter().filter_map(|event| one(event, draft, cx)).collect();
@@ -27,7 +30,7 @@ pub(super) fn events(List(typed): List<raw::Event>, draft: &Draft, cx: &mut Cx) 
 }
 
 fn one(event: &Sp<raw::Event>, draft: &Draft, cx: &mut Cx) -> Option<Event> {
-    let words = super::programs::words(&event.r#do, cx);
+    let words = super::programs::words(&event.r#do, EXAMPLE, cx);
     let span = event.r#do.span.clone();
     let word = |text: &str| Sp { value: text.to_owned(), span: span.clone() };
     let texts: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -59,7 +62,8 @@ fn one(event: &Sp<raw::Event>, draft: &Draft, cx: &mut Cx) -> Option<Event> {
             return None;
         }
     };
-    Some(Event { at: event.at.value.0, words, act })
+    // Only now: what is wrong with the words is said whatever is wrong with the time.
+    Some(Event { at: event.at.0.as_ref()?.value.0, words, act })
 }
 
 /// A verb that does not exist, or one whose words are wrong.

@@ -61,7 +61,7 @@ pub(super) fn programs(
         let program = Program {
             name: name.value.clone(),
             node: typed.node.value,
-            cmd: words(&typed.cmd, cx),
+            cmd: words(&typed.cmd, EXAMPLE, cx),
             ready: typed.ready.and_then(|ready| ready_when(ready, cx)),
             after: after.iter().map(|other| other.value.clone()).collect(),
             expect: typed.expect.map(|output| expected(output.value)),
@@ -75,15 +75,22 @@ pub(super) fn programs(
     programs
 }
 
-/// A command: a list of words, or one text that is split at blanks.
-pub(super) fn words(cmd: &Sp<super::read::OneOrMany<String>>, cx: &mut Cx) -> Vec<String> {
+/// The hint of a command without words.
+pub(super) const EXAMPLE: &str = "for example [\"curl\", \"http://10.0.0.1/\"]";
+
+/// A command: a list of words, or one text that is split at blanks; `example` is the hint where there is none.
+pub(super) fn words(
+    cmd: &Sp<super::read::OneOrMany<String>>,
+    example: &'static str,
+    cx: &mut Cx,
+) -> Vec<String> {
     let words: Vec<String> = match &cmd.value.0[..] {
         [one] if one.span == cmd.span => one.split_whitespace().map(str::to_owned).collect(),
         many => many.iter().map(|word| word.value.clone()).collect(),
     };
     if words.first().is_none_or(String::is_empty) {
         let diag = Diag::new(Code::MissingKey, cmd.span.clone(), "there is no command here");
-        cx.push(diag.hint("for example [\"curl\", \"http://10.0.0.1/\"]"));
+        cx.push(diag.hint(example));
     }
     words
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 
 use super::addr::{Addr, Cidr, Dest, Mac, Net};
 use super::impair::ImpairSpec;
-use super::read::{Cx, Int, List, Map, OneOrMany, Quantified, Read, Sp, Value, table, words};
+use super::read::{Cx, Int, List, Map, Need, OneOrMany, Quantified, Read, Sp, Value, table, words};
 use super::repeat::{Copied, Count, Named, Repeated};
 use super::units::{Duration, Octets, Percent, Rate};
 
@@ -248,7 +248,7 @@ table! {
     /// Something that happens at a time.
     Event {
         /// When, after the lab is ready.
-        at: Sp<Quantified<Duration>>,
+        at: Need<Quantified<Duration>>,
         /// The words after `labctl`: `link down r1:wan1`.
         r#do: Sp<OneOrMany<String>>,
     }

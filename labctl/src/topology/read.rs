@@ -137,6 +137,17 @@ impl<T: Read> Field for Sp<T> {
     }
 }
 
+/// A key that a table must have, where the rest of the table can be looked at without it: a fault of one key does not hide
+/// those of the others.
+#[derive(Clone, Debug)]
+pub struct Need<T>(pub Option<Sp<T>>);
+
+impl<T: Read> Field for Need<T> {
+    fn field(entry: Option<(&Span, &Value<'_>)>, key: &'static str, cx: &mut Cx) -> Option<Self> {
+        Some(Self(Sp::field(entry, key, cx)))
+    }
+}
+
 /// A table that `table!` declared.
 pub trait Table: Read {
     /// Its keys, in the order of the declaration.
@@ -380,6 +391,24 @@ impl<T: Read> Read for List<T> {
         }
         cx.key = outer;
         Some(Self(list))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Need<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
     }
 }
 
