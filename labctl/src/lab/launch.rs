@@ -183,7 +183,7 @@ pub fn start_nodes(
             .map(|names| {
                 let (program, stop) = (&program, &stop);
                 let end = end.try_clone();
-                scope.spawn(move || -> (Vec<Child>, Result<(), Fault>) {
+                let spawn_all = move || -> (Vec<Child>, Result<(), Fault>) {
                     let mut spawned = Vec::with_capacity(names.len());
                     let result = end.map_err(Fault::os("make a pipe")).and_then(|end| {
                         for name in names {
@@ -198,7 +198,8 @@ pub fn start_nodes(
                         stop.store(true, Ordering::Relaxed);
                     }
                     (spawned, result)
-                })
+                };
+                std::thread::Builder::new().spawn_scoped(scope, spawn_all)
             })
             .collect();
         drop(end);
@@ -207,8 +208,14 @@ pub fn start_nodes(
         stop.store(true, Ordering::Relaxed);
         let mut spawned = Ok(());
         for spawner in spawners {
-            let Ok((started, result)) = spawner.join() else { continue };
-            children.extend(started);
+            let result = match spawner {
+                Ok(spawner) => {
+                    let Ok((started, result)) = spawner.join() else { continue };
+                    children.extend(started);
+                    result
+                }
+                Err(error) => Err(Fault::os("start a thread")(error)),
+            };
             spawned = spawned.and(result);
         }
         spawned?;

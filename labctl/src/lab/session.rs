@@ -147,11 +147,13 @@ impl Session {
         let (done, at_work) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(Fault::os("make a pipe"))?;
         std::thread::scope(|scope| {
-            let worker = scope.spawn(move || {
+            let work = move || {
                 let result = work();
                 drop(at_work); // the other end wakes
                 result
-            });
+            };
+            let worker =
+                std::thread::Builder::new().spawn_scoped(scope, work).map_err(Fault::os("start a thread"))?;
             let mut woken = interrupt.wait(Some(done.as_fd()), deadline);
             if manners == Manners::Ask && matches!(woken, Ok(Woken::Interrupted)) {
                 self.interrupt();
@@ -248,7 +250,7 @@ impl Session {
         let closer = client.closer().map_err(Fault::os("connect to a node"))?;
         let (say, said) = mpsc::channel();
         let (argv, name, lab) = (argv.to_vec(), node.to_owned(), self.dir.name().to_owned());
-        let thread = std::thread::spawn(move || {
+        let run = move || {
             let mut run = Run::default();
             let result = client.run(&argv, json, |output| match output {
                 Output::Out(text) => run.out.push_str(text),
@@ -260,7 +262,8 @@ impl Session {
                 }
             });
             result.map(|status| Run { status, ..run }).map_err(|error| node::fault(&lab, &name, error))
-        });
+        };
+        let thread = std::thread::Builder::new().spawn(run).map_err(Fault::os("start a thread"))?;
         // A program that ends before it listens drops its end of the channel.
         match said.recv_timeout(ANSWER_WAIT) {
             Ok(port) => Ok(Server { port, closer, thread: Some(thread) }),
