@@ -389,6 +389,24 @@ within = "300ms"
 }
 
 #[test]
+fn a_node_without_its_control_socket_is_named_with_its_lab() {
+    let place = Place::new();
+    place.ok(&["--lab", "other", "up"]);
+    fs::remove_file(place.run.join("other/node/h1/ctl")).unwrap();
+    for words in [&["ping", "h1", "h2"][..], &["perf", "tcp", "h1", "h2"], &["show", "route", "h1"]] {
+        let all: Vec<&str> = ["--lab", "other"].iter().chain(words).copied().collect();
+        let output = place.run(&all);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{all:?}: {said}");
+        assert!(said.contains("`labctl --lab other restart h1`"), "{all:?}: {said}");
+    }
+    place.ok(&["--lab", "other", "restart", "h1"]);
+    place.ok(&["--lab", "other", "ping", "h1", "h2", "-c", "1"]);
+    place.ok(&["--lab", "other", "down"]);
+    place.assert_clean();
+}
+
+#[test]
 fn a_measured_stream_tells_what_its_connection_was() {
     let place = Place::new();
     place.ok(&["up"]);
