@@ -41,27 +41,16 @@ fn frames_sent(path: &Path, node: &str, pid: i32) -> u64 {
 fn ping(place: &Place) -> Result<(), String> {
     let mut a = Client::connect(&ctl(place, "a")).expect("a answers");
     a.set_timeout(Some(BOUND)).expect("a timeout");
-    let words = ["ping", "-c", "1", "-W", "2", "10.0.0.2"].map(str::to_owned);
+    let words = ["ping", "-c", "1", "-W", "10", "10.0.0.2"].map(str::to_owned);
     let mut text = String::new();
     let status = a.run(&words, false, |out| text += &format!("{out:?}\n")).expect("ping runs");
     if status == 0 { Ok(()) } else { Err(text) }
 }
 
-/// Frames that `a` and `b` wanted and lost because they were too slow, or could not send.
-fn counted_losses(place: &Place) -> u64 {
-    let bus = Bus::open_readonly(bus(place)).expect("the bus opens");
-    let living = bus.ports().into_iter().filter(|p| p.attached && p.node != "v");
-    living.map(|p| p.counters.rx_lost + p.counters.overruns + p.counters.tx_dropped).sum()
-}
-
-/// The bus works for the living. `a` has a flood behind it: on a busy machine it may lose a reply, but then that is counted.
+/// The bus works for the living.
 fn assert_alive(place: &Place, round: usize) {
-    let before = counted_losses(place);
     if let Err(text) = ping(place) {
-        let ports = place.ok("bus show lan");
-        let lost = counted_losses(place) - before;
-        assert!(lost > 0, "round {round}: a cannot reach b any more:\n{text}{ports}");
-        ping(place).unwrap_or_else(|text| panic!("round {round}: nor again:\n{text}{ports}"));
+        panic!("round {round}: a cannot reach b any more:\n{text}{}", place.ok("bus show lan"));
     }
 }
 
