@@ -1,8 +1,10 @@
-//! What can be turned: one table of values. The defaults are Linux's; where an RFC says otherwise
-//! the field names both.
+//! What can be turned: one table of values. Whose values they are is in `profile`, by which names
+//! programs and people know them in `sysctl`.
 
 use super::cc::Algorithm;
+use super::profile::Profile;
 use crate::time::Duration;
+use crate::wire::tcp::OptionOrder;
 
 /// Least, first and largest size of a buffer that grows by itself, in octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,18 +17,83 @@ pub struct BufferSizes {
     pub max: usize,
 }
 
+/// The window that a SYN offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SynWindow {
+    /// As many whole segments as the buffer takes (Linux).
+    WholeSegments,
+    /// All that the buffer takes (FreeBSD).
+    Whole,
+}
+
+/// Which small segment waits for an acknowledgment (RFC 9293 §3.7.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nagle {
+    /// Any, while something is not acknowledged (RFC 896, FreeBSD).
+    Classic,
+    /// Any, while another small one is not acknowledged (draft-minshall-nagle-01, Linux).
+    Minshall,
+}
+
+/// What the least RTO is a floor of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RtoFloor {
+    /// The four variances that are added to the round trip (Linux).
+    Variance,
+    /// The sum of both (RFC 6298 §2.4).
+    Sum,
+}
+
+/// The first congestion window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitialWindow {
+    /// RFC 5681 §3.1: two to four segments, some 4380 octets.
+    Rfc5681,
+    /// RFC 6928: ten segments, but no more than 14,600 octets of segments larger than usual.
+    Rfc6928,
+    /// So many segments, whatever their size (Linux: 10).
+    Segments(u32),
+}
+
+impl InitialWindow {
+    /// Octets, for full segments of `mss` octets of payload.
+    pub(crate) fn octets(self, mss: u32) -> u32 {
+        match self {
+            InitialWindow::Rfc5681 => match mss {
+                0..=1095 => 4 * mss,
+                1096..=2190 => 3 * mss,
+                2191.. => mss.saturating_mul(2),
+            },
+            InitialWindow::Rfc6928 => mss.saturating_mul(10).min(mss.saturating_mul(2).max(14_600)),
+            InitialWindow::Segments(n) => mss.saturating_mul(n),
+        }
+    }
+}
+
 /// All of TCP's numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TcpConfig {
+    /// The table that the numbers were taken from.
+    pub profile: Profile,
+    /// In which order a SYN names its options.
+    pub option_order: OptionOrder,
+    /// The window that a SYN offers.
+    pub syn_window: SynWindow,
+    /// Which small segment waits.
+    pub nagle: Nagle,
     /// Time to live of segments; a stack sets it to its own.
     pub ttl: u8,
     /// RTO before the first measurement (RFC 6298 §2.1).
     pub rto_initial: Duration,
-    /// Least RTO: 200 ms as Linux and FreeBSD; RFC 6298 §2.4 says 1 s.
+    /// Least RTO (RFC 6298 §2.4: 1 s).
     pub rto_min: Duration,
+    /// What cannot be less than that.
+    pub rto_floor: RtoFloor,
+    /// Added to every measured RTO (FreeBSD's `rexmit_slop`).
+    pub rto_slop: Duration,
     /// Largest RTO (RFC 6298 §2.5 allows no less than 60 s).
     pub rto_max: Duration,
-    /// Longest delay of an acknowledgment (`TCP_DELACK_MIN`; RFC 9293 allows 500 ms).
+    /// Longest delay of an acknowledgment (Linux's `TCP_DELACK_MIN`; RFC 9293 §3.8.6.3: less than 500 ms).
     pub delayed_ack: Duration,
     /// Segments of a new connection that are acknowledged at once.
     pub quick_acks: u8,
@@ -43,26 +110,33 @@ pub struct TcpConfig {
     pub orphan_retries: u8,
     /// Connections that no program holds any more, at most; more are reset.
     pub max_orphans: usize,
-    /// Stay in TIME-WAIT: 60 s as Linux; RFC 9293's 2 MSL are 240 s.
+    /// Stay in TIME-WAIT (RFC 9293 §3.4.2: 2 MSL, 240 s).
     pub time_wait: Duration,
     /// Stay in FIN-WAIT-2 when no program holds the connection.
     pub fin_wait_2: Duration,
-    /// Ignore RSTs in TIME-WAIT (RFC 1337 §3, fix F1). Linux does not.
+    /// Ignore RSTs in TIME-WAIT (RFC 1337 §3, fix F1).
     pub rfc1337: bool,
+    /// A new socket has SO_KEEPALIVE set (FreeBSD's `always_keepalive`).
+    pub always_keepalive: bool,
     /// SO_KEEPALIVE: idle time before the first probe; time between probes; probes.
     pub keep_idle: Duration,
     /// See `keep_idle`.
     pub keep_interval: Duration,
     /// See `keep_idle`.
     pub keep_count: u8,
-    /// Receive buffer; half of it is offered as window (Linux's `tcp_adv_win_scale` 1).
+    /// Receive buffer.
     pub rcvbuf: BufferSizes,
     /// Send buffer.
     pub sndbuf: BufferSizes,
     /// SO_SNDBUF and SO_RCVBUF cannot ask for more (`wmem_max`, `rmem_max`).
     pub max_sockbuf: usize,
-    /// Initial congestion window in segments (RFC 6928).
-    pub initial_window: u32,
+    /// How much of the receive buffer is for what the memory costs and is not offered as window:
+    /// one part in 2 to this power; 0: nothing (Linux's `tcp_adv_win_scale`).
+    pub adv_win_scale: u8,
+    /// SO_SNDBUF and SO_RCVBUF are doubled, for the same reason (Linux's socket(7)).
+    pub sockbuf_doubled: bool,
+    /// Initial congestion window.
+    pub initial_window: InitialWindow,
     /// Duplicate ACKs that mean a loss (RFC 5681 §3.2).
     pub dup_threshold: u32,
     /// Begin again with the initial window after an idle RTO (RFC 5681 §4.1).
@@ -91,44 +165,29 @@ pub struct TcpConfig {
     pub max_reass_ranges: usize,
 }
 
+impl TcpConfig {
+    /// Whether the numbers can live together.
+    pub(crate) fn is_sound(&self) -> bool {
+        let timeouts = !self.rto_min.is_zero()
+            && self.rto_min <= self.rto_max
+            && !self.rto_initial.is_zero()
+            && !self.keep_idle.is_zero()
+            && !self.keep_interval.is_zero();
+        let sizes =
+            |b: BufferSizes| 0 < b.min && b.min <= b.default && b.default <= b.max && b.max <= 1 << 30;
+        // FreeBSD's least `mssdflt`
+        let mss = self.min_mss.min(self.default_mss.0).min(self.default_mss.1) >= 40;
+        timeouts && sizes(self.rcvbuf) && sizes(self.sndbuf) && mss && self.dup_threshold > 0
+    }
+
+    /// The size of a buffer for which a program asked for `n` octets.
+    pub(crate) fn sockbuf(&self, n: usize) -> usize {
+        n.min(self.max_sockbuf) * if self.sockbuf_doubled { 2 } else { 1 }
+    }
+}
+
 impl Default for TcpConfig {
     fn default() -> TcpConfig {
-        TcpConfig {
-            ttl: 64,
-            rto_initial: Duration::from_secs(1),
-            rto_min: Duration::from_millis(200),
-            rto_max: Duration::from_secs(120),
-            delayed_ack: Duration::from_millis(40),
-            quick_acks: 16,
-            syn_retries: 6,
-            synack_retries: 5,
-            retries1: 3,
-            retries2: 15,
-            orphan_retries: 8,
-            max_orphans: 8192,
-            time_wait: Duration::from_secs(60),
-            fin_wait_2: Duration::from_secs(60),
-            rfc1337: false,
-            keep_idle: Duration::from_secs(7200),
-            keep_interval: Duration::from_secs(75),
-            keep_count: 9,
-            rcvbuf: BufferSizes { min: 2304, default: 131_072, max: 6 << 20 },
-            sndbuf: BufferSizes { min: 4608, default: 16_384, max: 4 << 20 },
-            max_sockbuf: 4 << 20,
-            initial_window: 10,
-            dup_threshold: 3,
-            slow_start_after_idle: true,
-            congestion_control: Algorithm::Cubic,
-            newreno_hystart: false,
-            window_scaling: true,
-            sack: true,
-            timestamps: true,
-            max_backlog: 4096,
-            max_syn_backlog: 4096,
-            challenge_interval: Duration::from_millis(500),
-            default_mss: (536, 1220),
-            min_mss: 48,
-            max_reass_ranges: 256,
-        }
+        Profile::Linux.config()
     }
 }

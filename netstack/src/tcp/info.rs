@@ -59,6 +59,8 @@ pub struct TcpInfo {
     pub octets_received: u64,
     /// Name of the congestion control.
     pub congestion_control: &'static str,
+    /// Name of the stack's profile.
+    pub profile: &'static str,
     /// Sizes of the buffers, octets.
     pub sndbuf: usize,
     /// See `sndbuf`.
@@ -97,6 +99,7 @@ impl Tcb {
             octets_acked: self.octets_acked,
             octets_received: self.octets_received,
             congestion_control: self.cc_algorithm.name(),
+            profile: config.profile.name(),
             sndbuf: self.sndbuf.limit,
             rcvbuf: self.rcvbuf_size,
         }

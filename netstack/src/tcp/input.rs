@@ -163,8 +163,8 @@ impl Tcb {
         self.was_connected = true;
         self.retries = 0;
         // RFC 5681 §3.1: a SYN that was lost says that the path is loaded.
-        let segments = if self.total_retrans > 1 { 1 } else { cx.sh.config.initial_window };
-        self.window.cwnd = self.initial_window(segments);
+        let mss = self.window.mss;
+        self.window.cwnd = if self.total_retrans > 1 { mss } else { cx.sh.config.initial_window.octets(mss) };
         self.cwnd_limited = false;
         self.grow_sndbuf(cx.sh.config.sndbuf.max);
         self.start_tuning(cx.now);

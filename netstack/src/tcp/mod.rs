@@ -15,6 +15,7 @@
 //! | `timer`, `rtt`, `rtx`, `reass`, `isn` | timeouts, measurements, retransmission, reassembly, ISNs |
 //! | `sack`, `rack`, `prr`, `undo` | selective acknowledgments, what is lost, how fast it is repaired, what was none |
 //! | `cc` | congestion control |
+//! | `config`, `profile`, `sysctl` | what can be turned, whose values it has, and their names |
 //! | `icmp` | what the network says about our segments |
 //!
 //! Not here yet: ECN, SYN cookies, Fast Open, segmentation offload.
@@ -29,6 +30,7 @@ mod isn;
 mod listen;
 mod options;
 mod output;
+mod profile;
 mod prr;
 mod rack;
 mod reass;
@@ -40,6 +42,7 @@ mod seq;
 mod slab;
 mod state;
 mod stats;
+pub mod sysctl;
 mod tcb;
 mod text;
 mod timer;
@@ -47,9 +50,10 @@ mod undo;
 pub mod usrreq;
 mod window;
 
-pub use config::{BufferSizes, TcpConfig};
+pub use config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig};
 pub use info::TcpInfo;
 pub use options::{TcpOpt, TcpOptName};
+pub use profile::Profile;
 pub use state::State;
 pub use stats::TcpStats;
 pub use usrreq::Shutdown;

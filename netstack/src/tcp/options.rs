@@ -3,7 +3,7 @@
 
 use super::State;
 use super::cc::Algorithm;
-use super::config::TcpConfig;
+use super::config::{Nagle, TcpConfig};
 use super::tcb::Tcb;
 use crate::net::IfIndex;
 use crate::netinet::in_pcb::Share;
@@ -91,6 +91,7 @@ pub enum TcpOptName {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) nodelay: bool,
+    pub(crate) nagle: Nagle,
     pub(crate) cork: bool,
     pub(crate) keepalive: bool,
     pub(crate) keep_idle: Duration,
@@ -105,6 +106,7 @@ pub(crate) struct Settings {
     pub(crate) sndbuf_fixed: bool,
     pub(crate) rcvbuf_fixed: bool,
     pub(crate) rcvlowat: usize,
+    pub(crate) adv_win_scale: u8,
     pub(crate) share: Share,
     pub(crate) bound_if: Option<IfIndex>,
     pub(crate) only_v6: bool,
@@ -116,8 +118,9 @@ impl Settings {
     pub(crate) fn new(config: &TcpConfig) -> Settings {
         Settings {
             nodelay: false,
+            nagle: config.nagle,
             cork: false,
-            keepalive: false,
+            keepalive: config.always_keepalive,
             keep_idle: config.keep_idle,
             keep_interval: config.keep_interval,
             keep_count: config.keep_count,
@@ -130,6 +133,7 @@ impl Settings {
             sndbuf_fixed: false,
             rcvbuf_fixed: false,
             rcvlowat: 1,
+            adv_win_scale: config.adv_win_scale,
             share: Share::default(),
             bound_if: None,
             only_v6: false,
@@ -190,7 +194,7 @@ impl Tcb {
             TcpOpt::OobInline(on) => set.oob_inline = on,
             TcpOpt::SndBuf(n) => {
                 set.sndbuf_fixed = true;
-                self.sndbuf.limit = (n.min(config.max_sockbuf) * 2).max(config.sndbuf.min);
+                self.sndbuf.limit = config.sockbuf(n).max(config.sndbuf.min);
                 self.no_space |= !self.writable();
                 if self.writable() {
                     self.notify(Ready::WRITE);
@@ -198,7 +202,7 @@ impl Tcb {
             }
             TcpOpt::RcvBuf(n) => {
                 set.rcvbuf_fixed = true;
-                self.rcvbuf_size = (n.min(config.max_sockbuf) * 2).max(config.rcvbuf.min);
+                self.rcvbuf_size = config.sockbuf(n).max(config.rcvbuf.min);
             }
             TcpOpt::RcvLowat(n) => set.rcvlowat = n.max(1),
             TcpOpt::Reuse(share) => set.share = share,

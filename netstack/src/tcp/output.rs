@@ -1,10 +1,10 @@
-//! Sending: RFC 9293 §3.10.2 (SEND), §3.8.6.2.1 (silly window avoidance), §3.7.4 (Nagle, with
-//! Minshall's change that Linux made usual: only a *small* segment in flight holds a small one
-//! back), §3.8.6.1 (zero window).
+//! Sending: RFC 9293 §3.10.2 (SEND), §3.8.6.2.1 (silly window avoidance), §3.7.4 (Nagle),
+//! §3.8.6.1 (zero window).
 //!
 //! [`Tcb::output`] sends a burst: what was lost, what is new, and the acknowledgment if nothing
 //! carried it. It stops at the interface's mark and goes on when it is called again.
 
+use super::config::Nagle;
 use super::seq::SeqNum;
 use super::tcb::{Cx, Recovery, RtxTimer, Tcb};
 use super::undo::Frto;
@@ -140,7 +140,11 @@ impl Tcb {
         let len = want.min(window);
         let last = len == unsent;
         // RFC 9293 §3.8.6.2.1: (1) a full segment; (2), (3) all there is; (4) half of the largest window.
-        let held = self.set.cork || self.more || (!self.set.nodelay && self.snd_small.gt(self.snd_una));
+        let waits_for = match self.set.nagle {
+            Nagle::Classic => self.snd_nxt,
+            Nagle::Minshall => self.snd_small,
+        };
+        let held = self.set.cork || self.more || (!self.set.nodelay && waits_for.gt(self.snd_una));
         let worth =
             len == mss || (last && (fin || !held)) || (len > 0 && len < want && len >= self.max_snd_wnd / 2);
         if !worth {
@@ -158,14 +162,8 @@ impl Tcb {
             && self.unsent() > 0
             && cx.now.since(self.last_tx) > self.rtt.rto(config)
         {
-            let initial = self.initial_window(config.initial_window);
-            self.window.cwnd = self.window.cwnd.min(initial.max(self.window.mss));
+            self.window.cwnd = self.window.cwnd.min(config.initial_window.octets(self.window.mss));
         }
-    }
-
-    /// RFC 6928
-    pub(super) fn initial_window(&self, segments: u32) -> u32 {
-        self.window.mss.saturating_mul(segments)
     }
 
     pub(super) fn count_retransmission(&mut self, cx: &mut Cx<'_>) {
@@ -254,18 +252,20 @@ impl Tcb {
         self.send_bare(cx, &header);
     }
 
-    /// SYN in SYN-SENT, SYN-ACK in SYN-RECEIVED. Options and their values as Linux sends them.
+    /// SYN in SYN-SENT, SYN-ACK in SYN-RECEIVED.
     pub(super) fn send_syn(&mut self, cx: &mut Cx<'_>) {
         let mut flags = Flags::SYN;
         if self.state == State::SynReceived {
             flags |= Flags::ACK;
         }
         let mut header = self.header(cx, self.iss, flags);
-        header.window = self.syn_window();
+        header.window = self.syn_window(cx.sh.config.syn_window);
         header.options.mss = Some(self.adv_mss);
         header.options.sack_permitted = self.sack;
         header.options.window_scale = self.scaling.then_some(self.rcv_shift);
-        self.send_bare(cx, &header);
+        let mut m = cx.ip.mbuf();
+        header.emit_ordered(cx.sh.config.option_order, m.grow(header.len()));
+        self.transmit(cx, m);
         self.start_rtx_timer(cx);
     }
 
@@ -311,7 +311,7 @@ impl Tcb {
         if flags.contains(Flags::ACK) {
             header.ack = self.rcv_nxt.0;
             if !flags.contains(Flags::SYN) {
-                header.window = self.choose_window();
+                header.window = self.choose_window(cx.now);
             }
             self.last_ack_sent = self.rcv_nxt;
             self.ack_now = false;

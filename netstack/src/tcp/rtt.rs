@@ -1,7 +1,6 @@
-//! The round trip and the retransmission timeout: RFC 6298, with the floor under the variance
-//! that Linux has in place of the floor under the sum.
+//! The round trip and the retransmission timeout: RFC 6298.
 
-use super::config::TcpConfig;
+use super::config::{RtoFloor, TcpConfig};
 use crate::time::Duration;
 
 /// Estimates of one connection.
@@ -58,7 +57,13 @@ impl Rtt {
     pub(crate) fn rto(&self, config: &TcpConfig) -> Duration {
         let base = match self.smooth {
             None => config.rto_initial,
-            Some((srtt, var)) => srtt + (var * 4).max(config.rto_min),
+            Some((srtt, var)) => {
+                let measured = match config.rto_floor {
+                    RtoFloor::Variance => srtt + (var * 4).max(config.rto_min),
+                    RtoFloor::Sum => (srtt + var * 4).max(config.rto_min),
+                };
+                measured + config.rto_slop
+            }
         };
         base.saturating_mul(1 << u32::from(self.backoff.min(20))).min(config.rto_max)
     }

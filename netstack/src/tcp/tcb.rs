@@ -276,7 +276,7 @@ impl Tcb {
             snd_small: zero,
             more: false,
             peer_mss: config.default_mss.0,
-            window: Window { cwnd: config.initial_window * mss, ssthresh: u32::MAX, mss },
+            window: Window { cwnd: config.initial_window.octets(mss), ssthresh: u32::MAX, mss },
             cc_algorithm: config.congestion_control,
             cc: config.congestion_control.start(config),
             recovery: Recovery::Open,
@@ -374,7 +374,7 @@ impl Tcb {
         ready.set(Ready::READ | Ready::RDHUP, self.shut_read);
         ready.set(Ready::ERROR, self.error.is_some());
         if !matches!(self.state, State::SynSent | State::SynReceived) {
-            let enough = self.set.rcvlowat.max(1).min(self.rcvbuf_size / 2);
+            let enough = self.set.rcvlowat.max(1).min(self.rcv_space() as usize);
             if self.readable() >= enough {
                 ready |= Ready::READ;
             }

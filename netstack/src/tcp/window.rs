@@ -1,7 +1,7 @@
 //! The receive window: RFC 9293 §3.8.6.2.2 (silly window avoidance), RFC 7323 §2 (scaling), and
 //! the growth of the receive buffer with the speed of its reader (dynamic right-sizing, as Linux).
 
-use super::config::TcpConfig;
+use super::config::{SynWindow, TcpConfig};
 use super::seq::SeqNum;
 use super::tcb::Tcb;
 use crate::time::{Duration, Instant};
@@ -9,10 +9,11 @@ use crate::time::{Duration, Instant};
 /// Measurements for the growth of the receive buffer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tuning {
-    /// The round trip as the receiver sees it: the time in which a window comes in.
+    /// The round trip as the receiver sees it: how long it takes until the octet before an edge that
+    /// was offered comes in. It is never less than the path's.
     rtt: Option<Duration>,
-    window_ends: SeqNum,
-    window_began: Instant,
+    /// The edge that is waited for, and when it was offered.
+    edge: Option<(SeqNum, Instant)>,
     /// Octets read by the program since `measured_at`.
     copied: usize,
     measured_at: Instant,
@@ -21,10 +22,13 @@ pub(crate) struct Tuning {
 }
 
 impl Tcb {
-    /// Largest window that the buffer allows: half of it, the other half is for what the memory
-    /// costs (Linux's `tcp_adv_win_scale` 1).
+    /// Largest window that the buffer allows: the rest is for what the memory costs.
     pub(super) fn rcv_space(&self) -> u32 {
-        (self.rcvbuf_size / 2) as u32
+        let size = self.rcvbuf_size as u32;
+        match self.set.adv_win_scale {
+            0 => size,
+            scale => size - (size >> scale.min(31)),
+        }
     }
 
     /// RCV.WND: what was offered and not used up.
@@ -32,11 +36,14 @@ impl Tcb {
         if self.rcv_adv.gt(self.rcv_nxt) { self.rcv_adv.since(self.rcv_nxt) } else { 0 }
     }
 
-    /// The window of a SYN: not scaled, whole segments.
-    pub(super) fn syn_window(&mut self) -> u16 {
+    /// The window of a SYN: not scaled.
+    pub(super) fn syn_window(&mut self, kind: SynWindow) -> u16 {
         let space = self.rcv_space().min(u32::from(u16::MAX));
         let mss = u32::from(self.adv_mss).max(1);
-        let window = if space > mss { space / mss * mss } else { space };
+        let window = match kind {
+            SynWindow::WholeSegments if space > mss => space / mss * mss,
+            SynWindow::WholeSegments | SynWindow::Whole => space,
+        };
         self.rcv_adv = self.rcv_adv.latest(self.rcv_nxt + window);
         window as u16
     }
@@ -58,14 +65,18 @@ impl Tcb {
     }
 
     /// The window field of the next segment; what it says is offered from now on.
-    pub(super) fn choose_window(&mut self) -> u16 {
+    pub(super) fn choose_window(&mut self, now: Instant) -> u16 {
         let wanted = self.wanted_window();
         let (shift, free) = (self.rcv_shift, self.rcv_space().saturating_sub(self.rcvbuf.len() as u32));
         let up = wanted.div_ceil(1 << shift);
         // RFC 7323 §2.4: the rounding must not take back what was offered, if there is memory for it.
         let field = if up << shift <= free.max(wanted & !((1 << shift) - 1)) { up } else { wanted >> shift };
         let field = field.min(u32::from(u16::MAX));
-        self.rcv_adv = self.rcv_adv.latest(self.rcv_nxt + (field << shift));
+        let edge = self.rcv_nxt + (field << shift);
+        if edge.gt(self.rcv_adv) {
+            self.rcv_adv = edge;
+            self.tune.edge.get_or_insert((edge, now));
+        }
         field as u16
     }
 
@@ -83,8 +94,7 @@ impl Tcb {
     pub(super) fn start_tuning(&mut self, now: Instant) {
         self.tune = Tuning {
             rtt: None,
-            window_ends: self.rcv_adv,
-            window_began: now,
+            edge: None,
             copied: 0,
             measured_at: now,
             most: (10 * usize::from(self.adv_mss)).min(self.rcv_space() as usize),
@@ -93,11 +103,12 @@ impl Tcb {
 
     /// Data came in.
     pub(super) fn measure_window(&mut self, now: Instant) {
-        if self.rcv_nxt.ge(self.tune.window_ends) {
-            let r = now.since(self.tune.window_began);
+        if let Some((edge, offered)) = self.tune.edge
+            && self.rcv_nxt.ge(edge)
+        {
+            let r = now.since(offered);
             self.tune.rtt = Some(self.tune.rtt.map_or(r, |old| if r < old { r } else { (old * 7 + r) / 8 }));
-            self.tune.window_began = now;
-            self.tune.window_ends = self.rcv_adv;
+            self.tune.edge = None;
         }
     }
 

@@ -113,6 +113,16 @@ pub struct Header {
     pub options: Options,
 }
 
+/// In which order a SYN names its options. Receivers do not care; whoever guesses systems by their SYNs does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OptionOrder {
+    /// MSS, SACK permitted, timestamps, window scale.
+    #[default]
+    Linux,
+    /// MSS, window scale, SACK permitted, timestamps.
+    FreeBsd,
+}
+
 /// Why octets are no TCP segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
@@ -181,6 +191,11 @@ impl Header {
     /// Writes the header to the front of `out`, which has at least [`Header::len`] octets. The
     /// checksum is left zero; see [`fill_checksum`].
     pub fn emit(&self, out: &mut [u8]) {
+        self.emit_ordered(OptionOrder::Linux, out);
+    }
+
+    /// The same with the options in this order.
+    pub fn emit_ordered(&self, order: OptionOrder, out: &mut [u8]) {
         let len = self.len();
         let out = &mut out[..len];
         out[0..2].copy_from_slice(&self.src_port.to_be_bytes());
@@ -192,7 +207,7 @@ impl Header {
         out[14..16].copy_from_slice(&self.window.to_be_bytes());
         out[16..18].copy_from_slice(&[0, 0]);
         out[18..20].copy_from_slice(&self.urgent.to_be_bytes());
-        self.options.emit(&mut out[HEADER_LEN..]);
+        self.options.emit(order, &mut out[HEADER_LEN..]);
     }
 }
 
@@ -247,8 +262,8 @@ impl Options {
         mss + ts + sack_permitted + scale + sack
     }
 
-    /// In Linux's order: MSS, SACK permitted, timestamps, window scale, SACK; each aligned by NOPs.
-    fn emit(&self, mut out: &mut [u8]) {
+    /// Each aligned by NOPs; both orders take as many octets.
+    fn emit(&self, order: OptionOrder, mut out: &mut [u8]) {
         let mut put = |octets: &[u8]| {
             let (here, rest) = core::mem::take(&mut out).split_at_mut(octets.len());
             here.copy_from_slice(octets);
@@ -258,17 +273,21 @@ impl Options {
             let [a, b] = mss.to_be_bytes();
             put(&[kind::MSS, 4, a, b]);
         }
-        match (self.sack_permitted, self.timestamps) {
-            (true, Some(_)) => put(&[kind::SACK_PERMITTED, 2, kind::TIMESTAMPS, 10]),
-            (false, Some(_)) => put(&ALIGNED_TIMESTAMPS),
-            (true, None) => put(&[kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2]),
-            (false, None) => {}
+        if let (OptionOrder::FreeBsd, Some(shift)) = (order, self.window_scale) {
+            put(&[kind::NOP, kind::WINDOW_SCALE, 3, shift]);
+        }
+        match (self.sack_permitted, self.timestamps, order) {
+            (true, Some(_), _) => put(&[kind::SACK_PERMITTED, 2, kind::TIMESTAMPS, 10]),
+            (false, Some(_), _) => put(&ALIGNED_TIMESTAMPS),
+            (true, None, OptionOrder::Linux) => put(&[kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2]),
+            (true, None, OptionOrder::FreeBsd) => put(&[kind::SACK_PERMITTED, 2, kind::END, kind::END]),
+            (false, None, _) => {}
         }
         if let Some(ts) = self.timestamps {
             put(&ts.val.to_be_bytes());
             put(&ts.ecr.to_be_bytes());
         }
-        if let Some(shift) = self.window_scale {
+        if let (OptionOrder::Linux, Some(shift)) = (order, self.window_scale) {
             put(&[kind::NOP, kind::WINDOW_SCALE, 3, shift]);
         }
         if self.sack.count > 0 {
@@ -359,6 +378,28 @@ mod tests {
             }
             prop_assert_eq!((scale, mss), (h.options.window_scale, h.options.mss));
         }
+    }
+
+    #[test]
+    fn both_orders_of_options_say_the_same() {
+        let all = Options {
+            mss: Some(1460),
+            window_scale: Some(6),
+            sack_permitted: true,
+            timestamps: Some(Timestamps { val: 1, ecr: 2 }),
+            sack: SackBlocks::default(),
+        };
+        let bare = Options { timestamps: None, ..all };
+        let kinds = |options: Options, order| {
+            let h = Header { options, ..Header::default() };
+            let mut octets = vec![0xaa; h.len()];
+            h.emit_ordered(order, &mut octets);
+            assert_eq!(Header::parse(&octets).expect("a segment").0, h);
+            octets.split_off(HEADER_LEN)
+        };
+        assert_eq!(kinds(all, OptionOrder::Linux)[..6], [2, 4, 5, 180, 4, 2]);
+        assert_eq!(kinds(all, OptionOrder::FreeBsd)[..10], [2, 4, 5, 180, 1, 3, 3, 6, 4, 2]);
+        assert_eq!(kinds(bare, OptionOrder::FreeBsd), [2, 4, 5, 180, 1, 3, 3, 6, 4, 2, 0, 0]);
     }
 
     #[test]

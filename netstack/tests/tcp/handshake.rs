@@ -7,10 +7,10 @@ use netstack::tcp::TcpConfig;
 #[test]
 fn syn_carries_linux_options() {
     run("connect -> error InProgress
-        > S 0:0(0) win 64240 <mss 1460,sackOK,ts 0 0,nop,wscale 7>
+        > S 0:0(0) win 64240 <mss 1460,sackOK,ts 0 0,nop,wscale 8>
         connect -> error Already
         +0.01 < S. 0:0(0) ack 1 win 65000 <mss 1400,ts 700 0,nop,wscale 5>
-        > . 1:1(0) ack 1 win 502 <ts 10 700>
+        > . 1:1(0) ack 1 win 251 <ts 10 700>
         info mss -> 1388
         info rtt -> 10
         info sndwnd -> 65000
@@ -21,12 +21,12 @@ fn syn_carries_linux_options() {
 #[test]
 fn syn_ack_offers_what_the_syn_offered() {
     let rows = [
-        ("<mss 1000,nop,nop,ts 5 0,nop,wscale 3>", "<mss 1460,ts 0 5,wscale 7>"),
-        ("<mss 1000,nop,wscale 3>", "<mss 1460,wscale 7>"),
+        ("<mss 1000,nop,nop,ts 5 0,nop,wscale 3>", "<mss 1460,ts 0 5,wscale 8>"),
+        ("<mss 1000,nop,wscale 3>", "<mss 1460,wscale 8>"),
         ("<mss 1000,ts 5 0>", "<mss 1460,ts 0 5>"),
         ("<sackOK>", "<mss 1460,sackOK>"),
-        ("<mss 1000,sackOK,ts 5 0,nop,wscale 3>", "<mss 1460,sackOK,ts 0 5,wscale 7>"),
-        ("<mss 1000,sackOK,nop,wscale 3>", "<mss 1460,sackOK,wscale 7>"),
+        ("<mss 1000,sackOK,ts 5 0,nop,wscale 3>", "<mss 1460,sackOK,ts 0 5,wscale 8>"),
+        ("<mss 1000,sackOK,nop,wscale 3>", "<mss 1460,sackOK,wscale 8>"),
         ("<>", "<mss 1460>"),
     ];
     for (theirs, ours) in rows {
@@ -52,7 +52,7 @@ fn no_mss_means_536_and_a_tiny_one_is_not_believed() {
 fn maxseg_limits_what_is_offered() {
     run("set maxseg 900
         connect -> error InProgress
-        > S 0:0(0) <mss 900,sackOK,ts 0 0,wscale 7>
+        > S 0:0(0) <mss 900,sackOK,ts 0 0,wscale 8>
         < S. 0:0(0) ack 1 <mss 1400>
         > . 1:1(0) ack 1
         info mss -> 900");

@@ -14,6 +14,7 @@ mod link;
 mod listen;
 mod loss;
 mod options;
+mod profiles;
 mod readiness;
 mod sack;
 mod script;

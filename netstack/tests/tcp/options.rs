@@ -78,10 +78,10 @@ fn a_segment_without_timestamp_is_still_taken_as_on_linux() {
 fn windows_are_scaled_both_ways() {
     run("listen 80
         < S 0:0(0) win 65535 <mss 1000,wscale 4>
-        > S. 0:0(0) ack 1 win 64240 <mss 1460,wscale 7>
+        > S. 0:0(0) ack 1 win 64240 <mss 1460,wscale 8>
         +0.1 < . 1:1(0) ack 1 win 1000
         accept
         info sndwnd -> 16000
         < . 1:1001(1000) ack 1 win 1000
-        > . 1:1(0) ack 1001 win 495");
+        > . 1:1(0) ack 1001 win 248");
 }

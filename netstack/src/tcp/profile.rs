@@ -1,0 +1,156 @@
+//! Whose TCP it is: tables of values, no second code path. `linux` is what Debian's kernel does,
+//! `freebsd` FreeBSD 14's sysctl defaults, `rfc` what the RFCs' text asks for.
+//!
+//! What the two systems do differently in their code and not by a value is not here.
+
+use super::cc::Algorithm;
+use super::config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig};
+use crate::time::Duration;
+use crate::wire::tcp::OptionOrder;
+
+/// A table of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// Linux, with Debian's defaults.
+    Linux,
+    /// FreeBSD 14.
+    FreeBsd,
+    /// The text of RFC 9293, 5681, 6298, 6582 and 7323.
+    Rfc,
+}
+
+impl Profile {
+    /// All of them.
+    pub const ALL: &'static [Profile] = &[Profile::Linux, Profile::FreeBsd, Profile::Rfc];
+
+    /// `linux`, `freebsd`, `rfc`
+    pub const fn name(self) -> &'static str {
+        match self {
+            Profile::Linux => "linux",
+            Profile::FreeBsd => "freebsd",
+            Profile::Rfc => "rfc",
+        }
+    }
+
+    /// The profile of that name.
+    pub fn by_name(name: &str) -> Option<Profile> {
+        Self::ALL.iter().copied().find(|p| p.name() == name)
+    }
+
+    /// Its values.
+    pub fn config(self) -> TcpConfig {
+        match self {
+            Profile::Linux => linux(),
+            Profile::FreeBsd => freebsd(),
+            Profile::Rfc => rfc(),
+        }
+    }
+}
+
+fn linux() -> TcpConfig {
+    TcpConfig {
+        profile: Profile::Linux,
+        option_order: OptionOrder::Linux,
+        syn_window: SynWindow::WholeSegments,
+        nagle: Nagle::Minshall,
+        ttl: 64,
+        rto_initial: Duration::from_secs(1),
+        rto_min: Duration::from_millis(200),
+        rto_floor: RtoFloor::Variance,
+        rto_slop: Duration::ZERO,
+        rto_max: Duration::from_secs(120),
+        delayed_ack: Duration::from_millis(40),
+        quick_acks: 16,
+        syn_retries: 6,
+        synack_retries: 5,
+        retries1: 3,
+        retries2: 15,
+        orphan_retries: 8,
+        max_orphans: 8192,
+        time_wait: Duration::from_secs(60),
+        fin_wait_2: Duration::from_secs(60),
+        rfc1337: false,
+        always_keepalive: false,
+        keep_idle: Duration::from_secs(7200),
+        keep_interval: Duration::from_secs(75),
+        keep_count: 9,
+        rcvbuf: BufferSizes { min: 2304, default: 131_072, max: 15 << 20 },
+        sndbuf: BufferSizes { min: 4608, default: 16_384, max: 4 << 20 },
+        max_sockbuf: 4 << 20,
+        adv_win_scale: 1,
+        sockbuf_doubled: true,
+        initial_window: InitialWindow::Segments(10),
+        dup_threshold: 3,
+        slow_start_after_idle: true,
+        congestion_control: Algorithm::Cubic,
+        newreno_hystart: false,
+        window_scaling: true,
+        sack: true,
+        timestamps: true,
+        max_backlog: 4096,
+        max_syn_backlog: 4096,
+        challenge_interval: Duration::from_millis(500),
+        default_mss: (536, 1220),
+        min_mss: 48,
+        max_reass_ranges: 256,
+    }
+}
+
+fn freebsd() -> TcpConfig {
+    TcpConfig {
+        profile: Profile::FreeBsd,
+        option_order: OptionOrder::FreeBsd,
+        syn_window: SynWindow::Whole,
+        nagle: Nagle::Classic,
+        // rexmit_min and rexmit_slop: no less than 230 ms
+        rto_min: Duration::from_millis(30),
+        rto_floor: RtoFloor::Sum,
+        rto_slop: Duration::from_millis(200),
+        // TCPTV_REXMTMAX
+        rto_max: Duration::from_secs(64),
+        delayed_ack: Duration::from_millis(100),
+        quick_acks: 0,
+        // keepinit ends an attempt after 75 s.
+        syn_retries: 5,
+        synack_retries: 3,
+        // TCP_MAXRXTSHIFT
+        retries2: 12,
+        always_keepalive: true,
+        keep_count: 8,
+        // recvspace, sendspace, recvbuf_max, sendbuf_max
+        rcvbuf: BufferSizes { min: 2048, default: 65_536, max: 2 << 20 },
+        sndbuf: BufferSizes { min: 2048, default: 32_768, max: 2 << 20 },
+        max_sockbuf: 2 << 20,
+        adv_win_scale: 0,
+        sockbuf_doubled: false,
+        initial_window: InitialWindow::Rfc6928,
+        // soacceptqueue
+        max_backlog: 128,
+        min_mss: 216,
+        ..linux()
+    }
+}
+
+fn rfc() -> TcpConfig {
+    TcpConfig {
+        profile: Profile::Rfc,
+        syn_window: SynWindow::Whole,
+        nagle: Nagle::Classic,
+        // RFC 6298 §2.4, §2.5
+        rto_min: Duration::from_secs(1),
+        rto_floor: RtoFloor::Sum,
+        rto_max: Duration::from_secs(60),
+        // RFC 1122 §4.2.3.2 and what BSD made of it
+        delayed_ack: Duration::from_millis(200),
+        quick_acks: 0,
+        // RFC 9293 §3.8.3: R2 of a SYN is at least 3 minutes.
+        syn_retries: 7,
+        synack_retries: 7,
+        // RFC 9293 §3.4.2
+        time_wait: Duration::from_secs(240),
+        adv_win_scale: 0,
+        initial_window: InitialWindow::Rfc5681,
+        congestion_control: Algorithm::NewReno,
+        ..linux()
+    }
+}

@@ -1,0 +1,292 @@
+//! The names by which programs and people know TCP's values: Linux's `net.ipv4.tcp_*` and `net.core.*`,
+//! FreeBSD's `net.inet.tcp.*` and `kern.ipc.*`. A value has the unit that its name has there; several
+//! names may stand for the same value.
+//!
+//! What is changed holds for sockets made later, and for what is not a socket's own at once.
+
+use super::cc::Algorithm;
+use super::config::{BufferSizes, InitialWindow, TcpConfig};
+use super::profile::Profile;
+use crate::time::Duration;
+
+/// Why a value was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SysctlError {
+    /// There is no such name (ENOENT).
+    #[error("no value is called {0}")]
+    Unknown(String),
+    /// The value cannot be changed (EPERM).
+    #[error("{0} can only be read")]
+    ReadOnly(&'static str),
+    /// The value is not of its kind, or too small or large (EINVAL).
+    #[error("{name} takes {takes}")]
+    Invalid {
+        /// The name.
+        name: &'static str,
+        /// What it takes.
+        takes: &'static str,
+    },
+}
+
+/// All names, in their order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|row| row.name)
+}
+
+/// The value, as `sysctl -n` prints it.
+pub fn get(config: &TcpConfig, name: &str) -> Option<String> {
+    // A place is found by a function that may change it: it is given a copy.
+    find(name).map(|row| row.value.print(&mut config.clone()))
+}
+
+/// Changes a value.
+pub fn set(config: &mut TcpConfig, name: &str, value: &str) -> Result<(), SysctlError> {
+    let row = find(name).ok_or_else(|| SysctlError::Unknown(name.to_owned()))?;
+    if let Value::Fixed(_) = row.value {
+        return Err(SysctlError::ReadOnly(row.name));
+    }
+    let mut changed = config.clone();
+    match row.value.parse(&mut changed, value) {
+        Some(()) if changed.is_sound() => *config = changed,
+        Some(()) | None => return Err(SysctlError::Invalid { name: row.name, takes: row.value.takes() }),
+    }
+    Ok(())
+}
+
+fn find(name: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.name == name)
+}
+
+/// A place in the configuration.
+type Place<T> = fn(&mut TcpConfig) -> &mut T;
+
+struct Row {
+    name: &'static str,
+    value: Value,
+}
+
+/// A place, and how it is written.
+#[derive(Clone, Copy)]
+enum Value {
+    /// 0 or 1.
+    Switch(Place<bool>),
+    /// A small number.
+    U8(Place<u8>),
+    U16(Place<u16>),
+    U32(Place<u32>),
+    Usize(Place<usize>),
+    Millis(Place<Duration>),
+    Micros(Place<Duration>),
+    Seconds(Place<Duration>),
+    /// Half of the time, in milliseconds (FreeBSD's `msl`).
+    HalfMillis(Place<Duration>),
+    /// Least, first and largest size.
+    Buffer(Place<BufferSizes>),
+    Algorithm(Place<Algorithm>),
+    /// Segments.
+    Window(Place<InitialWindow>),
+    /// Cannot be changed.
+    Fixed(fn(&TcpConfig) -> String),
+}
+
+impl Value {
+    fn print(self, c: &mut TcpConfig) -> String {
+        match self {
+            Value::Switch(at) => u8::from(*at(c)).to_string(),
+            Value::U8(at) => at(c).to_string(),
+            Value::U16(at) => at(c).to_string(),
+            Value::U32(at) => at(c).to_string(),
+            Value::Usize(at) => at(c).to_string(),
+            Value::Millis(at) => at(c).as_millis().to_string(),
+            Value::Micros(at) => at(c).as_micros().to_string(),
+            Value::Seconds(at) => at(c).as_secs().to_string(),
+            Value::HalfMillis(at) => (at(c).as_millis() / 2).to_string(),
+            Value::Buffer(at) => {
+                let b = at(c);
+                format!("{}\t{}\t{}", b.min, b.default, b.max)
+            }
+            Value::Algorithm(at) => at(c).name().to_owned(),
+            Value::Window(at) => match *at(c) {
+                InitialWindow::Segments(n) => n.to_string(),
+                // The segments of an Ethernet that they come to.
+                rule => (rule.octets(1460) / 1460).to_string(),
+            },
+            Value::Fixed(print) => print(c),
+        }
+    }
+
+    fn parse(self, c: &mut TcpConfig, text: &str) -> Option<()> {
+        let text = text.trim();
+        let time = |unit: fn(u64) -> Duration| text.parse::<u32>().ok().map(|n| unit(n.into()));
+        match self {
+            Value::Switch(at) => *at(c) = text.parse::<u32>().ok()? != 0,
+            Value::U8(at) => *at(c) = text.parse().ok()?,
+            Value::U16(at) => *at(c) = text.parse().ok()?,
+            Value::U32(at) => *at(c) = text.parse().ok()?,
+            Value::Usize(at) => *at(c) = usize::try_from(text.parse::<u32>().ok()?).ok()?,
+            Value::Millis(at) => *at(c) = time(Duration::from_millis)?,
+            Value::Micros(at) => *at(c) = time(Duration::from_micros)?,
+            Value::Seconds(at) => *at(c) = time(Duration::from_secs)?,
+            Value::HalfMillis(at) => *at(c) = time(Duration::from_millis)? * 2,
+            Value::Buffer(at) => {
+                let mut sizes = text.split_whitespace().map(|n| n.parse::<u32>().ok().map(|n| n as usize));
+                let (min, default, max) = (sizes.next()??, sizes.next()??, sizes.next()??);
+                let sound = sizes.next().is_none() && 0 < min && min <= default && default <= max;
+                *at(c) = sound.then_some(BufferSizes { min, default, max })?;
+            }
+            Value::Algorithm(at) => *at(c) = Algorithm::by_name(text)?,
+            Value::Window(at) => {
+                *at(c) = InitialWindow::Segments(text.parse().ok().filter(|n| (1..=1000).contains(n))?);
+            }
+            Value::Fixed(_) => return None,
+        }
+        Some(())
+    }
+
+    fn takes(self) -> &'static str {
+        match self {
+            Value::Switch(_) => "0 or 1",
+            Value::U8(_) => "a number up to 255",
+            Value::U16(_) => "a number up to 65535",
+            Value::U32(_) | Value::Usize(_) => "a number",
+            Value::Millis(_) | Value::HalfMillis(_) => "milliseconds",
+            Value::Micros(_) => "microseconds",
+            Value::Seconds(_) => "seconds",
+            Value::Buffer(_) => "three sizes in octets: least, first, largest",
+            Value::Algorithm(_) => "the name of a congestion control",
+            Value::Window(_) => "1 to 1000 segments",
+            Value::Fixed(_) => "nothing",
+        }
+    }
+}
+
+const fn row(name: &'static str, value: Value) -> Row {
+    Row { name, value }
+}
+
+/// The names of all algorithms.
+fn algorithms(_: &TcpConfig) -> String {
+    Algorithm::ALL.iter().map(|a| a.name()).collect::<Vec<_>>().join(" ")
+}
+
+/// The profile's name is ours: neither system has it.
+const ROWS: &[Row] = &[
+    row("net.tcp.profile", Value::Fixed(|c| Profile::name(c.profile).to_owned())),
+    // ---- Linux
+    row("net.core.rmem_max", Value::Usize(|c| &mut c.max_sockbuf)),
+    row("net.core.somaxconn", Value::Usize(|c| &mut c.max_backlog)),
+    row("net.core.wmem_max", Value::Usize(|c| &mut c.max_sockbuf)),
+    row("net.ipv4.tcp_adv_win_scale", Value::U8(|c| &mut c.adv_win_scale)),
+    row("net.ipv4.tcp_available_congestion_control", Value::Fixed(algorithms)),
+    row("net.ipv4.tcp_congestion_control", Value::Algorithm(|c| &mut c.congestion_control)),
+    row("net.ipv4.tcp_fin_timeout", Value::Seconds(|c| &mut c.fin_wait_2)),
+    row("net.ipv4.tcp_invalid_ratelimit", Value::Millis(|c| &mut c.challenge_interval)),
+    row("net.ipv4.tcp_keepalive_intvl", Value::Seconds(|c| &mut c.keep_interval)),
+    row("net.ipv4.tcp_keepalive_probes", Value::U8(|c| &mut c.keep_count)),
+    row("net.ipv4.tcp_keepalive_time", Value::Seconds(|c| &mut c.keep_idle)),
+    row("net.ipv4.tcp_max_orphans", Value::Usize(|c| &mut c.max_orphans)),
+    row("net.ipv4.tcp_max_syn_backlog", Value::Usize(|c| &mut c.max_syn_backlog)),
+    row("net.ipv4.tcp_min_snd_mss", Value::U16(|c| &mut c.min_mss)),
+    row("net.ipv4.tcp_orphan_retries", Value::U8(|c| &mut c.orphan_retries)),
+    row("net.ipv4.tcp_reordering", Value::U32(|c| &mut c.dup_threshold)),
+    row("net.ipv4.tcp_retries1", Value::U8(|c| &mut c.retries1)),
+    row("net.ipv4.tcp_retries2", Value::U8(|c| &mut c.retries2)),
+    row("net.ipv4.tcp_rfc1337", Value::Switch(|c| &mut c.rfc1337)),
+    row("net.ipv4.tcp_rmem", Value::Buffer(|c| &mut c.rcvbuf)),
+    row("net.ipv4.tcp_rto_max_ms", Value::Millis(|c| &mut c.rto_max)),
+    row("net.ipv4.tcp_rto_min_us", Value::Micros(|c| &mut c.rto_min)),
+    row("net.ipv4.tcp_sack", Value::Switch(|c| &mut c.sack)),
+    row("net.ipv4.tcp_slow_start_after_idle", Value::Switch(|c| &mut c.slow_start_after_idle)),
+    row("net.ipv4.tcp_syn_retries", Value::U8(|c| &mut c.syn_retries)),
+    row("net.ipv4.tcp_synack_retries", Value::U8(|c| &mut c.synack_retries)),
+    row("net.ipv4.tcp_timestamps", Value::Switch(|c| &mut c.timestamps)),
+    row("net.ipv4.tcp_window_scaling", Value::Switch(|c| &mut c.window_scaling)),
+    row("net.ipv4.tcp_wmem", Value::Buffer(|c| &mut c.sndbuf)),
+    // ---- FreeBSD
+    row("kern.ipc.maxsockbuf", Value::Usize(|c| &mut c.max_sockbuf)),
+    row("kern.ipc.soacceptqueue", Value::Usize(|c| &mut c.max_backlog)),
+    row("net.inet.tcp.always_keepalive", Value::Switch(|c| &mut c.always_keepalive)),
+    row("net.inet.tcp.cc.algorithm", Value::Algorithm(|c| &mut c.congestion_control)),
+    row("net.inet.tcp.cc.available", Value::Fixed(algorithms)),
+    row("net.inet.tcp.delacktime", Value::Millis(|c| &mut c.delayed_ack)),
+    row("net.inet.tcp.finwait2_timeout", Value::Millis(|c| &mut c.fin_wait_2)),
+    row("net.inet.tcp.initcwnd_segments", Value::Window(|c| &mut c.initial_window)),
+    row("net.inet.tcp.keepcnt", Value::U8(|c| &mut c.keep_count)),
+    row("net.inet.tcp.keepidle", Value::Millis(|c| &mut c.keep_idle)),
+    row("net.inet.tcp.keepintvl", Value::Millis(|c| &mut c.keep_interval)),
+    row("net.inet.tcp.minmss", Value::U16(|c| &mut c.min_mss)),
+    row("net.inet.tcp.msl", Value::HalfMillis(|c| &mut c.time_wait)),
+    row("net.inet.tcp.mssdflt", Value::U16(|c| &mut c.default_mss.0)),
+    row("net.inet.tcp.recvbuf_max", Value::Usize(|c| &mut c.rcvbuf.max)),
+    row("net.inet.tcp.recvspace", Value::Usize(|c| &mut c.rcvbuf.default)),
+    row("net.inet.tcp.rexmit_min", Value::Millis(|c| &mut c.rto_min)),
+    row("net.inet.tcp.rexmit_slop", Value::Millis(|c| &mut c.rto_slop)),
+    row("net.inet.tcp.rexmit_initial", Value::Millis(|c| &mut c.rto_initial)),
+    row("net.inet.tcp.sack.enable", Value::Switch(|c| &mut c.sack)),
+    row("net.inet.tcp.sendbuf_max", Value::Usize(|c| &mut c.sndbuf.max)),
+    row("net.inet.tcp.sendspace", Value::Usize(|c| &mut c.sndbuf.default)),
+    row("net.inet.tcp.v6mssdflt", Value::U16(|c| &mut c.default_mss.1)),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_takes_what_it_prints() {
+        for profile in Profile::ALL {
+            let config = profile.config();
+            for row in ROWS {
+                let printed = get(&config, row.name).expect("a value");
+                let mut again = config.clone();
+                match (row.value, set(&mut again, row.name, &printed)) {
+                    (Value::Fixed(_), r) => assert_eq!(r, Err(SysctlError::ReadOnly(row.name))),
+                    (_, r) => assert_eq!(r, Ok(()), "{} = {printed}", row.name),
+                }
+                assert_eq!(get(&again, row.name), Some(printed), "{}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_in_order_and_unique_in_their_parts() {
+        let mut all: Vec<&str> = names().collect();
+        let n = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), n);
+    }
+
+    #[test]
+    fn what_is_no_value_is_refused() {
+        let mut config = TcpConfig::default();
+        for (name, value) in [
+            ("net.ipv4.tcp_sack", "yes"),
+            ("net.ipv4.tcp_syn_retries", "256"),
+            ("net.ipv4.tcp_rmem", "4096 131072"),
+            ("net.ipv4.tcp_rmem", "4096 1024 8192"),
+            ("net.ipv4.tcp_congestion_control", "vegas"),
+            ("net.ipv4.tcp_rto_min_us", "0"),
+            ("net.ipv4.tcp_rto_max_ms", "100"),
+            ("net.ipv4.tcp_min_snd_mss", "8"),
+            ("net.inet.tcp.initcwnd_segments", "0"),
+        ] {
+            let r = set(&mut config, name, value);
+            assert!(matches!(r, Err(SysctlError::Invalid { .. })), "{name} = {value}: {r:?}");
+        }
+        assert_eq!(
+            set(&mut config, "net.ipv4.tcp_nothing", "1"),
+            Err(SysctlError::Unknown("net.ipv4.tcp_nothing".into()))
+        );
+        assert_eq!(config, TcpConfig::default());
+    }
+
+    #[test]
+    fn both_systems_name_the_same_value_in_their_own_unit() {
+        let mut config = Profile::FreeBsd.config();
+        set(&mut config, "net.inet.tcp.keepidle", "60000").expect("a value");
+        assert_eq!(get(&config, "net.ipv4.tcp_keepalive_time").as_deref(), Some("60"));
+        set(&mut config, "net.inet.tcp.msl", "1000").expect("a value");
+        assert_eq!(config.time_wait, Duration::from_secs(2));
+    }
+}
