@@ -144,7 +144,7 @@ fn closing_with_unread_data_resets() {
 fn linger_zero_resets() {
     run(&format!(
         "{ESTABLISHED}
-        set linger0
+        set linger 0
         send 10
         > P. 1:11(10) ack 1
         close

@@ -1,7 +1,7 @@
 //! Algorithms of congestion control: TCP_CONGESTION, and what is theirs of a loss (RFC 9438) and of
 //! slow start (RFC 9406).
 
-use crate::host::Host;
+use crate::engine::host::Host;
 use crate::reach::*;
 use crate::script::{Script, reno};
 use netstack::socket::Family;

@@ -36,7 +36,7 @@ fn in_each(
         let fill = |s: &str| {
             let mut s = s.to_string();
             for (name, base) in [("r", r.rcv), ("s", r.snd)] {
-                for n in [-70_000, -20, -10, -2, -1, 0, 1, 5, 6, 10, 15, 20, 100_000i64] {
+                for n in [-70_000, -20, -10, -2, -1, 0, 1, 5, 6, 10, 15, 20, 100_000, 100_010i64] {
                     let key = if n == 0 { format!("{{{name}}}") } else { format!("{{{name}{n:+}}}") };
                     s = s.replace(&key, &(base + n).to_string());
                 }
@@ -130,7 +130,7 @@ fn old_data_is_acknowledged_again() {
 
 #[test]
 fn data_beyond_the_window_is_answered_with_an_ack() {
-    in_each("< P. {r+100000}:{r+10}(10) ack {s}", challenge, same);
+    in_each("< P. {r+100000}:{r+100010}(10) ack {s}", challenge, same);
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn challenges_are_limited_in_rate() {
 
 #[test]
 fn checksums_are_checked() {
-    let mut h = crate::host::Host::new("10.0.0.1", TcpConfig::default(), 7);
+    let mut h = crate::engine::host::Host::new("10.0.0.1", TcpConfig::default(), 7);
     h.listener(80, 5);
     let mut segment = [0u8; 20];
     let header = netstack::wire::tcp::Header {
@@ -324,6 +324,6 @@ fn checksums_are_checked() {
         ..Default::default()
     };
     header.emit(&mut segment);
-    h.input("10.0.0.9".parse().unwrap(), &segment);
+    h.input("10.0.0.9".parse().unwrap(), crate::engine::host::PLAIN, &segment);
     assert_eq!((h.tcp.stats().in_csum_errs, h.tcp.len(), h.output().len()), (1, 1, 0));
 }

@@ -1,7 +1,7 @@
 //! Laws: whatever the link does, a stream arrives whole and in order or both sides learn of its
 //! end, and nothing is left; whatever octets come, nothing breaks.
 
-use crate::host::Host;
+use crate::engine::host::{Host, PLAIN};
 use crate::link::{Fate, Link, Peer, octets};
 use netstack::SockError;
 use netstack::socket::{Family, RecvFlags, SendFlags};
@@ -220,9 +220,9 @@ proptest! {
                     header.emit(&mut segment);
                     segment.resize(header.len() + usize::from(len), 9);
                     tcp::fill_checksum(them, h.ip.addr, &mut segment);
-                    h.input(them, &segment);
+                    h.input(them, PLAIN, &segment);
                 }
-                Wild::Octets(octets) => h.input(them, &octets),
+                Wild::Octets(octets) => h.input(them, PLAIN, &octets),
                 Wild::Send(n) => for id in &sockets {
                     let _ = h.tcp.send(&mut h.ip, *id, &vec![1; usize::from(n)], if n % 7 == 0 { SendFlags::OOB } else { SendFlags::empty() });
                 },
@@ -249,7 +249,7 @@ proptest! {
                     seen.emit(&mut quoted);
                     let error = netstack::netinet::IcmpError {
                         kind: netstack::netinet::IcmpErrorKind::PacketTooBig { mtu: mtu.into() },
-                        from: them, src: h.ip.addr, dst: them, ifindex: crate::host::IF,
+                        from: them, src: h.ip.addr, dst: them, ifindex: crate::engine::host::IF,
                         wire: (3, 4),
                     };
                     h.tcp.icmp_error(&mut h.ip, &error, &quoted);
@@ -304,7 +304,7 @@ fn a_hundred_thousand_connections_idle_cheaply() {
             dst: h.ip.addr,
             ttl: 1,
             tos: 0,
-            ifindex: crate::host::IF,
+            ifindex: crate::engine::host::IF,
             cast: netstack::netinet::Cast::Unicast,
         };
         h.tcp.input(&mut h.ip, &rx, &segment(Flags::SYN, 7, 0), true);

@@ -1,6 +1,6 @@
 //! Two hosts on a link that loses, delays, doubles and reorders as told; whole connections over it.
 
-use crate::host::Host;
+use crate::engine::host::{Host, PLAIN};
 use netstack::net::mbuf::Mbuf;
 use netstack::socket::{Family, RecvFlags, SendFlags};
 use netstack::tcp::{Shutdown, State, TcpConfig, TcpId};
@@ -83,7 +83,7 @@ impl Link {
             }
             let (to, m) = entry.remove();
             let from = self.hosts[1 - to].ip.addr;
-            self.hosts[to].input(from, m.data());
+            self.hosts[to].input(from, PLAIN, m.data());
         }
         true
     }

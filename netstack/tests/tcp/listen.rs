@@ -140,7 +140,7 @@ fn a_syn_that_carries_data_is_answered_without_it() {
 
 #[test]
 fn listening_twice_changes_the_backlog_and_two_listeners_do_not_fit() {
-    let mut h = crate::host::Host::new("10.0.0.1", TcpConfig::default(), 7);
+    let mut h = crate::engine::host::Host::new("10.0.0.1", TcpConfig::default(), 7);
     let a = h.listener(80, 5);
     assert_eq!(h.tcp.listen(&mut h.ip, a, 9), Ok(()));
     assert_eq!(h.tcp.info(a).unwrap().send_queue, 9);

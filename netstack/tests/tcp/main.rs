@@ -4,9 +4,10 @@
 mod close;
 mod congestion;
 mod data;
+#[path = "../drill/engine/mod.rs"]
+mod engine;
 mod every_state;
 mod handshake;
-mod host;
 mod hostile;
 mod icmp;
 mod laws;

@@ -1,15 +1,19 @@
-//! One TCP over a floor that only collects packets, and two of them on a virtual link.
+//! One TCP over a floor that only collects packets.
 
 use netstack::net::IfIndex;
 use netstack::net::mbuf::{Mbuf, Pool};
 use netstack::netinet::{Cast, Flow, IpLayer, IpRx, IpTx, Path};
+use netstack::socket::Family;
 use netstack::tcp::{Tcp, TcpConfig, TcpId};
 use netstack::{Instant, Ready, SockError};
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The only interface.
 pub(crate) const IF: IfIndex = IfIndex(2);
+
+/// How segments come in, if nothing else is said.
+pub(crate) const PLAIN: (u8, Cast) = (0, Cast::Unicast);
 
 /// The floor: one address, one interface, every destination on the link.
 pub(crate) struct Floor {
@@ -50,7 +54,8 @@ impl IpLayer for Floor {
 
     fn output(&mut self, tx: &IpTx, m: Mbuf) -> Result<(), SockError> {
         assert_eq!(tx.src, self.addr, "packets leave with our address");
-        if m.len() + 20 > self.mtu as usize {
+        let header = if self.addr.is_ipv4() { 20 } else { 40 };
+        if m.len() + header > self.mtu as usize {
             return Err(SockError::MsgSize);
         }
         self.sent.push_back((*tx, m));
@@ -83,8 +88,9 @@ impl Host {
         Host { tcp: Tcp::new(config, [seed; 32]), ip }
     }
 
-    pub(crate) fn input(&mut self, from: IpAddr, segment: &[u8]) {
-        let rx = IpRx { src: from, dst: self.ip.addr, ttl: 64, tos: 0, ifindex: IF, cast: Cast::Unicast };
+    /// A segment comes in, with its DSCP and ECN, to us or to more.
+    pub(crate) fn input(&mut self, from: IpAddr, (tos, cast): (u8, Cast), segment: &[u8]) {
+        let rx = IpRx { src: from, dst: self.ip.addr, ttl: 64, tos, ifindex: IF, cast };
         self.tcp.input(&mut self.ip, &rx, segment, false);
     }
 
@@ -103,8 +109,11 @@ impl Host {
 
     /// A socket that listens on `port`.
     pub(crate) fn listener(&mut self, port: u16, backlog: usize) -> TcpId {
-        let id = self.tcp.socket(netstack::socket::Family::Inet);
-        let any: IpAddr = "0.0.0.0".parse().unwrap();
+        let (family, any): (Family, IpAddr) = match self.ip.addr {
+            IpAddr::V4(_) => (Family::Inet, Ipv4Addr::UNSPECIFIED.into()),
+            IpAddr::V6(_) => (Family::Inet6, Ipv6Addr::UNSPECIFIED.into()),
+        };
+        let id = self.tcp.socket(family);
         self.tcp.bind(&mut self.ip, id, SocketAddr::new(any, port)).expect("a free port");
         self.tcp.listen(&mut self.ip, id, backlog).expect("nobody else listens");
         id
