@@ -50,7 +50,10 @@ fn what_is_wrong_fails() -> Result<(), String> {
 }
 
 fn what_is_right_passes() -> Result<(), String> {
-    const RIGHT: [&str; 5] = [
+    const RIGHT: [&str; 7] = [
+        "connect -> error InProgress\n> S 0:0(0)\ninfo congestion -> reno",
+        "profile freebsd\nsysctl net.inet.tcp.initcwnd_segments 3\nreach established\ninfo cwnd -> 3000
+         info congestion -> cubic",
         "reach established\n< R 5:5(0) # the challenge\n\n> . 1:1(0) ack 1",
         "tolerance 10ms\nreach established\nsend 10\n> P. 1:11(10) ack 1\n+0.29 > P. 1:11(10) ack 1
          +0.61 > P. 1:11(10) ack 1",
@@ -64,7 +67,12 @@ fn what_is_right_passes() -> Result<(), String> {
 }
 
 fn no_script() -> Result<(), String> {
-    const NONE: [&str; 29] = [
+    const NONE: [&str; 34] = [
+        "profile plan9",
+        "sysctl net.ipv4.tcp_nothing 1",
+        "sysctl net.ipv4.tcp_sack perhaps",
+        "sysctl net.tcp.profile linux",
+        "listen\nsysctl net.ipv4.tcp_sack 0",
         "<",
         "< S",
         "< S 0",

@@ -18,12 +18,11 @@ use host::Host;
 use netstack::Instant;
 use netstack::net::mbuf::Mbuf;
 use netstack::netinet::IpTx;
-use netstack::tcp::cc::Algorithm;
 use netstack::tcp::{TcpConfig, TcpId};
 use netstack::time::Duration;
 use netstack::wire::tcp::{self, Flags, Header};
 use packet::{Ends, Packet};
-use parse::{Head, Line, Place, Step};
+use parse::{Line, Place, Step};
 use report::Trace;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -32,17 +31,10 @@ use std::path::Path;
 impl Drill {
     /// Plays the whole script.
     pub(crate) fn run(&self) -> Result<(), String> {
-        let mut script = Script::new(self.head.config(), self.head.inet6);
+        let mut script = Script::new(self.head.config.clone(), self.head.inet6);
         script.tolerance = self.head.tolerance;
         script.play(&self.lines)?;
         script.finish()
-    }
-}
-
-impl Head {
-    /// Linux's defaults, but for the window: what NewReno makes of it can be done in one's head.
-    fn config(&self) -> TcpConfig {
-        TcpConfig { congestion_control: Algorithm::NewReno, ..TcpConfig::default() }
     }
 }
 

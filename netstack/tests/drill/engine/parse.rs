@@ -3,6 +3,8 @@
 
 use super::call::Call;
 use super::packet::Packet;
+use netstack::tcp::cc::Algorithm;
+use netstack::tcp::{Profile, TcpConfig, sysctl};
 use netstack::time::Duration;
 use std::fmt;
 use std::iter::StepBy;
@@ -48,10 +50,19 @@ pub(crate) struct Line {
 }
 
 /// What stands before the first line that does something.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Head {
+    pub(crate) config: TcpConfig,
     pub(crate) inet6: bool,
     pub(crate) tolerance: Duration,
+}
+
+impl Default for Head {
+    /// Linux, but for the congestion control: what NewReno makes of a window can be done in one's head.
+    fn default() -> Head {
+        let config = TcpConfig { congestion_control: Algorithm::NewReno, ..Profile::Linux.config() };
+        Head { config, inet6: false, tolerance: Duration::ZERO }
+    }
 }
 
 /// A script that was read.
@@ -128,6 +139,15 @@ impl Reader<'_> {
             ["tolerance", t] => {
                 let t = seconds(t)?;
                 return self.head_of(|head| head.tolerance = t);
+            }
+            ["profile", name] => {
+                let profile = Profile::by_name(name).ok_or_else(|| format!("no profile is called {name}"))?;
+                return self.head_of(|head| head.config = profile.config());
+            }
+            ["sysctl", name, ref value @ ..] => {
+                let mut config = self.head.config.clone();
+                sysctl::set(&mut config, name, &value.join(" ")).map_err(|e| e.to_string())?;
+                return self.head_of(|head| head.config = config);
             }
             ["reach", name] => return self.reach(name),
             _ => {}
