@@ -75,7 +75,7 @@ impl Ip {
                 i.counters.out_discards += 1;
                 Drop::TxQueueFull
             }
-            Some(i) => return i.tx.push_back(m),
+            Some(i) => return i.tx.push(m),
         };
         self.discard(why, m);
     }

@@ -120,8 +120,10 @@ pub struct Ifnet {
     /// Packet sockets that want every frame.
     pub(crate) promiscuous: u32,
     pub(crate) filter_generation: u64,
+    /// Its driver takes packets whose checksum and segmentation are left undone.
+    pub(crate) offload: bool,
     /// Frames that wait for the driver.
-    pub(crate) tx: VecDeque<Mbuf>,
+    pub(crate) tx: TxQueue,
 }
 
 impl Ifnet {
@@ -139,7 +141,8 @@ impl Ifnet {
             groups: BTreeMap::new(),
             promiscuous: 0,
             filter_generation: 1,
-            tx: VecDeque::new(),
+            offload: false,
+            tx: TxQueue::default(),
         }
     }
 
@@ -203,6 +206,41 @@ impl Ifnet {
         multicast.sort_unstable();
         multicast.dedup();
         RxFilter { promiscuous: self.promiscuous > 0, multicast, generation: self.filter_generation }
+    }
+}
+
+/// Frames that wait for the driver, and what they weigh.
+#[derive(Debug, Default)]
+pub(crate) struct TxQueue {
+    frames: VecDeque<Mbuf>,
+    octets: usize,
+}
+
+impl TxQueue {
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    pub(crate) fn push(&mut self, m: Mbuf) {
+        self.octets += m.len();
+        self.frames.push_back(m);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Mbuf> {
+        let m = self.frames.pop_front()?;
+        self.octets -= m.len();
+        Some(m)
+    }
+
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Mbuf> + '_ {
+        self.octets = 0;
+        self.frames.drain(..)
+    }
+
+    /// Full frames that it takes before it holds `mark` frames, or as many octets as they have.
+    pub(crate) fn room(&self, mark: usize, mtu: u32) -> usize {
+        let octets = (mark * mtu as usize).saturating_sub(self.octets);
+        mark.saturating_sub(self.frames.len()).min(octets.div_ceil(mtu.max(1) as usize))
     }
 }
 

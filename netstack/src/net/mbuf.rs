@@ -6,10 +6,14 @@
 
 use crate::socket::SocketId;
 use crate::wire::checksum::checksum;
+use crate::wire::ethernet;
 
 /// Octets kept free in front of a packet that a transport builds: Ethernet 14 + VLAN 4 + IPv6 40
 /// with room for options and extension headers.
 pub const HEADROOM: usize = 128;
+
+/// Octets of the Ethernet header.
+const ETHERNET: usize = ethernet::HEADER_LEN;
 
 /// Virtio-net's offload metadata: what the sender left undone (checksum) and how the packet is to
 /// be cut into segments. Offsets count from the first octet of the Ethernet frame.
@@ -27,7 +31,8 @@ impl Offload {
     /// Whether the metadata of a frame of `len` octets point into it.
     pub fn is_sound(&self, len: usize) -> bool {
         let csum = usize::from(self.csum_start) + usize::from(self.csum_offset) + 2;
-        let gso = self.gso.is_none_or(|g| g.size > 0 && usize::from(g.header_len) <= len);
+        let headers = ETHERNET..=len;
+        let gso = self.gso.is_none_or(|g| g.size > 0 && headers.contains(&usize::from(g.header_len)));
         gso && (!self.is_partial() || (csum <= len && usize::from(self.csum_start) >= 34))
     }
 
@@ -137,6 +142,15 @@ impl Mbuf {
     pub fn truncate(&mut self, n: usize) {
         if n < self.len() {
             self.buf.truncate(self.start + n);
+        }
+    }
+
+    /// Octets of the longest IP packet that this IP packet of `len` octets becomes on a wire: if it is
+    /// to be segmented later, only its segments need to fit.
+    pub fn longest_segment(&self, len: usize) -> usize {
+        match self.offload.gso {
+            Some(g) => usize::from(g.header_len) + usize::from(g.size) - ETHERNET,
+            None => len,
         }
     }
 

@@ -359,9 +359,13 @@ impl IpLayer for Ip {
     fn tx_room(&self, ifindex: IfIndex) -> usize {
         match self.ifs.get(ifindex) {
             Some(i) if i.loopback => self.config.tx_mark.saturating_sub(self.upcalls.len()),
-            Some(i) => self.config.tx_mark.saturating_sub(i.tx.len()),
+            Some(i) => i.tx.room(self.config.tx_mark, i.mtu),
             None => 0,
         }
+    }
+
+    fn offloads(&self, ifindex: IfIndex) -> bool {
+        self.ifs.get(ifindex).is_some_and(|i| i.offload)
     }
 
     fn confirm(&mut self, flow: &Flow) {

@@ -54,12 +54,7 @@ impl Ip {
         if hop.ifindex == ifindex && self.config.send_redirects {
             self.ip_redirect(ifindex, header, next, &m);
         }
-        // A packet that is to be segmented later needs only its segments to fit.
-        let longest = match m.offload.gso {
-            Some(g) => (usize::from(g.header_len) + usize::from(g.size)).saturating_sub(ethernet::HEADER_LEN),
-            None => m.len(),
-        };
-        let fits = longest <= mtu as usize;
+        let fits = m.longest_segment(m.len()) <= mtu as usize;
         if !fits && header.dont_fragment {
             self.stats.ip.frag_fails += 1;
             let why = Drop::IpFragNeeded;

@@ -48,7 +48,7 @@ impl Ip {
         let header_len = ipv4::HEADER_LEN + options.len();
         let total_len = header_len + m.len();
         let gso = m.offload.gso.is_some();
-        let fits = total_len <= way.mtu as usize || gso || way.kind == WayKind::Local;
+        let fits = m.longest_segment(total_len) <= way.mtu as usize || way.kind == WayKind::Local;
         if total_len > ipv4::MAX_LEN || (!fits && tx.fragment == Fragment::Dont) {
             self.stats.ip.frag_fails += 1;
             self.discard(Drop::IpFragNeeded, m);

@@ -52,9 +52,16 @@ pub trait IpLayer {
     /// sent (no route, message too long with `Fragment::Dont`); a full interface queue is a counted drop.
     fn output(&mut self, tx: &IpTx, m: Mbuf) -> Result<(), SockError>;
 
-    /// Frames that the interface's transmit queue still takes before it is at its mark. A bulk
-    /// sender stops at zero and is pumped again when the queue has drained.
+    /// Full frames that the interface's transmit queue still takes before it is at its mark. A bulk
+    /// sender stops at zero and is pumped again when the queue has drained. A packet that is to be
+    /// segmented counts as its segments; it may go beyond the mark.
     fn tx_room(&self, ifindex: IfIndex) -> usize;
+
+    /// Whether the interface takes packets whose checksum and segmentation are left undone, with
+    /// metadata that say so.
+    fn offloads(&self, _ifindex: IfIndex) -> bool {
+        false
+    }
 
     /// The transport makes progress on a flow: data of ours was acknowledged. The next hop need not
     /// be probed (RFC 4861 §7.3.1). Cheap, but once a round trip is enough.

@@ -92,8 +92,10 @@ impl Stack {
             self.pump();
         }
         let ifnet = self.ip.ifs.get_mut(ifindex)?;
-        let mut frame = ifnet.tx.pop_front()?;
-        if ifnet.tx.len() == self.ip.config.tx_mark / 2 && self.tcp.wants_pump() {
+        let (mark, mtu) = (self.ip.config.tx_mark, ifnet.mtu);
+        let before = ifnet.tx.room(mark, mtu);
+        let mut frame = ifnet.tx.pop()?;
+        if before < mark / 2 && ifnet.tx.room(mark, mtu) >= mark / 2 && self.tcp.wants_pump() {
             self.pump_due = true;
         }
         let ifnet = self.ip.ifs.get_mut(ifindex)?;

@@ -136,7 +136,7 @@ impl Stack {
             self.addr_del(self.ip.now, ifindex, addr)?;
         }
         let Some(mut ifnet) = self.ip.ifs.detach(ifindex) else { return Err(IfError::NoDevice(ifindex)) };
-        for m in ifnet.tx.drain(..) {
+        for m in ifnet.tx.drain() {
             self.ip.discard(Drop::IfGone, m);
         }
         for m in self.ip.neigh.flush(ifindex, true, &mut self.ip.timers) {
@@ -189,13 +189,20 @@ impl Stack {
         Ok(())
     }
 
+    /// Whether the interface's driver takes packets whose checksum and segmentation are left undone.
+    /// What comes in may always be such.
+    pub fn if_set_offload(&mut self, ifindex: IfIndex, on: bool) -> Result<(), IfError> {
+        self.ip.ifs.get_mut(ifindex).ok_or(IfError::NoDevice(ifindex))?.offload = on;
+        Ok(())
+    }
+
     fn if_down(&mut self, ifindex: IfIndex) {
         self.ip.routes.refresh_all(&self.ip.ifs);
         self.ip.exceptions.forget(|_, r| r.ifindex == ifindex);
         let mut lost = self.ip.neigh.flush(ifindex, false, &mut self.ip.timers);
         if let Some(i) = self.ip.ifs.get_mut(ifindex) {
             i.counters.out_discards += i.tx.len() as u64;
-            lost.extend(i.tx.drain(..));
+            lost.extend(i.tx.drain());
         }
         for m in lost {
             self.ip.discard(Drop::IfDown, m);

@@ -9,14 +9,18 @@ use super::seq::SeqNum;
 use super::tcb::{Cx, Recovery, RtxTimer, Tcb};
 use super::undo::Frto;
 use super::{State, timestamp};
-use crate::net::mbuf::Mbuf;
+use crate::net::mbuf::{Gso, GsoKind, Mbuf, Offload};
 use crate::netinet::{Flow, Fragment, IpTx};
 use crate::socket::SockError;
+use crate::wire::ethernet;
 use crate::wire::tcp::{self, Flags, Header, Options, Timestamps};
 use std::net::IpAddr;
 
 /// Segments of one connection in a row, before others have their turn.
 const QUANTUM: usize = 64;
+/// Octets of the segments that leave as one packet, to be cut later: with every header it is within
+/// what an IP packet can hold.
+const LARGEST: u32 = 65_535 - 40 - tcp::MAX_HEADER_LEN as u32;
 
 /// How a burst ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +46,14 @@ impl Tcb {
         self.wants_output = false;
         let room = cx.ip.tx_room(self.ifindex);
         let (mut sent, mut news) = (0, false);
+        // If there are segments that IP must cut once more, each goes alone.
+        let offloads = cx.ip.offloads(self.ifindex) && self.full_segment() <= self.mtu;
         if self.state.transmits() {
             self.cwnd_limited = false;
             self.restart_after_idle(cx);
             loop {
-                let next = self.next_segment();
+                let most = if offloads { LARGEST } else { self.window.mss };
+                let next = self.next_segment(most);
                 if sent >= room.min(QUANTUM) && !matches!(next, Next::Nothing) {
                     self.wants_output = true;
                     if sent < room {
@@ -63,15 +70,11 @@ impl Tcb {
                         self.prr.sent(end.since(start));
                         self.sent_again();
                         self.send_data(cx, start, end);
+                        sent += 1;
                     }
                     Next::New(end) => {
                         let start = self.snd_nxt;
-                        if end.since(start) < self.window.mss {
-                            self.snd_small = end;
-                        }
-                        self.rtx.push(start, end, cx.now);
-                        self.snd_nxt = end;
-                        cx.sh.stats.out_segs += 1;
+                        sent += self.record(cx, start, end);
                         self.prr.sent(end.since(start));
                         self.send_data(cx, start, end);
                         news = true;
@@ -79,7 +82,6 @@ impl Tcb {
                     Next::Nothing => break,
                 }
                 self.start_rtx_timer(cx);
-                sent += 1;
             }
             self.check_persist(cx);
             if news {
@@ -94,6 +96,26 @@ impl Tcb {
             self.send_ack(cx);
         }
         Burst::Done
+    }
+
+    /// Notes `start..end` as sent, and moves SND.NXT behind it. Returns how many segments it is: each
+    /// can be lost alone, even if they leave in one packet.
+    fn record(&mut self, cx: &mut Cx<'_>, start: SeqNum, end: SeqNum) -> usize {
+        let mss = self.window.mss;
+        let (mut at, mut segments) = (start, 1);
+        // A FIN rides on the last one.
+        while end.since(at) > mss + 1 || (end.since(at) > mss && !self.fin_due()) {
+            self.rtx.push(at, at + mss, cx.now);
+            at += mss;
+            segments += 1;
+        }
+        if end.since(at) < mss {
+            self.snd_small = end;
+        }
+        self.rtx.push(at, end, cx.now);
+        self.snd_nxt = end;
+        cx.sh.stats.out_segs += segments;
+        segments as usize
     }
 
     /// Octets believed to be in the network (RFC 6675 §4; without blocks, a segment for each duplicate ACK).
@@ -114,7 +136,8 @@ impl Tcb {
         if end.gt(self.snd_nxt) { end.since(self.snd_nxt) } else { 0 }
     }
 
-    fn next_segment(&mut self) -> Next {
+    /// What is to be sent next; new data of whole segments up to `most` octets at once.
+    fn next_segment(&mut self, most: u32) -> Next {
         let (mss, pipe) = (self.window.mss, self.pipe());
         if self.rtx.lost() > 0 && self.frto != Frto::News {
             // The first one goes in any case: RFC 5681 §3.2 step 3, RFC 6582 §3.2 step 3, RFC 6298 §5.4.
@@ -137,7 +160,10 @@ impl Tcb {
             self.cwnd_limited = true;
             return Next::Nothing;
         }
-        let len = want.min(window);
+        // The urgent pointer counts from each segment's own number.
+        let most = if self.snd_up.is_some() { mss } else { most };
+        let whole = unsent.min(window).min(congestion).min(most) / mss * mss;
+        let len = whole.max(want.min(window));
         let last = len == unsent;
         // RFC 9293 §3.8.6.2.1: (1) a full segment; (2), (3) all there is; (4) half of the largest window.
         let waits_for = match self.set.nagle {
@@ -146,7 +172,7 @@ impl Tcb {
         };
         let held = self.set.cork || self.more || (!self.set.nodelay && waits_for.gt(self.snd_una));
         let worth =
-            len == mss || (last && (fin || !held)) || (len > 0 && len < want && len >= self.max_snd_wnd / 2);
+            len >= mss || (last && (fin || !held)) || (len > 0 && len < want && len >= self.max_snd_wnd / 2);
         if !worth {
             return Next::Nothing;
         }
@@ -195,10 +221,8 @@ impl Tcb {
             return false;
         }
         let (start, end) = (self.snd_nxt, self.snd_nxt + len);
-        self.rtx.push(start, end, cx.now);
-        self.snd_nxt = end;
+        self.record(cx, start, end);
         self.snd_small = end;
-        cx.sh.stats.out_segs += 1;
         self.send_data(cx, start, end);
         self.start_rtx_timer(cx);
         true
@@ -235,7 +259,20 @@ impl Tcb {
         m.extend(a);
         m.extend(b);
         self.last_tx = cx.now;
-        self.transmit(cx, m);
+        let mss = self.window.mss;
+        let cut = (len > mss as usize).then(|| Gso {
+            kind: self.gso_kind(),
+            size: mss as u16,
+            header_len: (ethernet::HEADER_LEN + self.ip_header_len() as usize + header.len()) as u16,
+        });
+        self.transmit(cx, m, cut);
+    }
+
+    fn gso_kind(&self) -> GsoKind {
+        match self.remote.ip() {
+            IpAddr::V4(_) => GsoKind::TcpV4,
+            IpAddr::V6(_) => GsoKind::TcpV6,
+        }
     }
 
     /// An acknowledgment without data.
@@ -265,7 +302,7 @@ impl Tcb {
         header.options.window_scale = self.scaling.then_some(self.rcv_shift);
         let mut m = cx.ip.mbuf();
         header.emit_ordered(cx.sh.config.option_order, m.grow(header.len()));
-        self.transmit(cx, m);
+        self.transmit(cx, m, None);
         self.start_rtx_timer(cx);
     }
 
@@ -323,14 +360,25 @@ impl Tcb {
     fn send_bare(&mut self, cx: &mut Cx<'_>, header: &Header) {
         let mut m = cx.ip.mbuf();
         header.emit(m.grow(header.len()));
-        self.transmit(cx, m);
+        self.transmit(cx, m, None);
     }
 
-    fn transmit(&mut self, cx: &mut Cx<'_>, mut m: Mbuf) {
+    /// Sends a segment, or several in one packet if `cut` says how they are parted.
+    fn transmit(&mut self, cx: &mut Cx<'_>, mut m: Mbuf, cut: Option<Gso>) {
         let (src, dst) = (self.local.ip(), self.remote.ip());
-        tcp::fill_checksum(src, dst, m.data_mut());
+        let ip_header = self.ip_header_len() as usize;
         // The least MSS may be more than a link takes: then IP cuts.
-        let fits = self.ip_header_len() as usize + m.len() <= self.mtu as usize;
+        let fits = cut.is_some() || ip_header + m.len() <= self.mtu as usize;
+        if fits && cx.ip.offloads(self.ifindex) {
+            tcp::fill_partial_checksum(src, dst, m.data_mut());
+            m.offload = Offload {
+                csum_start: (ethernet::HEADER_LEN + ip_header) as u16,
+                csum_offset: tcp::CHECKSUM_AT as u16,
+                gso: cut,
+            };
+        } else {
+            tcp::fill_checksum(src, dst, m.data_mut());
+        }
         let tx = IpTx {
             src,
             dst,
@@ -377,6 +425,12 @@ impl Tcb {
             self.rtx.mark_longer_lost(self.window.mss);
             self.wants_output = true;
         }
+    }
+
+    /// Octets of an IP packet with a full segment.
+    fn full_segment(&self) -> u32 {
+        let options = if self.timestamps { 12 } else { 0 };
+        self.ip_header_len() + tcp::HEADER_LEN as u32 + options + self.window.mss
     }
 
     /// Octets of the IP header.

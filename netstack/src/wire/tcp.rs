@@ -12,6 +12,8 @@ pub const PROTOCOL: u8 = 6;
 pub const HEADER_LEN: usize = 20;
 /// Octets of the largest header.
 pub const MAX_HEADER_LEN: usize = 60;
+/// Where in the header the checksum stands.
+pub const CHECKSUM_AT: usize = 16;
 
 bitflags::bitflags! {
     /// Control bits.
@@ -303,7 +305,16 @@ impl Options {
 /// Computes and writes the checksum of a whole segment.
 pub fn fill_checksum(src: IpAddr, dst: IpAddr, segment: &mut [u8]) {
     let sum = Sum::pseudo_header(src, dst, PROTOCOL, segment.len()).add(segment).finish();
-    if let Some(field) = segment.get_mut(16..18) {
+    if let Some(field) = segment.get_mut(CHECKSUM_AT..CHECKSUM_AT + 2) {
+        field.copy_from_slice(&sum.to_be_bytes());
+    }
+}
+
+/// Writes what stands in the checksum's place when the rest is left to whoever needs it: the sum of
+/// the pseudo-header.
+pub fn fill_partial_checksum(src: IpAddr, dst: IpAddr, segment: &mut [u8]) {
+    let sum = Sum::pseudo_header(src, dst, PROTOCOL, segment.len()).partial();
+    if let Some(field) = segment.get_mut(CHECKSUM_AT..CHECKSUM_AT + 2) {
         field.copy_from_slice(&sum.to_be_bytes());
     }
 }

@@ -20,6 +20,10 @@ struct Temper {
     late: u8,
     late_us: u64,
     seed: u64,
+    /// The hosts leave segmentation undone.
+    offloads: bool,
+    /// The rest of the way does not do it either.
+    whole: u8,
 }
 
 impl Temper {
@@ -36,20 +40,31 @@ impl Temper {
                 lost: (next() >> 40) as u8 <= self.loss && self.loss > 0,
                 twice: (next() >> 40) as u8 <= self.twice && self.twice > 0,
                 late_us: if (next() >> 40) as u8 <= self.late { next() % (self.late_us + 1) } else { 0 },
+                whole: (next() >> 40) as u8 <= self.whole,
             }
         })
     }
 }
 
 fn temper(worst_loss: u8) -> impl Strategy<Value = Temper> {
-    (0..=worst_loss, 0..80u8, any::<u8>(), 0..20_000u64, any::<u64>())
-        .prop_map(|(loss, twice, late, late_us, seed)| Temper { loss, twice, late, late_us, seed })
+    (0..=worst_loss, 0..80u8, any::<u8>(), 0..20_000u64, any::<u64>(), any::<bool>(), any::<u8>()).prop_map(
+        |(loss, twice, late, late_us, seed, offloads, whole)| Temper {
+            loss,
+            twice,
+            late,
+            late_us,
+            seed,
+            offloads,
+            whole,
+        },
+    )
 }
 
 /// Both sides send `n` octets and close. Returns how each ended.
 fn exchange(config: TcpConfig, temper: Temper, n: [usize; 2]) -> [Option<Result<(), SockError>>; 2] {
     let mut link = Link::new(config);
     link.fate = temper.fate();
+    link.hosts.iter_mut().for_each(|h| h.ip.offloads = temper.offloads);
     let listener = link.hosts[1].listener(80, 5);
     let client = link.connect(80);
     let mut a = Peer::new(0, client, octets(n[0], 1));
@@ -120,8 +135,8 @@ proptest! {
     }
 
     #[test]
-    fn with_cubic_too(t in temper(40), a in 0usize..120_000) {
-        let config = TcpConfig { congestion_control: Algorithm::Cubic, ..TcpConfig::default() };
+    fn whatever_moves_the_window(t in temper(40), a in 0usize..120_000, which in 0..Algorithm::ALL.len()) {
+        let config = TcpConfig { congestion_control: Algorithm::ALL[which], ..TcpConfig::default() };
         let ends = exchange(config, t, [a, 1000]);
         prop_assert_eq!(ends[0], Some(Ok(())));
     }

@@ -1,7 +1,6 @@
 //! Two hosts on a link that loses, delays, doubles and reorders as told; whole connections over it.
 
-use crate::engine::host::{Host, PLAIN};
-use netstack::net::mbuf::Mbuf;
+use crate::engine::host::{Host, PLAIN, wire_segments};
 use netstack::socket::{Family, RecvFlags, SendFlags};
 use netstack::tcp::{Shutdown, State, TcpConfig, TcpId};
 use netstack::time::Duration;
@@ -16,6 +15,14 @@ pub(crate) struct Fate {
     pub(crate) twice: bool,
     /// Beyond the link's delay, microseconds.
     pub(crate) late_us: u64,
+    /// Segments that left in one packet stay together.
+    pub(crate) whole: bool,
+}
+
+/// What flies.
+enum Flying {
+    Segment(Vec<u8>),
+    Whole(Vec<u8>),
 }
 
 /// Two hosts, `a` and `b`, and the packets between them.
@@ -23,7 +30,7 @@ pub(crate) struct Link {
     pub(crate) hosts: [Host; 2],
     pub(crate) now: Instant,
     pub(crate) delay: Duration,
-    flying: BTreeMap<(Instant, u64), (usize, Mbuf)>,
+    flying: BTreeMap<(Instant, u64), (usize, Flying)>,
     count: u64,
     /// Says what happens to the nth packet.
     pub(crate) fate: Box<dyn FnMut(u64) -> Fate>,
@@ -46,21 +53,33 @@ impl Link {
     fn launch(&mut self, from: usize) -> bool {
         let packets = self.hosts[from].output();
         let any = !packets.is_empty();
+        let (src, dst) = (self.hosts[from].ip.addr, self.hosts[1 - from].ip.addr);
         for (_, m) in packets {
-            self.count += 1;
-            let fate = (self.fate)(self.count);
-            let copies = match (fate.lost, fate.twice) {
-                (true, _) => 0,
-                (false, true) => 2,
-                (false, false) => 1,
-            };
-            for copy in 0..copies {
-                let at = self.now + self.delay + Duration::from_micros(fate.late_us + copy * 130);
-                self.flying.insert((at, self.count * 2 + copy), (1 - from, Mbuf::copy_of(m.data())));
+            let fate = (self.fate)(self.count + 1);
+            if fate.whole && m.offload.is_partial() {
+                self.fly(from, fate, || Flying::Whole(m.data().to_vec()));
+            } else {
+                for (i, segment) in wire_segments(src, dst, &m).into_iter().enumerate() {
+                    let fate = if i == 0 { fate } else { (self.fate)(self.count + 1) };
+                    self.fly(from, fate, || Flying::Segment(segment.clone()));
+                }
             }
             self.hosts[from].ip.pool.put(m);
         }
         any
+    }
+
+    fn fly(&mut self, from: usize, fate: Fate, what: impl Fn() -> Flying) {
+        self.count += 1;
+        let copies = match (fate.lost, fate.twice) {
+            (true, _) => 0,
+            (false, true) => 2,
+            (false, false) => 1,
+        };
+        for copy in 0..copies {
+            let at = self.now + self.delay + Duration::from_micros(fate.late_us + copy * 130);
+            self.flying.insert((at, self.count * 2 + copy), (1 - from, what()));
+        }
     }
 
     /// One step: sends all that can be sent, then moves time to the next arrival or timeout and
@@ -81,9 +100,12 @@ impl Link {
             if entry.key().0 > self.now {
                 break;
             }
-            let (to, m) = entry.remove();
+            let (to, flying) = entry.remove();
             let from = self.hosts[1 - to].ip.addr;
-            self.hosts[to].input(from, PLAIN, m.data());
+            match flying {
+                Flying::Segment(octets) => self.hosts[to].input(from, PLAIN, &octets),
+                Flying::Whole(octets) => self.hosts[to].input_whole(from, &octets),
+            }
         }
         true
     }

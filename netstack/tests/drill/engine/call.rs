@@ -56,6 +56,8 @@ pub(crate) enum Call {
     Port(u16),
     /// `icmp KIND SEQ [MTU]`: an error about our segment that began at SEQ.
     Icmp(IcmpErrorKind, i64),
+    /// The interface takes packets whose checksum and segmentation are left undone.
+    Offload,
     /// `room N`: the interface takes N packets more.
     Room(usize),
     /// `mtu N`: of our interface.
@@ -140,6 +142,7 @@ impl Call {
             ["icmp", kind, seq, mtu] => Call::Icmp(icmp_kind(kind, Some(number(mtu)?))?, number(seq)?),
             ["room", n] => Call::Room(number(n)?),
             ["mtu", n] => Call::Mtu(number(n)?),
+            ["offload"] => Call::Offload,
             ["lenient"] => Call::Lenient,
             ["strict"] => Call::Strict,
             _ => return Err(format!("no such call: {}", text.trim())),

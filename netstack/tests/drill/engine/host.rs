@@ -5,6 +5,7 @@ use netstack::net::mbuf::{Mbuf, Pool};
 use netstack::netinet::{Cast, Flow, IpLayer, IpRx, IpTx, Path};
 use netstack::socket::Family;
 use netstack::tcp::{Tcp, TcpConfig, TcpId};
+use netstack::wire::tcp::{self, Flags, Header};
 use netstack::{Instant, Ready, SockError};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,6 +23,8 @@ pub(crate) struct Floor {
     pub(crate) mtu: u32,
     /// Packets the interface still takes.
     pub(crate) room: usize,
+    /// It takes packets whose checksum and segmentation are left undone.
+    pub(crate) offloads: bool,
     pub(crate) sent: VecDeque<(IpTx, Mbuf)>,
     pub(crate) pool: Pool,
     random: u64,
@@ -55,7 +58,7 @@ impl IpLayer for Floor {
     fn output(&mut self, tx: &IpTx, m: Mbuf) -> Result<(), SockError> {
         assert_eq!(tx.src, self.addr, "packets leave with our address");
         let header = if self.addr.is_ipv4() { 20 } else { 40 };
-        if m.len() + header > self.mtu as usize {
+        if m.longest_segment(m.len() + header) > self.mtu as usize {
             return Err(SockError::MsgSize);
         }
         self.sent.push_back((*tx, m));
@@ -65,6 +68,37 @@ impl IpLayer for Floor {
     fn tx_room(&self, _: IfIndex) -> usize {
         self.room.saturating_sub(self.sent.len())
     }
+
+    fn offloads(&self, _: IfIndex) -> bool {
+        self.offloads
+    }
+}
+
+/// The segments that a packet is on a wire.
+pub(crate) fn wire_segments(src: IpAddr, dst: IpAddr, m: &Mbuf) -> Vec<Vec<u8>> {
+    let (header, payload) = Header::parse(m.data()).expect("our own segments are well formed");
+    let size = m.offload.gso.map_or(usize::MAX, |g| usize::from(g.size));
+    let mut parts: Vec<&[u8]> = payload.chunks(size.min(payload.len().max(1))).collect();
+    if parts.is_empty() {
+        parts.push(&[]);
+    }
+    let last = parts.len() - 1;
+    let cut = |(i, part): (usize, &&[u8])| {
+        let mut h = header;
+        h.seq = h.seq.wrapping_add((i * size.min(payload.len())) as u32);
+        if i < last {
+            h.flags.remove(Flags::FIN | Flags::PSH);
+        }
+        if i > 0 {
+            h.flags.remove(Flags::CWR);
+        }
+        let mut octets = vec![0; h.len()];
+        h.emit(&mut octets);
+        octets.extend_from_slice(part);
+        tcp::fill_checksum(src, dst, &mut octets);
+        octets
+    };
+    parts.iter().enumerate().map(cut).collect()
 }
 
 /// A TCP with its floor.
@@ -81,6 +115,7 @@ impl Host {
             addr,
             mtu: 1500,
             room: 1000,
+            offloads: false,
             sent: VecDeque::new(),
             pool: Pool::default(),
             random: seed.into(),
@@ -92,6 +127,13 @@ impl Host {
     pub(crate) fn input(&mut self, from: IpAddr, (tos, cast): (u8, Cast), segment: &[u8]) {
         let rx = IpRx { src: from, dst: self.ip.addr, ttl: 64, tos, ifindex: IF, cast };
         self.tcp.input(&mut self.ip, &rx, segment, false);
+    }
+
+    /// Segments come in that nobody has parted or summed up.
+    pub(crate) fn input_whole(&mut self, from: IpAddr, segments: &[u8]) {
+        let (tos, cast) = PLAIN;
+        let rx = IpRx { src: from, dst: self.ip.addr, ttl: 64, tos, ifindex: IF, cast };
+        self.tcp.input(&mut self.ip, &rx, segments, true);
     }
 
     /// Sends what can be sent and takes it off the floor.

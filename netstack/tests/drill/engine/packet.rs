@@ -1,6 +1,6 @@
 //! A packet as scripts write it, and as octets.
 //!
-//! `FLAGS SEQ:END(LEN) [ack N] [win N] [urg N] [<OPTION,…>] [port N] [tos N] [ttl N]`, and of packets
+//! `FLAGS SEQ:END(LEN) [ack N] [win N] [urg N] [<OPTION,…>] [port N] [tos N] [ttl N] [gso N]`, and of packets
 //! that come in `badsum`, `offset WORDS`, `cut OCTETS`, `broadcast`. Sequence numbers are relative to
 //! each side's SYN, timestamps to the first that was sent.
 
@@ -52,6 +52,8 @@ pub(crate) struct Packet {
     pub(super) port: Option<u16>,
     pub(super) tos: Option<u8>,
     pub(super) ttl: Option<u8>,
+    /// Octets of each of the segments that leave in one packet, to be parted later.
+    pub(super) gso: Option<u16>,
     badsum: bool,
     offset: Option<u8>,
     cut: Option<usize>,
@@ -104,6 +106,7 @@ impl Packet {
                 "port" => p.port = Some(number(name, value()?)?),
                 "tos" => p.tos = Some(number(name, value()?)?),
                 "ttl" => p.ttl = Some(number(name, value()?)?),
+                "gso" => p.gso = Some(number(name, value()?)?),
                 "offset" => p.offset = Some(number(name, value()?)?),
                 "cut" => p.cut = Some(number(name, value()?)?),
                 "badsum" => p.badsum = true,
@@ -161,6 +164,7 @@ impl Packet {
         compare("options", self.options.as_deref().map(list), seen.options.as_deref().map(list));
         compare("port", text(&self.port), text(&seen.port));
         compare("tos", self.tos.map(|n| n.to_string()), seen.tos.map(|n| n.to_string()));
+        compare("gso", text(&self.gso), text(&seen.gso));
         compare("ttl", self.ttl.map(|n| n.to_string()), seen.ttl.map(|n| n.to_string()));
         all
     }
@@ -242,6 +246,9 @@ impl fmt::Display for Packet {
         }
         if let Some(options) = self.options.as_deref().filter(|o| !o.is_empty()) {
             write!(f, " <{}>", list(options))?;
+        }
+        if let Some(gso) = self.gso {
+            write!(f, " gso {gso}")?;
         }
         Ok(())
     }

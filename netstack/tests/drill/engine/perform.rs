@@ -132,6 +132,10 @@ impl Script {
                 self.metered = true;
                 ok()
             }
+            Call::Offload => {
+                self.host.ip.offloads = true;
+                ok()
+            }
             Call::Mtu(n) => {
                 self.host.ip.mtu = *n;
                 ok()
