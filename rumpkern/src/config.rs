@@ -81,6 +81,9 @@ pub struct InterfaceConfig {
     /// Addresses with their prefix lengths.
     #[serde(default)]
     pub addresses: Vec<IpNet>,
+    /// Whether packets are put on the bus with their checksums and segmentation left undone. They are always taken so.
+    #[serde(default = "yes")]
+    pub offload: bool,
     /// Whether it is up at birth.
     #[serde(default = "yes")]
     pub up: bool,

@@ -74,6 +74,14 @@ fn a_stream_crosses_ten_routers() {
     });
     assert_eq!(world.result(&server), (1_000_000, Ipv4Addr::new(10, 0, 0, 1).into()));
     world.result(&client);
+    // Nobody on the way parts what left together.
+    let hops =
+        world.ether.log.borrow().iter().filter(|(_, frame)| frame.len() == world.ether.longest.get()).count();
+    assert!(
+        world.ether.longest.get() > 10_000 && hops >= 11,
+        "{} octets, {hops} times",
+        world.ether.longest.get()
+    );
 }
 
 #[test]

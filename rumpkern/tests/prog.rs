@@ -376,7 +376,7 @@ fn tcp_source_and_sink_agree() {
 
 #[test]
 fn tcp_survives_loss() {
-    let world = World::lan(2);
+    let world = World::lan_of_segments(2);
     let _sink = serve(&world, 1, "tcpsink 5001", false);
     let mut segments = 0;
     *world.ether.copies.borrow_mut() = Some(Box::new(move |frame| {
@@ -393,7 +393,7 @@ fn tcp_survives_loss() {
 /// The wire is cut in the middle: the time is kept, and what arrived is told.
 #[test]
 fn tcp_ends_in_time() {
-    let world = World::lan(2);
+    let world = World::lan_of_segments(2);
     let _sink = serve(&world, 1, "tcpsink 5001", false);
     let mut segments = 0;
     *world.ether.copies.borrow_mut() = Some(Box::new(move |_| {

@@ -198,10 +198,10 @@ mod imp {
     }
 
     /// # Safety
-    /// As [`copy`].
-    pub(super) unsafe fn from_shared(shared: *const u8, private: &mut [u8]) {
-        // SAFETY: passed on; a mutable slice is writable and private.
-        unsafe { copy(shared, private.as_mut_ptr(), private.len()) }
+    /// As [`copy`]; `private` is writable for `len` octets, and nobody else's.
+    pub(super) unsafe fn from_shared(shared: *const u8, private: *mut u8, len: usize) {
+        // SAFETY: passed on.
+        unsafe { copy(shared, private, len) }
     }
 
     #[cfg(test)]
@@ -228,13 +228,15 @@ mod imp {
     }
 
     /// # Safety
-    /// As [`into_shared`], readable.
-    pub(super) unsafe fn from_shared(shared: *const u8, private: &mut [u8]) {
+    /// As [`into_shared`], readable; `private` is writable for `len` octets, and nobody else's.
+    pub(super) unsafe fn from_shared(shared: *const u8, private: *mut u8, len: usize) {
         let words = shared.cast_mut().cast::<u64>();
-        for (i, chunk) in private.chunks_mut(8).enumerate() {
+        for at in (0..len).step_by(8) {
             // SAFETY: as in `into_shared`; only loaded.
-            let word = unsafe { AtomicU64::from_ptr(words.add(i)) }.load(Ordering::Relaxed).to_ne_bytes();
-            chunk.copy_from_slice(&word[..chunk.len()]);
+            let word =
+                unsafe { AtomicU64::from_ptr(words.add(at / 8)) }.load(Ordering::Relaxed).to_ne_bytes();
+            // SAFETY: no more than `len` octets are written, by the caller's promise.
+            unsafe { std::ptr::copy_nonoverlapping(word.as_ptr(), private.add(at), (len - at).min(8)) };
         }
     }
 }
@@ -255,8 +257,24 @@ pub(crate) unsafe fn into_shared(shared: *mut u8, private: &[u8]) {
 /// `shared` is aligned to 8, mapped and readable for the length of the slice rounded up to a multiple of 8.
 #[inline]
 pub(crate) unsafe fn from_shared(shared: *const u8, private: &mut [u8]) {
-    // SAFETY: the caller's promise; a slice of ours does not overlap with the mapping.
-    unsafe { imp::from_shared(shared, private) }
+    // SAFETY: the caller's promise; a slice of ours is writable and does not overlap with the mapping.
+    unsafe { imp::from_shared(shared, private.as_mut_ptr(), private.len()) }
+}
+
+/// Appends `len` octets of shared memory to a vector.
+///
+/// # Safety
+/// As [`from_shared`], for `len`.
+#[inline]
+pub(crate) unsafe fn append_shared(shared: *const u8, len: usize, private: &mut Vec<u8>) {
+    private.reserve(len);
+    let spare = private.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+    // SAFETY: the caller's promise for `shared`; there is room for `len` octets, just reserved, and all of them are written before they
+    // count as the vector's.
+    unsafe {
+        imp::from_shared(shared, spare, len);
+        private.set_len(private.len() + len);
+    }
 }
 
 /// Copies as a sender does, for benchmarks: `to` stands for the ring.

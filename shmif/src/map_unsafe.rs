@@ -92,6 +92,14 @@ impl Mapping {
         // SAFETY: `at` has checked alignment and bounds for the length rounded up to 8.
         unsafe { copy_unsafe::from_shared(p, to) }
     }
+
+    /// Appends `len` octets from a multiple of 8.
+    #[inline]
+    pub(crate) fn append_out(&self, off: usize, len: usize, to: &mut Vec<u8>) {
+        let p = self.at(off, len.next_multiple_of(8), 8);
+        // SAFETY: as `copy_out`.
+        unsafe { copy_unsafe::append_shared(p, len, to) }
+    }
 }
 
 // `MmapRaw` is Send and Sync, the guard is a reference to a static entry: nothing is left to promise.

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use crate::layout::{Count, Kind, PortFlags, RECORD, RecordHeader, header, slot};
+use crate::map_unsafe::Mapping;
 use crate::offload::Offload;
 use crate::port::{Port, PortId};
 use crate::protocol;
@@ -77,6 +78,46 @@ pub enum Recv {
     Broken,
 }
 
+/// Where a frame goes.
+trait Destination {
+    /// Copies `len` octets out of the mapping; false if there is no room for them.
+    fn take(&mut self, map: &Mapping, at: usize, len: usize) -> bool;
+    /// The last `len` octets were none of a frame.
+    fn give_back(&mut self, len: usize);
+    /// Lets `write` write `len` octets; false if there is no room for them: then it writes them to nowhere.
+    fn fill(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool;
+}
+
+impl Destination for [u8] {
+    #[inline]
+    fn take(&mut self, map: &Mapping, at: usize, len: usize) -> bool {
+        let room = self.get_mut(..len);
+        room.map(|room| map.copy_out(at, room)).is_some()
+    }
+    fn give_back(&mut self, _len: usize) {}
+    fn fill(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
+        write(self);
+        len <= self.len()
+    }
+}
+
+impl Destination for Vec<u8> {
+    #[inline]
+    fn take(&mut self, map: &Mapping, at: usize, len: usize) -> bool {
+        map.append_out(at, len, self);
+        true
+    }
+    fn give_back(&mut self, len: usize) {
+        self.truncate(self.len() - len);
+    }
+    fn fill(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
+        let at = self.len();
+        self.resize(at + len, 0);
+        write(&mut self[at..]);
+        true
+    }
+}
+
 /// The receiving side of a port.
 #[derive(Debug)]
 pub(crate) struct Rx {
@@ -108,6 +149,16 @@ impl Port {
     /// Copies the next wanted frame into `buf`. Own frames and those that the port does not want are passed over. A record with offload metadata
     /// arrives as wire frames, one a call, unless the port takes [`offload`](crate::PortConfig::offload).
     pub fn recv(&mut self, buf: &mut [u8]) -> Recv {
+        self.recv_to(buf)
+    }
+
+    /// [`recv`](Port::recv) that appends the frame to `buf`, however long it is. Nothing is appended if it is not a frame that comes.
+    pub fn recv_append(&mut self, buf: &mut Vec<u8>) -> Recv {
+        self.recv_to(buf)
+    }
+
+    #[inline]
+    fn recv_to<D: Destination + ?Sized>(&mut self, buf: &mut D) -> Recv {
         if self.rx.segments.is_some()
             && let Some(frame) = self.next_segment(buf)
         {
@@ -165,11 +216,9 @@ impl Port {
                     None => continue,
                 }
             }
-            let fits = record.len <= buf.len();
-            if fits {
-                inner.map.copy_out(at, &mut buf[..record.len]);
-            }
+            let fits = buf.take(&inner.map, at, record.len);
             if !protocol::intact(tail, pos) {
+                buf.give_back(record.len);
                 return self.overrun();
             }
             self.rx.seen = self.rx.seen.wrapping_add(1);
@@ -189,15 +238,15 @@ impl Port {
         Recv::Frame(meta)
     }
 
-    fn next_segment(&mut self, buf: &mut [u8]) -> Option<Recv> {
-        let (segments, mut meta) = self.rx.segments.take()?;
-        let mut segments = segments;
-        let len = segments.next(buf)?;
+    fn next_segment<D: Destination + ?Sized>(&mut self, buf: &mut D) -> Option<Recv> {
+        let (mut segments, mut meta) = self.rx.segments.take()?;
+        let len = segments.next_len()?;
         meta.len = len;
+        let fits = buf.fill(len, |octets| segments.next(octets));
         if !segments.is_done() {
             self.rx.segments = Some((segments, meta));
         }
-        Some(self.hand_out(meta, len <= buf.len()))
+        Some(self.hand_out(meta, fits))
     }
 
     #[inline]

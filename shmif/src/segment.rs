@@ -108,6 +108,15 @@ impl Segments {
         self.finished
     }
 
+    /// Octets of the next frame.
+    pub(crate) fn next_len(&self) -> Option<usize> {
+        let len = match self.plan {
+            None => self.frame.len(),
+            Some(plan) => plan.headers + plan.size.min(self.frame.len() - plan.headers - self.done),
+        };
+        (!self.finished).then_some(len)
+    }
+
     /// Puts the next frame into `buf`; returns its length, which is more than the buffer's if it did not fit (then it is skipped), or `None`
     /// after the last.
     #[allow(clippy::should_implement_trait)]

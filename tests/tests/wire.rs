@@ -3,6 +3,7 @@
 use lab_tests::{Place, User, program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use shmif::Bus;
 use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -67,6 +68,8 @@ fn assert_named_and_timed(file: &Path, (before, after): (f64, f64)) {
         assert!(row[3].contains("left"), "interface {:?} does not name the bus", row[3]);
         assert!(row[3].contains("h1") || row[4].contains("h1"), "nothing names the sender in {row:?}");
     }
+    let long = tshark(file, "frame.len > 1514", &["frame.number"]);
+    assert!(long.is_empty(), "{} frames no Ethernet carries", long.len());
     for bulk in ["tcp.len > 1000", "udp && !icmp"] {
         assert!(tshark(file, bulk, &["frame.number"]).len() > 20, "{bulk}");
     }
@@ -102,6 +105,12 @@ fn a_lab_whose_nodes_were_all_killed_still_shows_its_wires() {
     place.ok(&format!("-t {} up", lab.display()));
     traffic(&place);
     place.ok("dump left -w alive.pcapng");
+    // What was bulk left its sender, and the router, whole.
+    for bus in ["left", "right"] {
+        let bus = Bus::open_readonly(place.lab_dir("wire").join("bus").join(bus)).expect("a bus");
+        let longest = bus.history().map(|record| record.frame.len()).max();
+        assert!(longest > Some(10_000), "longest record: {longest:?}");
+    }
     for node in ["h1", "r1", "h2"] {
         kill(Pid::from_raw(place.pid("wire", node)), Signal::SIGKILL).expect("a node to kill");
     }

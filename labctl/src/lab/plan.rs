@@ -75,6 +75,7 @@ fn interface(one: &Interface, dir: &LabDir) -> InterfaceConfig {
         mac: netstack::net::MacAddr(one.mac.0),
         mtu: one.mtu.into(),
         addresses: one.addrs.clone(),
+        offload: one.offload,
         up: true,
     }
 }

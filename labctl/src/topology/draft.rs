@@ -66,6 +66,12 @@ pub(super) struct Bus {
     pub(super) members: Vec<(usize, usize)>,
 }
 
+impl Bus {
+    pub(super) fn offload(&self) -> bool {
+        self.raw.as_ref().and_then(|raw| raw.offload.as_ref()).is_none_or(|offload| offload.value)
+    }
+}
+
 impl Node {
     pub(super) fn forward(&self) -> bool {
         self.raw.as_ref().and_then(|raw| raw.forward.as_ref()).is_some_and(|forward| forward.value)

@@ -5,7 +5,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use super::diag::{Code, Diag};
-use super::draft::{Draft, unknown_bus};
+use super::draft::{self, Draft, unknown_bus};
 use super::model::{
     Bus, Capture, HISTORY_DEFAULT, Interface, Keep, Lab, Member, Mode, Node, NodeFile, Octets, Route,
     TTL_DEFAULT, Time,
@@ -113,6 +113,7 @@ fn nodes(
     let mut macs = Macs::new(draft);
     let bus_names: Vec<String> = draft.buses.keys().cloned().collect();
     let bus_mtus: Vec<u16> = draft.buses.values().map(|bus| bus.mtu).collect();
+    let offloads: Vec<bool> = draft.buses.values().map(draft::Bus::offload).collect();
     let mut nodes = IndexMap::with_capacity(draft.nodes.len());
     for ((name, node), routes) in draft.nodes.iter_mut().zip(routes) {
         let typed = node.interfaces.iter().map(|interface| Interface {
@@ -123,6 +124,7 @@ fn nodes(
                 None => macs.derive(lab, name, &interface.name),
             },
             mtu: interface.mtu.as_ref().map_or(bus_mtus[interface.bus], |mtu| mtu.value),
+            offload: offloads[interface.bus],
             addrs: interface.addrs.iter().map(|net| net.value).collect(),
             gateways: interface.gateways.iter().map(|gateway| gateway.0).collect(),
             impair: interface.impair.clone(),
@@ -193,6 +195,7 @@ fn buses(draft: &Draft, cx: &mut Cx) -> IndexMap<String, Bus> {
             subnets: bus.subnets.iter().map(|net| net.value).collect(),
             history: history.map_or(Octets(HISTORY_DEFAULT), |history| history.value.0),
             mtu: bus.mtu,
+            offload: bus.offload(),
             impair: bus.raw.as_ref().and_then(|raw| raw.impair.as_ref()).map(|impair| impair.value.0.clone()),
             members: bus.members.iter().map(member).collect(),
         };

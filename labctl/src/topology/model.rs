@@ -106,6 +106,9 @@ pub struct Interface {
     pub mac: Mac,
     /// Largest packet in octets.
     pub mtu: u16,
+    /// As on its bus.
+    #[serde(skip)]
+    pub offload: bool,
     /// Its addresses, each with the length of its prefix.
     pub addrs: Vec<IpNet>,
     /// Default gateways that were written here. They are among the routes, too.
@@ -162,6 +165,8 @@ pub struct Bus {
     pub history: Octets,
     /// Largest packet in octets.
     pub mtu: u16,
+    /// Whether nodes leave segmentation and checksums to whoever takes frames off the bus.
+    pub offload: bool,
     /// What happens to frames in each direction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impair: Option<Impair>,

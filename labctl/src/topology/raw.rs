@@ -169,6 +169,9 @@ table! {
         history: Option<Sp<Quantified<Octets>>>,
         /// Largest packet in octets (default 1500).
         mtu: Option<Sp<Int<68, 65535>>>,
+        /// `false`: nodes cut bulk TCP into segments and sum them up themselves; left out, they leave that to
+        /// whoever takes frames off the bus, who sees the same.
+        offload: Option<Sp<bool>>,
         /// What happens to frames, in each direction.
         impair: Option<Sp<ImpairSpec>>,
     }

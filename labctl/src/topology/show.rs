@@ -48,7 +48,8 @@ fn write(lab: &Lab, out: &mut String) -> std::fmt::Result {
 
 fn bus(lab: &Lab, bus: &Bus, out: &mut String) -> std::fmt::Result {
     let subnets: String = bus.subnets.iter().map(|net| format!("  {net}")).collect();
-    writeln!(out, "\nbus {}{subnets}  mtu {}  history {}", bus.name, bus.mtu, bus.history)?;
+    let offload = if bus.offload { "" } else { "  offload off" };
+    writeln!(out, "\nbus {}{subnets}  mtu {}  history {}{offload}", bus.name, bus.mtu, bus.history)?;
     if let Some(impair) = &bus.impair {
         writeln!(out, "  impair {impair}")?;
     }

@@ -115,6 +115,16 @@ impl Mbuf {
         self.buf.extend_from_slice(octets);
     }
 
+    /// Lets `fill` append octets: what is in the vector before must stay.
+    pub fn append_with<R>(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        fill(&mut self.buf)
+    }
+
+    /// The memory of the packet, and where in it the packet begins.
+    pub(crate) fn into_memory(self) -> (Vec<u8>, usize) {
+        (self.buf, self.start)
+    }
+
     /// Appends `n` zero octets and returns them (to be filled by the caller).
     pub fn grow(&mut self, n: usize) -> &mut [u8] {
         let at = self.buf.len();

@@ -4,6 +4,7 @@ use super::{IcmpError, IpRx, ip_icmp, udp};
 use crate::net::mbuf::Mbuf;
 use crate::stack::Stack;
 use crate::wire::ipv4::protocol;
+use std::sync::Arc;
 
 /// One protocol above IP.
 #[derive(Clone, Copy)]
@@ -45,10 +46,19 @@ pub(crate) fn has_ports(number: u8) -> bool {
     find(number).is_some_and(|p| p.has_ports)
 }
 
+/// Packets of this many octets are worth keeping where they lie: what comes as one and goes to a stream is
+/// segments that nobody has parted.
+const WORTH_KEEPING: usize = 8192;
+
 fn tcp_input(stack: &mut Stack, rx: &IpRx, m: Mbuf, header_len: usize) {
-    stack.tcp.input(&mut stack.ip, rx, &m.data()[header_len..], m.offload.is_partial());
     stack.pump_due = true;
-    stack.ip.free(m);
+    let csum_ok = m.offload.is_partial();
+    if m.len() < WORTH_KEEPING {
+        stack.tcp.input(&mut stack.ip, rx, &m.data()[header_len..], csum_ok);
+        return stack.ip.free(m);
+    }
+    let (memory, start) = m.into_memory();
+    stack.tcp.input_shared(&mut stack.ip, rx, &Arc::new(memory), start + header_len, csum_ok);
 }
 
 fn tcp_error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) -> Quote {

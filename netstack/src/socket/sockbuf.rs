@@ -1,7 +1,12 @@
 //! Send and receive buffers of a stream: rings of octets that grow to their limit (BSD's `sockbuf`).
 //!
 //! A payload is copied once: from the program into the ring when sending, from the packet into the
-//! ring when receiving. Memory is taken when octets come, not when the socket is made.
+//! ring when receiving, or not at all if it is large. Memory is taken when octets come, not when the
+//! socket is made.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Octets in a ring. Grows by doubling; what limits it is its user's affair.
 #[derive(Clone, Debug, Default)]
@@ -130,29 +135,59 @@ impl SendBuf {
 }
 
 /// Octets that came in: those in order, to be read, and behind them parts that came early.
+///
+/// Large parts that come in order, while nothing lies in the ring, are kept in the memory in which they came.
 #[derive(Clone, Debug, Default)]
 pub struct RecvBuf {
+    /// Before the ring.
+    shared: VecDeque<Part>,
+    /// Octets in `shared`.
+    shared_len: usize,
     ring: Ring,
+    /// Octets in order in the ring.
     len: usize,
-    /// Octets from the head to the end of the last early part.
+    /// Octets from the ring's head to the end of the last early part.
     extent: usize,
+}
+
+/// A part of memory that others may hold, too.
+#[derive(Clone, Debug)]
+struct Part {
+    memory: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Part {
+    fn octets(&self) -> &[u8] {
+        &self.memory[self.range.clone()]
+    }
 }
 
 impl RecvBuf {
     /// Octets that can be read.
     pub fn len(&self) -> usize {
-        self.len
+        self.shared_len + self.len
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Appends octets that are in order.
     pub fn push(&mut self, octets: &[u8]) {
         self.place(0, octets);
         self.advance(octets.len());
+    }
+
+    /// Appends octets that are in order and lie in `range` of `memory`.
+    pub fn push_shared(&mut self, memory: &Arc<Vec<u8>>, range: Range<usize>) {
+        // A part must not hold much more memory than it has octets.
+        if self.extent > 0 || range.len() < memory.capacity() / 2 {
+            return self.push(memory.get(range).unwrap_or_default());
+        }
+        self.shared_len += range.len();
+        self.shared.push_back(Part { memory: Arc::clone(memory), range });
     }
 
     /// Writes octets that came early: `offset` octets behind the end of those in order.
@@ -170,18 +205,42 @@ impl RecvBuf {
     }
 
     /// Copies up to `out.len()` octets, from `offset` on, without taking them.
-    pub fn peek(&self, offset: usize, out: &mut [u8]) -> usize {
-        let n = out.len().min(self.len.saturating_sub(offset));
+    pub fn peek(&self, mut offset: usize, out: &mut [u8]) -> usize {
+        let mut done = 0;
+        for part in &self.shared {
+            let octets = part.octets();
+            let here = octets.get(offset..).unwrap_or_default();
+            let n = here.len().min(out.len() - done);
+            out[done..done + n].copy_from_slice(&here[..n]);
+            done += n;
+            offset = offset.saturating_sub(octets.len());
+            if done == out.len() {
+                return done;
+            }
+        }
+        let n = (out.len() - done).min(self.len.saturating_sub(offset));
         if n > 0 {
             let (a, b) = self.ring.slices(offset, n);
+            let out = &mut out[done..];
             out[..a.len()].copy_from_slice(a);
             out[a.len()..n].copy_from_slice(b);
         }
-        n
+        done + n
     }
 
     /// Takes the first `n` octets away.
-    pub fn consume(&mut self, n: usize) {
+    pub fn consume(&mut self, mut n: usize) {
+        while n > 0
+            && let Some(part) = self.shared.front_mut()
+        {
+            let taken = n.min(part.range.len());
+            part.range.start += taken;
+            self.shared_len -= taken;
+            n -= taken;
+            if part.range.is_empty() {
+                self.shared.pop_front();
+            }
+        }
         let n = n.min(self.len);
         self.ring.skip(n);
         self.len -= n;
@@ -194,7 +253,7 @@ impl RecvBuf {
 
     /// Whether it is empty, early parts included, and holds much memory.
     pub fn is_wasteful(&self) -> bool {
-        self.extent == 0 && self.ring.buf.len() > Ring::LARGE
+        self.is_empty() && self.extent == 0 && self.ring.buf.len() > Ring::LARGE
     }
 
     /// Forgets everything and gives the memory back.
@@ -207,7 +266,6 @@ impl RecvBuf {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::VecDeque;
 
     proptest! {
         #[test]
@@ -231,12 +289,19 @@ mod tests {
         }
 
         #[test]
-        fn receive_buffer_equals_a_stream(ops in prop::collection::vec((0u8..4, 0usize..3000, 1usize..3000), 1..60)) {
+        fn receive_buffer_equals_a_stream(ops in prop::collection::vec((0u8..9, 0usize..3000, 1usize..3000), 1..60)) {
             let stream: Vec<u8> = (0..400_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
             let (mut b, mut read, mut end) = (RecvBuf::default(), 0, 0);
             for (op, offset, n) in ops {
                 match op {
                     0 => { b.push(&stream[end..end + n]); end += n; }
+                    4 => { b.push_shared(&Arc::new(stream[end..end + n].to_vec()), 0..n); end += n; }
+                    5 => {
+                        // A small part of much memory is copied.
+                        let held = Arc::new(vec![0; 100_000]);
+                        b.push_shared(&held, 0..0);
+                        prop_assert_eq!(Arc::strong_count(&held), 1);
+                    }
                     1 => {
                         // Early, then the hole is filled.
                         b.place(offset, &stream[end + offset..end + offset + n]);

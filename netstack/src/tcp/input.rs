@@ -76,7 +76,7 @@ impl Tcb {
             self.last_rx = cx.now;
             self.keep_probes = 0;
             self.snd_wl1 = seg.seq;
-            self.rcvbuf.push(seg.payload);
+            seg.deliver(&mut self.rcvbuf);
             self.data_in_order(cx, seg.payload.len() as u32);
             return true;
         }

@@ -71,6 +71,7 @@ use seq::SeqNum;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tcb::{Cx, Holder, Tcb, unspecified};
 use timer::Heap;
 
@@ -136,6 +137,29 @@ impl Tcp {
 
     /// A segment, from its TCP header on; `csum_ok`: its checksum need not be looked at.
     pub fn input(&mut self, ip: &mut dyn IpLayer, rx: &IpRx, segment: &[u8], csum_ok: bool) {
+        self.input_in(ip, rx, segment, None, csum_ok);
+    }
+
+    /// The same of a large one, which begins at `at`: the receive buffer may keep the memory instead of a copy.
+    pub fn input_shared(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        rx: &IpRx,
+        memory: &Arc<Vec<u8>>,
+        at: usize,
+        csum_ok: bool,
+    ) {
+        self.input_in(ip, rx, memory.get(at..).unwrap_or_default(), Some(memory), csum_ok);
+    }
+
+    fn input_in(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        rx: &IpRx,
+        segment: &[u8],
+        memory: Option<&Arc<Vec<u8>>>,
+        csum_ok: bool,
+    ) {
         self.sh.stats.in_segs += 1;
         // RFC 9293 §3.9.2.3: TCP is between two.
         if rx.cast != Cast::Unicast {
@@ -151,7 +175,7 @@ impl Tcp {
             self.sh.stats.in_csum_errs += 1;
             return;
         }
-        let seg = Segment::new(&header, payload);
+        let seg = Segment::new(&header, payload, memory);
         let local = SocketAddr::new(rx.dst, header.dst_port);
         let remote = SocketAddr::new(rx.src, header.src_port);
         let Some(id) = self.pcbs.lookup(local, remote, rx.ifindex) else {

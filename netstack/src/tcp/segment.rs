@@ -1,7 +1,9 @@
 //! A segment as the state machine sees it: RFC 9293 §3.3.1, "current segment variables".
 
 use super::seq::SeqNum;
+use crate::socket::sockbuf::RecvBuf;
 use crate::wire::tcp::{Flags, Header, Options};
+use std::sync::Arc;
 
 /// SEG.SEQ, SEG.ACK, …
 #[derive(Clone, Copy, Debug)]
@@ -17,10 +19,12 @@ pub(crate) struct Segment<'a> {
     pub(crate) up: u16,
     pub(crate) options: Options,
     pub(crate) payload: &'a [u8],
+    /// The memory in which the payload lies and which the receive buffer may keep.
+    memory: Option<&'a Arc<Vec<u8>>>,
 }
 
 impl<'a> Segment<'a> {
-    pub(crate) fn new(header: &Header, payload: &'a [u8]) -> Segment<'a> {
+    pub(crate) fn new(header: &Header, payload: &'a [u8], memory: Option<&'a Arc<Vec<u8>>>) -> Segment<'a> {
         Segment {
             seq: SeqNum(header.seq),
             ack: SeqNum(header.ack),
@@ -30,6 +34,18 @@ impl<'a> Segment<'a> {
             up: header.urgent,
             options: header.options,
             payload,
+            memory,
+        }
+    }
+
+    /// Appends the payload to what can be read; large ones are kept where they lie.
+    pub(crate) fn deliver(&self, to: &mut RecvBuf) {
+        match self.memory {
+            Some(memory) => {
+                let at = self.payload.as_ptr() as usize - memory.as_ptr() as usize;
+                to.push_shared(memory, at..at + self.payload.len());
+            }
+            None => to.push(self.payload),
         }
     }
 

@@ -42,7 +42,7 @@ impl Tcb {
         let (start, end) = (seg.seq, seg.seq + len);
         self.pick_urgent(seg);
         if start == self.rcv_nxt && self.reass.is_empty() {
-            self.rcvbuf.push(seg.payload);
+            seg.deliver(&mut self.rcvbuf);
             self.data_in_order(cx, len);
             return Step::Continue(());
         }

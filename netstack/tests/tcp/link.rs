@@ -1,12 +1,14 @@
 //! Two hosts on a link that loses, delays, doubles and reorders as told; whole connections over it.
 
-use crate::engine::host::{Host, PLAIN, wire_segments};
+use crate::engine::host::{Host, IF, PLAIN, wire_segments};
+use netstack::netinet::IpRx;
 use netstack::socket::{Family, RecvFlags, SendFlags};
 use netstack::tcp::{Shutdown, State, TcpConfig, TcpId};
 use netstack::time::Duration;
 use netstack::{Instant, SockError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// What the link does to one packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -104,7 +106,12 @@ impl Link {
             let from = self.hosts[1 - to].ip.addr;
             match flying {
                 Flying::Segment(octets) => self.hosts[to].input(from, PLAIN, &octets),
-                Flying::Whole(octets) => self.hosts[to].input_whole(from, &octets),
+                Flying::Whole(octets) => {
+                    let h = &mut self.hosts[to];
+                    let (tos, cast) = PLAIN;
+                    let rx = IpRx { src: from, dst: h.ip.addr, ttl: 64, tos, ifindex: IF, cast };
+                    h.tcp.input_shared(&mut h.ip, &rx, &Arc::new(octets), 0, true);
+                }
             }
         }
         true

@@ -70,7 +70,10 @@ impl Kernel {
         let InterfaceConfig { name, mac, mtu, .. } = config.clone();
         let attached = self.stack.borrow_mut().if_attach(IfConfig { name, mac, mtu });
         let ifindex = match attached {
-            Ok(ifindex) => ifindex,
+            Ok(ifindex) => {
+                let _ = self.stack.borrow_mut().if_set_offload(ifindex, config.offload);
+                ifindex
+            }
             Err(error) => {
                 self.user.borrow_mut().if_detach(port);
                 return Err(failed(Box::new(error)));

@@ -21,9 +21,6 @@ pub(crate) struct BusPort {
 /// Lies after which the port table is not believed, until a frame comes. (One may be a frame that came just then.)
 const LIES: u8 = 16;
 
-/// Octets of the longest frame on a bus.
-pub(crate) const FRAME_MAX: usize = shmif::MAX_FRAME;
-
 impl BusPort {
     /// Attaches `interface` of `node` to its bus; `bell` is rung when frames come while the node sleeps.
     pub(crate) fn attach(
@@ -38,18 +35,18 @@ impl BusPort {
         let bus = Bus::open(&interface.bus).map_err(|error| failed(error.into()))?;
         let config = PortConfig {
             doorbell: Some(bell.to_owned()),
+            offload: true,
             ..PortConfig::new(node, &interface.name, interface.mac.0)
         };
         let port = bus.attach(&config).map_err(|error| failed(error.into()))?;
         Ok(BusPort { port, broken: false, lies: 0 })
     }
 
-    /// Takes the next frame into `frame`, by way of `scratch` ([`FRAME_MAX`] octets).
-    pub(crate) fn recv(&mut self, frame: &mut Mbuf, scratch: &mut [u8]) -> Received {
-        match self.port.recv(scratch) {
+    /// Takes the next frame into `frame`.
+    pub(crate) fn recv(&mut self, frame: &mut Mbuf) -> Received {
+        match frame.append_with(|octets| self.port.recv_append(octets)) {
             Recv::Frame(record) => {
                 self.lies = 0;
-                frame.extend(&scratch[..record.len]);
                 frame.offload = from_bus(record.offload);
                 Received::Frame
             }

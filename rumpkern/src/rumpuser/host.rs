@@ -5,7 +5,7 @@ use super::home::Home;
 use super::patience::{BEFORE_YIELD, Ended, Patience};
 use super::{AttachError, Filter, Interest, PortNumber, Received, Rumpuser, Sent, Wake};
 use crate::config::{Epoch, InterfaceConfig, NodeConfig};
-use crate::ifs::shmif::{BusPort, FRAME_MAX};
+use crate::ifs::shmif::BusPort;
 use netstack::Mbuf;
 use netstack::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
@@ -40,7 +40,6 @@ pub struct Host {
     epoch: Epoch,
     random: Option<SmallRng>,
     ports: Vec<Option<BusPort>>,
-    scratch: Box<[u8]>,
     bell: Doorbell,
     signals: SignalFd,
     alarm: Alarm,
@@ -71,7 +70,6 @@ impl Host {
             epoch: config.epoch,
             random: (config.seed != 0).then(|| SmallRng::seed_from_u64(config.seed)),
             ports: Vec::new(),
-            scratch: vec![0; FRAME_MAX].into_boxed_slice(),
             bell,
             signals,
             alarm,
@@ -213,7 +211,7 @@ impl Rumpuser for Host {
 
     fn if_recv(&mut self, port: PortNumber, frame: &mut Mbuf) -> Received {
         match self.ports.get_mut(port.0 as usize) {
-            Some(Some(port)) => port.recv(frame, &mut self.scratch),
+            Some(Some(port)) => port.recv(frame),
             Some(None) | None => Received::Dead,
         }
     }

@@ -5,6 +5,7 @@
 
 use netstack::Mbuf;
 use netstack::net::MacAddr;
+use netstack::net::mbuf::Offload;
 use netstack::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 use rand::{RngCore, SeedableRng};
@@ -28,6 +29,8 @@ pub struct Ether {
     wires: RefCell<BTreeMap<PathBuf, Wire>>,
     /// Every frame that was sent, with its time.
     pub log: RefCell<Vec<(Instant, Vec<u8>)>>,
+    /// The longest frame that was sent.
+    pub longest: Cell<usize>,
     /// Frames that a wire takes before it is full, for tests of back-pressure.
     pub room: Cell<Option<usize>>,
     /// How often a frame arrives: 0 is lost, 2 is a duplicate. Once, if nobody says otherwise.
@@ -39,7 +42,7 @@ pub type Copies = Box<dyn FnMut(&[u8]) -> usize>;
 
 #[derive(Default)]
 struct Wire {
-    inboxes: Vec<VecDeque<Vec<u8>>>,
+    inboxes: Vec<VecDeque<(Vec<u8>, Offload)>>,
 }
 
 struct User {
@@ -70,8 +73,9 @@ impl Rumpuser for User {
     fn if_recv(&mut self, port: PortNumber, frame: &mut Mbuf) -> Received {
         let (bus, place) = &self.ports[port.0 as usize];
         match self.ether.wires.borrow_mut().get_mut(bus).unwrap().inboxes[*place].pop_front() {
-            Some(octets) => {
+            Some((octets, offload)) => {
                 frame.extend(&octets);
+                frame.offload = offload;
                 Received::Frame
             }
             None => Received::Empty,
@@ -89,10 +93,11 @@ impl Rumpuser for User {
                 self.ether.room.set(Some(room - 1));
             }
             self.ether.log.borrow_mut().push((now, frame.data().to_vec()));
+            self.ether.longest.set(self.ether.longest.get().max(frame.len()));
             let copies = self.ether.copies.borrow_mut().as_mut().map_or(1, |copies| copies(frame.data()));
             for (other, inbox) in wire.inboxes.iter_mut().enumerate() {
                 if other != *place {
-                    inbox.extend(std::iter::repeat_n(frame.data().to_vec(), copies));
+                    inbox.extend(std::iter::repeat_n((frame.data().to_vec(), frame.offload), copies));
                 }
             }
         }
@@ -133,6 +138,15 @@ impl Sink for Text {
 impl World {
     /// `n` hosts h1, h2, … on one wire, with the addresses 10.0.0.1, 10.0.0.2, …
     pub fn lan(n: u8) -> World {
+        World::lan_of(n, |interface| interface)
+    }
+
+    /// The same where every segment is a frame of its own, so that the wire can lose it alone.
+    pub fn lan_of_segments(n: u8) -> World {
+        World::lan_of(n, |interface| InterfaceConfig { offload: false, ..interface })
+    }
+
+    fn lan_of(n: u8, with: impl Fn(InterfaceConfig) -> InterfaceConfig) -> World {
         let mut world = World::default();
         let hosts: Vec<HostConfig> = (1..=n)
             .map(|i| HostConfig { name: format!("h{i}"), addresses: vec![[10, 0, 0, i].into()] })
@@ -141,7 +155,7 @@ impl World {
             world.add(NodeConfig {
                 lab: "test".into(),
                 node: format!("h{i}"),
-                interfaces: vec![interface("eth0", "lan", i, &format!("10.0.0.{i}/24"))],
+                interfaces: vec![with(interface("eth0", "lan", i, &format!("10.0.0.{i}/24")))],
                 hosts: hosts.clone(),
                 ..NodeConfig::default()
             });
@@ -238,6 +252,7 @@ pub fn interface(name: &str, bus: &str, mac: u8, address: &str) -> InterfaceConf
         mac: MacAddr([2, 0, 0, 0, 0, mac]),
         mtu: 1500,
         addresses: vec![address.parse().unwrap()],
+        offload: true,
         up: true,
     }
 }

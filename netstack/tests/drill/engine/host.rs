@@ -84,16 +84,18 @@ pub(crate) fn wire_segments(src: IpAddr, dst: IpAddr, m: &Mbuf) -> Vec<Vec<u8>> 
     }
     let last = parts.len() - 1;
     let cut = |(i, part): (usize, &&[u8])| {
-        let mut h = header;
-        h.seq = h.seq.wrapping_add((i * size.min(payload.len())) as u32);
+        let mut flags = header.flags;
         if i < last {
-            h.flags.remove(Flags::FIN | Flags::PSH);
+            flags.remove(Flags::FIN | Flags::PSH);
         }
         if i > 0 {
-            h.flags.remove(Flags::CWR);
+            flags.remove(Flags::CWR);
         }
-        let mut octets = vec![0; h.len()];
-        h.emit(&mut octets);
+        let seq = header.seq.wrapping_add((i * size.min(payload.len())) as u32);
+        let mut octets = m.data()[..m.len() - payload.len()].to_vec();
+        octets[4..8].copy_from_slice(&seq.to_be_bytes());
+        octets[13] = flags.bits();
+        octets[tcp::CHECKSUM_AT..tcp::CHECKSUM_AT + 2].fill(0);
         octets.extend_from_slice(part);
         tcp::fill_checksum(src, dst, &mut octets);
         octets
@@ -127,13 +129,6 @@ impl Host {
     pub(crate) fn input(&mut self, from: IpAddr, (tos, cast): (u8, Cast), segment: &[u8]) {
         let rx = IpRx { src: from, dst: self.ip.addr, ttl: 64, tos, ifindex: IF, cast };
         self.tcp.input(&mut self.ip, &rx, segment, false);
-    }
-
-    /// Segments come in that nobody has parted or summed up.
-    pub(crate) fn input_whole(&mut self, from: IpAddr, segments: &[u8]) {
-        let (tos, cast) = PLAIN;
-        let rx = IpRx { src: from, dst: self.ip.addr, ttl: 64, tos, ifindex: IF, cast };
-        self.tcp.input(&mut self.ip, &rx, segments, true);
     }
 
     /// Sends what can be sent and takes it off the floor.
