@@ -7,7 +7,8 @@ use crate::socket::table::{Entry, Stream};
 use crate::socket::{
     Family, RecvFlags, RecvMeta, SockError, SockOpt, SockOptName, SockType, SocketId, SocketInfo,
 };
-use crate::tcp::{State, TcpId, TcpInfo, TcpOpt, TcpOptName};
+use crate::tcp::{State, TcpConfig, TcpId, TcpInfo, TcpOpt, TcpOptName};
+use crate::time::Instant;
 use crate::wire::ipv4::protocol;
 use std::net::SocketAddr;
 
@@ -133,6 +134,27 @@ impl Stack {
             TcpOpt::Tos(v) => SockOpt::Tos(v),
             other => SockOpt::Tcp(other),
         })
+    }
+
+    /// TCP's numbers as they are.
+    pub fn tcp_config(&self) -> &TcpConfig {
+        self.tcp.config()
+    }
+
+    /// Changes TCP's numbers; sockets keep what they have taken over for themselves. The time to live is
+    /// the stack's.
+    pub fn set_tcp_config(&mut self, config: TcpConfig) {
+        self.tcp.set_config(TcpConfig { ttl: self.ip.config.ttl, ..config });
+    }
+
+    /// Ends the connection between these two ends as `tcpdrop(8)` does; whether there is one.
+    pub fn tcp_drop(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr) -> bool {
+        self.ip.now = now;
+        let found = self.tcp.iter().find(|info| (info.local, info.remote) == (local, remote));
+        let Some(TcpInfo { id, .. }) = found else { return false };
+        self.tcp.abort(&mut self.ip, id);
+        self.after_tcp();
+        true
     }
 
     /// TCP_INFO

@@ -1,9 +1,10 @@
 //! What is shown of a connection: `TCP_INFO`, `ss`, `labctl show sockets` (STATUS of RFC 9293 §3.10.6).
 
 use super::config::TcpConfig;
-use super::tcb::Tcb;
+use super::rtx::Segments;
+use super::tcb::{Recovery, RtxTimer, Tcb};
 use super::{State, TcpId};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
 
 /// What `TCP_INFO` and `ss` show.
@@ -49,14 +50,28 @@ pub struct TcpInfo {
     pub rcv_wnd: u32,
     /// Octets in flight.
     pub in_flight: u32,
+    /// The same, segment by segment, with what is known of them.
+    pub segments: Segments,
+    /// What the sender believes of losses.
+    pub congestion: Congestion,
     /// Retransmissions since the last progress.
     pub retransmits: u8,
+    /// How often the timeout was doubled since the last progress.
+    pub backoff: u8,
+    /// Probes of a closed window or of an idle connection that were not answered.
+    pub probes: u8,
     /// Segments sent again, all in all.
     pub total_retrans: u32,
     /// Octets the peer has acknowledged.
     pub octets_acked: u64,
     /// Octets of data received in order.
     pub octets_received: u64,
+    /// Octets written that were not sent yet.
+    pub unsent: usize,
+    /// When something of the peer last came, and when data of ours last left.
+    pub last_rx: Instant,
+    /// See `last_rx`.
+    pub last_tx: Instant,
     /// Name of the congestion control.
     pub congestion_control: &'static str,
     /// Name of the stack's profile.
@@ -67,7 +82,34 @@ pub struct TcpInfo {
     pub rcvbuf: usize,
 }
 
+/// What a sender believes of losses, by the names of Linux's `tcp_ca_state` (which has one more, for ECN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Congestion {
+    /// Nothing is missing.
+    Open,
+    /// Duplicate or selective acknowledgments have come, too few for a loss.
+    Disorder,
+    /// Fast recovery.
+    Recovery,
+    /// After a timeout.
+    Loss,
+}
+
 impl Tcb {
+    fn congestion(&self) -> Congestion {
+        match self.recovery {
+            Recovery::Fast { .. } => Congestion::Recovery,
+            Recovery::Timeout { .. } => Congestion::Loss,
+            Recovery::Open if self.dup_acks > 0 || self.rtx.sacked() > 0 => Congestion::Disorder,
+            Recovery::Open => Congestion::Open,
+        }
+    }
+
+    fn probes(&self) -> u8 {
+        let window = if self.rtx_timer == RtxTimer::Persist { self.retries } else { 0 };
+        window.max(self.keep_probes)
+    }
+
     pub(super) fn info(&self, config: &TcpConfig) -> TcpInfo {
         let (recv_queue, send_queue) = match &self.listen {
             Some(l) => (l.accepted.len(), l.backlog),
@@ -94,10 +136,17 @@ impl Tcb {
             snd_wnd: self.snd_wnd,
             rcv_wnd: self.offered(),
             in_flight: self.flight(),
+            segments: self.rtx.segments(),
+            congestion: self.congestion(),
             retransmits: self.retries,
+            backoff: self.rtt.backoff(),
+            probes: self.probes(),
             total_retrans: self.total_retrans,
             octets_acked: self.octets_acked,
             octets_received: self.octets_received,
+            unsent: self.sndbuf.len().saturating_sub(self.snd_nxt.since(self.snd_buf_seq) as usize),
+            last_rx: self.last_rx,
+            last_tx: self.last_tx,
             congestion_control: self.cc_algorithm.name(),
             profile: config.profile.name(),
             sndbuf: self.sndbuf.limit,

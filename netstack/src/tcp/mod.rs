@@ -51,9 +51,10 @@ pub mod usrreq;
 mod window;
 
 pub use config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig};
-pub use info::TcpInfo;
+pub use info::{Congestion, TcpInfo};
 pub use options::{TcpOpt, TcpOptName};
 pub use profile::Profile;
+pub use rtx::Segments;
 pub use state::State;
 pub use stats::TcpStats;
 pub use usrreq::Shutdown;
@@ -131,6 +132,16 @@ impl Tcp {
             orphans: 0,
         };
         Tcp { sh, slab: Slab::default(), pcbs }
+    }
+
+    /// The numbers as they are.
+    pub fn config(&self) -> &TcpConfig {
+        &self.sh.config
+    }
+
+    /// Changes them. What a socket has taken over for itself (its options and buffers) stays as it is.
+    pub fn set_config(&mut self, config: TcpConfig) {
+        self.sh.config = config;
     }
 
     // ---- segments in ---------------------------------------------------------------------------

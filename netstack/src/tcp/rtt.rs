@@ -68,6 +68,11 @@ impl Rtt {
         base.saturating_mul(1 << u32::from(self.backoff.min(20))).min(config.rto_max)
     }
 
+    /// How often it was doubled since the last progress.
+    pub(crate) fn backoff(&self) -> u8 {
+        self.backoff
+    }
+
     /// RFC 6298 §5.5: the timeout doubles.
     pub(crate) fn back_off(&mut self) {
         self.backoff = self.backoff.saturating_add(1);

@@ -52,6 +52,19 @@ impl Acked {
     }
 }
 
+/// Segments in flight, by what is known of them: `struct tcp_info` counts so. SYN and FIN included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Segments {
+    /// Sent and not acknowledged.
+    pub unacked: u32,
+    /// Of these, arrived beyond a hole.
+    pub sacked: u32,
+    /// Taken for lost, and not sent again since.
+    pub lost: u32,
+    /// Sent again, and not known to have arrived or to be lost again.
+    pub retransmitted: u32,
+}
+
 /// The queue, in the order of sequence numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RtxQueue {
@@ -80,6 +93,18 @@ impl RtxQueue {
     /// Segments of these.
     pub(crate) fn sacked_segments(&self) -> u32 {
         self.sacked.1
+    }
+
+    /// All of them, counted; looks at each.
+    pub(crate) fn segments(&self) -> Segments {
+        let mut segments = Segments::default();
+        for sent in &self.queue {
+            segments.unacked += 1;
+            segments.sacked += u32::from(sent.sacked);
+            segments.lost += u32::from(sent.lost);
+            segments.retransmitted += u32::from(sent.retransmitted && !sent.sacked && !sent.lost);
+        }
+        segments
     }
 
     /// When the oldest segment was sent last.

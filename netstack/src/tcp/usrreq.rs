@@ -299,6 +299,25 @@ impl Tcp {
         self.settle(id);
     }
 
+    /// ABORT of RFC 9293 §3.10.5 from outside, as `tcpdrop(8)`: the peer is told by a RST, whoever holds
+    /// the socket finds `ConnAborted`. A listener stays.
+    pub fn abort(&mut self, ip: &mut dyn IpLayer, id: TcpId) {
+        let Some((tcb, mut cx)) = self.parts(ip, id) else { return };
+        match tcb.state {
+            State::Closed | State::Listen => return,
+            State::SynSent | State::TimeWait => {}
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => tcb.send_rst(&mut cx),
+        }
+        tcb.enter_closed(Some(SockError::ConnAborted));
+        self.settle(id);
+    }
+
     /// What an operation would find now.
     pub fn ready(&self, id: TcpId) -> Ready {
         self.slab.get(id).map_or(Ready::empty(), Tcb::ready)

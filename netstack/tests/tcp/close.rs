@@ -154,6 +154,21 @@ fn linger_zero_resets() {
 }
 
 #[test]
+fn an_abort_from_outside_tells_both_sides() {
+    run(&format!(
+        "{ESTABLISHED}
+        send 10
+        > P. 1:11(10) ack 1
+        abort
+        > R. 11:11(0) ack 1
+        recv 10 -> error ConnAborted
+        send 10 -> error Pipe
+        close
+        sockets -> Listen"
+    ));
+}
+
+#[test]
 fn data_after_close_resets() {
     for prefix in ["close\n> F. 1:1(0) ack 1\n", "close\n> F. 1:1(0) ack 1\n< . 1:1(0) ack 2\n"] {
         run(&format!(

@@ -28,6 +28,34 @@ fn each_early_segment_is_reported_first() {
 }
 
 #[test]
+fn what_is_known_of_the_segments_in_flight_is_shown() {
+    sacking(
+        "send 14000
+        > . 1:1001(1000) ack 1
+        > . 1001:2001(1000) ack 1
+        > . 2001:3001(1000) ack 1
+        > . 3001:4001(1000) ack 1
+        > . 4001:5001(1000) ack 1
+        > . 5001:6001(1000) ack 1
+        > . 6001:7001(1000) ack 1
+        > . 7001:8001(1000) ack 1
+        > . 8001:9001(1000) ack 1
+        > . 9001:10001(1000) ack 1
+        info unsent -> 4000
+        info segments -> 10 0 0 0
+        info castate -> Open
+        +0.1 < . 1:1(0) ack 1 <sack 2001:3001>
+        > . 10001:11001(1000) ack 1
+        info segments -> 11 1 0 0
+        info castate -> Disorder
+        lenient
+        < . 1:1(0) ack 1 <sack 2001:5001>
+        info castate -> Recovery
+        info segments -> 11 3 1 1",
+    );
+}
+
+#[test]
 fn there_is_room_for_four_blocks_or_three_beside_timestamps() {
     let early = |n: u32, tail: &str| format!("< . {}:{}(500) ack 1 {tail}\n", 1000 * n + 1, 1000 * n + 501);
     let mut plain = ESTABLISHED_SACK.to_owned();

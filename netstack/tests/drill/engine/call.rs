@@ -30,6 +30,8 @@ pub(crate) enum Call {
     Shut(Shutdown),
     /// `close`, `close listener`
     Close { listener: bool },
+    /// `abort`: from outside, as `tcpdrop(8)`.
+    Abort,
     /// `set OPTION VALUE`
     Set(TcpOpt),
     /// `get OPTION`
@@ -81,6 +83,11 @@ pub(crate) enum Info {
     SndWnd,
     RcvWnd,
     InFlight,
+    /// In flight, selectively acknowledged, lost, sent again.
+    Segments,
+    CaState,
+    Backoff,
+    Unsent,
     SendQueue,
     RecvQueue,
     Congestion,
@@ -124,6 +131,7 @@ impl Call {
             ["shut", "both"] => Call::Shut(Shutdown::Both),
             ["close"] => Call::Close { listener: false },
             ["close", "listener"] => Call::Close { listener: true },
+            ["abort"] => Call::Abort,
             ["set", ref option @ ..] => Call::Set(option_with_value(option)?),
             ["get", name] => Call::Get(option_name(name)?),
             ["ready"] => Call::Ready,
@@ -163,6 +171,10 @@ impl Info {
             "sndwnd" => Info::SndWnd,
             "rcvwnd" => Info::RcvWnd,
             "inflight" => Info::InFlight,
+            "segments" => Info::Segments,
+            "castate" => Info::CaState,
+            "backoff" => Info::Backoff,
+            "unsent" => Info::Unsent,
             "sendq" => Info::SendQueue,
             "recvq" => Info::RecvQueue,
             "congestion" => Info::Congestion,

@@ -84,6 +84,11 @@ impl Script {
                 self.host.tcp.close(&mut self.host.ip, id);
                 ok()
             }
+            Call::Abort => {
+                let id = self.current()?;
+                self.host.tcp.abort(&mut self.host.ip, id);
+                ok()
+            }
             Call::Set(option) => {
                 let id = self.a_socket();
                 outcome(self.host.tcp.set_option(&mut self.host.ip, id, *option))
@@ -196,6 +201,13 @@ impl Script {
             Info::SndWnd => i.snd_wnd.to_string(),
             Info::RcvWnd => i.rcv_wnd.to_string(),
             Info::InFlight => i.in_flight.to_string(),
+            Info::Segments => {
+                let s = i.segments;
+                format!("{} {} {} {}", s.unacked, s.sacked, s.lost, s.retransmitted)
+            }
+            Info::CaState => format!("{:?}", i.congestion),
+            Info::Backoff => i.backoff.to_string(),
+            Info::Unsent => i.unsent.to_string(),
             Info::SendQueue => i.send_queue.to_string(),
             Info::RecvQueue => i.recv_queue.to_string(),
             Info::Congestion => i.congestion_control.into(),
