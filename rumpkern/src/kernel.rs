@@ -134,6 +134,13 @@ impl Kernel {
         changed.map_err(|error| Failure::new(route_code(&error), error.to_string()))
     }
 
+    /// The stack itself and the time, for a host that embeds the kernel and needs what no system call does.
+    /// It must not be called again from within `f`.
+    pub fn with_stack<T>(&self, f: impl FnOnce(&mut Stack, Instant) -> T) -> T {
+        self.if_filters_changed();
+        f(&mut self.stack.borrow_mut(), self.now())
+    }
+
     /// How long the node has lived.
     pub fn uptime(&self) -> Duration {
         self.clock().since(self.born.get())

@@ -4,7 +4,7 @@ mod world;
 
 use netstack::time::Duration;
 use rumpkern::proc::KILLED;
-use rumpkern::syscall::{Errno, Family, MsgFlags, PollFd, PollFlags, Shutdown, SockType, Sys};
+use rumpkern::syscall::{Errno, Family, MsgFlags, PollFd, PollFlags, Shutdown, SockType, Sys, sockopt_abi};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -444,5 +444,51 @@ fn accept_wakes_for_a_connection_a_limit_and_a_close() {
     let timer = world.spawn(0, async |sys| sys.sleep(ms(500)).await);
     world.result(&timer);
     world.kernels[0].exit(&client, KILLED);
+    world.result(&run);
+}
+
+/// Option values as Linux lays them out: what a program reads at the offsets of `linux/tcp.h`.
+#[test]
+fn tcp_options_have_linux_layout() {
+    let world = World::lan(1);
+    let run = world.spawn(0, async |sys| {
+        let get = |fd, level, name| sockopt_abi::get(&sys, fd, level, name);
+        let word = |octets: &[u8], at: usize| u32::from_le_bytes(octets[at..at + 4].try_into().unwrap());
+        let listener = sys.socket(Family::Inet, SockType::Stream, 0).unwrap();
+        sys.bind(listener, addr("127.0.0.1:80")).unwrap();
+        sys.listen(listener, 5).unwrap();
+        let info = get(listener, 6, 11).unwrap();
+        assert_eq!((info[0], word(&info, 24), word(&info, 28)), (10, 0, 5), "LISTEN, 0 of 5 wait");
+
+        let client = sys.socket(Family::Inet, SockType::Stream, 0).unwrap();
+        sockopt_abi::set(&sys, client, 6, 13, b"reno\0").unwrap();
+        assert_eq!(sockopt_abi::set(&sys, client, 6, 13, b"nobody"), Err(Errno::ENOENT));
+        sys.connect(client, addr("127.0.0.1:80")).await.unwrap();
+        let (server, _) = sys.accept(listener).await.unwrap();
+        assert_eq!(get(client, 6, 13).unwrap(), b"reno\0\0\0\0\0\0\0\0\0\0\0\0");
+        sys.send(client, &[7; 1000], NONE).await.unwrap();
+        sockopt_abi::set(&sys, server, 1, 18, &700u32.to_le_bytes()).unwrap();
+        assert_eq!(word(&get(server, 1, 18).unwrap(), 0), 700, "SO_RCVLOWAT");
+        let mut buffer = [0; 600];
+        sys.recv(server, &mut buffer, NONE).await.unwrap();
+
+        let info = get(server, 6, 11).unwrap();
+        let sys_info = sys.tcp_info(server).unwrap();
+        assert_eq!(info.len(), 280);
+        assert_eq!((info[0], info[1], info[5]), (1, 0, 7), "ESTABLISHED, Open, timestamps | SACK | scaling");
+        assert_eq!(word(&info, 8) as u128, sys_info.rto.as_micros(), "tcpi_rto");
+        assert_eq!(word(&info, 16), sys_info.snd_mss, "tcpi_snd_mss");
+        assert_eq!(word(&info, 60), sys_info.pmtu, "tcpi_pmtu");
+        assert_eq!(word(&info, 76), 0x7fff_ffff, "tcpi_snd_ssthresh");
+        assert_eq!(word(&info, 80), 10, "tcpi_snd_cwnd, in segments");
+        assert_eq!(word(&info, 84), u32::from(sys_info.advmss), "tcpi_advmss");
+        assert_eq!(word(&info, 128), 1000, "tcpi_bytes_received");
+        assert_eq!(word(&info, 228), sys_info.snd_wnd, "tcpi_snd_wnd");
+
+        let memory = get(server, 1, 55).unwrap();
+        assert_eq!((memory.len(), word(&memory, 0)), (36, 400), "SO_MEMINFO: octets that wait");
+        assert_eq!(get(server, 6, 26).unwrap(), b"", "TCP_CC_INFO");
+        assert_eq!(get(server, 6, 99), Err(Errno::ENOPROTOOPT));
+    });
     world.result(&run);
 }

@@ -12,6 +12,8 @@ mod poll;
 pub mod sleepq;
 mod socket;
 mod sockopt;
+pub mod sockopt_abi;
+mod tcp_info;
 mod time;
 
 pub use crate::proc::filedesc::{Fd, Sink};

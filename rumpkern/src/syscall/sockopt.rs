@@ -26,6 +26,12 @@ impl Sys {
         Ok(self.kernel.stack.borrow().tcp_info(id)?)
     }
 
+    /// SIOCATMARK: whether the next octet to be read is the urgent one.
+    pub fn at_mark(&self, fd: Fd) -> Result<bool, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow().at_mark(id)?)
+    }
+
     /// SO_DOMAIN, SO_TYPE, SO_PROTOCOL, and what `ss` shows.
     pub fn socket_info(&self, fd: Fd) -> Result<SocketInfo, Errno> {
         let (_, id) = self.socket_of(fd)?;

@@ -1,7 +1,8 @@
 //! One call: from a frame to the frame that answers it.
 
-use super::sockopt;
-use crate::syscall::{Errno, Family, Fd, MsgFlags, PollFd, PollFlags, SendMeta, Shutdown, SockType, Sys};
+use crate::syscall::{
+    Errno, Family, Fd, MsgFlags, PollFd, PollFlags, SendMeta, Shutdown, SockType, Sys, sockopt_abi,
+};
 use netstack::net::IfIndex;
 use netstack::time::Duration;
 use rumpclient::msg::{self, Body, PollEntries, PollEntry, Request, RequestError, tag};
@@ -137,11 +138,11 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
         Request::GetSockName => with_address(0, sys.getsockname(fd)?),
         Request::GetPeerName => with_address(0, sys.getpeername(fd)?),
         Request::SetSockOpt { level, name, value: octets } => {
-            sockopt::set(sys, fd, level, name, octets)?;
+            sockopt_abi::set(sys, fd, level, name, octets)?;
             value(0)
         }
         Request::GetSockOpt { level, name, len } => {
-            let octets = sockopt::get(sys, fd, level, name)?;
+            let octets = sockopt_abi::get(sys, fd, level, name)?;
             let data = &octets[..octets.len().min(len as usize)];
             Ok(answer(asked, 0, &Body { data: Some(data), ..Body::default() }))
         }

@@ -13,7 +13,6 @@
 
 mod call;
 mod session;
-mod sockopt;
 
 pub use session::attend;
 

@@ -1,10 +1,12 @@
-//! Socket options in Linux's numbers and layout, to and from the kernel's typed ones.
+//! Socket options in Linux's numbers and layout, to and from the kernel's typed ones: for whoever has a
+//! program's octets at hand (remote clients, hosts that embed a kernel).
 //!
 //! Not here: what the stack has no option for (timestamps, filters, IPv6's level): ENOPROTOOPT.
 
-use crate::syscall::{Errno, Family, Fd, SockOpt, SockOptName, SockType, Sys};
+use super::{Errno, Family, Fd, SockOpt, SockOptName, SockType, Sys, tcp_info};
 use netstack::net::IfIndex;
 use netstack::socket::MtuDiscover;
+use netstack::tcp::cc::Algorithm;
 use netstack::tcp::{TcpOpt, TcpOptName};
 use netstack::time::Duration;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,9 +16,11 @@ const SOCKET: u32 = 1;
 const IP: u32 = 0;
 const TCP: u32 = 6;
 const RAW: u32 = 255;
+/// `TCP_CA_NAME_MAX`: octets of a congestion control's name, NULs behind it included.
+const CA_NAME: usize = 16;
 
-/// setsockopt(2)
-pub(super) fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
+/// setsockopt(2), of the octets `value`.
+pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
     let option = match (level, name) {
         (SOCKET, 2) => SockOpt::ReuseAddr(flag(value)?),
         (SOCKET, 6) => SockOpt::Broadcast(flag(value)?),
@@ -30,6 +34,11 @@ pub(super) fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Res
             SockOpt::Linger((on != 0).then_some(time))
         }
         (SOCKET, 15) => SockOpt::ReusePort(flag(value)?),
+        (SOCKET, 18) => SockOpt::Tcp(TcpOpt::RcvLowat(match word(value)? {
+            // Linux: negative means as much as possible, 0 means 1.
+            ..0 => i32::MAX as usize,
+            octets => octets as usize,
+        })),
         (SOCKET, 20) => return sys.set_rcvtimeo(fd, timeval(value)?),
         (SOCKET, 21) => return sys.set_sndtimeo(fd, timeval(value)?),
         (SOCKET, 25) => SockOpt::BindToDevice(device(sys, value)?),
@@ -48,6 +57,7 @@ pub(super) fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Res
             3 => MtuDiscover::Probe,
             _ => return Err(Errno::EINVAL),
         }),
+        (IP, 11) => SockOpt::RecvErr(flag(value)?),
         (IP, 12) => SockOpt::RecvTtl(flag(value)?),
         (IP, 13) => SockOpt::RecvTos(flag(value)?),
         (IP, 32) => SockOpt::MulticastIf(match value.len() {
@@ -74,7 +84,11 @@ pub(super) fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Res
         (TCP, 5) => SockOpt::Tcp(TcpOpt::KeepInterval(seconds(value)?)),
         (TCP, 6) => SockOpt::Tcp(TcpOpt::KeepCount(count(value)?)),
         (TCP, 7) => SockOpt::Tcp(TcpOpt::SynCount(count(value)?)),
+        (TCP, 8) => {
+            SockOpt::Tcp(TcpOpt::Linger2(Duration::from_secs(u64::try_from(word(value)?).unwrap_or(0))))
+        }
         (TCP, 12) => SockOpt::Tcp(TcpOpt::QuickAck(flag(value)?)),
+        (TCP, 13) => SockOpt::Tcp(TcpOpt::Congestion(algorithm(value)?)),
         (TCP, 18) => {
             let ms = u64::try_from(word(value)?).map_err(|_| Errno::EINVAL)?;
             SockOpt::Tcp(TcpOpt::UserTimeout(Duration::from_millis(ms)))
@@ -89,7 +103,7 @@ pub(super) fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Res
 }
 
 /// getsockopt(2): the octets of the value.
-pub(super) fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
+pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
     let int = |value: i32| Ok(value.to_le_bytes().to_vec());
     let name = match (level, name) {
         (SOCKET, 2) => SockOptName::ReuseAddr,
@@ -108,10 +122,12 @@ pub(super) fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, E
         (SOCKET, 10) => SockOptName::OobInline,
         (SOCKET, 13) => SockOptName::Linger,
         (SOCKET, 15) => SockOptName::ReusePort,
+        (SOCKET, 18) => SockOptName::Tcp(TcpOptName::RcvLowat),
         (SOCKET, 20) => return Ok(of_timeval(sys.timeouts(fd)?.0)),
         (SOCKET, 21) => return Ok(of_timeval(sys.timeouts(fd)?.1)),
         (SOCKET, 25) => SockOptName::BindToDevice,
         (SOCKET, 30) => return int(i32::from(sys.socket_info(fd)?.state == "LISTEN")),
+        (SOCKET, 55) => return Ok(tcp_info::meminfo(&sys.socket_info(fd)?)),
         (SOCKET, 38) => return int(sys.socket_info(fd)?.protocol.into()),
         (SOCKET, 39) => {
             return int(match sys.socket_info(fd)?.family {
@@ -125,6 +141,7 @@ pub(super) fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, E
         (IP, 4) => SockOptName::IpOptions,
         (IP, 8) => SockOptName::PktInfo,
         (IP, 10) => SockOptName::MtuDiscover,
+        (IP, 11) => SockOptName::RecvErr,
         (IP, 12) => SockOptName::RecvTtl,
         (IP, 13) => SockOptName::RecvTos,
         (IP, 14) => SockOptName::Mtu,
@@ -138,9 +155,17 @@ pub(super) fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, E
         (TCP, 5) => SockOptName::Tcp(TcpOptName::KeepInterval),
         (TCP, 6) => SockOptName::Tcp(TcpOptName::KeepCount),
         (TCP, 7) => SockOptName::Tcp(TcpOptName::SynCount),
+        (TCP, 8) => SockOptName::Tcp(TcpOptName::Linger2),
+        (TCP, 11) => return Ok(tcp_info::octets(&sys.tcp_info(fd)?, sys.kernel().now())),
         (TCP, 12) => SockOptName::Tcp(TcpOptName::QuickAck),
-        (TCP, 13) => return Ok(sys.tcp_info(fd)?.congestion_control.as_bytes().to_vec()),
+        (TCP, 13) => {
+            let mut name = sys.tcp_info(fd)?.congestion_control.as_bytes().to_vec();
+            name.resize(CA_NAME, 0);
+            return Ok(name);
+        }
         (TCP, 18) => SockOptName::Tcp(TcpOptName::UserTimeout),
+        // TCP_CC_INFO: the algorithms that there are have nothing to say, as Linux's of these names.
+        (TCP, 26) => return sys.tcp_info(fd).map(|_| Vec::new()),
         (RAW, 1) => SockOptName::IcmpFilter,
         _ => {
             sys.getsockname(fd)?;
@@ -196,7 +221,10 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         }
         SockOpt::Tcp(TcpOpt::MaxSeg(n)) => int(n.into()),
         SockOpt::Tcp(TcpOpt::KeepCount(n) | TcpOpt::SynCount(n)) => int(n.into()),
-        SockOpt::Tcp(TcpOpt::KeepIdle(time) | TcpOpt::KeepInterval(time)) => int(whole(time)),
+        SockOpt::Tcp(TcpOpt::KeepIdle(time) | TcpOpt::KeepInterval(time) | TcpOpt::Linger2(time)) => {
+            int(whole(time))
+        }
+        SockOpt::Tcp(TcpOpt::RcvLowat(octets)) => int(octets as i64),
         SockOpt::Tcp(TcpOpt::UserTimeout(time)) => int(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
         SockOpt::Join(..) | SockOpt::Leave(..) | SockOpt::Tcp(_) => Err(Errno::ENOPROTOOPT),
     }
@@ -222,6 +250,16 @@ fn flag(value: &[u8]) -> Result<bool, Errno> {
 /// A buffer's size; Linux reads it as unsigned, and so takes negative ones for huge.
 fn size(value: &[u8]) -> Result<usize, Errno> {
     Ok(word(value)? as u32 as usize)
+}
+
+/// TCP_CONGESTION: a name that ends with its first NUL or the value. ENOENT, as Linux, if nobody has it.
+fn algorithm(value: &[u8]) -> Result<Algorithm, Errno> {
+    let name = value.split(|octet| *octet == 0).next().unwrap_or_default();
+    if name.is_empty() {
+        return Err(Errno::EINVAL);
+    }
+    let name = std::str::from_utf8(name).map_err(|_| Errno::ENOENT)?;
+    Algorithm::by_name(name).ok_or(Errno::ENOENT)
 }
 
 fn count(value: &[u8]) -> Result<u8, Errno> {
