@@ -11,6 +11,7 @@ mod flags;
 mod poll;
 pub mod sleepq;
 mod socket;
+pub mod socket_abi;
 mod sockopt;
 pub mod sockopt_abi;
 mod tcp_info;

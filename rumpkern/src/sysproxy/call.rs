@@ -1,21 +1,13 @@
 //! One call: from a frame to the frame that answers it.
 
-use crate::syscall::{
-    Errno, Family, Fd, MsgFlags, PollFd, PollFlags, SendMeta, Shutdown, SockType, Sys, sockopt_abi,
-};
+use crate::syscall::socket_abi::{self, NONBLOCK, address};
+use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, SendMeta, Sys, sockopt_abi};
 use netstack::net::IfIndex;
 use netstack::time::Duration;
 use rumpclient::msg::{self, Body, PollEntries, PollEntry, Request, RequestError, tag};
-use rumpclient::sockaddr::{self, SockAddr, SockAddrBuf, SockAddrError};
+use rumpclient::sockaddr::{self, SockAddrBuf};
 use rumpclient::wire::{DataFrame, FrameFlags, Header, MAX_DATA, Sid};
-use std::net::{Ipv4Addr, SocketAddr};
-
-/// `SOCK_NONBLOCK` and `O_NONBLOCK` of Linux.
-const NONBLOCK: u32 = 0o4000;
-/// `SOCK_CLOEXEC` of Linux; descriptors of a session see no exec.
-const CLOEXEC: u32 = 0o2_000_000;
-/// `O_RDWR` of Linux: how sockets are open.
-const RDWR: u32 = 2;
+use std::net::SocketAddr;
 
 /// The header of the answer to `asked`.
 pub(super) fn answer_to(asked: &Header, ret: i64) -> Header {
@@ -60,15 +52,6 @@ pub(super) async fn perform(sys: Sys, frame: Vec<u8>) -> Vec<u8> {
     done.unwrap_or_else(|errno| failure(&asked, errno))
 }
 
-/// An address in a request.
-fn address(octets: &[u8]) -> Result<SocketAddr, Errno> {
-    match SockAddr::decode(octets) {
-        Ok(SockAddr::Inet(addr)) => Ok(addr),
-        Ok(SockAddr::Unspec) | Err(SockAddrError::Family { .. }) => Err(Errno::EAFNOSUPPORT),
-        Err(SockAddrError::Short { .. }) => Err(Errno::EINVAL),
-    }
-}
-
 async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8>, Errno> {
     let fd = Fd(asked.sid.0);
     let value = |ret: i64| Ok(answer(asked, ret, &Body::default()));
@@ -80,15 +63,14 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
         // The session sees to these.
         Request::Hello { .. } | Request::Cancel { .. } => Err(Errno::EINVAL),
         Request::Socket { domain, kind, protocol } => {
-            socket(sys, domain, kind, protocol).and_then(|fd| value(fd.0.into()))
+            socket_abi::socket(sys, domain, kind, protocol).and_then(|fd| value(fd.0.into()))
         }
         Request::Bind { addr } => {
             sys.bind(fd, address(addr)?)?;
             value(0)
         }
         Request::Listen { backlog } => {
-            // As Linux: negative means as many as there may be.
-            sys.listen(fd, usize::try_from(backlog).unwrap_or(usize::MAX))?;
+            sys.listen(fd, socket_abi::backlog(backlog))?;
             value(0)
         }
         Request::Accept { flags } => {
@@ -99,12 +81,7 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
             with_address(new.0.into(), peer)
         }
         Request::Connect { addr } => {
-            // AF_UNSPEC dissolves a datagram socket's connection; the stack's word for it is no address.
-            let peer = match SockAddr::decode(addr) {
-                Ok(SockAddr::Unspec) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
-                Ok(SockAddr::Inet(_)) | Err(_) => address(addr)?,
-            };
-            sys.connect(fd, peer).await?;
+            sys.connect(fd, socket_abi::peer(addr)?).await?;
             value(0)
         }
         Request::SendMsg { data, flags, to, with } => {
@@ -121,13 +98,7 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
         }
         Request::RecvMsg { len, flags } => receive(sys, asked, len, flags).await,
         Request::Shutdown { how } => {
-            let how = match how {
-                0 => Shutdown::Read,
-                1 => Shutdown::Write,
-                2 => Shutdown::Both,
-                _ => return Err(Errno::EINVAL),
-            };
-            sys.shutdown(fd, how)?;
+            sys.shutdown(fd, socket_abi::how(how)?)?;
             value(0)
         }
         Request::Close => {
@@ -146,17 +117,7 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
             let data = &octets[..octets.len().min(len as usize)];
             Ok(answer(asked, 0, &Body { data: Some(data), ..Body::default() }))
         }
-        Request::Fcntl { command, argument } => {
-            let flags = if sys.nonblocking(fd)? { RDWR | NONBLOCK } else { RDWR };
-            match command {
-                3 => value(flags.into()),
-                4 => {
-                    sys.set_nonblocking(fd, argument & NONBLOCK != 0)?;
-                    value(0)
-                }
-                _ => Err(Errno::EINVAL),
-            }
-        }
+        Request::Fcntl { command, argument } => value(socket_abi::fcntl(sys, fd, command, argument)?.into()),
         Request::Poll { entries, timeout } => poll(sys, asked, entries, timeout).await,
         Request::GetPid => value(sys.getpid().0.into()),
         Request::Resolve { name } => {
@@ -165,25 +126,6 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
             Ok(answer(asked, 0, &Body { addr: Some(addr.as_octets()), ..Body::default() }))
         }
     }
-}
-
-fn socket(sys: &Sys, domain: u32, kind: u32, protocol: u32) -> Result<Fd, Errno> {
-    let family = match u16::try_from(domain) {
-        Ok(sockaddr::AF_INET) => Family::Inet,
-        Ok(sockaddr::AF_INET6) => Family::Inet6,
-        _ => return Err(Errno::EAFNOSUPPORT),
-    };
-    let protocol = u8::try_from(protocol).map_err(|_| Errno::EPROTONOSUPPORT)?;
-    let (kind, nonblocking) = (kind & !(NONBLOCK | CLOEXEC), kind & NONBLOCK != 0);
-    let kind = match kind {
-        1 => SockType::Stream,
-        2 => SockType::Dgram,
-        3 => SockType::Raw,
-        _ => return Err(Errno::ESOCKTNOSUPPORT),
-    };
-    let fd = sys.socket(family, kind, protocol)?;
-    sys.set_nonblocking(fd, nonblocking)?;
-    Ok(fd)
 }
 
 async fn receive(sys: &Sys, asked: &Header, len: u32, flags: u32) -> Result<Vec<u8>, Errno> {
