@@ -1,0 +1,19 @@
+//! The stack as a shared object that packetdrill loads in place of the kernel: README.md says how.
+//!
+//! ```text
+//! packetdrill -> table_unsafe, interpose_unsafe -> shim -> node (a kernel in virtual time) -> tun -> packetdrill
+//!    system() -> lab-packetdrill-tool -> server -> tools -> node
+//! ```
+
+mod epoll;
+mod fds;
+mod flags;
+mod instance_unsafe;
+mod interpose_unsafe;
+mod memory_unsafe;
+mod node;
+mod server;
+mod shim;
+mod table_unsafe;
+mod tools;
+mod tun;
