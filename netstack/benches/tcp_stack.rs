@@ -6,58 +6,13 @@
 
 #![expect(clippy::disallowed_types, reason = "a benchmark looks at the clock")]
 
-use netstack::net::ifnet::IfConfig;
-use netstack::net::{IfIndex, MacAddr};
+mod pair;
+
 use netstack::socket::{Family, RecvFlags, SendMeta, SockType};
-use netstack::stack::{Stack, StackConfig};
 use netstack::time::Duration as Span;
 use netstack::{Instant, SockError};
+use pair::{Node, cpu_time};
 use std::time::{Duration, Instant as Clock};
-
-struct Node {
-    stack: Stack,
-    eth0: IfIndex,
-    busy: Duration,
-}
-
-impl Node {
-    fn new(host: u8, now: Instant) -> Node {
-        let mut stack = Stack::new(StackConfig::default(), [host; 32]);
-        let mac = MacAddr([2, 0, 0, 0, 0, host]);
-        let eth0 = stack.if_attach(IfConfig { name: "eth0".into(), mac, mtu: 1500 }).expect("a new name");
-        stack.if_set_up(now, eth0, true).expect("it is there");
-        stack
-            .addr_add(now, eth0, format!("10.0.0.{host}/24").parse().expect("an address"))
-            .expect("a new address");
-        Node { stack, eth0, busy: Duration::ZERO }
-    }
-
-    /// Takes a burst of frames off `self` and hands it to `to`, each side on its clock.
-    fn deliver(&mut self, to: &mut Node, now: Instant, burst: &mut Vec<netstack::Mbuf>) -> usize {
-        let t = Clock::now();
-        while burst.len() < 64 {
-            let Some(frame) = self.stack.poll_transmit(now, self.eth0) else { break };
-            burst.push(frame);
-        }
-        let sent = Clock::now();
-        self.busy += sent - t;
-        let n = burst.len();
-        for frame in burst.drain(..) {
-            let mut m = to.stack.rx_mbuf();
-            m.extend(frame.data());
-            self.stack.recycle(frame);
-            to.stack.input(now, to.eth0, m);
-        }
-        to.busy += sent.elapsed();
-        n
-    }
-}
-
-/// Time that this thread was on a CPU, as the kernel counts it: what others do on the machine does not show.
-fn cpu_time() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(text.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0))
-}
 
 fn main() {
     let json = std::env::args().any(|a| a == "--json");

@@ -8,6 +8,7 @@ use netstack::SocketId;
 use netstack::socket::SockType;
 use netstack::time::Duration;
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -15,8 +16,8 @@ use std::task::{Context, Poll};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fd(pub u32);
 
-/// Descriptors a process may have, as Linux's default soft limit.
-pub const OPEN_MAX: usize = 1024;
+/// Descriptors a process may have, as Linux lets it raise its limit to (`fs.nr_open`).
+pub const OPEN_MAX: usize = 1 << 20;
 
 /// An open file.
 #[derive(Debug)]
@@ -76,21 +77,28 @@ impl File {
 #[derive(Debug, Default)]
 pub struct Filedesc {
     slots: Vec<Option<Rc<File>>>,
+    /// Free numbers below the highest that is open.
+    holes: BTreeSet<u32>,
 }
 
 impl Filedesc {
     /// Gives `file` the lowest free number.
     pub fn open(&mut self, file: Rc<File>) -> Result<Fd, Errno> {
-        let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
-        if free == OPEN_MAX {
+        if self.holes.is_empty() && self.slots.len() == OPEN_MAX {
             return Err(Errno::EMFILE);
         }
-        if free == self.slots.len() {
-            self.slots.push(None);
-        }
         file.descriptors.set(file.descriptors.get() + 1);
-        self.slots[free] = Some(file);
-        Ok(Fd(free as u32))
+        let number = match self.holes.pop_first() {
+            Some(hole) => {
+                self.slots[hole as usize] = Some(file);
+                hole
+            }
+            None => {
+                self.slots.push(Some(file));
+                self.slots.len() as u32 - 1
+            }
+        };
+        Ok(Fd(number))
     }
 
     /// The file behind a descriptor.
@@ -102,21 +110,24 @@ impl Filedesc {
     pub fn close(&mut self, fd: Fd) -> Result<Rc<File>, Errno> {
         let file = self.slots.get_mut(fd.0 as usize).and_then(Option::take).ok_or(Errno::EBADF)?;
         file.descriptors.set(file.descriptors.get() - 1);
+        self.holes.insert(fd.0);
         while let Some(None) = self.slots.last() {
             self.slots.pop();
+            self.holes.remove(&(self.slots.len() as u32));
         }
         Ok(file)
     }
 
-    /// Frees the lowest descriptor that is open.
-    pub(crate) fn close_first(&mut self) -> Option<Rc<File>> {
-        let first = self.slots.iter().position(Option::is_some)?;
-        self.close(Fd(first as u32)).ok()
+    /// Frees all descriptors, the lowest first.
+    pub(crate) fn close_all(&mut self) -> impl Iterator<Item = Rc<File>> + use<> {
+        self.holes.clear();
+        let files = std::mem::take(&mut self.slots).into_iter().flatten();
+        files.inspect(|file| file.descriptors.set(file.descriptors.get() - 1))
     }
 
     /// How many descriptors are open.
     pub fn len(&self) -> usize {
-        self.slots.iter().flatten().count()
+        self.slots.len() - self.holes.len()
     }
 
     /// Whether none is open.

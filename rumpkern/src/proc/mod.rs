@@ -150,10 +150,8 @@ impl Kernel {
         for lwp in process.lwps.take() {
             self.lwps.kill(lwp);
         }
-        loop {
-            let Some(file) = process.files.borrow_mut().close_first() else { break };
-            self.file_release(&file);
-        }
+        let files = process.files.borrow_mut().close_all();
+        files.for_each(|file| self.file_release(&file));
         for waker in process.waiting.take() {
             waker.wake();
         }
