@@ -7,7 +7,7 @@
 //! segment may go while the pipe is smaller than the congestion window; so limited transmit and the
 //! inflation of the window in fast recovery need no code of their own.
 
-use super::cc::{AckInfo, Window};
+use super::cc::{AckInfo, Congestion, Window};
 use super::prr::Prr;
 use super::rtx::Acked;
 use super::segment::Segment;
@@ -38,14 +38,17 @@ impl Tcb {
             let duplicate = self.take_blocks(cx, seg, &mut acked);
             self.measure(cx, seg, &acked, octets);
             self.undo_if_spurious(cx, seg, &acked, duplicate, octets);
+            self.take_echo(cx, seg, flight);
             let lost = self.detect_losses(cx);
             self.move_window_by_blocks(cx, seg, (octets, acked.octets), (flight, lost));
             self.probe_answered(cx, seg, duplicate, octets);
         } else if octets > 0 {
             self.measure(cx, seg, &acked, octets);
+            self.take_echo(cx, seg, flight);
             self.move_window(cx, seg, octets, flight);
         } else if seg.ack == self.snd_una && seg.len() == 0 && !window_moved && flight > 0 {
             // RFC 5681 §2: data in flight, no data in it, no SYN or FIN, the same ACK, the same window.
+            self.take_echo(cx, seg, flight);
             self.duplicate_ack(cx);
         }
         if octets > 0 {
@@ -154,6 +157,12 @@ impl Tcb {
                     self.grow_window(cx, octets, flight);
                 }
             }
+            Recovery::Cwr { .. } => {
+                if lost {
+                    self.enter_recovery(cx);
+                }
+                self.reduce(arrived);
+            }
             Recovery::Fast { until } if seg.ack.ge(until) => {
                 self.window.cwnd = self.window.ssthresh;
                 self.recovery = Recovery::Open;
@@ -177,12 +186,17 @@ impl Tcb {
     fn enter_recovery(&mut self, cx: &mut Cx<'_>) {
         cx.sh.stats.sack_recoveries += 1;
         cx.sh.stats.fast_retrans += 1;
-        let flight = self.flight();
         self.remember_window(cx);
-        self.window.ssthresh = self.cc.on_loss(&self.window, flight.min(self.window.cwnd), cx.now);
+        if matches!(self.recovery, Recovery::Cwr { .. }) {
+            // The window is on its way down for this data.
+            self.keep_the_cut();
+        } else {
+            let flight = self.flight();
+            self.cut(cx, flight.min(self.window.cwnd), Congestion::Loss);
+            self.prr = Prr::begin(flight);
+        }
         self.recover = self.snd_nxt;
         self.recovery = Recovery::Fast { until: self.snd_nxt };
-        self.prr = Prr::begin(flight);
         self.forget_probe();
         self.retransmit_now = true;
     }
@@ -195,7 +209,7 @@ impl Tcb {
 
     /// RACK's reordering timer went off: what had time to come in order is lost.
     pub(super) fn reorder_timeout(&mut self, cx: &mut Cx<'_>) {
-        if self.detect_losses(cx) && self.recovery == Recovery::Open {
+        if self.detect_losses(cx) && !self.in_recovery() {
             self.enter_recovery(cx);
             self.reduce(0);
         }
@@ -221,6 +235,10 @@ impl Tcb {
             Recovery::Open => {
                 self.dup_acks = 0;
                 self.grow_window(cx, acked, flight);
+            }
+            Recovery::Cwr { .. } => {
+                self.dup_acks = 0;
+                self.reduce(acked);
             }
             // RFC 6582 §3.2 step 3: full acknowledgment
             Recovery::Fast { until } if seg.ack.ge(until) => {
@@ -263,8 +281,11 @@ impl Tcb {
 
     fn duplicate_ack(&mut self, cx: &mut Cx<'_>) {
         match self.recovery {
-            Recovery::Open => {
+            Recovery::Open | Recovery::Cwr { .. } => {
                 self.dup_acks += 1;
+                if self.recovery != Recovery::Open {
+                    self.reduce(self.window.mss);
+                }
                 // RFC 6582 §3.2 step 2: only if the ACK covers more than `recover`.
                 if self.dup_acks >= cx.sh.config.dup_threshold && self.snd_una.gt(self.recover) {
                     self.enter_fast_recovery(cx);
@@ -283,9 +304,11 @@ impl Tcb {
     /// RFC 5681 §3.2 steps 2 and 3
     fn enter_fast_recovery(&mut self, cx: &mut Cx<'_>) {
         cx.sh.stats.fast_retrans += 1;
-        // What limited transmit sent beyond the window does not count (RFC 5681 §3.2 step 2).
-        let flight = self.flight().min(self.window.cwnd);
-        self.window.ssthresh = self.cc.on_loss(&self.window, flight, cx.now);
+        if self.recovery == Recovery::Open {
+            // What limited transmit sent beyond the window does not count (RFC 5681 §3.2 step 2).
+            let flight = self.flight().min(self.window.cwnd);
+            self.cut(cx, flight, Congestion::Loss);
+        }
         self.window.cwnd = self.window.ssthresh;
         self.recover = self.snd_nxt;
         self.recovery = Recovery::Fast { until: self.snd_nxt };

@@ -2,6 +2,7 @@
 //! programs and people know them in `sysctl`.
 
 use super::cc::Algorithm;
+use super::ecn::EcnMode;
 use super::profile::Profile;
 use crate::time::Duration;
 use crate::wire::tcp::OptionOrder;
@@ -145,6 +146,13 @@ pub struct TcpConfig {
     pub congestion_control: Algorithm,
     /// NewReno leaves slow start by HyStart++ (RFC 9406), as CUBIC always does. Linux's `reno` does not.
     pub newreno_hystart: bool,
+    /// Explicit congestion notification (RFC 3168, `tcp_ecn`). The default is Linux's: nobody who does not ask meets it.
+    pub ecn: EcnMode,
+    /// A SYN that is sent again does not ask for it any more (RFC 3168 §6.1.1.1, `tcp_ecn_fallback`).
+    pub ecn_fallback: bool,
+    /// A mark cuts the window less than a loss does (RFC 8511; FreeBSD's `net.inet.tcp.cc.abe`). Off as there, and as on Linux,
+    /// which has none: the RFC is an experiment, and pays only where queues mark early.
+    pub abe: bool,
     /// Offer window scaling (RFC 7323 §2).
     pub window_scaling: bool,
     /// Offer selective acknowledgments (RFC 2018).

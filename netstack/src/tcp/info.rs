@@ -36,6 +36,8 @@ pub struct TcpInfo {
     pub sack: bool,
     /// Whether timestamps are in use.
     pub timestamps: bool,
+    /// Whether congestion is notified explicitly (RFC 3168).
+    pub ecn: bool,
     /// Retransmission timeout as of now.
     pub rto: Duration,
     /// Smoothed round trip, its variance, its least.
@@ -82,13 +84,15 @@ pub struct TcpInfo {
     pub rcvbuf: usize,
 }
 
-/// What a sender believes of losses, by the names of Linux's `tcp_ca_state` (which has one more, for ECN).
+/// What a sender believes of losses, by the names of Linux's `tcp_ca_state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Congestion {
     /// Nothing is missing.
     Open,
     /// Duplicate or selective acknowledgments have come, too few for a loss.
     Disorder,
+    /// A mark came (RFC 3168): the window comes down.
+    Cwr,
     /// Fast recovery.
     Recovery,
     /// After a timeout.
@@ -98,6 +102,7 @@ pub enum Congestion {
 impl Tcb {
     fn congestion(&self) -> Congestion {
         match self.recovery {
+            Recovery::Cwr { .. } => Congestion::Cwr,
             Recovery::Fast { .. } => Congestion::Recovery,
             Recovery::Timeout { .. } => Congestion::Loss,
             Recovery::Open if self.dup_acks > 0 || self.rtx.sacked() > 0 => Congestion::Disorder,
@@ -129,6 +134,7 @@ impl Tcb {
             wscale: (self.snd_shift, self.rcv_shift),
             sack: self.sack,
             timestamps: self.timestamps,
+            ecn: self.ecn.on,
             rto: self.rtt.rto(config),
             rtt: self.rtt.srtt().zip(self.rtt.var()).zip(self.rtt.min()).map(|((s, v), m)| (s, v, m)),
             cwnd: self.window.cwnd,

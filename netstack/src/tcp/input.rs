@@ -2,6 +2,7 @@
 //! attacks) and RFC 7323 §5 (PAWS) where they have their place. LISTEN is in `listen`.
 
 use super::State;
+use super::ecn;
 use super::segment::Segment;
 use super::tcb::{Cx, Holder, Tcb};
 use crate::socket::{Ready, SockError};
@@ -64,13 +65,9 @@ impl Tcb {
             }
         } else {
             let fits = seg.payload.len() as u32 <= self.offered();
+            let plain = seg.ecn != ecn::CE && self.reass.is_empty();
             let unmoved = seg.ack == self.snd_una && seg.window(self.snd_shift) == self.snd_wnd;
-            if !fits
-                || !unmoved
-                || !self.reass.is_empty()
-                || self.early_fin.is_some()
-                || self.rcv_up.is_some()
-            {
+            if !fits || !unmoved || !plain || self.early_fin.is_some() || self.rcv_up.is_some() {
                 return false;
             }
             self.last_rx = cx.now;
@@ -153,6 +150,8 @@ impl Tcb {
             (true, None) | (false, _) => self.timestamps = false,
         }
         self.sack &= syn.options.sack_permitted;
+        self.take_syn_ecn(cx, syn);
+        let config = &cx.sh.config;
         self.update_mss(config.min_mss);
         self.rcv_mss = u32::from(self.adv_mss).min(u32::from(default));
     }

@@ -15,14 +15,16 @@
 //! | `timer`, `rtt`, `rtx`, `reass`, `isn` | timeouts, measurements, retransmission, reassembly, ISNs |
 //! | `sack`, `rack`, `prr`, `undo` | selective acknowledgments, what is lost, how fast it is repaired, what was none |
 //! | `cc` | congestion control |
+//! | `ecn` | what the network says instead of losing packets |
 //! | `config`, `profile`, `sysctl` | what can be turned, whose values it has, and their names |
 //! | `icmp` | what the network says about our segments |
 //!
-//! Not here yet: ECN, SYN cookies, Fast Open, segmentation offload.
+//! Not here yet: SYN cookies, Fast Open, segmentation offload.
 
 mod ack;
 pub mod cc;
 mod config;
+mod ecn;
 mod icmp;
 mod info;
 mod input;
@@ -51,6 +53,7 @@ pub mod usrreq;
 mod window;
 
 pub use config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig};
+pub use ecn::EcnMode;
 pub use info::{Congestion, TcpInfo};
 pub use options::{TcpOpt, TcpOptName};
 pub use profile::Profile;
@@ -186,7 +189,7 @@ impl Tcp {
             self.sh.stats.in_csum_errs += 1;
             return;
         }
-        let seg = Segment::new(&header, payload, memory);
+        let seg = Segment::new(&header, payload, memory, rx.tos);
         let local = SocketAddr::new(rx.dst, header.dst_port);
         let remote = SocketAddr::new(rx.src, header.src_port);
         let Some(id) = self.pcbs.lookup(local, remote, rx.ifindex) else {

@@ -5,6 +5,7 @@
 //! carried it. It stops at the interface's mark and goes on when it is called again.
 
 use super::config::Nagle;
+use super::ecn::{self, Sending};
 use super::seq::SeqNum;
 use super::tcb::{Cx, Recovery, RtxTimer, Tcb};
 use super::undo::Frto;
@@ -69,14 +70,14 @@ impl Tcb {
                         self.count_retransmission(cx);
                         self.prr.sent(end.since(start));
                         self.sent_again();
-                        self.send_data(cx, start, end);
+                        self.send_data(cx, start, end, Sending::Again);
                         sent += 1;
                     }
                     Next::New(end) => {
                         let start = self.snd_nxt;
                         sent += self.record(cx, start, end);
                         self.prr.sent(end.since(start));
-                        self.send_data(cx, start, end);
+                        self.send_data(cx, start, end, Sending::First);
                         news = true;
                     }
                     Next::Nothing => break,
@@ -223,13 +224,13 @@ impl Tcb {
         let (start, end) = (self.snd_nxt, self.snd_nxt + len);
         self.record(cx, start, end);
         self.snd_small = end;
-        self.send_data(cx, start, end);
+        self.send_data(cx, start, end, Sending::First);
         self.start_rtx_timer(cx);
         true
     }
 
     /// Sends the segment `start..end` of the sequence space of data and FIN.
-    pub(super) fn send_data(&mut self, cx: &mut Cx<'_>, start: SeqNum, end: SeqNum) {
+    pub(super) fn send_data(&mut self, cx: &mut Cx<'_>, start: SeqNum, end: SeqNum, sending: Sending) {
         let data_end = self.data_end();
         let mut flags = Flags::ACK;
         if end.gt(data_end) {
@@ -243,7 +244,8 @@ impl Tcb {
         if cx.now.since(self.last_rx) < cx.sh.config.delayed_ack && self.ack_pending() {
             self.quick_acks = 0;
         }
-        let mut header = self.header(cx, start, flags);
+        let (ecn, cwr) = self.mark(sending, len);
+        let mut header = self.header(cx, start, flags | cwr);
         // As long as they leave the segment within the MSS.
         header.options.sack = self.sack_blocks((self.window.mss as usize).saturating_sub(len));
         if let Some(up) = self.snd_up
@@ -265,7 +267,7 @@ impl Tcb {
             size: mss as u16,
             header_len: (ethernet::HEADER_LEN + self.ip_header_len() as usize + header.len()) as u16,
         });
-        self.transmit(cx, m, cut);
+        self.transmit(cx, m, cut, ecn);
     }
 
     fn gso_kind(&self) -> GsoKind {
@@ -291,7 +293,7 @@ impl Tcb {
 
     /// SYN in SYN-SENT, SYN-ACK in SYN-RECEIVED.
     pub(super) fn send_syn(&mut self, cx: &mut Cx<'_>) {
-        let mut flags = Flags::SYN;
+        let mut flags = Flags::SYN | self.syn_ecn(cx);
         if self.state == State::SynReceived {
             flags |= Flags::ACK;
         }
@@ -302,7 +304,7 @@ impl Tcb {
         header.options.window_scale = self.scaling.then_some(self.rcv_shift);
         let mut m = cx.ip.mbuf();
         header.emit_ordered(cx.sh.config.option_order, m.grow(header.len()));
-        self.transmit(cx, m, None);
+        self.transmit(cx, m, None, ecn::NOT_ECT);
         self.start_rtx_timer(cx);
     }
 
@@ -350,6 +352,9 @@ impl Tcb {
             if !flags.contains(Flags::SYN) {
                 header.window = self.choose_window(cx.now);
             }
+            if self.ecn.echo && !flags.contains(Flags::RST) {
+                header.flags |= Flags::ECE;
+            }
             self.last_ack_sent = self.rcv_nxt;
             self.ack_now = false;
             self.t_delack = None;
@@ -360,11 +365,11 @@ impl Tcb {
     fn send_bare(&mut self, cx: &mut Cx<'_>, header: &Header) {
         let mut m = cx.ip.mbuf();
         header.emit(m.grow(header.len()));
-        self.transmit(cx, m, None);
+        self.transmit(cx, m, None, ecn::NOT_ECT);
     }
 
     /// Sends a segment, or several in one packet if `cut` says how they are parted.
-    fn transmit(&mut self, cx: &mut Cx<'_>, mut m: Mbuf, cut: Option<Gso>) {
+    fn transmit(&mut self, cx: &mut Cx<'_>, mut m: Mbuf, cut: Option<Gso>, ecn: u8) {
         let (src, dst) = (self.local.ip(), self.remote.ip());
         let ip_header = self.ip_header_len() as usize;
         // The least MSS may be more than a link takes: then IP cuts.
@@ -384,7 +389,7 @@ impl Tcb {
             dst,
             protocol: tcp::PROTOCOL,
             ttl: self.set.ttl,
-            tos: self.set.tos,
+            tos: self.set.tos | ecn,
             fragment: if fits { Fragment::Dont } else { Fragment::May },
             bound: self.set.bound_if,
         };
@@ -452,7 +457,7 @@ impl Tcb {
 
     /// Whether recovery from a loss goes on.
     pub(super) fn in_recovery(&self) -> bool {
-        self.recovery != Recovery::Open
+        matches!(self.recovery, Recovery::Fast { .. } | Recovery::Timeout { .. })
     }
 
     /// Whether data came in that no segment of ours has acknowledged.

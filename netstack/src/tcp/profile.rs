@@ -5,6 +5,7 @@
 
 use super::cc::Algorithm;
 use super::config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig};
+use super::ecn::EcnMode;
 use crate::time::Duration;
 use crate::wire::tcp::OptionOrder;
 
@@ -84,6 +85,9 @@ fn linux() -> TcpConfig {
         slow_start_after_idle: true,
         congestion_control: Algorithm::Cubic,
         newreno_hystart: false,
+        ecn: EcnMode::Accept,
+        ecn_fallback: true,
+        abe: false,
         window_scaling: true,
         sack: true,
         timestamps: true,

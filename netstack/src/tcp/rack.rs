@@ -4,6 +4,8 @@
 //!
 //! What is done about a loss stands in `ack`.
 
+use super::cc::Congestion;
+use super::ecn::Sending;
 use super::rtx::Sent;
 use super::segment::Segment;
 use super::seq::SeqNum;
@@ -156,7 +158,7 @@ impl Tcb {
 
     /// §7.2: sets the timer, or takes it away.
     pub(super) fn schedule_probe(&mut self, cx: &Cx<'_>) {
-        let open = self.recovery == Recovery::Open && self.rtx.sacked_segments() == 0;
+        let open = !self.in_recovery() && self.rtx.sacked_segments() == 0;
         if !self.sack || !open || self.rack.probe.is_some() || self.flight() == 0 || self.syn_in_flight() {
             self.t_probe = None;
             return;
@@ -172,7 +174,7 @@ impl Tcb {
 
     /// §7.3
     pub(super) fn probe_timeout(&mut self, cx: &mut Cx<'_>) {
-        if self.recovery != Recovery::Open || self.flight() == 0 {
+        if self.in_recovery() || self.flight() == 0 {
             return;
         }
         cx.sh.stats.loss_probes += 1;
@@ -181,7 +183,7 @@ impl Tcb {
             let Some((start, end)) = self.rtx.last(self.window.mss) else { return };
             self.rtx.sent_again(start, cx.now);
             self.count_retransmission(cx);
-            self.send_data(cx, start, end);
+            self.send_data(cx, start, end, Sending::Again);
         }
         self.rack.probe = Some(Probe { end: self.snd_nxt, again });
         self.t_rtx = Some(cx.now + self.rtt.rto(&cx.sh.config));
@@ -204,7 +206,7 @@ impl Tcb {
         if repaired && self.recovery == Recovery::Open {
             cx.sh.stats.loss_probe_recoveries += 1;
             // What was in flight is acknowledged: the window stands for it, as on Linux.
-            self.window.ssthresh = self.cc.on_loss(&self.window, self.window.cwnd, cx.now);
+            self.cut(cx, self.window.cwnd, Congestion::Loss);
             self.window.cwnd = self.window.ssthresh;
         }
         if repaired || harmless {

@@ -1,5 +1,6 @@
 //! A segment as the state machine sees it: RFC 9293 §3.3.1, "current segment variables".
 
+use super::ecn;
 use super::seq::SeqNum;
 use crate::socket::sockbuf::RecvBuf;
 use crate::wire::tcp::{Flags, Header, Options};
@@ -18,13 +19,21 @@ pub(crate) struct Segment<'a> {
     /// Urgent pointer.
     pub(crate) up: u16,
     pub(crate) options: Options,
+    /// The ECN field of the IP header that it came with.
+    pub(crate) ecn: u8,
     pub(crate) payload: &'a [u8],
     /// The memory in which the payload lies and which the receive buffer may keep.
     memory: Option<&'a Arc<Vec<u8>>>,
 }
 
 impl<'a> Segment<'a> {
-    pub(crate) fn new(header: &Header, payload: &'a [u8], memory: Option<&'a Arc<Vec<u8>>>) -> Segment<'a> {
+    /// `tos`: that of the IP header.
+    pub(crate) fn new(
+        header: &Header,
+        payload: &'a [u8],
+        memory: Option<&'a Arc<Vec<u8>>>,
+        tos: u8,
+    ) -> Segment<'a> {
         Segment {
             seq: SeqNum(header.seq),
             ack: SeqNum(header.ack),
@@ -33,6 +42,7 @@ impl<'a> Segment<'a> {
             of_syn: header.flags.contains(Flags::SYN),
             up: header.urgent,
             options: header.options,
+            ecn: tos & ecn::MASK,
             payload,
             memory,
         }

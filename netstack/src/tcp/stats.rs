@@ -44,6 +44,12 @@ counters! {
         dsacks => "tcpDSACKRecv",
         /// Recoveries that turned out to be needless (RFC 5682, RFC 3522, RFC 3708).
         spurious_recoveries => "tcpSpuriousRtx",
+        /// Connections that agreed on ECN (the names are FreeBSD's).
+        ecn_agreed => "tcpEcnShs",
+        /// Segments of data that came with the mark of congestion (RFC 3168).
+        ecn_ce => "tcpEcnCe",
+        /// Cuts of the window because of such a mark.
+        ecn_cuts => "tcpEcnRcwnd",
         /// Zero window probes sent.
         window_probes => "tcpWinProbe",
         /// Keepalive probes sent.

@@ -6,6 +6,7 @@
 
 use super::cc::Algorithm;
 use super::config::{BufferSizes, InitialWindow, TcpConfig};
+use super::ecn::EcnMode;
 use super::profile::Profile;
 use crate::time::Duration;
 
@@ -83,6 +84,7 @@ enum Value {
     /// Least, first and largest size.
     Buffer(Place<BufferSizes>),
     Algorithm(Place<Algorithm>),
+    Ecn(Place<EcnMode>),
     /// Segments.
     Window(Place<InitialWindow>),
     /// Cannot be changed.
@@ -106,6 +108,7 @@ impl Value {
                 format!("{}\t{}\t{}", b.min, b.default, b.max)
             }
             Value::Algorithm(at) => at(c).name().to_owned(),
+            Value::Ecn(at) => at(c).number().to_string(),
             Value::Window(at) => match *at(c) {
                 InitialWindow::Segments(n) => n.to_string(),
                 // The segments of an Ethernet that they come to.
@@ -135,6 +138,7 @@ impl Value {
                 *at(c) = sound.then_some(BufferSizes { min, default, max })?;
             }
             Value::Algorithm(at) => *at(c) = Algorithm::by_name(text)?,
+            Value::Ecn(at) => *at(c) = EcnMode::by_number(text.parse().ok()?)?,
             Value::Window(at) => {
                 *at(c) = InitialWindow::Segments(text.parse().ok().filter(|n| (1..=1000).contains(n))?);
             }
@@ -153,6 +157,7 @@ impl Value {
             Value::Micros(_) => "microseconds",
             Value::Seconds(_) => "seconds",
             Value::Buffer(_) => "three sizes in octets: least, first, largest",
+            Value::Ecn(_) => "0 (off), 1 (request) or 2 (accept)",
             Value::Algorithm(_) => "the name of a congestion control",
             Value::Window(_) => "1 to 1000 segments",
             Value::Fixed(_) => "nothing",
@@ -179,6 +184,8 @@ const ROWS: &[Row] = &[
     row("net.ipv4.tcp_adv_win_scale", Value::U8(|c| &mut c.adv_win_scale)),
     row("net.ipv4.tcp_available_congestion_control", Value::Fixed(algorithms)),
     row("net.ipv4.tcp_congestion_control", Value::Algorithm(|c| &mut c.congestion_control)),
+    row("net.ipv4.tcp_ecn", Value::Ecn(|c| &mut c.ecn)),
+    row("net.ipv4.tcp_ecn_fallback", Value::Switch(|c| &mut c.ecn_fallback)),
     row("net.ipv4.tcp_fin_timeout", Value::Seconds(|c| &mut c.fin_wait_2)),
     row("net.ipv4.tcp_invalid_ratelimit", Value::Millis(|c| &mut c.challenge_interval)),
     row("net.ipv4.tcp_keepalive_intvl", Value::Seconds(|c| &mut c.keep_interval)),
@@ -206,9 +213,11 @@ const ROWS: &[Row] = &[
     row("kern.ipc.maxsockbuf", Value::Usize(|c| &mut c.max_sockbuf)),
     row("kern.ipc.soacceptqueue", Value::Usize(|c| &mut c.max_backlog)),
     row("net.inet.tcp.always_keepalive", Value::Switch(|c| &mut c.always_keepalive)),
+    row("net.inet.tcp.cc.abe", Value::Switch(|c| &mut c.abe)),
     row("net.inet.tcp.cc.algorithm", Value::Algorithm(|c| &mut c.congestion_control)),
     row("net.inet.tcp.cc.available", Value::Fixed(algorithms)),
     row("net.inet.tcp.delacktime", Value::Millis(|c| &mut c.delayed_ack)),
+    row("net.inet.tcp.ecn.enable", Value::Ecn(|c| &mut c.ecn)),
     row("net.inet.tcp.finwait2_timeout", Value::Millis(|c| &mut c.fin_wait_2)),
     row("net.inet.tcp.initcwnd_segments", Value::Window(|c| &mut c.initial_window)),
     row("net.inet.tcp.keepcnt", Value::U8(|c| &mut c.keep_count)),
@@ -267,6 +276,7 @@ mod tests {
             ("net.ipv4.tcp_rmem", "4096 1024 8192"),
             ("net.ipv4.tcp_congestion_control", "vegas"),
             ("net.ipv4.tcp_rto_min_us", "0"),
+            ("net.ipv4.tcp_ecn", "3"),
             ("net.ipv4.tcp_rto_max_ms", "100"),
             ("net.ipv4.tcp_min_snd_mss", "8"),
             ("net.inet.tcp.initcwnd_segments", "0"),

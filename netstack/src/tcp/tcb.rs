@@ -3,6 +3,7 @@
 
 use super::cc::{Algorithm, CongestionControl, Window};
 use super::config::TcpConfig;
+use super::ecn::Ecn;
 use super::listen::Listen;
 use super::options::Settings;
 use super::prr::Prr;
@@ -40,11 +41,13 @@ pub(crate) enum Holder {
     Nobody,
 }
 
-/// RFC 6582 and RFC 6298: what the sender believes of losses.
+/// RFC 6582 and RFC 6298: what the sender believes of losses and of congestion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recovery {
     /// Nothing is missing.
     Open,
+    /// A mark came (RFC 3168): the window comes down, until something sent after `until` is acknowledged.
+    Cwr { until: SeqNum },
     /// Fast recovery, until everything sent before `until` is acknowledged.
     Fast { until: SeqNum },
     /// After a timeout, until everything sent before `until` is acknowledged.
@@ -137,6 +140,7 @@ pub(crate) struct Tcb {
     pub(crate) prr: Prr,
     pub(crate) undo: Option<Undo>,
     pub(crate) frto: Frto,
+    pub(crate) ecn: Ecn,
     /// The congestion window was what ended the last burst.
     pub(crate) cwnd_limited: bool,
 
@@ -287,6 +291,7 @@ impl Tcb {
             prr: Prr::default(),
             undo: None,
             frto: Frto::Off,
+            ecn: Ecn::default(),
             cwnd_limited: false,
             irs: zero,
             rcv_nxt: zero,
@@ -438,6 +443,7 @@ impl Tcb {
         (self.t_rtx, self.t_keep, self.t_idle) = (None, None, None);
         self.forget_probe();
         self.t_wait = Some(cx.now + cx.sh.config.time_wait);
+        self.ecn.echo = false;
         self.sndbuf.free();
         self.reass.clear();
         self.notify(Ready::HUP | Ready::WRITE);

@@ -41,6 +41,7 @@ impl Tcb {
         let len = seg.payload.len() as u32;
         let (start, end) = (seg.seq, seg.seq + len);
         self.pick_urgent(seg);
+        self.take_mark(cx, seg);
         if start == self.rcv_nxt && self.reass.is_empty() {
             seg.deliver(&mut self.rcvbuf);
             self.data_in_order(cx, len);

@@ -8,6 +8,7 @@
 
 use super::State;
 use super::TcpId;
+use super::cc::Congestion;
 use super::config::TcpConfig;
 use super::slab::Slab;
 use super::tcb::{Cx, Holder, Recovery, RtxTimer, Tcb};
@@ -179,13 +180,24 @@ impl Tcb {
             return self.give_up(cx);
         }
         cx.sh.stats.timeouts += 1;
-        // RFC 5681 §3.1: ssthresh is held when the same segment times out again.
-        if !matches!(self.recovery, Recovery::Timeout { .. }) || self.retries == 0 {
-            if self.recovery == Recovery::Open {
+        match self.recovery {
+            Recovery::Open => {
                 self.remember_window(cx);
+                self.cut(cx, self.flight(), Congestion::Loss);
+                self.cc.on_timeout();
             }
-            self.window.ssthresh = self.cc.on_loss(&self.window, self.flight(), cx.now);
-            self.cc.on_timeout();
+            // The threshold came down for this window of data (RFC 3168 §6.1.2).
+            Recovery::Cwr { .. } => {
+                self.remember_window(cx);
+                self.keep_the_cut();
+                self.cc.on_timeout();
+            }
+            // RFC 5681 §3.1: ssthresh is held when the same segment times out again.
+            Recovery::Timeout { .. } if self.retries > 0 => {}
+            Recovery::Fast { .. } | Recovery::Timeout { .. } => {
+                self.cut(cx, self.flight(), Congestion::Loss);
+                self.cc.on_timeout();
+            }
         }
         // RFC 5682 §3.1 step 1
         self.frto = if self.sack { Frto::First } else { Frto::Off };

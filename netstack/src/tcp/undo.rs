@@ -10,15 +10,22 @@ use super::timestamp;
 /// What a recovery began with.
 #[derive(Debug)]
 pub(crate) struct Undo {
-    cc: Box<dyn CongestionControl>,
-    cwnd: u32,
-    ssthresh: u32,
+    /// `None`: the cut stays, whatever becomes of the losses.
+    before: Option<Before>,
     /// The timestamp of its first retransmission: an ACK that echoes an older one is of the original.
     stamp: u32,
     /// Retransmissions, less those whose duplicate arrival was reported.
     again: u32,
     /// There was one.
     any: bool,
+}
+
+/// The window as it was.
+#[derive(Debug)]
+struct Before {
+    cc: Box<dyn CongestionControl>,
+    cwnd: u32,
+    ssthresh: u32,
 }
 
 /// F-RTO's steps after a timeout (RFC 5682 §3.1).
@@ -38,7 +45,15 @@ impl Tcb {
     pub(super) fn remember_window(&mut self, cx: &Cx<'_>) {
         let stamp = timestamp(cx.now, self.ts_offset);
         let (cwnd, ssthresh) = (self.window.cwnd, self.window.ssthresh);
-        self.undo = Some(Undo { cc: self.cc.copy(), cwnd, ssthresh, stamp, again: 0, any: false });
+        let before = Some(Before { cc: self.cc.copy(), cwnd, ssthresh });
+        self.undo = Some(Undo { before, stamp, again: 0, any: false });
+    }
+
+    /// The network has said that it is congested: that is no error of ours (RFC 3168).
+    pub(super) fn keep_the_cut(&mut self) {
+        if let Some(undo) = &mut self.undo {
+            undo.before = None;
+        }
     }
 
     /// Something was sent again.
@@ -69,10 +84,15 @@ impl Tcb {
             return;
         }
         let Some(undo) = self.undo.take() else { return };
-        self.cc = undo.cc;
         cx.sh.stats.spurious_recoveries += 1;
-        self.window.cwnd = self.window.cwnd.max(undo.cwnd);
-        self.window.ssthresh = self.window.ssthresh.max(undo.ssthresh);
+        if let Some(before) = undo.before {
+            self.cc = before.cc;
+            self.window.cwnd = self.window.cwnd.max(before.cwnd);
+            self.window.ssthresh = self.window.ssthresh.max(before.ssthresh);
+            self.ecn.cwr = false;
+        } else if self.in_recovery() {
+            self.window.cwnd = self.window.ssthresh;
+        }
         if self.in_recovery() {
             self.recovery = Recovery::Open;
             self.rack.recovered();

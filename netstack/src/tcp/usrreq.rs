@@ -2,6 +2,7 @@
 //! 9293 §3.10.1 to §3.10.6 as sockets know them. Errors and their order are Linux's. No call
 //! blocks: `WouldBlock` and `InProgress` say that an event will come.
 
+use super::ecn::Ecn;
 use super::info::TcpInfo;
 use super::options::{TcpOpt, TcpOptName};
 use super::seq::SeqNum;
@@ -419,6 +420,7 @@ impl Tcb {
         self.adv_mss = self.set.max_seg.map_or(largest, |m| m.min(largest)).max(config.min_mss);
         (self.timestamps, self.scaling) = (config.timestamps, config.window_scaling);
         self.sack = config.sack;
+        self.ecn = Ecn::asked(config.ecn);
         self.rcv_shift = if self.scaling { self.wanted_shift(config) } else { 0 };
         self.ts_offset = cx.sh.isn.timestamp_offset(local, remote);
         self.start_at(cx.sh.isn.isn(cx.now, local, remote));

@@ -24,7 +24,7 @@ fn each(scripts: &[&str], fault: impl Fn(&str) -> Option<String>) -> Result<(), 
 }
 
 fn what_is_wrong_fails() -> Result<(), String> {
-    const WRONG: [&str; 17] = [
+    const WRONG: [&str; 18] = [
         "< R 5:5(0)",                                                  // the challenge is not expected
         "> . 1:1(0) ack 1",                                            // nothing goes out
         "< R 5:5(0)\n> . 1:1(0) ack 2",                                // another ACK
@@ -36,6 +36,7 @@ fn what_is_wrong_fails() -> Result<(), String> {
         "< R 5:5(0)\n> . 1:1(0) ack 1 port 4001",                      // to another port
         "< R 5:5(0)\nport 4001\n> . 1:1(0) ack 1",                     // likewise
         "< R 5:5(0)\n> . 1:1(0) ack 1 tos 4",                          // another traffic class
+        "< R 5:5(0)\n> [ect0] . 1:1(0) ack 1",                         // another mark
         "< R 5:5(0)\n+0.1 > . 1:1(0) ack 1",                           // another time
         "send 10\n> P. 1:11(10) ack 1\n+0.29~5ms > P. 1:11(10) ack 1", // beyond the tolerance
         "send 10\n> P. 1:11(10) ack 1\n+0.31~5ms > P. 1:11(10) ack 1", // likewise
@@ -67,7 +68,8 @@ fn what_is_right_passes() -> Result<(), String> {
 }
 
 fn no_script() -> Result<(), String> {
-    const NONE: [&str; 34] = [
+    const NONE: [&str; 35] = [
+        "< [ecn] S 0:0(0)",
         "profile plan9",
         "sysctl net.ipv4.tcp_nothing 1",
         "sysctl net.ipv4.tcp_sack perhaps",

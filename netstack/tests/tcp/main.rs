@@ -4,6 +4,7 @@
 mod close;
 mod congestion;
 mod data;
+mod ecn;
 #[path = "../drill/engine/mod.rs"]
 mod engine;
 mod every_state;

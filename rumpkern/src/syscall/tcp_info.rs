@@ -11,10 +11,11 @@ use netstack::time::{Duration, Instant};
 
 /// `TCP_INFINITE_SSTHRESH`: no threshold yet.
 const NO_SSTHRESH: u32 = 0x7fff_ffff;
-/// `TCPI_OPT_TIMESTAMPS`, `TCPI_OPT_SACK`, `TCPI_OPT_WSCALE`.
+/// `TCPI_OPT_TIMESTAMPS`, `TCPI_OPT_SACK`, `TCPI_OPT_WSCALE`, `TCPI_OPT_ECN`.
 const TIMESTAMPS: u8 = 1;
 const SACK: u8 = 2;
 const WSCALE: u8 = 4;
+const ECN: u8 = 8;
 
 /// Octets of the structure as of Linux 6.18, the first with counters of AccECN.
 const LEN: usize = 280;
@@ -24,7 +25,8 @@ pub(super) fn octets(info: &TcpInfo, now: Instant) -> Vec<u8> {
     let mss = info.snd_mss.max(1);
     let (srtt, variance, least) = info.rtt.unwrap_or_default();
     let (snd_scale, rcv_scale) = info.wscale;
-    let options = [(info.timestamps, TIMESTAMPS), (info.sack, SACK), (info.wscale != (0, 0), WSCALE)];
+    let scales = info.wscale != (0, 0);
+    let options = [(info.timestamps, TIMESTAMPS), (info.sack, SACK), (scales, WSCALE), (info.ecn, ECN)];
     let options = options.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum::<u8>();
 
     let mut out = Out(vec![
@@ -117,11 +119,12 @@ fn state(state: State) -> u8 {
     }
 }
 
-/// `TCP_CA_Open` …; 2 is ECN's.
+/// `TCP_CA_Open` …
 fn congestion(congestion: Congestion) -> u8 {
     match congestion {
         Congestion::Open => 0,
         Congestion::Disorder => 1,
+        Congestion::Cwr => 2,
         Congestion::Recovery => 3,
         Congestion::Loss => 4,
     }

@@ -4,17 +4,19 @@
 //! Windows are octets where the RFC has segments, times are seconds. The arithmetic is that of
 //! IEEE 754's basic operations only, so that runs repeat on every machine.
 //!
-//! §4.9 (spurious losses) is the affair of `undo`, which puts back a copy from before the loss. ECN has
-//! no door yet.
+//! §4.9 (spurious losses) is the affair of `undo`, which puts back a copy from before the loss. A mark
+//! of ECN is a loss (§4.6), or less by RFC 8511.
 
-use super::{AckInfo, CongestionControl, HyStart, Window};
+use super::{AckInfo, Congestion, CongestionControl, HyStart, Window};
 use crate::time::{Duration, Instant};
 
 /// Segments a second cubed (§5.1).
 const C: f64 = 0.4;
-/// β_cubic (§4.6), in tenths.
-const BETA_TENTHS: u32 = 7;
-const BETA: f64 = BETA_TENTHS as f64 / 10.0;
+/// β_cubic (§4.6), in hundredths.
+const BETA_LOSS: u32 = 70;
+const BETA: f64 = BETA_LOSS as f64 / 100.0;
+/// β_ecn (RFC 8511 §3.1), in hundredths.
+const BETA_ECN: u32 = 85;
 /// α_cubic (§4.3): with β, on average the window of Reno.
 const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 
@@ -28,6 +30,8 @@ pub(crate) struct Cubic {
     cwnd_prior: f64,
     /// The congestion avoidance that is going on.
     epoch: Option<Epoch>,
+    /// A mark means a shorter queue than a loss does (RFC 8511).
+    abe: bool,
 }
 
 impl CongestionControl for Cubic {
@@ -54,15 +58,20 @@ impl CongestionControl for Cubic {
         }
     }
 
-    fn on_loss(&mut self, w: &Window, flight: u32, _now: Instant) -> u32 {
+    fn on_congestion(&mut self, w: &Window, flight: u32, why: Congestion, _now: Instant) -> u32 {
         let cwnd = f64::from(w.cwnd);
         // §4.7: fast convergence. Someone else needs room: turn flat earlier.
         self.w_max = if cwnd < self.w_max { cwnd * (1.0 + BETA) / 2.0 } else { cwnd };
         self.cwnd_prior = cwnd;
         self.epoch = None;
         // §4.6
-        let reduced = u64::from(flight) * u64::from(BETA_TENTHS) / 10;
-        (reduced as u32).max(w.mss.saturating_mul(2))
+        w.reduced(
+            flight,
+            match why {
+                Congestion::Mark if self.abe && !w.in_slow_start() => BETA_ECN,
+                Congestion::Mark | Congestion::Loss => BETA_LOSS,
+            },
+        )
     }
 
     fn on_timeout(&mut self) {
@@ -77,6 +86,10 @@ impl CongestionControl for Cubic {
 }
 
 impl Cubic {
+    pub(crate) fn new(abe: bool) -> Cubic {
+        Cubic { abe, ..Cubic::default() }
+    }
+
     /// §4.2 to §4.5, for `acked` octets.
     fn avoid_congestion(&mut self, w: &mut Window, acked: u32, ack: &AckInfo) {
         let epoch = self.epoch.get_or_insert_with(|| {

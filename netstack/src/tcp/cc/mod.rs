@@ -34,6 +34,12 @@ impl Window {
         self.cwnd < self.ssthresh
     }
 
+    /// A threshold of `percent` of what is in flight, two segments at least.
+    fn reduced(&self, flight: u32, percent: u32) -> u32 {
+        let reduced = u64::from(flight) * u64::from(percent) / 100;
+        (reduced as u32).max(self.mss.saturating_mul(2))
+    }
+
     /// RFC 5681 §3.1 with RFC 3465's count of octets; returns what slow start left over.
     pub(crate) fn slow_start(&mut self, acked: u32) -> u32 {
         let grown = self.cwnd.saturating_add(acked).min(self.ssthresh.max(self.cwnd));
@@ -60,6 +66,15 @@ pub(crate) struct AckInfo {
     pub(crate) srtt: Option<Duration>,
 }
 
+/// What says that the network is congested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Congestion {
+    /// A segment was lost.
+    Loss,
+    /// A segment was marked (RFC 3168).
+    Mark,
+}
+
 /// An algorithm's own state and its answers.
 pub(crate) trait CongestionControl: core::fmt::Debug + Send {
     /// New data was acknowledged, outside of fast recovery, while the window was what limited us.
@@ -68,11 +83,12 @@ pub(crate) trait CongestionControl: core::fmt::Debug + Send {
     /// The same, but we sent less than the window allowed (RFC 9438 §5.8): it does not grow.
     fn on_app_limited(&mut self, _ack: &AckInfo) {}
 
-    /// A loss was found: the new slow start threshold (RFC 5681 equation 4), given the octets in
-    /// flight. `w` is the window as it was.
-    fn on_loss(&mut self, w: &Window, flight: u32, now: Instant) -> u32;
+    /// The network is congested: the new slow start threshold (RFC 5681 equation 4), given the octets
+    /// in flight. `w` is the window as it was. Once a window of data.
+    fn on_congestion(&mut self, w: &Window, flight: u32, why: Congestion, now: Instant) -> u32;
 
-    /// The retransmission timer went off; [`CongestionControl::on_loss`] was told before.
+    /// The retransmission timer went off; [`CongestionControl::on_congestion`] was told before, unless the window was cut
+    /// for the same data already.
     fn on_timeout(&mut self);
 
     /// A copy, to go back to if the loss turns out to be none.
@@ -107,8 +123,10 @@ impl Algorithm {
 
     pub(crate) fn start(self, config: &TcpConfig) -> Box<dyn CongestionControl> {
         match self {
-            Algorithm::NewReno => Box::new(NewReno::new(config.newreno_hystart.then(HyStart::default))),
-            Algorithm::Cubic => Box::new(Cubic::default()),
+            Algorithm::NewReno => {
+                Box::new(NewReno::new(config.newreno_hystart.then(HyStart::default), config.abe))
+            }
+            Algorithm::Cubic => Box::new(Cubic::new(config.abe)),
         }
     }
 }

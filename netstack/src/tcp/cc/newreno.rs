@@ -1,7 +1,12 @@
-//! NewReno's window: RFC 5681 §3.1 (slow start, congestion avoidance), equation 4.
+//! NewReno's window: RFC 5681 §3.1 (slow start, congestion avoidance), equation 4; RFC 8511.
 
-use super::{AckInfo, CongestionControl, HyStart, Window};
+use super::{AckInfo, Congestion, CongestionControl, HyStart, Window};
 use crate::time::Instant;
+
+/// β_loss and β_ecn (RFC 8511 §3.1), in hundredths.
+const BETA_LOSS: u32 = 50;
+/// See [`BETA_LOSS`].
+const BETA_ECN: u32 = 80;
 
 /// Congestion avoidance by counting octets (RFC 3465): one segment a window.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,11 +15,13 @@ pub(crate) struct NewReno {
     counted: u32,
     /// What ends the first slow start besides a loss.
     hystart: Option<HyStart>,
+    /// A mark means a shorter queue than a loss does (RFC 8511).
+    abe: bool,
 }
 
 impl NewReno {
-    pub(crate) fn new(hystart: Option<HyStart>) -> NewReno {
-        NewReno { counted: 0, hystart }
+    pub(crate) fn new(hystart: Option<HyStart>, abe: bool) -> NewReno {
+        NewReno { counted: 0, hystart, abe }
     }
 }
 
@@ -35,10 +42,15 @@ impl CongestionControl for NewReno {
         }
     }
 
-    fn on_loss(&mut self, w: &Window, flight: u32, _now: Instant) -> u32 {
+    fn on_congestion(&mut self, w: &Window, flight: u32, why: Congestion, _now: Instant) -> u32 {
         self.counted = 0;
+        let beta = match why {
+            // RFC 8511 §3.1: in congestion avoidance only.
+            Congestion::Mark if self.abe && !w.in_slow_start() => BETA_ECN,
+            Congestion::Mark | Congestion::Loss => BETA_LOSS,
+        };
         // RFC 5681 equation 4
-        (flight / 2).max(2 * w.mss)
+        w.reduced(flight, beta)
     }
 
     fn on_timeout(&mut self) {
@@ -83,7 +95,7 @@ mod tests {
     #[test]
     fn a_loss_halves_what_is_in_flight_but_leaves_two_segments() {
         let (mut cc, w) = (NewReno::default(), Window { cwnd: 20_000, ssthresh: u32::MAX, mss: 1000 });
-        assert_eq!(cc.on_loss(&w, 14_000, Instant::ZERO), 7_000);
-        assert_eq!(cc.on_loss(&w, 1_000, Instant::ZERO), 2_000);
+        assert_eq!(cc.on_congestion(&w, 14_000, Congestion::Loss, Instant::ZERO), 7_000);
+        assert_eq!(cc.on_congestion(&w, 1_000, Congestion::Loss, Instant::ZERO), 2_000);
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 enum Event {
     Ack { acked: u32, left: u32, rtt_ns: Option<u64>, srtt_ns: Option<u64> },
     AppLimited,
-    Loss { flight: u32 },
+    Congestion { flight: u32, why: Congestion },
     Timeout,
     Wait { ns: u64 },
     Mss(u32),
@@ -22,7 +22,8 @@ fn event() -> impl Strategy<Value = Event> {
         20 => (octets.clone(), octets.clone(), rtt.clone(), rtt)
             .prop_map(|(acked, left, rtt_ns, srtt_ns)| Event::Ack { acked, left, rtt_ns, srtt_ns }),
         2 => Just(Event::AppLimited),
-        2 => octets.prop_map(|flight| Event::Loss { flight }),
+        2 => (octets, prop::sample::select(vec![Congestion::Loss, Congestion::Mark]))
+            .prop_map(|(flight, why)| Event::Congestion { flight, why }),
         1 => Just(Event::Timeout),
         4 => ns.prop_map(|ns| Event::Wait { ns }),
         1 => (48u32..65_536).prop_map(Event::Mss),
@@ -34,10 +35,11 @@ proptest! {
     fn the_window_never_shrinks_without_a_loss_and_never_below_a_segment(
         algorithm in prop::sample::select(Algorithm::ALL),
         newreno_hystart in any::<bool>(),
+        abe in any::<bool>(),
         initial in prop_oneof![1u32..100_000, any::<u32>()],
         events in prop::collection::vec(event(), 1..200),
     ) {
-        let mut cc = algorithm.start(&TcpConfig { newreno_hystart, ..TcpConfig::default() });
+        let mut cc = algorithm.start(&TcpConfig { newreno_hystart, abe, ..TcpConfig::default() });
         let mut w = Window { cwnd: initial.max(1460), ssthresh: u32::MAX, mss: 1460 };
         let (mut now, mut una) = (Instant::ZERO, SeqNum(7));
         let info = |acked, left, now, una, rtt: Option<u64>, srtt: Option<u64>| AckInfo {
@@ -62,13 +64,13 @@ proptest! {
                     prop_assert!(w.ssthresh == before.ssthresh || (slow_start && w.ssthresh == w.cwnd));
                 }
                 Event::AppLimited => cc.on_app_limited(&info(1, 1, now, una, None, None)),
-                Event::Loss { flight } => {
-                    w.ssthresh = cc.on_loss(&w, flight, now);
+                Event::Congestion { flight, why } => {
+                    w.ssthresh = cc.on_congestion(&w, flight, why, now);
                     prop_assert!(w.ssthresh >= 2 * w.mss && w.ssthresh <= flight.max(2 * w.mss));
                     w.cwnd = w.ssthresh;
                 }
                 Event::Timeout => {
-                    w.ssthresh = cc.on_loss(&w, w.cwnd, now);
+                    w.ssthresh = cc.on_congestion(&w, w.cwnd, Congestion::Loss, now);
                     cc.on_timeout();
                     w.cwnd = w.mss;
                 }

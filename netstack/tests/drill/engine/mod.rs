@@ -228,7 +228,7 @@ impl Script {
             ends.our_ts.get_or_insert(ts.val);
         }
         let mut seen = Packet::of(&h, payload.len(), ends);
-        (seen.tos, seen.ttl) = (Some(tx.tos), Some(tx.ttl));
+        (seen.tos, seen.ecn, seen.ttl) = (Some(tx.tos), Some(tx.tos & 3), Some(tx.ttl));
         seen.gso = m.offload.gso.map(|g| g.size);
         Some((at, h.dst_port, seen))
     }

@@ -1,6 +1,6 @@
 //! A packet as scripts write it, and as octets.
 //!
-//! `FLAGS SEQ:END(LEN) [ack N] [win N] [urg N] [<OPTION,…>] [port N] [tos N] [ttl N] [gso N]`, and of packets
+//! `[[ECN]] FLAGS SEQ:END(LEN) [ack N] [win N] [urg N] [<OPTION,…>] [port N] [tos N] [ttl N] [gso N]`, and of packets
 //! that come in `badsum`, `offset WORDS`, `cut OCTETS`, `broadcast`. Sequence numbers are relative to
 //! each side's SYN, timestamps to the first that was sent.
 
@@ -42,6 +42,8 @@ pub(crate) enum Opt {
 /// What a line says of a packet; what it does not mention is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Packet {
+    /// The ECN field of the IP header.
+    pub(super) ecn: Option<u8>,
     pub(super) flags: Flags,
     pub(super) seq: i64,
     pub(super) len: usize,
@@ -59,6 +61,9 @@ pub(crate) struct Packet {
     cut: Option<usize>,
     broadcast: bool,
 }
+
+/// Names of the ECN field's values (RFC 3168 §5).
+const ECN: [&str; 4] = ["noect", "ect1", "ect0", "ce"];
 
 const LETTERS: [(char, Flags); 9] = [
     ('S', Flags::SYN),
@@ -85,8 +90,12 @@ impl Packet {
             }
             None => (text.to_string(), None),
         };
-        let mut words = plain.split_whitespace();
+        let mut words = plain.split_whitespace().peekable();
         let mut p = Packet::default();
+        if let Some(ecn) = words.next_if(|w| w.starts_with('[')) {
+            let value = ECN.iter().position(|name| format!("[{name}]") == ecn);
+            p.ecn = Some(value.ok_or(format!("unknown ECN field {ecn}"))? as u8);
+        }
         for c in words.next().ok_or("no flags")?.chars() {
             p.flags |= LETTERS.iter().find(|(l, _)| *l == c).ok_or(format!("unknown flag {c}"))?.1;
         }
@@ -156,6 +165,8 @@ impl Packet {
             }
         };
         let text = |n: &Option<u16>| n.map(|n| n.to_string());
+        let ecn = |n: &Option<u8>| n.map(|n| ECN[usize::from(n & 3)].to_owned());
+        compare("ecn", ecn(&self.ecn), ecn(&seen.ecn));
         compare("flags", Some(letters(self.flags)), Some(letters(seen.flags)));
         compare("octets", Some(self.place()), Some(seen.place()));
         compare("ack", self.ack.map(|n| n.to_string()), seen.ack.map(|n| n.to_string()));
@@ -177,7 +188,10 @@ impl Packet {
 
     /// How it comes in.
     pub(super) fn arrival(&self) -> (u8, Cast) {
-        (self.tos.unwrap_or(PLAIN.0), if self.broadcast { Cast::Broadcast } else { PLAIN.1 })
+        (
+            self.tos.unwrap_or(PLAIN.0) | self.ecn.unwrap_or(0),
+            if self.broadcast { Cast::Broadcast } else { PLAIN.1 },
+        )
     }
 
     /// The segment that the peer sends from `port`.
@@ -234,6 +248,9 @@ impl Packet {
 
 impl fmt::Display for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(ecn) = self.ecn.filter(|n| *n != 0) {
+            write!(f, "[{}] ", ECN[usize::from(ecn & 3)])?;
+        }
         write!(f, "{} {}", letters(self.flags), self.place())?;
         if let Some(ack) = self.ack {
             write!(f, " ack {ack}")?;

@@ -27,7 +27,7 @@ impl Sender {
 
     /// A whole window is in flight, and a segment of it is lost.
     fn lose(&mut self) {
-        self.w.ssthresh = self.cc.on_loss(&self.w, self.w.cwnd, self.now);
+        self.w.ssthresh = self.cc.on_congestion(&self.w, self.w.cwnd, Congestion::Loss, self.now);
         self.w.cwnd = self.w.ssthresh;
     }
 
@@ -136,10 +136,10 @@ fn an_ack_moves_the_window_by_half_of_itself_at_most() {
 #[test]
 fn a_loss_leaves_seven_tenths_of_what_is_in_flight_and_two_segments_at_least() {
     let (mut cc, w) = (Cubic::default(), Window { cwnd: 20_000, ssthresh: u32::MAX, mss: MSS });
-    assert_eq!(cc.on_loss(&w, 20_000, Instant::ZERO), 14_000);
-    assert_eq!(cc.on_loss(&w, 10_000, Instant::ZERO), 7_000);
-    assert_eq!(cc.on_loss(&w, 1_000, Instant::ZERO), 2_000);
-    assert_eq!(cc.on_loss(&w, u32::MAX, Instant::ZERO), 3_006_477_106);
+    assert_eq!(cc.on_congestion(&w, 20_000, Congestion::Loss, Instant::ZERO), 14_000);
+    assert_eq!(cc.on_congestion(&w, 10_000, Congestion::Loss, Instant::ZERO), 7_000);
+    assert_eq!(cc.on_congestion(&w, 1_000, Congestion::Loss, Instant::ZERO), 2_000);
+    assert_eq!(cc.on_congestion(&w, u32::MAX, Congestion::Loss, Instant::ZERO), 3_006_477_106);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn after_a_timeout_the_curve_begins_flat() {
     let mut s = Sender::after_loss(100, ms(100));
     s.run(ms(500));
     let flight = s.w.cwnd;
-    s.w.ssthresh = s.cc.on_loss(&s.w, flight, s.now);
+    s.w.ssthresh = s.cc.on_congestion(&s.w, flight, Congestion::Loss, s.now);
     s.cc.on_timeout();
     s.w.cwnd = MSS;
     while s.w.in_slow_start() {
