@@ -7,7 +7,7 @@
 //! segment may go while the pipe is smaller than the congestion window; so limited transmit and the
 //! inflation of the window in fast recovery need no code of their own.
 
-use super::cc::{AckInfo, Congestion, Window};
+use super::cc::{AckInfo, Congestion, Repair, Window};
 use super::prr::Prr;
 use super::rtx::Acked;
 use super::segment::Segment;
@@ -20,8 +20,9 @@ use crate::time::Duration;
 impl Tcb {
     /// SND.UNA <= SEG.ACK <= SND.NXT or an old acknowledgment: takes it.
     pub(super) fn process_ack(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>) {
+        self.note_pause();
         let window_moved = self.update_send_window(seg);
-        let flight = self.flight();
+        let (flight, before, lost_before) = (self.flight(), self.window, self.rtx.lost());
         let octets = if seg.ack.gt(self.snd_una) { seg.ack.since(self.snd_una) } else { 0 };
         let mut acked = Acked::default();
         if octets > 0 {
@@ -34,22 +35,28 @@ impl Tcb {
                 self.stop_persist();
             }
         }
+        let mut rtt = None;
         if self.sack {
             let duplicate = self.take_blocks(cx, seg, &mut acked);
-            self.measure(cx, seg, &acked, octets);
+            rtt = self.measure(cx, seg, &acked, octets);
             self.undo_if_spurious(cx, seg, &acked, duplicate, octets);
             self.take_echo(cx, seg, flight);
             let lost = self.detect_losses(cx);
             self.move_window_by_blocks(cx, seg, (octets, acked.octets), (flight, lost));
             self.probe_answered(cx, seg, duplicate, octets);
         } else if octets > 0 {
-            self.measure(cx, seg, &acked, octets);
+            rtt = self.measure(cx, seg, &acked, octets);
             self.take_echo(cx, seg, flight);
             self.move_window(cx, seg, octets, flight);
         } else if seg.ack == self.snd_una && seg.len() == 0 && !window_moved && flight > 0 {
             // RFC 5681 §2: data in flight, no data in it, no SYN or FIN, the same ACK, the same window.
             self.take_echo(cx, seg, flight);
             self.duplicate_ack(cx);
+        }
+        if self.state.is_synchronised() {
+            let lost = self.rtx.lost().saturating_sub(lost_before);
+            let info = AckInfo { rtt, lost, ..self.ack_info(cx, octets, acked.octets) };
+            self.follow_model(&before, &info);
         }
         if octets > 0 {
             self.progress(cx);
@@ -60,8 +67,11 @@ impl Tcb {
     /// Everything before SEG.ACK leaves the queue and the buffer.
     fn take_acknowledged(&mut self, cx: &Cx<'_>, seg: &Segment<'_>) -> Acked {
         let arrival = self.arrival(cx, seg);
-        let Tcb { rtx, rack, .. } = self;
-        let acked = rtx.ack(seg.ack, cx.now, |sent| rack.delivered(sent, &arrival));
+        let Tcb { rtx, rack, rate, .. } = self;
+        let acked = rtx.ack(seg.ack, cx.now, |sent| {
+            rack.delivered(sent, &arrival);
+            rate.arrived(sent);
+        });
         self.snd_una = seg.ack;
         if seg.ack.gt(self.snd_buf_seq) {
             let octets = (seg.ack.since(self.snd_buf_seq) as usize).min(self.sndbuf.len());
@@ -95,8 +105,11 @@ impl Tcb {
             if left.lt(self.snd_una) || right.gt(self.snd_nxt) {
                 continue;
             }
-            let Tcb { rtx, rack, .. } = self;
-            rtx.sack((left, right), cx.now, acked, |sent| rack.delivered(sent, &arrival));
+            let Tcb { rtx, rack, rate, .. } = self;
+            rtx.sack((left, right), cx.now, acked, |sent| {
+                rack.delivered(sent, &arrival);
+                rate.arrived(sent);
+            });
         }
         if duplicate {
             cx.sh.stats.dsacks += 1;
@@ -105,19 +118,22 @@ impl Tcb {
         duplicate
     }
 
-    /// Takes the round trip.
-    fn measure(&mut self, cx: &Cx<'_>, seg: &Segment<'_>, acked: &Acked, octets: u32) {
+    /// Takes the round trip and the delivery rate. Returns the round trip.
+    fn measure(&mut self, cx: &Cx<'_>, seg: &Segment<'_>, acked: &Acked, octets: u32) -> Option<Duration> {
         let echoed = || {
             // RFC 7323 §4: a timestamp tells which of the copies is acknowledged.
             let ts = seg.options.timestamps.filter(|ts| octets > 0 && self.timestamps && ts.ecr != 0)?;
             let ms = timestamp(cx.now, self.ts_offset).wrapping_sub(ts.ecr);
             (ms < 1 << 24).then(|| Duration::from_millis(u64::from(ms.max(1))))
         };
-        if let Some(r) = acked.rtt.or_else(echoed) {
+        let rtt = acked.rtt.or_else(echoed);
+        if let Some(r) = rtt {
             self.rtt.sample(r);
             // RFC 6298 §5 (end): the doubled timeout stays until there is a measurement.
             self.rtt.reset_backoff();
         }
+        self.rate.acknowledged(acked.octets, cx.now, self.rtt.min());
+        rtt
     }
 
     /// New data was acknowledged.
@@ -269,13 +285,41 @@ impl Tcb {
     /// RFC 5681 §3.1, if the window was what limited the sender (RFC 7661's concern).
     fn grow_window(&mut self, cx: &Cx<'_>, acked: u32, flight: u32) {
         let used = self.window.in_slow_start() && self.window.cwnd < flight.saturating_mul(2);
-        let (una, nxt) = (self.snd_una, self.snd_nxt);
-        let (rtt, srtt) = (self.rtt.take_latest(), self.rtt.srtt());
-        let info = AckInfo { acked, una, nxt, now: cx.now, rtt, srtt };
+        let rtt = self.rtt.take_latest();
+        let info = AckInfo { rtt, ..self.ack_info(cx, acked, acked) };
         if self.cwnd_limited || used {
             self.cc.on_ack(&mut self.window, &info);
         } else {
             self.cc.on_app_limited(&info);
+        }
+    }
+
+    /// An acknowledgment of `acked` octets, by which `arrived` were news.
+    fn ack_info(&self, cx: &Cx<'_>, acked: u32, arrived: u32) -> AckInfo {
+        AckInfo {
+            acked,
+            una: self.snd_una,
+            nxt: self.snd_nxt,
+            now: cx.now,
+            srtt: self.rtt.srtt(),
+            arrived,
+            pipe: self.pipe(),
+            delivered: self.rate.delivered(),
+            rate: self.rate.sample(),
+            repair: match self.recovery {
+                Recovery::Open | Recovery::Cwr { .. } => Repair::Nothing,
+                Recovery::Fast { .. } => Repair::Fast,
+                Recovery::Timeout { .. } => Repair::Timeout,
+            },
+            ..AckInfo::default()
+        }
+    }
+
+    /// The window and the rate of an algorithm that goes by a model of the path.
+    fn follow_model(&mut self, before: &Window, info: &AckInfo) {
+        if let Some(cwnd) = self.cc.window_by_model(before, info) {
+            self.window.cwnd = cwnd;
+            self.pace.rate = self.cc.pacing_rate();
         }
     }
 

@@ -74,6 +74,12 @@ pub struct TcpInfo {
     pub last_rx: Instant,
     /// See `last_rx`.
     pub last_tx: Instant,
+    /// Rate at which segments leave, if that is limited, octets a second.
+    pub pacing_rate: Option<u64>,
+    /// What the program limits it to (SO_MAX_PACING_RATE).
+    pub max_pacing_rate: Option<u64>,
+    /// Rate at which the last octets that were acknowledged had arrived, octets a second.
+    pub delivery_rate: Option<u64>,
     /// Name of the congestion control.
     pub congestion_control: &'static str,
     /// Name of the stack's profile.
@@ -153,6 +159,9 @@ impl Tcb {
             unsent: self.sndbuf.len().saturating_sub(self.snd_nxt.since(self.snd_buf_seq) as usize),
             last_rx: self.last_rx,
             last_tx: self.last_tx,
+            pacing_rate: self.pacing_rate(),
+            max_pacing_rate: self.set.max_pacing_rate,
+            delivery_rate: self.rate.sample().map(|s| s.rate()),
             congestion_control: self.cc_algorithm.name(),
             profile: config.profile.name(),
             sndbuf: self.sndbuf.limit,

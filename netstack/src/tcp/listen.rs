@@ -96,7 +96,7 @@ impl Tcp {
         child.take_syn(&mut cx, seg);
         // The window of a SYN is not scaled. Data that came with it is left: the peer sends it again.
         (child.snd_wnd, child.snd_wl1, child.snd_wl2) = (u32::from(seg.wnd), seg.seq, child.iss);
-        child.rtx.push(child.iss, child.iss + 1, cx.now);
+        child.rtx.push(child.iss, child.iss + 1, cx.now, child.rate.stamp());
         child.send_syn(&mut cx);
         if self.pcbs.connect(child_id, local, remote, share).is_err() {
             self.slab.remove(child_id);

@@ -15,6 +15,7 @@
 //! | `timer`, `rtt`, `rtx`, `reass`, `isn` | timeouts, measurements, retransmission, reassembly, ISNs |
 //! | `sack`, `rack`, `prr`, `undo` | selective acknowledgments, what is lost, how fast it is repaired, what was none |
 //! | `cc` | congestion control |
+//! | `rate`, `pace` | how fast the path is, and how fast segments leave |
 //! | `ecn` | what the network says instead of losing packets |
 //! | `config`, `profile`, `sysctl` | what can be turned, whose values it has, and their names |
 //! | `icmp` | what the network says about our segments |
@@ -32,9 +33,11 @@ mod isn;
 mod listen;
 mod options;
 mod output;
+mod pace;
 mod profile;
 mod prr;
 mod rack;
+mod rate;
 mod reass;
 mod rtt;
 mod rtx;

@@ -37,6 +37,8 @@ pub enum TcpOpt {
     MaxSeg(u16),
     /// TCP_CONGESTION
     Congestion(Algorithm),
+    /// SO_MAX_PACING_RATE: octets a second; `None`: no limit.
+    MaxPacingRate(Option<u64>),
     /// SO_LINGER; zero: close resets the connection. The waiting is the kernel's affair.
     Linger(Option<Duration>),
     /// SO_OOBINLINE
@@ -75,6 +77,7 @@ pub enum TcpOptName {
     Linger2,
     MaxSeg,
     Congestion,
+    MaxPacingRate,
     Linger,
     OobInline,
     SndBuf,
@@ -101,6 +104,7 @@ pub(crate) struct Settings {
     pub(crate) user_timeout: Duration,
     pub(crate) fin_wait_2: Duration,
     pub(crate) max_seg: Option<u16>,
+    pub(crate) max_pacing_rate: Option<u64>,
     pub(crate) linger: Option<Duration>,
     pub(crate) oob_inline: bool,
     pub(crate) sndbuf_fixed: bool,
@@ -128,6 +132,7 @@ impl Settings {
             user_timeout: Duration::ZERO,
             fin_wait_2: config.fin_wait_2,
             max_seg: None,
+            max_pacing_rate: None,
             linger: None,
             oob_inline: false,
             sndbuf_fixed: false,
@@ -189,7 +194,9 @@ impl Tcb {
             TcpOpt::Congestion(a) => {
                 self.cc_algorithm = a;
                 self.cc = a.start(config);
+                self.pace.rate = None;
             }
+            TcpOpt::MaxPacingRate(rate) => set.max_pacing_rate = rate.map(|r| r.max(1)),
             TcpOpt::Linger(d) => set.linger = d,
             TcpOpt::OobInline(on) => set.oob_inline = on,
             TcpOpt::SndBuf(n) => {
@@ -240,6 +247,7 @@ impl Tcb {
                 _ => self.window.mss.min(u32::from(u16::MAX)) as u16,
             }),
             TcpOptName::Congestion => TcpOpt::Congestion(self.cc_algorithm),
+            TcpOptName::MaxPacingRate => TcpOpt::MaxPacingRate(set.max_pacing_rate),
             TcpOptName::Linger => TcpOpt::Linger(set.linger),
             TcpOptName::OobInline => TcpOpt::OobInline(set.oob_inline),
             TcpOptName::SndBuf => TcpOpt::SndBuf(self.sndbuf.limit),

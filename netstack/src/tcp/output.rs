@@ -52,9 +52,14 @@ impl Tcb {
         if self.state.transmits() {
             self.cwnd_limited = false;
             self.restart_after_idle(cx);
+            let mut pace = self.pace.allow(self.set.max_pacing_rate, cx.now, self.window.mss);
             loop {
-                let most = if offloads { LARGEST } else { self.window.mss };
+                let most = if offloads { LARGEST.min(pace.octets()) } else { self.window.mss };
                 let next = self.next_segment(most);
+                if pace.is_spent() && !matches!(next, Next::Nothing) {
+                    self.wait_for_pace();
+                    break;
+                }
                 if sent >= room.min(QUANTUM) && !matches!(next, Next::Nothing) {
                     self.wants_output = true;
                     if sent < room {
@@ -66,9 +71,10 @@ impl Tcb {
                 match next {
                     Next::Again(start, end) => {
                         self.retransmit_now = false;
-                        self.rtx.sent_again(start, cx.now);
+                        self.rtx.sent_again(start, cx.now, self.rate.stamp());
                         self.count_retransmission(cx);
                         self.prr.sent(end.since(start));
+                        self.pace.sent(&mut pace, end.since(start));
                         self.sent_again();
                         self.send_data(cx, start, end, Sending::Again);
                         sent += 1;
@@ -77,6 +83,7 @@ impl Tcb {
                         let start = self.snd_nxt;
                         sent += self.record(cx, start, end);
                         self.prr.sent(end.since(start));
+                        self.pace.sent(&mut pace, end.since(start));
                         self.send_data(cx, start, end, Sending::First);
                         news = true;
                     }
@@ -106,14 +113,14 @@ impl Tcb {
         let (mut at, mut segments) = (start, 1);
         // A FIN rides on the last one.
         while end.since(at) > mss + 1 || (end.since(at) > mss && !self.fin_due()) {
-            self.rtx.push(at, at + mss, cx.now);
+            self.rtx.push(at, at + mss, cx.now, self.rate.stamp());
             at += mss;
             segments += 1;
         }
         if end.since(at) < mss {
             self.snd_small = end;
         }
-        self.rtx.push(at, end, cx.now);
+        self.rtx.push(at, end, cx.now, self.rate.stamp());
         self.snd_nxt = end;
         cx.sh.stats.out_segs += segments;
         segments as usize
@@ -183,13 +190,14 @@ impl Tcb {
 
     /// RFC 5681 §4.1: the window is worth nothing after a long silence.
     fn restart_after_idle(&mut self, cx: &Cx<'_>) {
+        if self.flight() > 0 || self.unsent() == 0 {
+            return;
+        }
+        self.rate.restart(cx.now);
         let config = &cx.sh.config;
-        if config.slow_start_after_idle
-            && self.flight() == 0
-            && self.unsent() > 0
-            && cx.now.since(self.last_tx) > self.rtt.rto(config)
-        {
-            self.window.cwnd = self.window.cwnd.min(config.initial_window.octets(self.window.mss));
+        if config.slow_start_after_idle && cx.now.since(self.last_tx) > self.rtt.rto(config) {
+            let initial = config.initial_window.octets(self.window.mss);
+            self.window.cwnd = self.cc.after_idle(&self.window, initial);
         }
     }
 

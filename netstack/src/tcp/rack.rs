@@ -181,7 +181,7 @@ impl Tcb {
         let again = !self.send_forced(cx);
         if again {
             let Some((start, end)) = self.rtx.last(self.window.mss) else { return };
-            self.rtx.sent_again(start, cx.now);
+            self.rtx.sent_again(start, cx.now, self.rate.stamp());
             self.count_retransmission(cx);
             self.send_data(cx, start, end, Sending::Again);
         }

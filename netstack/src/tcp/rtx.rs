@@ -6,6 +6,7 @@
 //! included.
 
 use super::rack::sent_after;
+use super::rate::Stamp;
 use super::seq::SeqNum;
 use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
@@ -23,6 +24,8 @@ pub(crate) struct Sent {
     lost: bool,
     /// Has arrived, says a selective acknowledgment.
     sacked: bool,
+    /// What was known of the path then.
+    pub(super) stamp: Stamp,
 }
 
 impl Sent {
@@ -113,8 +116,9 @@ impl RtxQueue {
     }
 
     /// Records a segment sent for the first time.
-    pub(crate) fn push(&mut self, start: SeqNum, end: SeqNum, now: Instant) {
-        self.queue.push_back(Sent { start, end, at: now, retransmitted: false, lost: false, sacked: false });
+    pub(crate) fn push(&mut self, start: SeqNum, end: SeqNum, now: Instant, stamp: Stamp) {
+        let sent = Sent { start, end, at: now, retransmitted: false, lost: false, sacked: false, stamp };
+        self.queue.push_back(sent);
     }
 
     /// Everything before `una` has arrived. `each` is told of the segments of which that is news.
@@ -273,7 +277,7 @@ impl RtxQueue {
     }
 
     /// The record that begins at `start` was sent again.
-    pub(crate) fn sent_again(&mut self, start: SeqNum, now: Instant) {
+    pub(crate) fn sent_again(&mut self, start: SeqNum, now: Instant, stamp: Stamp) {
         let at = self.queue.partition_point(|s| s.start.lt(start));
         if let Some(s) = self.queue.get_mut(at)
             && s.start == start
@@ -281,7 +285,7 @@ impl RtxQueue {
             if s.lost {
                 self.lost -= s.len();
             }
-            (s.lost, s.retransmitted, s.at) = (false, true, now);
+            (s.lost, s.retransmitted, s.at, s.stamp) = (false, true, now, stamp);
         }
     }
 
@@ -303,11 +307,11 @@ mod tests {
     #[test]
     fn karn_measures_only_what_was_sent_once() {
         let (mut q, t) = (RtxQueue::default(), Instant::from_millis);
-        q.push(SeqNum(0), SeqNum(100), t(0));
-        q.push(SeqNum(100), SeqNum(200), t(1));
+        q.push(SeqNum(0), SeqNum(100), t(0), Stamp::default());
+        q.push(SeqNum(100), SeqNum(200), t(1), Stamp::default());
         q.mark_head_lost();
         assert_eq!((q.lost(), q.next_lost(100).map(|s| s.start)), (100, Some(SeqNum(0))));
-        q.sent_again(SeqNum(0), t(5));
+        q.sent_again(SeqNum(0), t(5), Stamp::default());
         assert_eq!((q.lost(), q.next_lost(100).map(|s| s.start)), (0, None));
         assert_eq!(q.ack(SeqNum(100), t(9), |_| {}).rtt, None);
         assert_eq!(q.ack(SeqNum(200), t(9), |_| {}).rtt, Some(Duration::from_millis(8)));
@@ -317,13 +321,13 @@ mod tests {
     #[test]
     fn segments_too_long_for_the_path_are_cut() {
         let mut q = RtxQueue::default();
-        q.push(SeqNum(0), SeqNum(1000), Instant::ZERO);
-        q.push(SeqNum(1000), SeqNum(1400), Instant::ZERO);
+        q.push(SeqNum(0), SeqNum(1000), Instant::ZERO, Stamp::default());
+        q.push(SeqNum(1000), SeqNum(1400), Instant::ZERO, Stamp::default());
         q.mark_longer_lost(400);
         let mut sent = Vec::new();
         while let Some(s) = q.next_lost(400) {
             sent.push((s.start.0, s.end.0));
-            q.sent_again(s.start, Instant::ZERO);
+            q.sent_again(s.start, Instant::ZERO, Stamp::default());
         }
         assert_eq!(sent, [(0, 400), (400, 800), (800, 1000)]);
         q.mark_all_lost();

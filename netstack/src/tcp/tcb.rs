@@ -6,8 +6,10 @@ use super::config::TcpConfig;
 use super::ecn::Ecn;
 use super::listen::Listen;
 use super::options::Settings;
+use super::pace::Pace;
 use super::prr::Prr;
 use super::rack::Rack;
+use super::rate::Rate;
 use super::reass::Reassembly;
 use super::rtt::Rtt;
 use super::rtx::RtxQueue;
@@ -141,6 +143,8 @@ pub(crate) struct Tcb {
     pub(crate) undo: Option<Undo>,
     pub(crate) frto: Frto,
     pub(crate) ecn: Ecn,
+    pub(crate) rate: Rate,
+    pub(crate) pace: Pace,
     /// The congestion window was what ended the last burst.
     pub(crate) cwnd_limited: bool,
 
@@ -201,6 +205,8 @@ pub(crate) struct Tcb {
     pub(crate) t_reorder: Option<Instant>,
     /// The tail loss probe.
     pub(crate) t_probe: Option<Instant>,
+    /// The next burst may leave.
+    pub(crate) t_pace: Option<Instant>,
     pub(crate) t_delack: Option<Instant>,
     pub(crate) t_keep: Option<Instant>,
     pub(crate) keep_probes: u8,
@@ -292,6 +298,8 @@ impl Tcb {
             undo: None,
             frto: Frto::Off,
             ecn: Ecn::default(),
+            rate: Rate::default(),
+            pace: Pace::default(),
             cwnd_limited: false,
             irs: zero,
             rcv_nxt: zero,
@@ -324,6 +332,7 @@ impl Tcb {
             rtx_timer: RtxTimer::Retransmit,
             t_reorder: None,
             t_probe: None,
+            t_pace: None,
             t_delack: None,
             t_keep: None,
             keep_probes: 0,
@@ -406,6 +415,7 @@ impl Tcb {
         let first = at(self.t_rtx)
             .min(at(self.t_reorder))
             .min(at(self.t_probe))
+            .min(at(self.t_pace))
             .min(at(self.t_delack))
             .min(at(self.t_keep))
             .min(at(self.t_wait))
@@ -422,6 +432,7 @@ impl Tcb {
         }
         (self.shut_read, self.shut_write) = (true, true);
         (self.t_rtx, self.t_delack, self.t_keep, self.t_wait, self.t_idle) = (None, None, None, None, None);
+        self.t_pace = None;
         self.forget_probe();
         self.sndbuf.free();
         self.snd_buf_seq = self.snd_nxt;
@@ -440,7 +451,7 @@ impl Tcb {
             cx.sh.stats.time_waits += 1;
         }
         self.state = State::TimeWait;
-        (self.t_rtx, self.t_keep, self.t_idle) = (None, None, None);
+        (self.t_rtx, self.t_pace, self.t_keep, self.t_idle) = (None, None, None, None);
         self.forget_probe();
         self.t_wait = Some(cx.now + cx.sh.config.time_wait);
         self.ecn.echo = false;

@@ -93,6 +93,10 @@ impl Tcb {
             self.t_idle = None;
             self.free_idle_buffers();
         }
+        if due(self.t_pace) {
+            self.t_pace = None;
+            self.wants_output = true;
+        }
         if due(self.t_delack) {
             self.t_delack = None;
             cx.sh.stats.delayed_acks += 1;
@@ -154,7 +158,7 @@ impl Tcb {
         cx.sh.stats.timeouts += 1;
         self.retries += 1;
         self.rtt.back_off();
-        self.rtx.sent_again(self.iss, cx.now);
+        self.rtx.sent_again(self.iss, cx.now, self.rate.stamp());
         self.count_retransmission(cx);
         self.send_syn(cx);
     }

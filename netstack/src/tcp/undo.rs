@@ -23,7 +23,7 @@ pub(crate) struct Undo {
 /// The window as it was.
 #[derive(Debug)]
 struct Before {
-    cc: Box<dyn CongestionControl>,
+    cc: Option<Box<dyn CongestionControl>>,
     cwnd: u32,
     ssthresh: u32,
 }
@@ -86,7 +86,9 @@ impl Tcb {
         let Some(undo) = self.undo.take() else { return };
         cx.sh.stats.spurious_recoveries += 1;
         if let Some(before) = undo.before {
-            self.cc = before.cc;
+            if let Some(cc) = before.cc {
+                self.cc = cc;
+            }
             self.window.cwnd = self.window.cwnd.max(before.cwnd);
             self.window.ssthresh = self.window.ssthresh.max(before.ssthresh);
             self.ecn.cwr = false;

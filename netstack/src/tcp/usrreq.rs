@@ -157,7 +157,7 @@ impl Tcp {
             tcb.begin(&mut cx, local, to, &path);
             tcb.state = State::SynSent;
             tcb.connecting = true;
-            tcb.rtx.push(tcb.iss, tcb.iss + 1, cx.now);
+            tcb.rtx.push(tcb.iss, tcb.iss + 1, cx.now, tcb.rate.stamp());
             cx.sh.stats.active_opens += 1;
             tcb.send_syn(&mut cx);
         }
@@ -184,6 +184,7 @@ impl Tcp {
         if tcb.shut_write || !tcb.state.may_send() {
             return Err(SockError::Pipe);
         }
+        tcb.note_pause();
         let n = tcb.sndbuf.push(data);
         if n < data.len() || !tcb.writable() {
             tcb.no_space = true;
@@ -423,6 +424,7 @@ impl Tcb {
         self.ecn = Ecn::asked(config.ecn);
         self.rcv_shift = if self.scaling { self.wanted_shift(config) } else { 0 };
         self.ts_offset = cx.sh.isn.timestamp_offset(local, remote);
+        self.rate.restart(cx.now);
         self.start_at(cx.sh.isn.isn(cx.now, local, remote));
     }
 

@@ -1,6 +1,7 @@
 //! TCP alone, over a test floor: laws over a virtual link, and scripts of packets by event and
 //! state. States are reached by packets.
 
+mod bbr;
 mod close;
 mod congestion;
 mod data;
@@ -16,6 +17,8 @@ mod link;
 mod listen;
 mod loss;
 mod options;
+mod pacing;
+mod path;
 mod profiles;
 mod readiness;
 mod sack;

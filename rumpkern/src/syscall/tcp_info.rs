@@ -2,7 +2,7 @@
 //! `linux/sock_diag.h`). Programs of any age read a prefix: the layout only ever grew at its end.
 //!
 //! What the stack does not know is 0: times of acknowledgments sent, receiver-side estimates, counts of
-//! segments and delivery rates of one connection, and everything after `tcpi_reord_seen` but the windows.
+//! segments of one connection, and everything after `tcpi_reord_seen` but the windows.
 //! ECN's counters at the end are there, because programs check the length.
 
 use netstack::socket::SocketInfo;
@@ -55,11 +55,12 @@ pub(super) fn octets(info: &TcpInfo, now: Instant) -> Vec<u8> {
     out.words(&[if info.ssthresh == u32::MAX { NO_SSTHRESH } else { info.ssthresh / mss }]);
     out.words(&[info.cwnd / mss, info.advmss.into(), 3]); // …, reordering
     out.words(&[0, 0, info.total_retrans]); // rcv_rtt, rcv_space
-    out.longs(&[u64::MAX, u64::MAX]); // pacing_rate, max_pacing_rate: none
+    // pacing_rate, max_pacing_rate
+    out.longs(&[info.pacing_rate.unwrap_or(u64::MAX), info.max_pacing_rate.unwrap_or(u64::MAX)]);
     out.longs(&[info.octets_acked, info.octets_received]);
     out.words(&[0, 0, word(info.unsent), micros(least)]); // segs_out, segs_in
     out.words(&[0, 0]); // data_segs_in, data_segs_out
-    out.longs(&[0, 0, 0, 0]); // delivery_rate, busy_time, rwnd_limited, sndbuf_limited
+    out.longs(&[info.delivery_rate.unwrap_or(0), 0, 0, 0]); // …, busy_time, rwnd_limited, sndbuf_limited
     out.words(&[0, 0]); // delivered, delivered_ce
     out.longs(&[0, 0]); // bytes_sent, bytes_retrans
     out.words(&[0, 0, 0]); // dsack_dups, reord_seen, rcv_ooopack

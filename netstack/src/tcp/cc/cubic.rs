@@ -80,8 +80,8 @@ impl CongestionControl for Cubic {
         self.epoch = None;
     }
 
-    fn copy(&self) -> Box<dyn CongestionControl> {
-        Box::new(*self)
+    fn copy(&self) -> Option<Box<dyn CongestionControl>> {
+        Some(Box::new(*self))
     }
 }
 

@@ -131,8 +131,15 @@ mod tests {
         fn ack(&mut self, ms: u64) {
             self.una += MSS;
             let rtt = Some(Duration::from_millis(ms));
-            let ack =
-                AckInfo { acked: MSS, una: self.una, nxt: self.nxt, now: Instant::ZERO, rtt, srtt: rtt };
+            let ack = AckInfo {
+                acked: MSS,
+                una: self.una,
+                nxt: self.nxt,
+                now: Instant::ZERO,
+                rtt,
+                srtt: rtt,
+                ..AckInfo::default()
+            };
             self.hystart.slow_start(&mut self.w, &ack);
             self.nxt = self.una + self.w.cwnd / MSS * MSS;
         }
@@ -220,7 +227,15 @@ mod tests {
         s.ack(50);
         s.ack(50);
         assert_eq!(s.w.cwnd, 12_000);
-        let ack = AckInfo { acked: MSS, una: s.nxt, nxt: s.nxt, now: Instant::ZERO, rtt: None, srtt: None };
+        let ack = AckInfo {
+            acked: MSS,
+            una: s.nxt,
+            nxt: s.nxt,
+            now: Instant::ZERO,
+            rtt: None,
+            srtt: None,
+            ..AckInfo::default()
+        };
         assert_eq!((s.hystart.slow_start(&mut s.w, &ack), s.w.cwnd), (500, 12_500));
     }
 }

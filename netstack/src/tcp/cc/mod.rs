@@ -4,15 +4,19 @@
 //! How slow start ends before a loss ends it is `hystart`, for those that want it.
 //!
 //! Detection of losses and recovery from them are common to all and live in `ack`; an algorithm
-//! says how fast the window grows without loss and how deep it is cut.
+//! says how fast the window grows without loss and how deep it is cut, or goes its own way by a model
+//! of the path.
 
+mod bbr;
 mod cubic;
 mod hystart;
 mod newreno;
 
 use super::config::TcpConfig;
+use super::rate::Sample;
 use super::seq::SeqNum;
 use crate::time::{Duration, Instant};
+use bbr::Bbr;
 use cubic::Cubic;
 use hystart::HyStart;
 use newreno::NewReno;
@@ -50,7 +54,7 @@ impl Window {
 }
 
 /// What an algorithm may want to know of an acknowledgment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AckInfo {
     /// Octets newly acknowledged.
     pub(crate) acked: u32,
@@ -64,6 +68,30 @@ pub(crate) struct AckInfo {
     pub(crate) rtt: Option<Duration>,
     /// Smoothed round trip.
     pub(crate) srtt: Option<Duration>,
+    /// Octets of which it is news that they have arrived, selectively acknowledged ones included.
+    pub(crate) arrived: u32,
+    /// Octets that it shows to be lost.
+    pub(crate) lost: u32,
+    /// Octets believed to be in the network, after it.
+    pub(crate) pipe: u32,
+    /// Octets that have arrived in all.
+    pub(crate) delivered: u64,
+    /// How fast they were carried.
+    pub(crate) rate: Option<Sample>,
+    /// What is being repaired, after it.
+    pub(crate) repair: Repair,
+}
+
+/// Whether losses are being repaired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Repair {
+    /// Nothing was lost.
+    #[default]
+    Nothing,
+    /// Fast recovery.
+    Fast,
+    /// After a timeout.
+    Timeout,
 }
 
 /// What says that the network is congested.
@@ -91,8 +119,24 @@ pub(crate) trait CongestionControl: core::fmt::Debug + Send {
     /// for the same data already.
     fn on_timeout(&mut self);
 
-    /// A copy, to go back to if the loss turns out to be none.
-    fn copy(&self) -> Box<dyn CongestionControl>;
+    /// A copy, to go back to if the loss turns out to be none. `None`: it does not believe in losses.
+    fn copy(&self) -> Option<Box<dyn CongestionControl>>;
+
+    /// The window after a silence longer than the retransmission timeout (RFC 5681 §4.1); `initial`: that of a new connection.
+    fn after_idle(&self, w: &Window, initial: u32) -> u32 {
+        w.cwnd.min(initial)
+    }
+
+    /// For an algorithm that goes by a model of the path: it is told of every acknowledgment, and its window takes the place
+    /// of what growth, recovery and undo have made of `w`, the window before that.
+    fn window_by_model(&mut self, _w: &Window, _ack: &AckInfo) -> Option<u32> {
+        None
+    }
+
+    /// The rate at which segments leave, octets a second; `None`: as the window allows. Asked after a window by model.
+    fn pacing_rate(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The algorithms there are.
@@ -102,17 +146,20 @@ pub enum Algorithm {
     NewReno,
     /// RFC 9438.
     Cubic,
+    /// draft-cardwell-iccrg-bbr-congestion-control-00
+    Bbr,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: &'static [Algorithm] = &[Algorithm::NewReno, Algorithm::Cubic];
+    pub const ALL: &'static [Algorithm] = &[Algorithm::NewReno, Algorithm::Cubic, Algorithm::Bbr];
 
     /// The name that TCP_CONGESTION knows (Linux's).
     pub const fn name(self) -> &'static str {
         match self {
             Algorithm::NewReno => "reno",
             Algorithm::Cubic => "cubic",
+            Algorithm::Bbr => "bbr",
         }
     }
 
@@ -127,6 +174,7 @@ impl Algorithm {
                 Box::new(NewReno::new(config.newreno_hystart.then(HyStart::default), config.abe))
             }
             Algorithm::Cubic => Box::new(Cubic::new(config.abe)),
+            Algorithm::Bbr => Box::new(Bbr::default()),
         }
     }
 }

@@ -57,8 +57,8 @@ impl CongestionControl for NewReno {
         self.counted = 0;
     }
 
-    fn copy(&self) -> Box<dyn CongestionControl> {
-        Box::new(*self)
+    fn copy(&self) -> Option<Box<dyn CongestionControl>> {
+        Some(Box::new(*self))
     }
 }
 
@@ -70,7 +70,15 @@ mod tests {
 
     fn ack(acked: u32) -> AckInfo {
         let edge = SeqNum(0);
-        AckInfo { acked, una: edge, nxt: edge, now: Instant::ZERO, rtt: None, srtt: None }
+        AckInfo {
+            acked,
+            una: edge,
+            nxt: edge,
+            now: Instant::ZERO,
+            rtt: None,
+            srtt: None,
+            ..AckInfo::default()
+        }
     }
 
     #[test]

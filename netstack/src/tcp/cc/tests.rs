@@ -1,4 +1,4 @@
-//! Laws of all algorithms: whatever they are told, the window stays one that can be used.
+//! Laws of all algorithms that go by losses: whatever they are told, the window stays one that can be used.
 
 use super::*;
 use proptest::prelude::*;
@@ -30,10 +30,13 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// Those whose window is cut by losses.
+const BY_LOSS: &[Algorithm] = &[Algorithm::NewReno, Algorithm::Cubic];
+
 proptest! {
     #[test]
     fn the_window_never_shrinks_without_a_loss_and_never_below_a_segment(
-        algorithm in prop::sample::select(Algorithm::ALL),
+        algorithm in prop::sample::select(BY_LOSS),
         newreno_hystart in any::<bool>(),
         abe in any::<bool>(),
         initial in prop_oneof![1u32..100_000, any::<u32>()],
@@ -48,7 +51,7 @@ proptest! {
             nxt: una + left,
             now,
             rtt: rtt.map(Duration::from_nanos),
-            srtt: srtt.map(Duration::from_nanos),
+            srtt: srtt.map(Duration::from_nanos), ..AckInfo::default()
         };
         for event in events {
             let before = w;
@@ -85,6 +88,7 @@ proptest! {
 #[test]
 fn algorithms_are_known_by_linux_names() {
     assert_eq!(Algorithm::by_name("reno"), Some(Algorithm::NewReno));
+    assert_eq!(Algorithm::by_name("bbr"), Some(Algorithm::Bbr));
     assert_eq!(Algorithm::by_name("cubic"), Some(Algorithm::Cubic));
     assert_eq!(Algorithm::by_name("vegas"), None);
     for a in Algorithm::ALL {

@@ -91,6 +91,8 @@ pub(crate) enum Info {
     SendQueue,
     RecvQueue,
     Congestion,
+    PacingRate,
+    DeliveryRate,
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
@@ -178,6 +180,8 @@ impl Info {
             "sendq" => Info::SendQueue,
             "recvq" => Info::RecvQueue,
             "congestion" => Info::Congestion,
+            "pacing" => Info::PacingRate,
+            "delivery" => Info::DeliveryRate,
             other => return Err(format!("unknown field of TCP_INFO: {other}")),
         })
     }
@@ -203,6 +207,8 @@ fn option_with_value(words: &[&str]) -> Result<TcpOpt, String> {
         ["linger", "off"] => TcpOpt::Linger(None),
         ["linger", t] => TcpOpt::Linger(Some(seconds(t)?)),
         ["linger2", t] => TcpOpt::Linger2(seconds(t)?),
+        ["pacing", "off"] => TcpOpt::MaxPacingRate(None),
+        ["pacing", n] => TcpOpt::MaxPacingRate(Some(number(n)?)),
         ["rcvlowat", n] => TcpOpt::RcvLowat(number(n)?),
         ["rcvbuf", n] => TcpOpt::RcvBuf(number(n)?),
         ["sndbuf", n] => TcpOpt::SndBuf(number(n)?),
@@ -230,6 +236,7 @@ fn option_name(name: &str) -> Result<TcpOptName, String> {
         "usertimeout" => TcpOptName::UserTimeout,
         "linger" => TcpOptName::Linger,
         "linger2" => TcpOptName::Linger2,
+        "pacing" => TcpOptName::MaxPacingRate,
         "rcvlowat" => TcpOptName::RcvLowat,
         "rcvbuf" => TcpOptName::RcvBuf,
         "sndbuf" => TcpOptName::SndBuf,

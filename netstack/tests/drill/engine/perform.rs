@@ -210,6 +210,8 @@ impl Script {
             Info::Unsent => i.unsent.to_string(),
             Info::SendQueue => i.send_queue.to_string(),
             Info::RecvQueue => i.recv_queue.to_string(),
+            Info::PacingRate => i.pacing_rate.map_or("none".into(), |n| n.to_string()),
+            Info::DeliveryRate => i.delivery_rate.map_or("none".into(), |n| n.to_string()),
             Info::Congestion => i.congestion_control.into(),
         })
     }
@@ -230,7 +232,8 @@ fn value(option: TcpOpt) -> String {
         | TcpOpt::UserTimeout(t)
         | TcpOpt::Linger2(t)
         | TcpOpt::Linger(Some(t)) => t.as_secs_f64().to_string(),
-        TcpOpt::Linger(None) => switch(false),
+        TcpOpt::Linger(None) | TcpOpt::MaxPacingRate(None) => switch(false),
+        TcpOpt::MaxPacingRate(Some(n)) => n.to_string(),
         TcpOpt::KeepCount(n) | TcpOpt::SynCount(n) | TcpOpt::Ttl(n) | TcpOpt::Tos(n) => n.to_string(),
         TcpOpt::MaxSeg(n) => n.to_string(),
         TcpOpt::SndBuf(n) | TcpOpt::RcvBuf(n) | TcpOpt::RcvLowat(n) => n.to_string(),

@@ -34,7 +34,7 @@ impl Sender {
     fn info(&mut self, acked: u32, left: u32) -> AckInfo {
         self.una += acked;
         let (una, nxt, rtt) = (self.una, self.una + left, Some(self.rtt));
-        AckInfo { acked, una, nxt, now: self.now, rtt, srtt: rtt }
+        AckInfo { acked, una, nxt, now: self.now, rtt, srtt: rtt, ..AckInfo::default() }
     }
 
     fn ack(&mut self) {
