@@ -207,14 +207,20 @@ impl Tcb {
             // The window is on its way down for this data.
             self.keep_the_cut();
         } else {
-            let flight = self.flight();
-            self.cut(cx, flight.min(self.window.cwnd), Congestion::Loss);
-            self.prr = Prr::begin(flight);
+            self.cut(cx, self.flight_size(), Congestion::Loss);
+            self.prr = Prr::begin(self.flight());
         }
         self.recover = self.snd_nxt;
         self.recovery = Recovery::Fast { until: self.snd_nxt };
         self.forget_probe();
         self.retransmit_now = true;
+    }
+
+    /// FlightSize when congestion is found. Who used the whole window has a window in flight: what acknowledgments of the same
+    /// burst have let out of it just now is not yet replaced. What limited transmit sent beyond it does not count (RFC 5681
+    /// §3.2 step 2).
+    pub(super) fn flight_size(&self) -> u32 {
+        if self.cwnd_limited { self.window.cwnd } else { self.flight().min(self.window.cwnd) }
     }
 
     /// The window of a recovery, after `arrived` octets more (RFC 6937 §3).
@@ -349,9 +355,7 @@ impl Tcb {
     fn enter_fast_recovery(&mut self, cx: &mut Cx<'_>) {
         cx.sh.stats.fast_retrans += 1;
         if self.recovery == Recovery::Open {
-            // What limited transmit sent beyond the window does not count (RFC 5681 §3.2 step 2).
-            let flight = self.flight().min(self.window.cwnd);
-            self.cut(cx, flight, Congestion::Loss);
+            self.cut(cx, self.flight_size(), Congestion::Loss);
         }
         self.window.cwnd = self.window.ssthresh;
         self.recover = self.snd_nxt;

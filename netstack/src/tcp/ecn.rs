@@ -159,7 +159,7 @@ impl Tcb {
         match self.recovery {
             Recovery::Open => {
                 cx.sh.stats.ecn_cuts += 1;
-                self.cut(cx, flight.min(self.window.cwnd), Congestion::Mark);
+                self.cut(cx, self.flight_size(), Congestion::Mark);
                 self.undo = None;
                 self.recovery = Recovery::Cwr { until: self.snd_nxt };
                 self.prr = Prr::begin(flight);

@@ -3,8 +3,8 @@
 use crate::path::{Path, Stream};
 use crate::reach::*;
 use crate::script::with;
+use netstack::tcp::TcpConfig;
 use netstack::tcp::cc::Algorithm;
-use netstack::tcp::{EcnMode, TcpConfig};
 use netstack::time::Duration;
 
 fn bbr() -> TcpConfig {
@@ -91,8 +91,8 @@ fn deep() -> Path {
 
 #[test]
 fn a_deep_queue_is_left_empty_where_reno_fills_it() {
-    let srtt = |algorithm| {
-        let mut s = Stream::new(algorithm, EcnMode::Accept, deep());
+    let srtt = |congestion_control| {
+        let mut s = Stream::new(TcpConfig { congestion_control, ..TcpConfig::default() }, deep());
         s.run(Duration::from_secs(5));
         let rate = s.goodput(Duration::from_secs(4));
         let (srtt, _, _) = s.info().rtt.expect("measured");
@@ -109,7 +109,7 @@ fn a_deep_queue_is_left_empty_where_reno_fills_it() {
 
 #[test]
 fn the_rate_is_found_again_when_the_path_changes() {
-    let mut s = Stream::new(Algorithm::Bbr, EcnMode::Accept, deep());
+    let mut s = Stream::new(bbr(), deep());
     s.run(Duration::from_secs(3));
     for rate in [2 * LINK, LINK / 2, LINK] {
         s.set_rate(rate);
@@ -130,7 +130,7 @@ fn one_loss_in_a_hundred_costs_little() {
         n += 1;
         n % 100 == 0
     });
-    let mut s = Stream::new(Algorithm::Bbr, EcnMode::Accept, Path { lost, ..deep() });
+    let mut s = Stream::new(bbr(), Path { lost, ..deep() });
     s.run(Duration::from_secs(2));
     let rate = s.goodput(Duration::from_secs(5));
     assert!(rate > 9.65 * 0.93, "{rate} Mbit/s");

@@ -25,6 +25,7 @@ mod sack;
 mod script;
 mod silence;
 mod stack;
+mod throughput;
 mod time_wait;
 mod windows;
 

@@ -7,8 +7,7 @@ use crate::engine::host::{Host, PLAIN};
 use netstack::Instant;
 use netstack::net::mbuf::Mbuf;
 use netstack::socket::{Family, RecvFlags, SendFlags};
-use netstack::tcp::cc::Algorithm;
-use netstack::tcp::{BufferSizes, EcnMode, TcpConfig, TcpId, TcpInfo};
+use netstack::tcp::{BufferSizes, TcpConfig, TcpId, TcpInfo};
 use netstack::time::Duration;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -52,14 +51,12 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(algorithm: Algorithm, ecn: EcnMode, path: Path) -> Stream {
+    /// `config`: of both ends, but for the buffers, which limit nothing.
+    pub(crate) fn new(config: TcpConfig, path: Path) -> Stream {
         let config = TcpConfig {
-            congestion_control: algorithm,
-            ecn,
-            // The receiver's window limits nothing.
             rcvbuf: BufferSizes { min: 2304, default: 32 << 20, max: 32 << 20 },
             sndbuf: BufferSizes { min: 4608, default: 16_384, max: 32 << 20 },
-            ..TcpConfig::default()
+            ..config
         };
         let mut hosts = [Host::new("10.0.0.1", config.clone(), 1), Host::new("10.0.0.2", config, 2)];
         hosts.iter_mut().for_each(|h| h.ip.room = usize::MAX);
