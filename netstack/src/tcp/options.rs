@@ -196,7 +196,12 @@ impl Tcb {
                 self.cc = a.start(config);
                 self.pace.rate = None;
             }
-            TcpOpt::MaxPacingRate(rate) => set.max_pacing_rate = rate.map(|r| r.max(1)),
+            TcpOpt::MaxPacingRate(rate) => {
+                set.max_pacing_rate = rate.map(|r| r.max(1));
+                // What waits was promised at the old rate.
+                self.pace.begin_anew();
+                (self.t_pace, self.wants_output) = (None, true);
+            }
             TcpOpt::Linger(d) => set.linger = d,
             TcpOpt::OobInline(on) => set.oob_inline = on,
             TcpOpt::SndBuf(n) => {

@@ -217,7 +217,7 @@ impl Tcb {
     /// Data waits, nothing is in flight that could bring a window: ask for it from time to time.
     fn check_persist(&mut self, cx: &Cx<'_>) {
         let waits = self.unsent() > 0 || (self.fin_due() && !self.fin_sent());
-        if self.flight() == 0 && waits && self.t_rtx.is_none() {
+        if self.flight() == 0 && waits && self.t_rtx.is_none() && self.t_pace.is_none() {
             self.rtx_timer = RtxTimer::Persist;
             self.t_rtx = Some(cx.now + self.rtt.rto(&cx.sh.config));
         }

@@ -59,6 +59,11 @@ impl Pace {
         Allowance { rate, octets }
     }
 
+    /// Forgets what has left.
+    pub(super) fn begin_anew(&mut self) {
+        self.next = Instant::ZERO;
+    }
+
     /// `octets` have left.
     pub(super) fn sent(&mut self, allowance: &mut Allowance, octets: u32) {
         if allowance.rate > 0 {

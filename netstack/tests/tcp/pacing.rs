@@ -83,3 +83,30 @@ fn what_waits_when_the_connection_ends_is_forgotten() {
         +10 sockets -> Listen Closed"
     ));
 }
+
+#[test]
+fn another_rate_holds_at_once() {
+    run(&format!(
+        "{ESTABLISHED}set pacing 1000
+        send 5000
+        > . 1:1001(1000) ack 1
+        +0.01 set pacing 1000000
+        > . 1001:2001(1000) ack 1
+        > . 2001:3001(1000) ack 1
+        set pacing off
+        > . 3001:4001(1000) ack 1
+        > P. 4001:5001(1000) ack 1"
+    ));
+}
+
+#[test]
+fn what_waits_for_its_time_is_not_taken_for_stuck() {
+    // The timer that asks for a window would go off 300 ms after the acknowledgment.
+    run(&format!(
+        "{ESTABLISHED}set pacing 1000
+        send 2000
+        > . 1:1001(1000) ack 1
+        +0.1 < . 1:1(0) ack 1001
+        +0.4 > P. 1001:2001(1000) ack 1"
+    ));
+}
