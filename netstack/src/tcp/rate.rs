@@ -190,6 +190,20 @@ mod tests {
     }
 
     #[test]
+    fn acknowledgments_that_were_held_up_do_not_make_the_path_faster() {
+        let mut p = Path::new();
+        for n in 0..10 {
+            p.send(n, 10 * u64::from(n));
+        }
+        // 50 ms late, and the rest behind them: 6000 octets in the 100 ms that follow, but they were sent over 150.
+        p.ack(5, 190);
+        p.send(10, 190);
+        p.ack(10, 191);
+        let s = p.ack(11, 290).expect("a sample");
+        assert_eq!((s.delivered, s.interval), (6000, Duration::from_millis(150)));
+    }
+
+    #[test]
     fn a_sample_shorter_than_any_round_trip_is_none() {
         let mut p = Path::new();
         p.send(0, 0);

@@ -70,8 +70,11 @@ fn a_silence_does_not_shrink_what_the_path_has_shown() {
             send 10000
             +0.1 < . 1:1(0) ack 10001
             info cwnd -> 20000
-            +5 send 20000
-            info cwnd -> 20000"
+            +5 send 2000
+            info cwnd -> 20000
+            # Nor does it count for the rate: two segments in 100 ms.
+            +0.1 < . 1:1(0) ack 12001
+            info delivery -> 20000"
         ),
     );
 }

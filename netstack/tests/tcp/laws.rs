@@ -6,7 +6,7 @@ use crate::link::{Fate, Link, Peer, octets};
 use netstack::SockError;
 use netstack::socket::{Family, RecvFlags, SendFlags};
 use netstack::tcp::cc::Algorithm;
-use netstack::tcp::{Shutdown, TcpConfig};
+use netstack::tcp::{EcnMode, Shutdown, TcpConfig};
 use netstack::time::Duration;
 use netstack::wire::tcp::{self, Flags, Header, Options, Timestamps};
 use proptest::prelude::*;
@@ -24,6 +24,7 @@ struct Temper {
     offloads: bool,
     /// The rest of the way does not do it either.
     whole: u8,
+    marks: u8,
 }
 
 impl Temper {
@@ -41,14 +42,16 @@ impl Temper {
                 twice: (next() >> 40) as u8 <= self.twice && self.twice > 0,
                 late_us: if (next() >> 40) as u8 <= self.late { next() % (self.late_us + 1) } else { 0 },
                 whole: (next() >> 40) as u8 <= self.whole,
+                marked: (next() >> 40) as u8 <= self.marks && self.marks > 0,
             }
         })
     }
 }
 
 fn temper(worst_loss: u8) -> impl Strategy<Value = Temper> {
-    (0..=worst_loss, 0..80u8, any::<u8>(), 0..20_000u64, any::<u64>(), any::<bool>(), any::<u8>()).prop_map(
-        |(loss, twice, late, late_us, seed, offloads, whole)| Temper {
+    let late = (any::<u8>(), 0..20_000u64);
+    (0..=worst_loss, 0..80u8, late, any::<u64>(), any::<bool>(), any::<u8>(), any::<u8>()).prop_map(
+        |(loss, twice, (late, late_us), seed, offloads, whole, marks)| Temper {
             loss,
             twice,
             late,
@@ -56,6 +59,7 @@ fn temper(worst_loss: u8) -> impl Strategy<Value = Temper> {
             seed,
             offloads,
             whole,
+            marks,
         },
     )
 }
@@ -135,8 +139,13 @@ proptest! {
     }
 
     #[test]
-    fn whatever_moves_the_window(t in temper(40), a in 0usize..120_000, which in 0..Algorithm::ALL.len()) {
-        let config = TcpConfig { congestion_control: Algorithm::ALL[which], ..TcpConfig::default() };
+    fn whatever_moves_the_window(
+        t in temper(40),
+        a in 0usize..120_000,
+        congestion_control in prop::sample::select(Algorithm::ALL),
+        abe in any::<bool>(),
+    ) {
+        let config = TcpConfig { congestion_control, abe, ecn: EcnMode::Request, ..TcpConfig::default() };
         let ends = exchange(config, t, [a, 1000]);
         prop_assert_eq!(ends[0], Some(Ok(())));
     }

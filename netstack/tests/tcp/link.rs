@@ -19,11 +19,14 @@ pub(crate) struct Fate {
     pub(crate) late_us: u64,
     /// Segments that left in one packet stay together.
     pub(crate) whole: bool,
+    /// Marked instead of lost (RFC 3168), if it may be.
+    pub(crate) marked: bool,
 }
 
 /// What flies.
 enum Flying {
-    Segment(Vec<u8>),
+    /// With its type of service.
+    Segment(u8, Vec<u8>),
     Whole(Vec<u8>),
 }
 
@@ -56,14 +59,15 @@ impl Link {
         let packets = self.hosts[from].output();
         let any = !packets.is_empty();
         let (src, dst) = (self.hosts[from].ip.addr, self.hosts[1 - from].ip.addr);
-        for (_, m) in packets {
+        for (tx, m) in packets {
             let fate = (self.fate)(self.count + 1);
             if fate.whole && m.offload.is_partial() {
                 self.fly(from, fate, || Flying::Whole(m.data().to_vec()));
             } else {
                 for (i, segment) in wire_segments(src, dst, &m).into_iter().enumerate() {
                     let fate = if i == 0 { fate } else { (self.fate)(self.count + 1) };
-                    self.fly(from, fate, || Flying::Segment(segment.clone()));
+                    let tos = if fate.marked && tx.tos & 3 != 0 { tx.tos | 3 } else { tx.tos };
+                    self.fly(from, fate, || Flying::Segment(tos, segment.clone()));
                 }
             }
             self.hosts[from].ip.pool.put(m);
@@ -105,7 +109,7 @@ impl Link {
             let (to, flying) = entry.remove();
             let from = self.hosts[1 - to].ip.addr;
             match flying {
-                Flying::Segment(octets) => self.hosts[to].input(from, PLAIN, &octets),
+                Flying::Segment(tos, octets) => self.hosts[to].input(from, (tos, PLAIN.1), &octets),
                 Flying::Whole(octets) => {
                     let h = &mut self.hosts[to];
                     let (tos, cast) = PLAIN;
