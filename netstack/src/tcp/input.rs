@@ -213,9 +213,12 @@ impl Tcb {
                 }
                 return DONE;
             }
-            // Simultaneous open: the SYN-ACK that crossed ours. Its SYN is known, its ACK is news.
-            self.ack_now = true;
-            seg.trim_front(1);
+            // Simultaneous open: the SYN-ACK that crossed ours. Its SYN is known, its ACK is news. A
+            // passive open has sent no SYN that one could answer.
+            if !matches!(self.holder, Holder::SynQueue(_)) {
+                self.ack_now = true;
+                seg.trim_front(1);
+            }
         }
         let window = self.offered();
         let (len, inside) = (seg.len(), |n| super::seq::SeqNum::within(n, self.rcv_nxt, window));
