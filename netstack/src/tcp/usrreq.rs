@@ -241,7 +241,8 @@ impl Tcp {
     pub fn shutdown(&mut self, ip: &mut dyn IpLayer, id: TcpId, how: Shutdown) -> Result<(), SockError> {
         let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
         match tcb.state {
-            State::Closed => return Err(SockError::NotConnected),
+            // In TIME-WAIT, too: "connection closing" (RFC 9293 §3.10.4); ENOTCONN as on Linux.
+            State::Closed | State::TimeWait => return Err(SockError::NotConnected),
             State::Listen if !how.reads() => return Ok(()),
             State::Listen => {
                 self.close_listener(ip, id);
@@ -258,8 +259,7 @@ impl Tcp {
             | State::FinWait2
             | State::CloseWait
             | State::Closing
-            | State::LastAck
-            | State::TimeWait => {
+            | State::LastAck => {
                 tcb.shut_read |= how.reads();
                 if how.writes() {
                     tcb.shut_write = true;
