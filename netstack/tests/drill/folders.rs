@@ -24,7 +24,30 @@ const STATES: [&str; 11] = [
 const WITHOUT_NUMBERS: [&str; 3] = ["closed", "listen", "syn-sent"];
 
 /// Folders about one event: `STATE-VARIANT.drill`, or `STATE.drill` if there is one variant only.
-const EVENTS: [&str; 0] = [];
+const EVENTS: [&str; 22] = [
+    "urg",
+    "ack",
+    "broadcast",
+    "call-abort",
+    "call-close",
+    "call-connect",
+    "call-listen",
+    "call-recv",
+    "call-send",
+    "call-shutdown",
+    "checksum",
+    "data",
+    "fin",
+    "keepalive",
+    "malformed",
+    "no-ack",
+    "poll",
+    "rst",
+    "syn",
+    "syn-ack",
+    "time-passes",
+    "unreachable",
+];
 
 /// A folder and its scripts, both in order.
 pub(crate) struct Folder {

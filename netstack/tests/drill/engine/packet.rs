@@ -145,7 +145,7 @@ impl Packet {
         let strange = h.flags == Flags::RST | Flags::ACK && h.seq == 0;
         Packet {
             flags: h.flags,
-            seq: if strange { 0 } else { i64::from(h.seq.wrapping_sub(ends.our_isn.unwrap_or(0))) },
+            seq: if strange { 0 } else { i64::from(h.seq.wrapping_sub(ends.our_isn.unwrap_or(0)) as i32) },
             len,
             ack: h.flags.contains(Flags::ACK).then(|| theirs(h.ack)),
             win: Some(h.window),
