@@ -81,6 +81,7 @@ pub(crate) fn of_scripts(root: &Path) -> Vec<Folder> {
 pub(crate) fn tests(root: &'static Path) -> Vec<Trial> {
     vec![
         Trial::test("folders::each_says_what_it_tests", move || Ok(readmes(root)?)),
+        Trial::test("folders::each_script_begins_with_its_reason", move || Ok(reasons(root)?)),
         Trial::test("folders::events_cover_every_state", move || Ok(events(root)?)),
         Trial::test("folders::a_missing_state_is_found", || Ok(a_gap_is_found()?)),
     ]
@@ -101,6 +102,21 @@ fn readmes(root: &Path) -> Result<(), String> {
         }
         if !all.contains(&format!("[`{0}`]({0}/README.md)", folder.name)) {
             faults.push(format!("{}: README.md does not list it", folder.name));
+        }
+    }
+    told(faults)
+}
+
+/// A comment at the head: the rule that the script is about.
+fn reasons(root: &Path) -> Result<(), String> {
+    let mut faults = Vec::new();
+    for folder in of_scripts(root) {
+        for name in &folder.scripts {
+            let path = root.join(&folder.name).join(format!("{name}.drill"));
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            if !text.lines().next().is_some_and(|first| first.starts_with("# ") && first.len() > 5) {
+                faults.push(format!("{}/{name}.drill does not begin with what it is about", folder.name));
+            }
         }
     }
     told(faults)

@@ -1,14 +1,14 @@
 //! Two hosts on a link that loses, delays, doubles and reorders as told; whole connections over it.
 
-use crate::engine::host::{Host, IF, PLAIN, wire_segments};
-use netstack::netinet::IpRx;
+use crate::engine::host::{Arrival, Host, PLAIN};
+use netstack::net::mbuf::Mbuf;
 use netstack::socket::{Family, RecvFlags, SendFlags};
 use netstack::tcp::{Shutdown, State, TcpConfig, TcpId};
 use netstack::time::Duration;
+use netstack::wire::tcp::{self, Flags, Header};
 use netstack::{Instant, SockError};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 
 /// What the link does to one packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +28,35 @@ enum Flying {
     /// With its type of service.
     Segment(u8, Vec<u8>),
     Whole(Vec<u8>),
+}
+
+/// The segments that a packet is on a wire.
+fn wire_segments(src: IpAddr, dst: IpAddr, m: &Mbuf) -> Vec<Vec<u8>> {
+    let (header, payload) = Header::parse(m.data()).expect("our own segments are well formed");
+    let size = m.offload.gso.map_or(usize::MAX, |g| usize::from(g.size));
+    let mut parts: Vec<&[u8]> = payload.chunks(size.min(payload.len().max(1))).collect();
+    if parts.is_empty() {
+        parts.push(&[]);
+    }
+    let last = parts.len() - 1;
+    let cut = |(i, part): (usize, &&[u8])| {
+        let mut flags = header.flags;
+        if i < last {
+            flags.remove(Flags::FIN | Flags::PSH);
+        }
+        if i > 0 {
+            flags.remove(Flags::CWR);
+        }
+        let seq = header.seq.wrapping_add((i * size.min(payload.len())) as u32);
+        let mut octets = m.data()[..m.len() - payload.len()].to_vec();
+        octets[4..8].copy_from_slice(&seq.to_be_bytes());
+        octets[13] = flags.bits();
+        octets[tcp::CHECKSUM_AT..tcp::CHECKSUM_AT + 2].fill(0);
+        octets.extend_from_slice(part);
+        tcp::fill_checksum(src, dst, &mut octets);
+        octets
+    };
+    parts.iter().enumerate().map(cut).collect()
 }
 
 /// Two hosts, `a` and `b`, and the packets between them.
@@ -111,10 +140,7 @@ impl Link {
             match flying {
                 Flying::Segment(tos, octets) => self.hosts[to].input(from, (tos, PLAIN.1), &octets),
                 Flying::Whole(octets) => {
-                    let h = &mut self.hosts[to];
-                    let (tos, cast) = PLAIN;
-                    let rx = IpRx { src: from, dst: h.ip.addr, ttl: 64, tos, ifindex: IF, cast };
-                    h.tcp.input_shared(&mut h.ip, &rx, &Arc::new(octets), 0, true);
+                    self.hosts[to].input(from, Arrival { undone: true, ..PLAIN }, &octets);
                 }
             }
         }

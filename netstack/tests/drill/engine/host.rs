@@ -5,16 +5,27 @@ use netstack::net::mbuf::{Mbuf, Pool};
 use netstack::netinet::{Cast, Flow, IpLayer, IpRx, IpTx, Path};
 use netstack::socket::Family;
 use netstack::tcp::{Tcp, TcpConfig, TcpId};
-use netstack::wire::tcp::{self, Flags, Header};
 use netstack::{Instant, Ready, SockError};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 /// The only interface.
 pub(crate) const IF: IfIndex = IfIndex(2);
 
+/// How a segment comes in.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival {
+    /// DSCP and ECN.
+    pub(crate) tos: u8,
+    /// To us or to more.
+    pub(crate) cast: Cast,
+    /// Nobody has summed it up, and it may be several that nobody has parted.
+    pub(crate) undone: bool,
+}
+
 /// How segments come in, if nothing else is said.
-pub(crate) const PLAIN: (u8, Cast) = (0, Cast::Unicast);
+pub(crate) const PLAIN: Arrival = Arrival { tos: 0, cast: Cast::Unicast, undone: false };
 
 /// The floor: one address, one interface, every destination on the link.
 pub(crate) struct Floor {
@@ -74,35 +85,6 @@ impl IpLayer for Floor {
     }
 }
 
-/// The segments that a packet is on a wire.
-pub(crate) fn wire_segments(src: IpAddr, dst: IpAddr, m: &Mbuf) -> Vec<Vec<u8>> {
-    let (header, payload) = Header::parse(m.data()).expect("our own segments are well formed");
-    let size = m.offload.gso.map_or(usize::MAX, |g| usize::from(g.size));
-    let mut parts: Vec<&[u8]> = payload.chunks(size.min(payload.len().max(1))).collect();
-    if parts.is_empty() {
-        parts.push(&[]);
-    }
-    let last = parts.len() - 1;
-    let cut = |(i, part): (usize, &&[u8])| {
-        let mut flags = header.flags;
-        if i < last {
-            flags.remove(Flags::FIN | Flags::PSH);
-        }
-        if i > 0 {
-            flags.remove(Flags::CWR);
-        }
-        let seq = header.seq.wrapping_add((i * size.min(payload.len())) as u32);
-        let mut octets = m.data()[..m.len() - payload.len()].to_vec();
-        octets[4..8].copy_from_slice(&seq.to_be_bytes());
-        octets[13] = flags.bits();
-        octets[tcp::CHECKSUM_AT..tcp::CHECKSUM_AT + 2].fill(0);
-        octets.extend_from_slice(part);
-        tcp::fill_checksum(src, dst, &mut octets);
-        octets
-    };
-    parts.iter().enumerate().map(cut).collect()
-}
-
 /// A TCP with its floor.
 pub(crate) struct Host {
     pub(crate) tcp: Tcp,
@@ -125,10 +107,15 @@ impl Host {
         Host { tcp: Tcp::new(config, [seed; 32]), ip }
     }
 
-    /// A segment comes in, with its DSCP and ECN, to us or to more.
-    pub(crate) fn input(&mut self, from: IpAddr, (tos, cast): (u8, Cast), segment: &[u8]) {
+    /// A segment comes in.
+    pub(crate) fn input(&mut self, from: IpAddr, how: Arrival, segment: &[u8]) {
+        let Arrival { tos, cast, undone } = how;
         let rx = IpRx { src: from, dst: self.ip.addr, ttl: 64, tos, ifindex: IF, cast };
-        self.tcp.input(&mut self.ip, &rx, segment, false);
+        if undone {
+            self.tcp.input_shared(&mut self.ip, &rx, &Arc::new(segment.to_vec()), 0, true);
+        } else {
+            self.tcp.input(&mut self.ip, &rx, segment, false);
+        }
     }
 
     /// Sends what can be sent and takes it off the floor.

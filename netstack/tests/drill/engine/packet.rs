@@ -1,10 +1,10 @@
 //! A packet as scripts write it, and as octets.
 //!
-//! `[[ECN]] FLAGS SEQ:END(LEN) [ack N] [win N] [urg N] [<OPTION,…>] [port N] [tos N] [ttl N] [gso N]`, and of packets
-//! that come in `badsum`, `offset WORDS`, `cut OCTETS`, `broadcast`. Sequence numbers are relative to
+//! `FLAGS SEQ:END(LEN) [ack N] [win N] [urg N] [<OPTION,…>] [port N] [tos N] [ttl N] [gso N]`, and of packets
+//! that come in `badsum`, `offset WORDS`, `cut OCTETS`, `broadcast`, `undone`. Sequence numbers are relative to
 //! each side's SYN, timestamps to the first that was sent.
 
-use super::host::PLAIN;
+use super::host::{Arrival, PLAIN};
 use netstack::netinet::Cast;
 use netstack::wire::tcp::{self, Flags, Header, Timestamps};
 use std::fmt;
@@ -60,6 +60,7 @@ pub(crate) struct Packet {
     offset: Option<u8>,
     cut: Option<usize>,
     broadcast: bool,
+    undone: bool,
 }
 
 /// Names of the ECN field's values (RFC 3168 §5).
@@ -120,6 +121,7 @@ impl Packet {
                 "cut" => p.cut = Some(number(name, value()?)?),
                 "badsum" => p.badsum = true,
                 "broadcast" => p.broadcast = true,
+                "undone" => p.undone = true,
                 other => return Err(format!("unknown field {other}")),
             }
         }
@@ -183,15 +185,13 @@ impl Packet {
     /// Whether it says something that is meant for packets that come in.
     pub(super) fn is_hostile(&self) -> bool {
         let hex = self.options.iter().flatten().any(|o| matches!(o, Opt::Hex(_)));
-        hex || self.badsum || self.offset.is_some() || self.cut.is_some() || self.broadcast
+        hex || self.badsum || self.offset.is_some() || self.cut.is_some() || self.broadcast || self.undone
     }
 
     /// How it comes in.
-    pub(super) fn arrival(&self) -> (u8, Cast) {
-        (
-            self.tos.unwrap_or(PLAIN.0) | self.ecn.unwrap_or(0),
-            if self.broadcast { Cast::Broadcast } else { PLAIN.1 },
-        )
+    pub(super) fn arrival(&self) -> Arrival {
+        let cast = if self.broadcast { Cast::Broadcast } else { PLAIN.cast };
+        Arrival { tos: self.tos.unwrap_or(PLAIN.tos) | self.ecn.unwrap_or(0), cast, undone: self.undone }
     }
 
     /// The segment that the peer sends from `port`.
