@@ -161,6 +161,9 @@ impl Tcb {
         self.state = State::Established;
         self.was_connected = true;
         self.retries = 0;
+        if self.total_retrans > 0 {
+            self.rtt.made_after_syn_loss();
+        }
         // RFC 5681 §3.1: a SYN that was lost says that the path is loaded.
         let mss = self.window.mss;
         self.window.cwnd = if self.total_retrans > 1 { mss } else { cx.sh.config.initial_window.octets(mss) };

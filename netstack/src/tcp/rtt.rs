@@ -3,6 +3,9 @@
 use super::config::{RtoFloor, TcpConfig};
 use crate::time::Duration;
 
+/// The timeout when data is sent and the handshake gave no measurement, as its SYN was lost (RFC 6298 §5.7).
+const AFTER_SYN_LOSS: Duration = Duration::from_secs(3);
+
 /// Estimates of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rtt {
@@ -14,11 +17,13 @@ pub(crate) struct Rtt {
     latest: Option<Duration>,
     /// How often the timeout was doubled since the last progress.
     backoff: u8,
+    /// The SYN was sent again.
+    syn_lost: bool,
 }
 
 impl Rtt {
     pub(crate) fn new() -> Rtt {
-        Rtt { smooth: None, min: Duration::MAX, latest: None, backoff: 0 }
+        Rtt { smooth: None, min: Duration::MAX, latest: None, backoff: 0, syn_lost: false }
     }
 
     /// Takes a measurement R' (RFC 6298 §2.2, §2.3).
@@ -56,6 +61,7 @@ impl Rtt {
     /// The timeout as of now, backed off.
     pub(crate) fn rto(&self, config: &TcpConfig) -> Duration {
         let base = match self.smooth {
+            None if self.syn_lost => config.rto_initial.max(AFTER_SYN_LOSS),
             None => config.rto_initial,
             Some((srtt, var)) => {
                 let measured = match config.rto_floor {
@@ -76,6 +82,11 @@ impl Rtt {
     /// RFC 6298 §5.5: the timeout doubles.
     pub(crate) fn back_off(&mut self) {
         self.backoff = self.backoff.saturating_add(1);
+    }
+
+    /// RFC 6298 §5.7: the connection is made, and its SYN was sent more than once.
+    pub(crate) fn made_after_syn_loss(&mut self) {
+        (self.syn_lost, self.backoff) = (true, 0);
     }
 
     /// There was progress.
