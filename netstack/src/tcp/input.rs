@@ -395,6 +395,10 @@ impl Tcb {
             self.early_fin = Some(seg.end() - 1);
         }
         if self.early_fin != Some(self.rcv_nxt) {
+            // RFC 5681 §4.2: out of order, so at once; what came with text was acknowledged with it.
+            if seg.has(Flags::FIN) && seg.payload.is_empty() && self.state.may_receive() {
+                self.send_ack(cx);
+            }
             return DONE;
         }
         self.early_fin = None;
