@@ -91,26 +91,25 @@ impl Tcb {
         let arrival = self.arrival(cx, seg);
         let blocks = seg.options.sack;
         let range = |at: usize| blocks.as_slice().get(at).map(|&(l, r)| (SeqNum(l), SeqNum(r)));
-        let mut duplicate = false;
-        for (at, (left, right)) in (0..).map_while(|at| Some((at, range(at)?))) {
-            if !left.lt(right) {
-                continue;
-            }
-            // D-SACK: the first block lies below the acknowledgment, or inside of the second.
-            let inside = range(1).is_some_and(|(l, r)| l.le(left) && right.le(r));
-            if at == 0 && (right.le(seg.ack) || inside) {
-                duplicate = right.gt(self.snd_una - self.max_snd_wnd);
-                continue;
-            }
-            if left.lt(self.snd_una) || right.gt(self.snd_nxt) {
-                continue;
-            }
+        // D-SACK: the first block lies below the acknowledgment, or inside of the second.
+        let duplicate = range(0).filter(|(left, right)| {
+            let inside = range(1).is_some_and(|(l, r)| l.le(*left) && right.le(r));
+            left.lt(*right) && (right.le(seg.ack) || inside)
+        });
+        // In their order in the stream: the newest comes first in the option, which is no reordering in the network.
+        let mut news: [_; 4] = std::array::from_fn(|at| {
+            let known = at == 0 && duplicate.is_some();
+            range(at).filter(|(l, r)| !known && l.lt(*r) && self.snd_una.le(*l) && r.le(self.snd_nxt))
+        });
+        news.sort_unstable_by_key(|block| block.map(|(left, _)| left.since(self.snd_una)));
+        for block in news.into_iter().flatten() {
             let Tcb { rtx, rack, rate, .. } = self;
-            rtx.sack((left, right), cx.now, acked, |sent| {
+            rtx.sack(block, cx.now, acked, |sent| {
                 rack.delivered(sent, &arrival);
                 rate.arrived(sent);
             });
         }
+        let duplicate = duplicate.is_some_and(|(_, right)| right.gt(self.snd_una - self.max_snd_wnd));
         if duplicate {
             cx.sh.stats.dsacks += 1;
             self.rack.duplicate_seen(self.snd_una, self.snd_nxt);

@@ -1,6 +1,6 @@
 //! A packet as scripts write it, and as octets.
 //!
-//! `FLAGS SEQ:END(LEN) [ack N] [win N] [urg N] [<OPTION,…>] [port N] [tos N] [ttl N] [gso N]`, and of packets
+//! `[[ECN]] FLAGS SEQ:END(LEN) [ack N] [win N] [urg N] [<OPTION,…>] [port N] [tos N] [ttl N] [gso N]`, and of packets
 //! that come in `badsum`, `offset WORDS`, `cut OCTETS`, `broadcast`, `undone`. Sequence numbers are relative to
 //! each side's SYN, timestamps to the first that was sent.
 
