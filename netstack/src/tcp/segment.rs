@@ -80,6 +80,8 @@ impl<'a> Segment<'a> {
 
     /// Drops the first `n` numbers of the segment's sequence space.
     pub(crate) fn trim_front(&mut self, mut n: u32) {
+        // The urgent pointer counts from SEG.SEQ, which is a SYN's if there is one.
+        self.up = self.up.saturating_sub(n.min(u32::from(u16::MAX)) as u16);
         if n > 0 && self.has(Flags::SYN) {
             self.flags.remove(Flags::SYN);
             self.seq += 1;
@@ -92,8 +94,6 @@ impl<'a> Segment<'a> {
             self.flags.remove(Flags::FIN);
             self.seq += 1;
         }
-        // The urgent pointer counts from SEG.SEQ.
-        self.up = self.up.saturating_sub(n.min(u32::from(u16::MAX)) as u16);
         if self.up == 0 {
             self.flags.remove(Flags::URG);
         }
