@@ -150,7 +150,7 @@ impl Script {
                 ok()
             }
             Call::Strict => {
-                self.out.clear();
+                self.let_pass();
                 self.lenient = false;
                 ok()
             }
