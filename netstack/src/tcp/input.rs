@@ -51,13 +51,9 @@ impl Tcb {
         {
             return false;
         }
-        if let Some(ts) = seg.options.timestamps {
-            if (ts.val.wrapping_sub(self.ts_recent) as i32) < 0 {
-                return false;
-            }
-            if seg.seq.le(self.last_ack_sent) {
-                (self.ts_recent, self.ts_recent_at) = (ts.val, cx.now);
-            }
+        let old = |val: u32| (val.wrapping_sub(self.ts_recent) as i32) < 0;
+        if seg.options.timestamps.is_some_and(|ts| old(ts.val)) {
+            return false;
         }
         if seg.payload.is_empty() {
             if seg.ack.le(self.snd_una) || seg.ack.gt(self.snd_nxt) || self.in_recovery() {
@@ -70,6 +66,7 @@ impl Tcb {
             if !fits || !unmoved || !plain || self.early_fin.is_some() || self.rcv_up.is_some() {
                 return false;
             }
+            self.take_timestamp(cx, seg);
             self.last_rx = cx.now;
             self.keep_probes = 0;
             self.snd_wl1 = seg.seq;
@@ -77,6 +74,7 @@ impl Tcb {
             self.data_in_order(cx, seg.payload.len() as u32);
             return true;
         }
+        self.take_timestamp(cx, seg);
         self.last_rx = cx.now;
         self.keep_probes = 0;
         self.process_ack(cx, seg);
@@ -247,14 +245,9 @@ impl Tcb {
         }
         self.last_rx = cx.now;
         self.keep_probes = 0;
-        // RFC 7323 §4.3 (2): the timestamp to echo
-        if let (true, Some(ts)) = (self.timestamps, seg.options.timestamps)
-            && seg.seq.le(self.last_ack_sent)
-            && !seg.has(Flags::RST)
-            && ((ts.val.wrapping_sub(self.ts_recent) as i32) >= 0
-                || cx.now.since(self.ts_recent_at) >= TS_LIFETIME)
-        {
-            (self.ts_recent, self.ts_recent_at) = (ts.val, cx.now);
+        // Before it is trimmed: what counts is the number that it came with.
+        if self.ack_is_credible(seg) && !seg.has(Flags::RST) {
+            self.take_timestamp(cx, seg);
         }
         if window == 0 && len > 0 {
             self.ack_now = true;
@@ -273,6 +266,25 @@ impl Tcb {
         }
         seg.trim_back(self.rcv_adv);
         NEXT
+    }
+
+    /// RFC 7323 §4.3 (2): the timestamp to echo. Not of one who cannot name a credible ACK: all that the true peer sends
+    /// would be older.
+    fn take_timestamp(&mut self, cx: &Cx<'_>, seg: &Segment<'_>) {
+        if let (true, Some(ts)) = (self.timestamps, seg.options.timestamps)
+            && seg.seq.le(self.last_ack_sent)
+            && ((ts.val.wrapping_sub(self.ts_recent) as i32) >= 0
+                || cx.now.since(self.ts_recent_at) >= TS_LIFETIME)
+        {
+            (self.ts_recent, self.ts_recent_at) = (ts.val, cx.now);
+        }
+    }
+
+    /// RFC 5961 §5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT; in SYN-RECEIVED the ACK must be of our SYN.
+    fn ack_is_credible(&self, seg: &Segment<'_>) -> bool {
+        let syn_received = self.state == State::SynReceived;
+        let oldest = if syn_received { self.snd_una + 1 } else { self.snd_una - self.max_snd_wnd };
+        seg.has(Flags::ACK) && oldest.le(seg.ack) && seg.ack.le(self.snd_nxt)
     }
 
     /// An unacceptable segment is answered with an ACK; those without data at a limited rate, or
@@ -336,7 +348,7 @@ impl Tcb {
             return DONE;
         }
         if self.state == State::SynReceived {
-            if seg.ack.le(self.snd_una) || seg.ack.gt(self.snd_nxt) {
+            if !self.ack_is_credible(seg) {
                 self.send_rst_at(cx, seg.ack);
                 return DONE;
             }
@@ -346,8 +358,7 @@ impl Tcb {
             self.establish(cx);
             return NEXT;
         }
-        // RFC 5961 §5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT
-        if seg.ack.gt(self.snd_nxt) || seg.ack.lt(self.snd_una - self.max_snd_wnd) {
+        if !self.ack_is_credible(seg) {
             cx.sh.stats.bad_ack += 1;
             self.challenge_ack(cx);
             return DONE;
