@@ -140,6 +140,7 @@ impl Tcb {
         (self.retries, self.stuck_since, self.soft_error) = (0, None, None);
         // Numbers that lie behind must not come round to lie before: they can be compared within half of the circle.
         self.snd_small = self.snd_small.latest(self.snd_una);
+        self.pushed = self.pushed.latest(self.snd_una);
         self.recover = self.recover.latest(self.snd_una - 1);
         self.rack.forget_before(self.snd_una);
         // RFC 6298 §5.2, §5.3

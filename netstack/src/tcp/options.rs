@@ -160,7 +160,11 @@ impl Tcb {
         match opt {
             TcpOpt::NoDelay(on) => {
                 set.nodelay = on;
-                self.wants_output |= on;
+                if on {
+                    // What waits goes now, also what a cork holds (tcp(7)).
+                    self.pushed = self.data_end();
+                    self.wants_output = true;
+                }
             }
             TcpOpt::Cork(on) => {
                 set.cork = on;

@@ -178,7 +178,8 @@ impl Tcb {
             Nagle::Classic => self.snd_nxt,
             Nagle::Minshall => self.snd_small,
         };
-        let held = self.set.cork || self.more || (!self.set.nodelay && waits_for.gt(self.snd_una));
+        let waits = self.set.cork || self.more || (!self.set.nodelay && waits_for.gt(self.snd_una));
+        let held = waits && !self.snd_nxt.lt(self.pushed);
         let worth =
             len >= mss || (last && (fin || !held)) || (len > 0 && len < want && len >= self.max_snd_wnd / 2);
         if !worth {

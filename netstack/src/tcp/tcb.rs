@@ -124,6 +124,8 @@ pub(crate) struct Tcb {
     pub(crate) rtx: RtxQueue,
     /// End of the last segment sent that was not full (Minshall's rule).
     pub(crate) snd_small: SeqNum,
+    /// What was written before this number waits neither for more nor for an acknowledgment.
+    pub(crate) pushed: SeqNum,
     /// MSG_MORE: the rest waits for more.
     pub(crate) more: bool,
     /// What the peer takes; ours to send is less by the options and the path.
@@ -284,6 +286,7 @@ impl Tcb {
             sndbuf: SendBuf::new(config.sndbuf.default),
             rtx: RtxQueue::default(),
             snd_small: zero,
+            pushed: zero,
             more: false,
             peer_mss: config.default_mss.0,
             window: Window { cwnd: config.initial_window.octets(mss), ssthresh: u32::MAX, mss },

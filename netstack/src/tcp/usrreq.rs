@@ -432,6 +432,7 @@ impl Tcb {
     pub(super) fn start_at(&mut self, iss: SeqNum) {
         (self.iss, self.snd_una, self.snd_nxt) = (iss, iss, iss + 1);
         (self.snd_buf_seq, self.snd_small, self.recover) = (iss + 1, iss, iss);
+        self.pushed = iss;
     }
 
     /// CLOSE: no more data of ours.
