@@ -150,7 +150,8 @@ impl Stack {
     /// Ends the connection between these two ends as `tcpdrop(8)` does; whether there is one.
     pub fn tcp_drop(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr) -> bool {
         self.ip.now = now;
-        let found = self.tcp.iter().find(|info| (info.local, info.remote) == (local, remote));
+        let lives = |info: &TcpInfo| !matches!(info.state, State::Closed | State::Listen);
+        let found = self.tcp.iter().find(|info| (info.local, info.remote) == (local, remote) && lives(info));
         let Some(TcpInfo { id, .. }) = found else { return false };
         self.tcp.abort(&mut self.ip, id);
         self.after_tcp();
