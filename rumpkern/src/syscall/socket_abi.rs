@@ -41,7 +41,8 @@ pub fn address(octets: &[u8]) -> Result<SocketAddr, Errno> {
     }
 }
 
-/// That of connect(2): `AF_UNSPEC` dissolves a datagram socket's connection; the stack's word for it is no address.
+/// That of connect(2): `AF_UNSPEC` dissolves a datagram socket's connection; the stack's word for it is no
+/// address.
 pub fn peer(octets: &[u8]) -> Result<SocketAddr, Errno> {
     match SockAddr::decode(octets) {
         Ok(SockAddr::Unspec) => Ok(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)),

@@ -42,7 +42,8 @@ pub(super) fn octets(info: &TcpInfo, now: Instant) -> Vec<u8> {
     out.words(&[micros(info.rto), 0]); // rto, ato
     out.words(&[info.snd_mss, info.rcv_mss]);
     let segments = info.segments;
-    // On a listener, those that wait to be accepted and how many may; unacked, sacked, lost, retrans, fackets.
+    // On a listener, those that wait to be accepted and how many may; unacked, sacked, lost, retrans,
+    // fackets.
     let (unacked, sacked) = match info.state {
         State::Listen => (word(info.recv_queue), word(info.send_queue)),
         _ => (segments.unacked, segments.sacked),
