@@ -1,8 +1,8 @@
 //! epoll(7) over poll(2).
 //!
-//! Edges (`EPOLLET`) are found by comparison: a readiness is told when it is there and was not at the last look,
-//! or when a call on the socket has met its absence (EAGAIN, a short write) since. A second edge without a fall
-//! in between (more data behind data that is not read) is not told.
+//! Edges (`EPOLLET`) are found by comparison: a readiness is told when it is there and was not at the last
+//! look, or when a call on the socket has met its absence (EAGAIN, a short write) since. A second edge
+//! without a fall in between (more data behind data that is not read) is not told.
 
 use rumpkern::syscall::{Errno, Fd, PollFd, PollFlags};
 use std::collections::BTreeMap;

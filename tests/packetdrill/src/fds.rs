@@ -1,8 +1,9 @@
 //! Descriptors: the numbers that packetdrill has, which must be the host's own, and what is behind them.
 //!
-//! Each is an eventfd (a pipe's end is the host's pipe): packetdrill closes what a script leaves open by libc's
-//! `close`, and reads options by libc's `getsockopt`. [`is_ours`] tells those that this process's symbols of
-//! these names (`interpose_unsafe`) must not pass on; it takes no lock, because everybody's `close` asks it.
+//! Each is an eventfd (a pipe's end is the host's pipe): packetdrill closes what a script leaves open by
+//! libc's `close`, and reads options by libc's `getsockopt`. [`is_ours`] tells those that this process's
+//! symbols of these names (`interpose_unsafe`) must not pass on; it takes no lock, because everybody's
+//! `close` asks it.
 
 use crate::epoll::Epoll;
 use rumpkern::syscall::{Errno, Fd};
@@ -115,7 +116,8 @@ impl Fds {
     }
 }
 
-/// The entry's descriptor was closed by somebody else, and its number is another's now: it must not be closed again.
+/// The entry's descriptor was closed by somebody else, and its number is another's now: it must not be
+/// closed again.
 fn forget(entry: Entry) -> Kind {
     if let Some(host) = Arc::into_inner(entry.host) {
         let _ = host.into_raw_fd();

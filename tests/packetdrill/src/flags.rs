@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_so() {
         let flags = Flags::parse(
-            "net.ipv4.tcp_sack=0, profile=freebsd,local=10.0.0.1/8,local=10.0.0.2/8,gateway=10.9.9.9,mtu=576,",
+            "net.ipv4.tcp_sack=0, profile=freebsd,local=10.0.0.1/8,local=10.0.0.2/8,gateway=10.9.9.9,mtu=576",
         )
         .unwrap();
         assert_eq!((flags.tcp.profile, flags.tcp.sack), (Profile::FreeBsd, false));

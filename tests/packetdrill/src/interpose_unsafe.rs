@@ -1,8 +1,10 @@
-//! Symbols that stand before libc's when the object is preloaded (`LD_PRELOAD`): packetdrill closes left-over
-//! descriptors by `close`, and its `%{ }%` read `TCP_INFO` by `getsockopt`, both not through the table.
+//! Symbols that stand before libc's when the object is preloaded (`LD_PRELOAD`): packetdrill closes
+//! left-over descriptors by `close`, and its `%{ }%` read `TCP_INFO` by `getsockopt`, both not through the
+//! table.
 //!
-//! A descriptor that is not ours goes to the host's kernel, by the system call itself: looking up the next symbol of the name could
-//! allocate, and `close` must not. (Libc's own `close` is a point at which a thread may be cancelled; this one is not.)
+//! A descriptor that is not ours goes to the host's kernel, by the system call itself: looking up the next
+//! symbol of the name could allocate, and `close` must not. (Libc's own `close` is a point at which a
+//! thread may be cancelled; this one is not.)
 
 #![allow(unsafe_code)]
 

@@ -1,13 +1,14 @@
 //! The stack as a shared object that packetdrill loads in place of the kernel: README.md says how.
 //!
 //! ```text
-//! packetdrill -> table_unsafe, interpose_unsafe -> shim -> node (a kernel in virtual time) -> tun -> packetdrill
+//! packetdrill -> table_unsafe, interpose_unsafe -> shim -> node -> virt (time), host (a kernel) -> tun
 //!    system() -> lab-packetdrill-tool -> server -> tools -> node
 //! ```
 
 mod epoll;
 mod fds;
 mod flags;
+mod host;
 mod instance_unsafe;
 mod interpose_unsafe;
 mod memory_unsafe;
@@ -17,3 +18,4 @@ mod shim;
 mod table_unsafe;
 mod tools;
 mod tun;
+mod virt;

@@ -1,6 +1,6 @@
-//! `sysctl`, `ip`, `tc`, `sockstat` and `tcpdrop` for scripts of packetdrill: one program under all these names. It
-//! hands its arguments to the stack in the packetdrill process above it, and prints what that answers
-//! (the protocol is in `server.rs`).
+//! `sysctl`, `ip`, `tc`, `sockstat` and `tcpdrop` for scripts of packetdrill: one program under all these
+//! names. It hands its arguments to the stack in the packetdrill process above it, and prints what that
+//! answers (the protocol is in `server.rs`).
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;

@@ -31,7 +31,8 @@ pub(crate) unsafe fn put(octets: &[u8], data: *mut c_void, room: usize) -> Resul
         (_, 0) => Ok(0),
         (true, _) => Err(Errno::EFAULT),
         (false, _) => {
-            // SAFETY: not null, so writable for `room`, at least `n`, octets; what is copied is ours, hence elsewhere.
+            // SAFETY: not null, so writable for `room`, at least `n`, octets; what is copied is ours, hence
+            // elsewhere.
             unsafe { data.cast::<u8>().copy_from_nonoverlapping(octets.as_ptr(), n) };
             Ok(n)
         }
@@ -58,8 +59,9 @@ pub(crate) unsafe fn read<T: Copy>(place: *const T) -> Option<T> {
     (!place.is_null()).then(|| unsafe { place.read() })
 }
 
-/// A value and its length, as `accept`, `recvfrom` and `getsockopt` tell them: cut to the room that the length
-/// said there is. `whole`: the length told is that of the whole value (addresses), else of what was written (options).
+/// A value and its length, as `accept`, `recvfrom` and `getsockopt` tell them: cut to the room that the
+/// length said there is. `whole`: the length told is that of the whole value (addresses), else of what was
+/// written (options).
 ///
 /// # Safety
 /// `len` is null or a valid length; `data` is null or writable for so many octets.

@@ -1,9 +1,9 @@
-//! Where the tools of scripts (`sysctl`, `ip` …) reach the stack: an abstract Unix socket, whose name they find in
-//! [`SOCKET_VARIABLE`]. It leaves nothing behind, however packetdrill ends.
+//! Where the tools of scripts (`sysctl`, `ip` …) reach the stack: an abstract Unix socket, whose name they
+//! find in [`SOCKET_VARIABLE`]. It leaves nothing behind, however packetdrill ends.
 //!
-//! A tool sends its arguments, its own name first, each with a NUL behind it, and shuts its sending side. The answer is
-//! its exit status (one octet), the length of its output (32 bits, little-endian), the output, and the rest is for
-//! standard error. One tool at a time.
+//! A tool sends its arguments, its own name first, each with a NUL behind it, and shuts its sending side.
+//! The answer is its exit status (one octet), the length of its output (32 bits, little-endian), the
+//! output, and the rest is for standard error. One tool at a time.
 
 use crate::node::Node;
 use crate::tools;
@@ -18,7 +18,7 @@ use std::thread;
 /// The environment variable that holds the socket's name, without the NUL in front. The tool knows it too.
 pub(crate) const SOCKET_VARIABLE: &str = "LAB_PACKETDRILL_SOCKET";
 /// Octets of the thread's stack.
-const STACK: usize = 256 << 10;
+const STACK: usize = 128 << 10;
 /// Octets of the longest command line.
 const MOST: u64 = 1 << 20;
 

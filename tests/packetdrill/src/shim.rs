@@ -3,7 +3,7 @@
 use crate::epoll::{Epoll, Event, Op};
 use crate::fds::{Entry, Fds, Kind};
 use crate::flags::Flags;
-use crate::node::{Node, Packet};
+use crate::node::{Node, Packet, StartError};
 use crate::server::Server;
 use netstack::time::{Duration, Instant};
 use rumpclient::sockaddr::SockAddrBuf;
@@ -42,7 +42,7 @@ pub(crate) struct Shim {
 
 impl Shim {
     /// A node as `flags` say.
-    pub(crate) fn start(flags: Flags) -> std::io::Result<Shim> {
+    pub(crate) fn start(flags: Flags) -> Result<Shim, StartError> {
         let node = Arc::new(Node::start(flags)?);
         let server = Server::start(node.clone())?;
         Ok(Shim { node, fds: Fds::default(), server })
@@ -351,13 +351,12 @@ impl Shim {
         self.node.receive()
     }
 
-    pub(crate) fn usleep(&self, micros: u64) -> Result<Instant, Errno> {
+    pub(crate) fn usleep(&self, micros: u64) -> Result<(), Errno> {
         self.node.sleep(Duration::from_micros(micros))
     }
 
-    /// The time, which looking at it moves.
     pub(crate) fn now(&self) -> Result<Instant, Errno> {
-        self.node.sleep(Duration::from_micros(1))
+        self.node.now()
     }
 }
 
@@ -374,7 +373,8 @@ fn lock(set: &Mutex<Epoll>) -> MutexGuard<'_, Epoll> {
     set.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A stream's send that blocks returns when all is written, as on Linux; what was written counts if then comes an error.
+/// A stream's send that blocks returns when all is written, as on Linux; what was written counts if then
+/// comes an error.
 async fn send_all(
     sys: &Sys,
     fd: Fd,

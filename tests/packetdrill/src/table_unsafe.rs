@@ -1,12 +1,13 @@
-//! The table of functions that packetdrill calls in place of the C library's: `struct packetdrill_interface`.
+//! The table of functions that packetdrill calls in place of the C library's: `struct
+//! packetdrill_interface`.
 //!
-//! Each takes the table's `userdata`, which is our [`Shim`], and else what the function of that name takes. A failure is
-//! -1 with `errno` set in the calling thread.
+//! Each takes the table's `userdata`, which is our [`Shim`], and else what the function of that name takes.
+//! A failure is -1 with `errno` set in the calling thread.
 //!
-//! `fcntl` and `ioctl` are variadic there. On x86-64 (System V) and AArch64 (AAPCS64, not Apple's) a variadic call passes
-//! an integer or a pointer in the third slot as any other call does, so a function of three arguments after `userdata` and
-//! the descriptor receives it; called with fewer it receives what the register held, which no command without
-//! an argument looks at.
+//! `fcntl` and `ioctl` are variadic there. On x86-64 (System V) and AArch64 (AAPCS64, not Apple's) a
+//! variadic call passes an integer or a pointer in the third slot as any other call does, so a function of
+//! three arguments after `userdata` and the descriptor receives it; called with fewer it receives what the
+//! register held, which no command without an argument looks at.
 
 #![allow(unsafe_code)]
 
@@ -78,8 +79,8 @@ pub(crate) struct Table {
     splice: extern "C" fn(User, c_int, *mut c_void, c_int, *mut c_void, size_t, c_uint) -> ssize_t,
 }
 
-/// What packetdrill looks up by this name: fills in the table, for the flags of its `--so_flags`. Flags that are not
-/// understood end the process: the function cannot say no.
+/// What packetdrill looks up by this name: fills in the table, for the flags of its `--so_flags`. Flags
+/// that are not understood end the process: the function cannot say no.
 ///
 /// # Safety
 /// `flags` is null or a C string; `table` has room for the table.
@@ -437,7 +438,8 @@ unsafe extern "C" fn epoll_ctl(
     fd: c_int,
     event: *const epoll_event,
 ) -> c_int {
-    // SAFETY: the C library's contract of this function; the structure has the alignment of an octet (packed).
+    // SAFETY: the C library's contract of this function; the structure has the alignment of an octet
+    // (packed).
     let event = unsafe { memory_unsafe::read(event) };
     let event = event.map_or((0, 0), |event| (event.events, event.u64));
     none(shim(user).epoll_ctl(set, op, fd, event))
@@ -453,7 +455,8 @@ unsafe extern "C" fn epoll_wait(
     let room = usize::try_from(most).unwrap_or(0);
     int(shim(user).epoll_wait(set, room, timeout(ms)).map(|told| {
         for (n, (bits, word)) in told.iter().enumerate() {
-            // SAFETY: the C library's contract of this function: room for `most` entries, of which these are the first.
+            // SAFETY: the C library's contract of this function: room for `most` entries, of which these
+            // are the first.
             unsafe {
                 memory_unsafe::write(events.wrapping_add(n), epoll_event { events: *bits, u64: *word })
             };
@@ -478,7 +481,8 @@ unsafe extern "C" fn netdev_receive(
     micros: *mut c_longlong,
 ) -> c_int {
     none(shim(user).netdev_receive().and_then(|received| {
-        // SAFETY: packetdrill's contract: room for as many octets as `len` says; it is told how many came, and when.
+        // SAFETY: packetdrill's contract: room for as many octets as `len` says; it is told how many came,
+        // and when.
         unsafe {
             let room = memory_unsafe::read(len).ok_or(Errno::EFAULT)?;
             let (at, octets) = received.unwrap_or_default();
@@ -490,7 +494,7 @@ unsafe extern "C" fn netdev_receive(
 }
 
 extern "C" fn usleep(user: User, micros: useconds_t) -> c_int {
-    none(shim(user).usleep(micros.into()).map(drop))
+    none(shim(user).usleep(micros.into()))
 }
 
 unsafe extern "C" fn gettimeofday(user: User, time: *mut timeval, _zone: *mut c_void) -> c_int {

@@ -1,6 +1,6 @@
-//! The world of the kernel under test: a clock that somebody else moves, and one interface that is a tunnel to
-//! the script. The stack knows only Ethernet: towards it the tunnel is a wire on which one station has every
-//! address (it answers each ARP request), towards the script it is bare IP packets.
+//! The world of the kernel under test: a clock that somebody else moves, and one interface that is a tunnel
+//! to the script. The stack knows only Ethernet: towards it the tunnel is a wire on which one station has
+//! every address (it answers each ARP request), towards the script it is bare IP packets.
 
 use netstack::Mbuf;
 use netstack::net::MacAddr;

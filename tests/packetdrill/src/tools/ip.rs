@@ -1,11 +1,13 @@
-//! `ip` (iproute2), as far as scripts use it: what a route says of TCP, the tunnel's MTU, addresses, and flushing of
-//! what this stack does not keep.
+//! `ip` (iproute2), as far as scripts use it: what a route says of TCP, the tunnel's MTU, addresses, and
+//! flushing of what this stack does not keep.
 //!
-//! There is one peer, so what a route says of it is said of all: `initcwnd`, `rto_min`, `congctl` become the stack's
-//! values, `mtu` the tunnel's. What a route cannot change here (`quickack`, `initrwnd`, `advmss`, `window` …) is accepted and named.
+//! There is one peer, so what a route says of it is said of all: `initcwnd`, `rto_min`, `congctl` become
+//! the stack's values, `mtu` the tunnel's. What a route cannot change here (`quickack`, `initrwnd`,
+//! `advmss`, `window` …) is accepted and named.
 
 use super::Output;
-use crate::node::{Node, TUN};
+use crate::host::TUN;
+use crate::node::Node;
 use ipnet::IpNet;
 use netstack::tcp::cc::Algorithm;
 use netstack::tcp::{InitialWindow, TcpConfig};
@@ -156,7 +158,8 @@ mod tests {
         let node = Node::start(Flags::parse("").unwrap()).unwrap();
         let run = |line: &str| run(&node, &line.split(' ').collect::<Vec<_>>());
         assert_eq!(run("tcp_metrics flush all"), Output::default());
-        let line = "route change 192.0.2.0/24 via 192.168.0.1 dev tun0 initcwnd 20 mtu lock 1400 rto_min 50ms congctl reno";
+        let line = "route change 192.0.2.0/24 via 192.168.0.1 dev tun0 \
+            initcwnd 20 mtu lock 1400 rto_min 50ms congctl reno";
         assert_eq!(run(line), Output::default());
         let (config, mtu) = node
             .ask(|host| {

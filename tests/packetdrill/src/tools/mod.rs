@@ -1,5 +1,5 @@
-//! The programs that scripts call through the shell, as far as the stack has what they turn. Each answers with what
-//! the program of that name would print, and its exit status.
+//! The programs that scripts call through the shell, as far as the stack has what they turn. Each answers
+//! with what the program of that name would print, and its exit status.
 
 mod ip;
 mod sockets;
@@ -40,7 +40,8 @@ pub(crate) fn run(node: &Node, arguments: &[String]) -> Output {
     match name {
         "sysctl" => sysctl::run(node, arguments),
         "ip" => ip::run(node, arguments),
-        // What `tc` chooses, the order in which a queue is served, does not matter: the tunnel takes every packet at once.
+        // What `tc` chooses, the order in which a queue is served, does not matter: the tunnel takes every
+        // packet at once.
         "tc" => Output::ok(""),
         "sockstat" => sockets::sockstat(node, arguments),
         "tcpdrop" => sockets::tcpdrop(node, arguments),

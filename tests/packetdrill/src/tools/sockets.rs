@@ -12,7 +12,8 @@ fn sockets(node: &Node) -> Result<Vec<SocketInfo>, Errno> {
     node.ask(|host| host.kernel().with_stack(|stack, _| stack.sockets().collect()))
 }
 
-/// Of its options count `-l`, `-c` (listening, connected), `-p` (ports), `-P` (protocols), `-q` (no heading), `-s` (states).
+/// Of its options count `-l`, `-c` (listening, connected), `-p` (ports), `-P` (protocols), `-q` (no
+/// heading), `-s` (states).
 pub(super) fn sockstat(node: &Node, arguments: &[&str]) -> Output {
     let (mut listening, mut connected, mut quiet, mut states) = (false, false, false, false);
     let (mut ports, mut protocols): (Option<Vec<u16>>, Option<&str>) = (None, None);
@@ -150,7 +151,7 @@ pub(super) fn tcpdrop(node: &Node, arguments: &[&str]) -> Output {
     let mut done = Output::default();
     for (local, foreign) in ends {
         let name = format!("{} {} {} {}", local.ip(), local.port(), foreign.ip(), foreign.port());
-        let drop = move |host: &crate::node::Host| {
+        let drop = move |host: &crate::host::Host| {
             host.kernel().with_stack(|stack, now| stack.tcp_drop(now, local, foreign))
         };
         done.then(match node.ask(drop) {

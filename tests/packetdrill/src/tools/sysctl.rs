@@ -1,7 +1,7 @@
 //! `sysctl`: of Linux (procps) and of FreeBSD, over the names that `netstack::tcp::sysctl` knows.
 //!
-//! Names that a real system has and this stack does not turn ([`FIXED`]) succeed, as there; what they are set to has no
-//! effect, which is said unless `-q` or the value is what the stack does anyway.
+//! Names that a real system has and this stack does not turn ([`FIXED`]) succeed, as there; what they are
+//! set to has no effect, which is said unless `-q` or the value is what the stack does anyway.
 
 use super::Output;
 use crate::node::Node;
@@ -148,8 +148,8 @@ fn dead(errno: Errno) -> Output {
     Output::failed(1, format!("sysctl: {errno}"))
 }
 
-/// Names of real systems that turn nothing here, and the value that describes what the stack does; `None`: none does,
-/// or it does not matter to a script.
+/// Names of real systems that turn nothing here, and the value that describes what the stack does; `None`:
+/// none does, or it does not matter to a script.
 const FIXED: &[(&str, Option<&str>)] = &[
     ("net.core.default_qdisc", None),
     ("net.ipv4.ip_no_pmtu_disc", Some("0")),
@@ -165,8 +165,6 @@ const FIXED: &[(&str, Option<&str>)] = &[
     ("net.ipv4.tcp_dsack", Some("1")),
     ("net.ipv4.tcp_early_demux", None),
     ("net.ipv4.tcp_early_retrans", Some("3")),
-    ("net.ipv4.tcp_ecn", Some("0")),
-    ("net.ipv4.tcp_ecn_fallback", None),
     ("net.ipv4.tcp_fack", Some("0")),
     ("net.ipv4.tcp_fastopen", Some("0")),
     ("net.ipv4.tcp_fastopen_blackhole_timeout_sec", None),
@@ -204,7 +202,6 @@ const FIXED: &[(&str, Option<&str>)] = &[
     ("net.inet.tcp.delayed_ack", Some("1")),
     ("net.inet.tcp.do_prr", Some("1")),
     ("net.inet.tcp.drop_synfin", Some("0")),
-    ("net.inet.tcp.ecn.enable", Some("0")),
     ("net.inet.tcp.fast_finwait2_recycle", Some("0")),
     ("net.inet.tcp.fastopen.client_enable", Some("0")),
     ("net.inet.tcp.fastopen.server_enable", Some("0")),
