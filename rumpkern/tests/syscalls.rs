@@ -469,6 +469,11 @@ fn tcp_options_have_linux_layout() {
         sys.send(client, &[7; 1000], NONE).await.unwrap();
         sockopt_abi::set(&sys, server, 1, 18, &700u32.to_le_bytes()).unwrap();
         assert_eq!(word(&get(server, 1, 18).unwrap(), 0), 700, "SO_RCVLOWAT");
+        assert_eq!(get(server, 1, 47).unwrap(), [255; 8], "SO_MAX_PACING_RATE: none");
+        sockopt_abi::set(&sys, server, 1, 47, &20_000u32.to_le_bytes()).unwrap();
+        assert_eq!(get(server, 1, 47).unwrap(), 20_000u64.to_le_bytes());
+        sockopt_abi::set(&sys, server, 1, 47, &[255; 4]).unwrap();
+        assert_eq!(get(server, 1, 47).unwrap(), [255; 8]);
         let mut buffer = [0; 600];
         sys.recv(server, &mut buffer, NONE).await.unwrap();
 

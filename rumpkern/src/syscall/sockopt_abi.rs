@@ -42,6 +42,7 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
         (SOCKET, 20) => return sys.set_rcvtimeo(fd, timeval(value)?),
         (SOCKET, 21) => return sys.set_sndtimeo(fd, timeval(value)?),
         (SOCKET, 25) => SockOpt::BindToDevice(device(sys, value)?),
+        (SOCKET, 47) => SockOpt::Tcp(TcpOpt::MaxPacingRate(rate(value)?)),
         (IP, 1) => SockOpt::Tos(small(value)? as u8),
         (IP, 2) => match small(value)? {
             -1 => SockOpt::Ttl(64),
@@ -127,6 +128,7 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         (SOCKET, 21) => return Ok(of_timeval(sys.timeouts(fd)?.1)),
         (SOCKET, 25) => SockOptName::BindToDevice,
         (SOCKET, 30) => return int(i32::from(sys.socket_info(fd)?.state == "LISTEN")),
+        (SOCKET, 47) => SockOptName::Tcp(TcpOptName::MaxPacingRate),
         (SOCKET, 55) => return Ok(tcp_info::meminfo(&sys.socket_info(fd)?)),
         (SOCKET, 38) => return int(sys.socket_info(fd)?.protocol.into()),
         (SOCKET, 39) => {
@@ -225,6 +227,8 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
             int(whole(time))
         }
         SockOpt::Tcp(TcpOpt::RcvLowat(octets)) => int(octets as i64),
+        // Who asks for four octets gets the lower half, which for no limit is Linux's ~0U.
+        SockOpt::Tcp(TcpOpt::MaxPacingRate(rate)) => Ok(rate.unwrap_or(u64::MAX).to_le_bytes().to_vec()),
         SockOpt::Tcp(TcpOpt::UserTimeout(time)) => int(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
         SockOpt::Join(..) | SockOpt::Leave(..) | SockOpt::Tcp(_) => Err(Errno::ENOPROTOOPT),
     }
@@ -250,6 +254,15 @@ fn flag(value: &[u8]) -> Result<bool, Errno> {
 /// A buffer's size; Linux reads it as unsigned, and so takes negative ones for huge.
 fn size(value: &[u8]) -> Result<usize, Errno> {
     Ok(word(value)? as u32 as usize)
+}
+
+/// SO_MAX_PACING_RATE: octets a second in 32 bits or in 64; all ones are no limit.
+fn rate(value: &[u8]) -> Result<Option<u64>, Errno> {
+    let rate = match value.first_chunk() {
+        Some(long) => Some(u64::from_le_bytes(*long)).filter(|rate| *rate != u64::MAX),
+        None => Some(word(value)? as u32).filter(|rate| *rate != u32::MAX).map(u64::from),
+    };
+    Ok(rate)
 }
 
 /// TCP_CONGESTION: a name that ends with its first NUL or the value. ENOENT, as Linux, if nobody has it.
