@@ -138,6 +138,46 @@ impl Driver {
         done((self.table.writev)(self.table.userdata, fd, iov.as_ptr(), 2))
     }
 
+    pub(crate) fn send(&self, fd: c_int, octets: &[u8], flags: c_int) -> Done {
+        done((self.table.send)(self.table.userdata, fd, octets.as_ptr().cast(), octets.len(), flags))
+    }
+
+    pub(crate) fn sendto(&self, fd: c_int, octets: &[u8], to: SocketAddrV4) -> Done {
+        let (send, to) = (self.table.sendto, sockaddr(to));
+        let (data, len) = (octets.as_ptr().cast(), octets.len());
+        done(send(self.table.userdata, fd, data, len, 0, to.as_ptr().cast(), 16))
+    }
+
+    pub(crate) fn sendmsg(&self, fd: c_int, octets: &[u8], to: SocketAddrV4) -> Done {
+        let mut to = sockaddr(to);
+        let mut iov = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+        let msg = libc::msghdr {
+            msg_name: to.as_mut_ptr().cast(),
+            msg_namelen: 16,
+            msg_iov: &raw mut iov,
+            msg_iovlen: 1,
+            msg_control: null_mut(),
+            msg_controllen: 0,
+            msg_flags: 0,
+        };
+        done((self.table.sendmsg)(self.table.userdata, fd, &raw const msg, 0))
+    }
+
+    /// Into two buffers.
+    pub(crate) fn readv(&self, fd: c_int, first: &mut [u8], second: &mut [u8]) -> Done {
+        let iov = [first, second]
+            .map(|part| libc::iovec { iov_base: part.as_mut_ptr().cast(), iov_len: part.len() });
+        done((self.table.readv)(self.table.userdata, fd, iov.as_ptr(), 2))
+    }
+
+    /// What came, and the octets of the sender's address.
+    pub(crate) fn recvfrom(&self, fd: c_int, octets: &mut [u8]) -> (Done, Vec<u8>) {
+        let (mut addr, mut len) = ([0u8; 128], 128);
+        let (receive, to, room) = (self.table.recvfrom, octets.as_mut_ptr().cast(), octets.len());
+        let n = receive(self.table.userdata, fd, to, room, 0, addr.as_mut_ptr().cast(), &raw mut len);
+        (done(n), addr[..len as usize].to_vec())
+    }
+
     pub(crate) fn read(&self, fd: c_int, octets: &mut [u8]) -> Done {
         done((self.table.read)(self.table.userdata, fd, octets.as_mut_ptr().cast(), octets.len()))
     }

@@ -158,8 +158,40 @@ fn options_and_the_error_queue_answer_as_linux() {
     assert_eq!(driver.ioctl(fd, 0x1234), Err(libc::EINVAL));
     peer.expect(". 1:1(0) ack 301");
     peer.expect("P. 1:701(700) ack 301");
+    assert_eq!(driver.send(fd, b"no fast open", 0x2000_0000), Err(libc::EOPNOTSUPP));
+    assert_eq!(driver.send(fd, &[3; 10], libc::MSG_MORE), Ok(10), "it waits for more");
+    assert_eq!(driver.send(fd, &[3; 10], 0), Ok(10));
+    peer.expect("P. 701:721(20) ack 301");
     assert_eq!(driver.shutdown(fd, libc::SHUT_WR), Ok(0));
-    peer.expect("F. 701:701(0) ack 301");
+    peer.expect("F. 721:721(0) ack 301");
+}
+
+#[test]
+fn datagrams_tell_where_they_come_from() {
+    let driver = Driver::load("");
+    let fd = driver.socket(libc::SOCK_DGRAM);
+    driver.bind(fd, local()).unwrap();
+    assert_eq!(driver.sendto(fd, b"to", remote()), Ok(2));
+    assert_eq!(driver.sendmsg(fd, b"message", remote()), Ok(7));
+    for payload in [&b"to"[..], b"message"] {
+        let (packet, _) = driver.netdev_receive();
+        let ports = [8080u16.to_be_bytes(), 33_000u16.to_be_bytes()].concat();
+        assert_eq!((packet[9], &packet[20..24], &packet[28..]), (17, &ports[..], payload));
+        // The same comes back.
+        let mut echo = packet.clone();
+        echo[12..16].copy_from_slice(&packet[16..20]);
+        echo[16..20].copy_from_slice(&packet[12..16]);
+        echo[20..22].copy_from_slice(&packet[22..24]);
+        echo[22..24].copy_from_slice(&packet[20..22]);
+        driver.netdev_send(&echo);
+    }
+    let mut octets = [0; 8];
+    let (got, from) = driver.recvfrom(fd, &mut octets);
+    assert_eq!((got, &octets[..2], &from[2..8]), (Ok(2), &b"to"[..], &[0x80, 0xe8, 192, 0, 2, 1][..]));
+    let (mut first, mut second) = ([0; 3], [0; 9]);
+    assert_eq!(driver.readv(fd, &mut first, &mut second), Ok(7));
+    assert_eq!((&first, &second[..4]), (b"mes", &b"sage"[..]));
+    assert_eq!(driver.recvmsg(fd, 10, libc::MSG_DONTWAIT).0, Err(libc::EAGAIN));
 }
 
 #[test]
