@@ -54,6 +54,21 @@ pub fn set(config: &mut TcpConfig, name: &str, value: &str) -> Result<(), Sysctl
     Ok(())
 }
 
+/// Changes several values, one after the other; one that does not fit before another has changed (a least timeout above
+/// the largest of now) is tried again after it. What is refused comes back with its place in the list; the rest is done.
+pub fn set_all(config: &mut TcpConfig, values: &[(&str, &str)]) -> Vec<(usize, SysctlError)> {
+    let mut left: Vec<usize> = (0..values.len()).collect();
+    loop {
+        let tried = left.len();
+        let refused = |at: usize| Some((at, set(config, values[at].0, values[at].1).err()?));
+        let refused: Vec<(usize, SysctlError)> = left.into_iter().filter_map(refused).collect();
+        if refused.is_empty() || refused.len() == tried {
+            return refused;
+        }
+        left = refused.iter().map(|(at, _)| *at).collect();
+    }
+}
+
 fn find(name: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.name == name)
 }
@@ -289,6 +304,23 @@ mod tests {
             Err(SysctlError::Unknown("net.ipv4.tcp_nothing".into()))
         );
         assert_eq!(config, TcpConfig::default());
+    }
+
+    #[test]
+    fn several_values_are_judged_together() {
+        let mut config = TcpConfig::default();
+        let values = [
+            ("net.ipv4.tcp_rto_min_us", "300000000"),
+            ("net.ipv4.tcp_sack", "yes"),
+            ("net.ipv4.tcp_rto_max_ms", "600000"),
+        ];
+        let refused = set_all(&mut config, &values);
+        assert_eq!(refused, [(1, SysctlError::Invalid { name: "net.ipv4.tcp_sack", takes: "0 or 1" })]);
+        assert_eq!((config.rto_min, config.rto_max), (Duration::from_secs(300), Duration::from_secs(600)));
+        // The later one of two names for one value.
+        let values = [("net.core.wmem_max", "65536"), ("net.core.rmem_max", "32768")];
+        assert_eq!(set_all(&mut config, &values), []);
+        assert_eq!(config.max_sockbuf, 32768);
     }
 
     #[test]
