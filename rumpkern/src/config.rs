@@ -3,8 +3,10 @@
 //! Everything in it can also be changed later over the control socket, except identity and
 //! interfaces. Unknown fields are refused: launcher and node are the same binary.
 
+use indexmap::IndexMap;
 use ipnet::IpNet;
 use netstack::net::MacAddr;
+use netstack::tcp::{Profile, TcpConfig, sysctl};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::num::NonZeroU8;
@@ -37,6 +39,12 @@ pub struct NodeConfig {
     /// Time to live of packets where a program does not choose (`net.ipv4.ip_default_ttl`); absent: 64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<NonZeroU8>,
+    /// Whose TCP it has: `linux`, `freebsd` or `rfc`; absent: `linux`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<String>,
+    /// What differs from that profile, by the names of [`netstack::tcp::sysctl`]; of two names for one value the later holds.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub sysctl: IndexMap<String, String>,
     /// Interfaces on buses, in order; `lo` is there without being named.
     #[serde(default)]
     pub interfaces: Vec<InterfaceConfig>,
@@ -212,7 +220,21 @@ impl NodeConfig {
                 return fault(format!("routes[{i}].dev"), "names no interface of this node");
             }
         }
-        Ok(())
+        self.tcp_config().map(drop)
+    }
+
+    /// TCP's values: the profile's, and on top of it what `sysctl` says.
+    pub fn tcp_config(&self) -> Result<TcpConfig, ConfigError> {
+        let fault = |field: String, fault: String| ConfigError::Invalid { field, fault };
+        let name = self.tcp.as_deref().unwrap_or(Profile::Linux.name());
+        let profile = Profile::by_name(name)
+            .ok_or_else(|| fault("tcp".to_owned(), format!("no profile is called {name}")))?;
+        let mut config = profile.config();
+        let values: Vec<(&str, &str)> = self.sysctl.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        match sysctl::set_all(&mut config, &values).into_iter().next() {
+            Some((at, error)) => Err(fault(format!("sysctl.{}", values[at].0), error.to_string())),
+            None => Ok(config),
+        }
     }
 }
 
@@ -296,6 +318,28 @@ mod tests {
         assert!(spoil(|c| c.routes[0].via = None).starts_with("routes[0]:"));
         assert!(spoil(|c| c.routes[0].via = Some("::1".parse().unwrap())).starts_with("routes[0].via:"));
         assert!(spoil(|c| c.routes[0].dev = Some("eth7".into())).starts_with("routes[0].dev:"));
+        assert_eq!(spoil(|c| c.tcp = Some("beos".into())), "tcp: no profile is called beos");
+        let sysctl = |name: &str, value: &str| {
+            let mut config = minimal();
+            config.sysctl.insert(name.into(), value.into());
+            config.validate().unwrap_err().to_string()
+        };
+        assert_eq!(sysctl("net.nothing", "1"), "sysctl.net.nothing: no value is called net.nothing");
+        let said = sysctl("net.ipv4.tcp_sack", "maybe");
+        assert_eq!(said, "sysctl.net.ipv4.tcp_sack: net.ipv4.tcp_sack takes 0 or 1");
+    }
+
+    #[test]
+    fn values_lie_on_top_of_the_profile() {
+        assert_eq!(minimal().tcp_config().unwrap(), Profile::Linux.config());
+        let text = r#"{"lab":"l","node":"n","dir":"/d","epoch":{"unix_ns":1,"mono_ns":2},"tcp":"freebsd",
+            "sysctl":{"net.inet.tcp.recvspace":"32768"}}"#;
+        let config: NodeConfig = serde_json::from_str(text).unwrap();
+        let mut want = Profile::FreeBsd.config();
+        want.rcvbuf.default = 32768;
+        assert_eq!(config.tcp_config().unwrap(), want);
+        let again = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<NodeConfig>(&again).unwrap(), config);
     }
 
     #[test]

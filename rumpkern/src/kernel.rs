@@ -80,10 +80,11 @@ impl Kernel {
         })
     }
 
-    /// Gives the node its interfaces, addresses and routes, and takes up what shall be up.
+    /// Gives the node TCP's values, its interfaces, addresses and routes, and takes up what shall be up.
     pub fn configure(&self, config: &NodeConfig) -> Result<(), BirthError> {
         let now = self.clock();
         self.born.set(now);
+        self.stack.borrow_mut().set_tcp_config(config.tcp_config().map_err(BirthError::Config)?);
         let fault = |field: String, fault: String| BirthError::Config(ConfigError::Invalid { field, fault });
         for (i, interface) in config.interfaces.iter().enumerate() {
             let ifindex = self.if_attach(interface)?;

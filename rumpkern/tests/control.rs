@@ -163,6 +163,80 @@ fn more_connections_than_are_served_wait_for_their_turn() {
     }
 }
 
+#[test]
+fn values_are_told_and_changed_by_their_names() {
+    let mut lab = Lab::default();
+    let bus = lab.bus("lan");
+    let mut config = lab.config("h1", &[(&bus, "10.0.0.1/24")]);
+    config.tcp = Some("freebsd".into());
+    config.sysctl.insert("net.ipv4.tcp_congestion_control".into(), "reno".into());
+    let h1 = lab::start(&config);
+    let mut raw = Raw::to(&h1);
+    let mut ok = |request: Value| match {
+        raw.ask(request);
+        raw.hear().body
+    } {
+        Body::Ok(answer) => answer,
+        other => panic!("{other:?}"),
+    };
+    let all = ok(json!({"id": 1, "op": "sysctl"}));
+    let value = |name: &str| {
+        let row = all.as_array().unwrap().iter().find(|row| row["name"] == name);
+        row.map(|row| row["value"].clone())
+    };
+    assert_eq!(value("net.tcp.profile"), Some("freebsd".into()));
+    assert_eq!(value("net.inet.tcp.recvspace"), Some("65536".into()));
+    assert_eq!(value("net.inet.tcp.cc.algorithm"), Some("reno".into()));
+    let one = json!({"id": 2, "op": "sysctl", "name": "net.inet.tcp.keepidle"});
+    assert_eq!(ok(one.clone()), json!({"name": "net.inet.tcp.keepidle", "value": "7200000"}));
+    let change = json!({"id": 3, "op": "sysctl", "name": "net.ipv4.tcp_keepalive_time", "value": "60"});
+    assert_eq!(ok(change), json!({"name": "net.ipv4.tcp_keepalive_time", "value": "60"}));
+    assert_eq!(ok(one)["value"], "60000");
+    // It is the stack's, and a connection's.
+    let rows = |h1: &Node| h1.ctl().show(Table::Sockets).unwrap();
+    raw.ask(json!({"id": 4, "op": "run", "argv": ["tcpsink", "7"]}));
+    wait_for("the listener", || !rows(&h1).is_empty());
+    let info = rows(&h1)[0]["info"].clone();
+    assert_eq!((&info["profile"], &info["congestion_control"]), (&"freebsd".into(), &"reno".into()));
+}
+
+#[test]
+fn values_that_are_none_are_refused_and_nothing_changes() {
+    let mut lab = Lab::default();
+    let (h1, _h2, _) = lab.pair();
+    let before = h1.ctl().variables().unwrap();
+    let refused = |name: Option<&str>, value: Option<&str>| {
+        let mut raw = Raw::to(&h1);
+        raw.ask(json!({"id": 1, "op": "sysctl", "name": name, "value": value}));
+        match raw.hear() {
+            Reply { id: 1, body: Body::Error(failure) } => (failure.code, failure.message),
+            other => panic!("{other:?}"),
+        }
+    };
+    let unknown = (Code::NotFound, "no value is called net.ipv4.tcp_nothing".to_owned());
+    assert_eq!(refused(Some("net.ipv4.tcp_nothing"), None), unknown);
+    assert_eq!(refused(Some("net.ipv4.tcp_nothing"), Some("1")), unknown);
+    let bad = (Code::Invalid, "net.ipv4.tcp_sack takes 0 or 1".to_owned());
+    assert_eq!(refused(Some("net.ipv4.tcp_sack"), Some("maybe")), bad);
+    let fixed = (Code::Invalid, "net.tcp.profile can only be read".to_owned());
+    assert_eq!(refused(Some("net.tcp.profile"), Some("rfc")), fixed);
+    assert_eq!(refused(None, Some("1")).0, Code::Invalid);
+    assert_eq!(h1.ctl().variables().unwrap(), before);
+}
+
+#[test]
+fn a_node_is_not_born_with_values_that_are_none() {
+    let mut lab = Lab::default();
+    let bus = lab.bus("lan");
+    let mut config = lab.config("h1", &[(&bus, "10.0.0.1/24")]);
+    config.sysctl.insert("net.ipv4.tcp_rmem".into(), "many".into());
+    let (mut node, line) = lab::launch(&config);
+    let why =
+        "sysctl.net.ipv4.tcp_rmem: net.ipv4.tcp_rmem takes three sizes in octets: least, first, largest";
+    assert_eq!(line, format!("h1 error {why}\n"));
+    assert_eq!(node.exit_status(), Some(2));
+}
+
 /// Something like a request: sound ones, and such with a field or an octet changed.
 fn lines() -> impl Strategy<Value = Vec<u8>> {
     let sound = prop::sample::select(vec![
@@ -174,6 +248,8 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
         json!({"id": 6, "op": "route", "add": {"to": "10.2.0.0/16", "via": "10.0.0.2"}}),
         json!({"id": 7, "op": "route", "del": {"to": "10.2.0.0/16", "via": "10.0.0.2"}}),
         json!({"id": 8, "op": "link", "if": "eth0", "up": true}),
+        json!({"id": 11, "op": "sysctl"}),
+        json!({"id": 12, "op": "sysctl", "name": "net.ipv4.tcp_rmem", "value": "4096 131072 6291456"}),
         // A program that ends whatever becomes of its arguments (`ping` without its `-c` does not).
         json!({"id": 9, "op": "run", "argv": ["traceroute", "-m", "1", "127.0.0.1"]}),
         json!({"id": 10, "op": "run", "argv": ["rtt", "udp"]}),

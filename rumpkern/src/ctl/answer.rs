@@ -1,10 +1,11 @@
 //! Answers to requests that need no waiting: tables and changes.
 
-use super::proto::{Change, Code, Failure, Hello, Op, RouteSpec};
+use super::proto::{Change, Code, Failure, Hello, Op, RouteSpec, Variable};
 use crate::config::RouteConfig;
 use crate::kernel::Kernel;
 use netstack::net::IfIndex;
 use netstack::net::ifnet::IfError;
+use netstack::tcp::sysctl::{self, SysctlError};
 use serde_json::{Value, json};
 use std::rc::Rc;
 
@@ -41,6 +42,14 @@ pub(super) fn answer(kernel: &Rc<Kernel>, op: Op) -> Result<Value, Failure> {
             let config = RouteConfig { to, via, dev, metric, proto: "static".to_owned() };
             kernel.route_change(&config, add).map(|()| Value::Null)
         }
+        Op::Sysctl { name: None, value: None } => Ok(json!(variables(kernel))),
+        Op::Sysctl { name: None, value: Some(_) } => Err(Failure::new(Code::Invalid, "a value needs a name")),
+        Op::Sysctl { name: Some(name), value } => {
+            if let Some(value) = value {
+                set_variable(kernel, &name, &value)?;
+            }
+            variable(kernel, &name).map(|variable| json!(variable))
+        }
         Op::Stop => {
             kernel.stop();
             Ok(Value::Null)
@@ -61,6 +70,32 @@ fn hello(kernel: &Kernel) -> Value {
         state: if kernel.is_stopping() { "stopping" } else { "running" }.to_owned(),
     };
     json!(hello)
+}
+
+fn variables(kernel: &Kernel) -> Vec<Variable> {
+    sysctl::names().filter_map(|name| variable(kernel, name).ok()).collect()
+}
+
+fn variable(kernel: &Kernel, name: &str) -> Result<Variable, Failure> {
+    let value = sysctl::get(kernel.stack.borrow().tcp_config(), name);
+    let value = value.ok_or_else(|| sysctl_failure(SysctlError::Unknown(name.to_owned())))?;
+    Ok(Variable { name: name.to_owned(), value })
+}
+
+fn set_variable(kernel: &Kernel, name: &str, value: &str) -> Result<(), Failure> {
+    let mut stack = kernel.stack.borrow_mut();
+    let mut config = stack.tcp_config().clone();
+    sysctl::set(&mut config, name, value).map_err(sysctl_failure)?;
+    stack.set_tcp_config(config);
+    Ok(())
+}
+
+fn sysctl_failure(error: SysctlError) -> Failure {
+    let code = match error {
+        SysctlError::Unknown(_) => Code::NotFound,
+        SysctlError::ReadOnly(_) | SysctlError::Invalid { .. } => Code::Invalid,
+    };
+    Failure::new(code, error.to_string())
 }
 
 fn find(kernel: &Kernel, name: &str) -> Result<IfIndex, Failure> {

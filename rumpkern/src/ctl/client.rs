@@ -3,7 +3,7 @@
 //! One request at a time; whoever wants several in flight opens several connections (they cost
 //! little). Socket paths may be longer than the 107 octets that `sockaddr_un` holds.
 
-use super::proto::{Body, Change, Failure, Hello, Op, Reply, Request, RouteSpec, Table};
+use super::proto::{Body, Change, Failure, Hello, Op, Reply, Request, RouteSpec, Table, Variable};
 use ipnet::IpNet;
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Write};
@@ -128,6 +128,18 @@ impl Client {
     /// Adds or removes a route.
     pub fn route(&mut self, change: Change<RouteSpec>) -> Result<(), ClientError> {
         self.call(Op::Route(change)).map(drop)
+    }
+
+    /// All of TCP's values.
+    pub fn variables(&mut self) -> Result<Vec<Variable>, ClientError> {
+        let value = self.call(Op::Sysctl { name: None, value: None })?;
+        serde_json::from_value(value).map_err(|error| ClientError::Garbled(error.to_string()))
+    }
+
+    /// One of TCP's values, which becomes `value` first if there is one.
+    pub fn variable(&mut self, name: &str, value: Option<&str>) -> Result<Variable, ClientError> {
+        let op = Op::Sysctl { name: Some(name.to_owned()), value: value.map(str::to_owned) };
+        serde_json::from_value(self.call(op)?).map_err(|error| ClientError::Garbled(error.to_string()))
     }
 
     /// Asks the node to end. It is still there when this returns, but not for long.

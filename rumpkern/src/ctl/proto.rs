@@ -53,6 +53,16 @@ pub enum Op {
     },
     /// Adds or removes a route.
     Route(Change<RouteSpec>),
+    /// Reads or changes TCP's values, by the names of [`netstack::tcp::sysctl`]. Answered by a [`Variable`], without a name by
+    /// all of them.
+    Sysctl {
+        /// Which one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// What it shall be; absent: it stays as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+    },
     /// Runs a built-in program: output comes as `out` and `err`, its status as `exit`.
     Run {
         /// The program's name and arguments.
@@ -107,12 +117,21 @@ pub enum Table {
     Route,
     /// `{address, mac, dev, state}`
     Neigh,
-    /// `{proto, state, local, remote, recv_q, send_q}` and for TCP `{info:{…}}`
+    /// `{proto, state, local, remote, recv_q, send_q}` and for TCP `{info:{…, congestion_control, profile}}`
     Sockets,
     /// `{group, name, value}`: RFC 1213/4293/4022 names, and every drop with its reason
     Stats,
     /// `{name, bus, mac, mtu, up, addresses, stats:{…}}`
     Interfaces,
+}
+
+/// Answer to `sysctl`: a value, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// What it is, as `sysctl -n` prints it.
+    pub value: String,
 }
 
 /// Answer to `hello`.
@@ -188,7 +207,7 @@ pub enum Code {
     Malformed,
     /// The op, table or program is unknown.
     Unknown,
-    /// The named interface, route or address is not there.
+    /// The named interface, route, address or value is not there.
     NotFound,
     /// It is there already.
     Exists,
@@ -229,6 +248,13 @@ mod tests {
             read(json!({"id":1,"op":"route","add":{"to":"10.0.0.1/24","dev":"eth0","metric":5}})),
             Op::Route(Change::Add(spec))
         );
+        let op = |name: Option<&str>, value: Option<&str>| Op::Sysctl {
+            name: name.map(str::to_owned),
+            value: value.map(str::to_owned),
+        };
+        assert_eq!(read(json!({"id":1,"op":"sysctl"})), op(None, None));
+        assert_eq!(read(json!({"id":1,"op":"sysctl","name":"a"})), op(Some("a"), None));
+        assert_eq!(read(json!({"id":1,"op":"sysctl","name":"a","value":"1"})), op(Some("a"), Some("1")));
         assert_eq!(read(json!({"id":2,"op":"interrupt","run":1})), Op::Interrupt { run: 1 });
         assert_eq!(
             read(json!({"id":1,"op":"run","argv":["ping"]})),

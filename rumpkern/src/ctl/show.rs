@@ -183,6 +183,7 @@ fn tcp_info(info: &TcpInfo) -> Value {
         "octets_acked": info.octets_acked,
         "octets_received": info.octets_received,
         "congestion_control": info.congestion_control,
+        "profile": info.profile,
         "sndbuf": info.sndbuf,
         "rcvbuf": info.rcvbuf,
     })
