@@ -11,7 +11,8 @@
 //! | a name with a dot | that value of `sysctl` | the profile's |
 
 use ipnet::Ipv4Net;
-use netstack::tcp::{Profile, TcpConfig, sysctl};
+use netstack::tcp::sysctl::{self, SysctlError};
+use netstack::tcp::{Profile, TcpConfig};
 use netstack::time::Duration;
 use std::net::Ipv4Addr;
 
@@ -37,6 +38,8 @@ pub(crate) enum FlagError {
     Unknown(String),
     #[error("`{value}` is no value of `{name}`")]
     Value { name: String, value: String },
+    #[error("`{name}`: {error}")]
+    Sysctl { name: String, error: SysctlError },
 }
 
 impl Flags {
@@ -68,10 +71,9 @@ impl Flags {
                 _ => return Err(FlagError::Unknown(name.to_owned())),
             }
         }
-        // After the profile, wherever that stands.
-        for (name, value) in values {
-            sysctl::set(&mut flags.tcp, name, value)
-                .map_err(|_| FlagError::Value { name: name.to_owned(), value: value.to_owned() })?;
+        // After the profile, wherever that stands, and judged together.
+        if let Some((at, error)) = sysctl::set_all(&mut flags.tcp, &values).into_iter().next() {
+            return Err(FlagError::Sysctl { name: values[at].0.to_owned(), error });
         }
         if flags.local.is_empty() {
             flags.local.push(Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 2), 16));
@@ -102,6 +104,9 @@ mod tests {
         assert_eq!(error("profile"), "`profile` is not of the form name=value");
         assert_eq!(error("profil=linux"), "there is no flag `profil`");
         assert_eq!(error("profile=plan9"), "`plan9` is no value of `profile`");
-        assert_eq!(error("net.ipv4.tcp_sac=1"), "`1` is no value of `net.ipv4.tcp_sac`");
+        assert_eq!(error("net.ipv4.tcp_sac=1"), "`net.ipv4.tcp_sac`: no value is called net.ipv4.tcp_sac");
+        assert_eq!(error("net.ipv4.tcp_sack=no"), "`net.ipv4.tcp_sack`: net.ipv4.tcp_sack takes 0 or 1");
+        let both = "net.ipv4.tcp_rto_min_us=200000000,net.ipv4.tcp_rto_max_ms=300000";
+        assert!(Flags::parse(both).is_ok(), "a least timeout above the largest of before");
     }
 }
