@@ -172,12 +172,12 @@ fn values_are_told_and_changed_by_their_names() {
     config.sysctl.insert("net.ipv4.tcp_congestion_control".into(), "reno".into());
     let h1 = lab::start(&config);
     let mut raw = Raw::to(&h1);
-    let mut ok = |request: Value| match {
+    let mut ok = |request: Value| {
         raw.ask(request);
-        raw.hear().body
-    } {
-        Body::Ok(answer) => answer,
-        other => panic!("{other:?}"),
+        match raw.hear().body {
+            Body::Ok(answer) => answer,
+            other => panic!("{other:?}"),
+        }
     };
     let all = ok(json!({"id": 1, "op": "sysctl"}));
     let value = |name: &str| {

@@ -138,7 +138,7 @@ impl Link {
             let (to, flying) = entry.remove();
             let from = self.hosts[1 - to].ip.addr;
             match flying {
-                Flying::Segment(tos, octets) => self.hosts[to].input(from, (tos, PLAIN.1), &octets),
+                Flying::Segment(tos, octets) => self.hosts[to].input(from, Arrival { tos, ..PLAIN }, &octets),
                 Flying::Whole(octets) => {
                     self.hosts[to].input(from, Arrival { undone: true, ..PLAIN }, &octets);
                 }

@@ -3,7 +3,7 @@
 //! Data goes through a queue that is served at a rate, then takes the delay; acknowledgments take the
 //! delay alone. What is lost is lost in front of the queue.
 
-use crate::engine::host::{Host, PLAIN};
+use crate::engine::host::{Arrival, Host, PLAIN};
 use netstack::Instant;
 use netstack::net::mbuf::Mbuf;
 use netstack::socket::{Family, RecvFlags, SendFlags};
@@ -142,7 +142,7 @@ impl Stream {
             let queue = if to == 1 { &mut self.data } else { &mut self.acks };
             while queue.front().is_some_and(|p| p.0 <= self.now) {
                 let Some((_, tos, m)) = queue.pop_front() else { break };
-                self.hosts[to].input(from, (tos, PLAIN.1), m.data());
+                self.hosts[to].input(from, Arrival { tos, ..PLAIN }, m.data());
                 self.hosts[1 - to].ip.pool.put(m);
             }
         }
