@@ -4,7 +4,7 @@
 mod world;
 
 use netstack::time::{Duration, Instant};
-use rumpkern::syscall::{Family, MsgFlags, SockType, Sys};
+use rumpkern::syscall::{Family, MsgFlags, Shutdown, SockType, Sys};
 use std::net::SocketAddr;
 use world::World;
 
@@ -31,6 +31,8 @@ fn a_hundred_thousand_idle_connections() {
             for fd in &all {
                 sys.send(*fd, &octet, NONE).await.unwrap();
             }
+            // Whoever leaves so many connections behind at once has them reset (Linux's `tcp_max_orphans`).
+            assert_eq!(sys.recv(*all.last().unwrap(), &mut octet, NONE).await, Ok(0));
             all.len()
         })
     };
@@ -56,6 +58,10 @@ fn a_hundred_thousand_idle_connections() {
         for fd in &all {
             assert_eq!(sys.recv(*fd, &mut octet, NONE).await, Ok(1));
         }
+        for last in all.chunks(EACH).filter_map(|of_a_port| of_a_port.last()) {
+            sys.shutdown(*last, Shutdown::Write).unwrap();
+        }
+        sys.sleep(Duration::from_secs(1)).await;
         all.len()
     });
     assert_eq!(world.result(&client), usize::from(PORTS) * EACH);
