@@ -20,7 +20,6 @@ use crate::time::Duration;
 impl Tcb {
     /// SND.UNA <= SEG.ACK <= SND.NXT or an old acknowledgment: takes it.
     pub(super) fn process_ack(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>) {
-        self.note_pause();
         let window_moved = self.update_send_window(seg);
         let (flight, before, lost_before) = (self.flight(), self.window, self.rtx.lost());
         let octets = if seg.ack.gt(self.snd_una) { seg.ack.since(self.snd_una) } else { 0 };

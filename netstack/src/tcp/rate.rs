@@ -111,7 +111,7 @@ impl Rate {
 }
 
 impl Tcb {
-    /// §3.4: a pause begins when there is less than a segment to send, though the window would take it.
+    /// The program writes. §3.4: it was a pause if there was less than a segment to send, though the window would have taken it.
     pub(super) fn note_pause(&mut self) {
         if self.unsent() < self.window.mss && self.rtx.lost() == 0 {
             let pipe = self.pipe();

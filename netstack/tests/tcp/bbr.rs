@@ -79,6 +79,26 @@ fn a_silence_does_not_shrink_what_the_path_has_shown() {
     );
 }
 
+#[test]
+fn a_program_that_says_little_does_not_make_the_path_look_full() {
+    with(
+        bbr(),
+        &format!(
+            "{ESTABLISHED}lenient
+            send 10000
+            +0.1 < . 1:1(0) ack 10001
+            info delivery -> 100000
+            info pacing -> 285615
+            for i 0..6
+            send 1000
+            +0.1 < . 1:1(0) ack {{11001+1000*i}}
+            info delivery -> 10000
+            info pacing -> 285615
+            end"
+        ),
+    );
+}
+
 const LINK: u64 = 1_250_000;
 
 /// 10 Mbit/s, 40 ms, and a queue that holds half a second.

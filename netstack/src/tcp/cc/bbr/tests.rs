@@ -156,6 +156,18 @@ fn the_round_trip_is_measured_anew_every_ten_seconds_with_four_segments() {
 }
 
 #[test]
+fn what_a_short_path_carries_in_probe_rtt_is_no_measure_of_it() {
+    // Forty round trips of four segments
+    let mut p = Path::new(10_000_000, ms(5));
+    p.until(|cc| matches!(cc.mode, Mode::ProbeBw { .. }));
+    p.now += MIN_RTT_LIFETIME;
+    p.until(|cc| cc.probes_rtt());
+    let rounds = p.until(|cc| !cc.probes_rtt());
+    assert!(u64::from(rounds) > 2 * BW_ROUNDS, "{rounds}");
+    assert!(p.cc.btl_bw() > 9_000_000, "{}", p.cc.btl_bw());
+}
+
+#[test]
 fn who_was_idle_need_not_empty_the_pipe() {
     let mut p = Path::new(10_000_000, ms(100));
     p.until(|cc| matches!(cc.mode, Mode::ProbeBw { .. }));
