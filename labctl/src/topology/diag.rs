@@ -139,6 +139,9 @@ pub struct Label {
     pub text: String,
 }
 
+/// Most names that a hint lists: the keys of a bus are so many.
+const KNOWN_MAX: usize = 13;
+
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diag {
@@ -189,7 +192,7 @@ impl Diag {
         let known: Vec<&str> = known.into_iter().collect();
         if let Some(best) = nearest(typed, &known) {
             self.hint = Some(format!("did you mean \"{best}\"?"));
-        } else if !known.is_empty() && known.len() <= 12 {
+        } else if !known.is_empty() && known.len() <= KNOWN_MAX {
             self.hint = Some(format!("known here: {}", known.join(", ")));
         }
         self
