@@ -92,6 +92,25 @@ fn show_has_a_form_for_people_and_one_for_machines() {
 }
 
 #[test]
+fn show_says_whose_tcp_a_node_has_where_it_is_not_linux() {
+    let text =
+        format!("{GOOD}node.c = {{ tcp = \"freebsd\", sysctl = {{ \"net.inet.tcp.keepcnt\" = 3 }} }}\n");
+    let text = text.replace("\"b\"]", "\"b\", \"c\"]");
+    let (code, out, err) = with(&[("lab.toml", &text)], &["check", "--show"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.contains("node c  tcp freebsd\n  sysctl  net.inet.tcp.keepcnt = 3\n"), "{out}");
+    assert!(out.contains("node a\n") && !out.contains("tcp linux"), "{out}");
+    let (_, out, _) = with(&[("lab.toml", &text)], &["check", "--show", "--json"]);
+    let lab: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(
+        (&lab["nodes"]["a"]["tcp"], &lab["nodes"]["a"]["sysctl"]),
+        (&"linux".into(), &serde_json::Value::Null)
+    );
+    assert_eq!(lab["nodes"]["c"]["tcp"], "freebsd");
+    assert_eq!(lab["nodes"]["c"]["sysctl"]["net.inet.tcp.keepcnt"], "3");
+}
+
+#[test]
 fn what_is_generated_is_generated() {
     for (args, sign) in [
         (&["schema"][..], "\"$schema\""),

@@ -44,6 +44,8 @@ pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
             home: Some(home),
             forward: node.forward,
             ttl: NonZeroU8::new(node.ttl),
+            tcp: Some(node.tcp.as_str().to_owned()),
+            sysctl: node.sysctl.clone(),
             interfaces: node.interfaces.iter().map(|one| interface(one, dir)).collect(),
             loopback: node.loopback.clone(),
             routes: routes(node),

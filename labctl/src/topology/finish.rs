@@ -16,7 +16,7 @@ use super::raw;
 use super::raw::Routing;
 use super::read::{Cx, Map, Sp};
 use super::routes::routes;
-use super::{checks, events, programs};
+use super::{checks, events, programs, tcp};
 
 /// Octets a bus may remember: one page group to what a file can be mapped of.
 const HISTORY_RANGE: std::ops::RangeInclusive<u64> = (64 << 10)..=(16 << 30);
@@ -129,10 +129,13 @@ fn nodes(
             gateways: interface.gateways.iter().map(|gateway| gateway.0).collect(),
             impair: interface.impair.clone(),
         });
+        let (tcp, sysctl) = tcp::tcp(node.raw.as_ref(), cx);
         let made = Node {
             name: name.clone(),
             forward: node.forward(),
             ttl: ttl(node.raw.as_ref()),
+            tcp,
+            sysctl,
             loopback: node.loopback.iter().map(|net| net.value).collect(),
             interfaces: typed.collect(),
             routes,

@@ -40,6 +40,7 @@ pub mod repeat;
 mod routes;
 pub mod schema;
 pub mod show;
+pub mod tcp;
 pub mod units;
 pub mod values;
 

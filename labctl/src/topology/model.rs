@@ -13,7 +13,7 @@ use serde::Serialize;
 pub use super::addr::Mac;
 use super::diag::Diagnostics;
 pub use super::impair::{Distribution, Impair, Loss};
-pub use super::raw::{Keep, Mode, NeighState, Outcome, Routing};
+pub use super::raw::{Keep, Mode, NeighState, Outcome, Routing, TcpProfile};
 pub use super::units::{Duration, Octets, Percent, Rate};
 
 /// Octets a bus remembers, if the file does not say.
@@ -83,6 +83,11 @@ pub struct Node {
     pub forward: bool,
     /// Time to live of the packets it sends, where a program does not choose; at least 1.
     pub ttl: u8,
+    /// Whose TCP it has.
+    pub tcp: TcpProfile,
+    /// TCP's values where they differ from the profile's, by the names of [`netstack::tcp::sysctl`]; it takes them all.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub sysctl: IndexMap<String, String>,
     /// Addresses of its loopback interface besides 127.0.0.1/8 and ::1/128.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub loopback: Vec<IpNet>,

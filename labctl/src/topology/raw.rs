@@ -8,6 +8,7 @@ use super::addr::{Addr, Cidr, Dest, Mac, Net};
 use super::impair::ImpairSpec;
 use super::read::{Cx, Int, List, Map, Need, OneOrMany, Quantified, Read, Sp, Value, table, words};
 use super::repeat::{Copied, Count, Named, Repeated};
+use super::tcp::Settings;
 use super::units::{Duration, Octets, Percent, Rate};
 
 table! {
@@ -90,6 +91,18 @@ words! {
     }
 }
 
+words! {
+    /// Whose TCP a node has: a table of values, the code is the same.
+    TcpProfile {
+        /// Linux, with Debian's defaults.
+        Linux = "linux",
+        /// FreeBSD 14, with its sysctl defaults.
+        FreeBsd = "freebsd",
+        /// The text of RFC 9293, 5681, 6298, 6582 and 7323.
+        Rfc = "rfc",
+    }
+}
+
 table! {
     /// A node: one process with its own TCP/IP stack.
     Node {
@@ -101,6 +114,11 @@ table! {
         routing: Option<Sp<Routing>>,
         /// Time to live of the packets it sends (Linux: `net.ipv4.ip_default_ttl`); left out, 64.
         ttl: Option<Sp<Int<1, 255>>>,
+        /// Whose TCP it has (default `linux`).
+        tcp: Option<Sp<TcpProfile>>,
+        /// TCP's values where they differ from the profile's, by their names on Linux or FreeBSD (`labctl sysctl NODE`
+        /// lists them).
+        sysctl: Option<Sp<Settings>>,
         /// Further addresses of the loopback interface.
         loopback: Option<Sp<OneOrMany<Cidr>>>,
         /// Interfaces, by name. Those that a bus's `nodes` give need not be written.

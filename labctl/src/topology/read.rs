@@ -73,7 +73,8 @@ impl Cx {
         self.faulty.insert(table.start);
     }
 
-    fn wrong<T>(&mut self, value: &Value<'_>, wanted: &str) -> Option<T> {
+    /// Notes that a value is of another type than is wanted.
+    pub(super) fn wrong<T>(&mut self, value: &Value<'_>, wanted: &str) -> Option<T> {
         let found = kind(value.get_ref());
         self.push(
             Diag::new(Code::WrongType, value.span(), format!("expected {wanted}, found {found}"))

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::model::{
     Bound, Bus, Check, CheckKind, Lab, Node, Origin, Outcome, Program, ReadyWhen, Route, TTL_DEFAULT,
-    TextMatch,
+    TcpProfile, TextMatch,
 };
 
 /// The whole lab.
@@ -63,7 +63,13 @@ fn bus(lab: &Lab, bus: &Bus, out: &mut String) -> std::fmt::Result {
 fn node(node: &Node, out: &mut String) -> std::fmt::Result {
     let forwards = if node.forward { "  forwards" } else { "" };
     let ttl = if node.ttl == TTL_DEFAULT { String::new() } else { format!("  ttl {}", node.ttl) };
-    writeln!(out, "\nnode {}{forwards}{ttl}", node.name)?;
+    let tcp = match node.tcp {
+        TcpProfile::Linux => String::new(),
+        TcpProfile::FreeBsd | TcpProfile::Rfc => format!("  tcp {}", node.tcp.as_str()),
+    };
+    writeln!(out, "\nnode {}{forwards}{ttl}{tcp}", node.name)?;
+    let set = node.sysctl.iter().map(|(name, value)| vec!["sysctl".into(), format!("{name} = {value}")]);
+    table(set.collect(), out)?;
     let mut rows = Vec::new();
     if !node.loopback.is_empty() {
         rows.push(vec!["lo".into(), join(node.loopback.iter(), " ")]);
