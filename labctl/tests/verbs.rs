@@ -104,6 +104,7 @@ const TABLE: &[(&str, &[&str], [Want; 4])] = &[
     ("trace", &["h1", "h2"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("perf", &["tcp", "h1", "h2"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("show", &["route", "h1"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
+    ("sysctl", &["h1"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("link", &["down", "h1:eth0"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("dump", &["left"], [Refuses(3), Any, Does, Refuses(4)]),
     ("capture", &["left", "-c", "1"], [Refuses(3), Any, Refuses(3), Refuses(4)]),
@@ -296,6 +297,7 @@ fn a_stopped_process_holds_nobody_up() {
         &["trace", "h1", "h2"],
         &["perf", "udp", "h1", "h2"],
         &["show", "addr", "h1"],
+        &["sysctl", "h1"],
     ] {
         assert_says(&place, verb[0], &verb[1..], Refuses(3));
     }
@@ -458,11 +460,64 @@ fn names_that_are_not_there_have_a_hint() {
         &["link", "down", "h1:eth7"],
         &["stop", "r2"],
         &["show", "addr", "h"],
+        &["sysctl", "h"],
+        &["sysctl", "h1", "net.ipv4.tcp_sak"],
+        &["sysctl", "h1", "kitchen"],
+        &["sysctl", "h1", "net.ipv4.tcp_sack=maybe"],
+        &["sysctl", "h1", "net.tcp.profile=rfc"],
     ] {
         assert_says(&place, words[0], &words[1..], Refuses(2));
     }
     // Nothing of it has happened.
     assert_eq!(place.pids().len(), 3);
+}
+
+const STACKS: &str = r#"
+name = "stacks"
+node.l = {}
+node.f = { tcp = "freebsd", sysctl = { "net.inet.tcp.sack.enable" = false, "net.inet.tcp.cc.algorithm" = "reno" } }
+bus.lan = { subnet = "192.0.2.0/24", nodes = ["l", "f"] }
+"#;
+
+#[test]
+fn values_reach_the_node_and_are_told_and_changed() {
+    let place = Place::new();
+    fs::write(place.dir.path().join("stacks.lab.toml"), STACKS).unwrap();
+    let ok = |words: &[&str]| place.ok(&[&["-t", "stacks.lab.toml"], words].concat());
+    ok(&["up"]);
+    assert_eq!(ok(&["sysctl", "l", "net.tcp.profile"]), "net.tcp.profile = linux\n");
+    let all = ok(&["sysctl", "f"]);
+    for line in
+        ["net.tcp.profile = freebsd", "net.ipv4.tcp_sack = 0", "net.ipv4.tcp_congestion_control = reno"]
+    {
+        assert!(all.lines().any(|known| known == line), "{line}: {all}");
+    }
+    // Some of them changed on the way, in the order of the words.
+    let some = ["net.inet.tcp.keepidle", "net.ipv4.tcp_keepalive_time = 60", "net.inet.tcp.keepidle"];
+    let said =
+        "net.inet.tcp.keepidle = 7200000\nnet.ipv4.tcp_keepalive_time = 60\nnet.inet.tcp.keepidle = 60000\n";
+    assert_eq!(ok(&[&["sysctl", "f"][..], &some].concat()), said);
+    assert_eq!(ok(&["sysctl", "-n", "f", "net.inet.tcp.keepidle"]), "60000\n");
+    let json = |words: &[&str]| serde_json::from_str::<serde_json::Value>(&ok(words)).unwrap();
+    let one = json(&["--json", "sysctl", "f", "net.inet.tcp.keepidle=90000"]);
+    assert_eq!(one, serde_json::json!({"net.inet.tcp.keepidle": "90000"}));
+    let all = json(&["--json", "sysctl", "f"]);
+    assert_eq!(
+        (&all["net.tcp.profile"], &all["net.ipv4.tcp_keepalive_time"]),
+        (&"freebsd".into(), &"90".into())
+    );
+    // What came before a fault is done and said.
+    let words = ["-t", "stacks.lab.toml", "sysctl", "f", "net.inet.tcp.keepcnt=3", "net.inet.tcp.kepcnt"];
+    let output = place.run(&words);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "net.inet.tcp.keepcnt = 3\n");
+    let said = "labctl: node `f`: no value is called net.inet.tcp.kepcnt\n  help: did you mean `net.inet.tcp.keepcnt`?\n";
+    assert_eq!(String::from_utf8_lossy(&output.stderr), said);
+    // A restart begins with what the topology says.
+    ok(&["restart", "f"]);
+    assert_eq!(ok(&["sysctl", "-n", "f", "net.inet.tcp.keepcnt", "net.inet.tcp.sack.enable"]), "8\n0\n");
+    ok(&["down"]);
+    place.assert_clean();
 }
 
 #[test]

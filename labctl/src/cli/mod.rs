@@ -53,6 +53,8 @@ verbs! {
     Perf = perf,
     /// Show a node's addresses, routes, neighbours, sockets or counters
     Show = show,
+    /// Show or change a node's TCP values
+    Sysctl = sysctl,
     /// Pull the cable of an interface, or put it back
     Link = link,
     /// Start nodes that are stopped or dead

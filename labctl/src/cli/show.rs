@@ -32,6 +32,9 @@ pub struct Args {
     /// Counters that are zero, too
     #[arg(short, long)]
     all: bool,
+    /// What TCP knows of each connection, too (times in milliseconds, windows in octets)
+    #[arg(short, long)]
+    info: bool,
 }
 
 pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
@@ -52,7 +55,7 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
         What::Addr => addr(&rows(proto::Table::Interfaces)?),
         What::Route => rows(proto::Table::Route)?.iter().map(|row| route(row) + "\n").collect(),
         What::Neigh => rows(proto::Table::Neigh)?.iter().map(|row| neigh(row) + "\n").collect(),
-        What::Sockets => sockets(&rows(proto::Table::Sockets)?),
+        What::Sockets => sockets(&rows(proto::Table::Sockets)?, args.info),
         What::Stats => stats(&rows(proto::Table::Stats)?, args.all),
     };
     out.write_all(text.as_bytes())?;
@@ -114,8 +117,8 @@ fn neigh(row: &Value) -> String {
     format!("{}{}{mac} {}", cell(row, "address"), pair(row, "dev"), cell(row, "state").to_uppercase())
 }
 
-/// As `ss`.
-fn sockets(rows: &[Value]) -> String {
+/// As `ss`, with `info` as `ss -i`: below each connection what TCP knows of it.
+fn sockets(rows: &[Value], info: bool) -> String {
     let (left, right) = (Align::Left, Align::Right);
     let mut table = Table::new(&[
         ("Netid", left),
@@ -131,7 +134,46 @@ fn sockets(rows: &[Value]) -> String {
             text => text,
         }));
     }
-    table.to_string()
+    let table = table.to_string();
+    let (head, lines) = table.split_once('\n').unwrap_or((&table, ""));
+    let mut text = format!("{head}\n");
+    for (line, row) in lines.lines().zip(rows) {
+        let _ = writeln!(text, "{line}");
+        if info && row["info"].is_object() {
+            let _ = writeln!(text, "\t {}", tcp_info(&row["info"]));
+        }
+    }
+    text
+}
+
+/// In the words of `ss -i`; `profile` is ours.
+fn tcp_info(info: &Value) -> String {
+    let ms = |key: &str| info[key].as_f64().map(|us| (us.round() / 1000.0).to_string()).unwrap_or_default();
+    let both = |a: String, b: String, between: char| {
+        if a.is_empty() { a } else { format!("{a}{between}{b}") }
+    };
+    let words = [
+        ("profile", cell(info, "profile")),
+        ("cc", cell(info, "congestion_control")),
+        ("wscale", both(cell(info, "snd_wscale"), cell(info, "rcv_wscale"), ',')),
+        ("rto", ms("rto_us")),
+        ("rtt", both(ms("rtt_us"), ms("rttvar_us"), '/')),
+        ("minrtt", ms("min_rtt_us")),
+        ("mss", cell(info, "snd_mss")),
+        ("pmtu", cell(info, "pmtu")),
+        ("rcvmss", cell(info, "rcv_mss")),
+        ("advmss", cell(info, "advmss")),
+        ("cwnd", cell(info, "snd_cwnd")),
+        ("ssthresh", cell(info, "snd_ssthresh")),
+        ("snd_wnd", cell(info, "snd_wnd")),
+        ("rcv_wnd", cell(info, "rcv_wnd")),
+        ("unacked", cell(info, "in_flight")),
+        ("retrans", both(cell(info, "retransmits"), cell(info, "total_retrans"), '/')),
+        ("bytes_acked", cell(info, "octets_acked")),
+        ("bytes_received", cell(info, "octets_received")),
+    ];
+    let said = words.iter().filter(|(_, value)| !value.is_empty());
+    said.map(|(word, value)| format!("{word}:{value}")).collect::<Vec<_>>().join(" ")
 }
 
 /// As `netstat -s`: a paragraph a protocol.
@@ -177,6 +219,21 @@ mod tests {
         ];
         assert_eq!(stats(&rows, false), "ip:\n    12  in_receives\ntcp:\n     3  out_segs\n");
         assert!(stats(&rows, true).contains("     0  in_discards\n"));
+    }
+
+    #[test]
+    fn what_tcp_knows_stands_below_its_connection_if_asked_for() {
+        let rows = [
+            json!({"proto": "udp", "state": "OPEN", "local": "0.0.0.0:53", "remote": null, "recv_q": 0, "send_q": 0}),
+            json!({"proto": "tcp", "state": "LISTEN", "local": "0.0.0.0:7", "remote": null, "recv_q": 0, "send_q": 0,
+                "info": {"profile": "freebsd", "congestion_control": "reno", "rto_us": 230000.0, "rtt_us": null,
+                    "snd_wscale": 6, "rcv_wscale": 7, "snd_cwnd": 14480}}),
+        ];
+        let (short, long) = (sockets(&rows, false), sockets(&rows, true));
+        let info = "\t profile:freebsd cc:reno wscale:6,7 rto:230 cwnd:14480\n";
+        assert_eq!(long, format!("{short}{info}"));
+        assert_eq!(short.lines().count(), 3, "{short}");
+        assert_eq!(sockets(&[], true), "Netid  State  Recv-Q  Send-Q  Local  Peer\n");
     }
 
     #[test]

@@ -109,6 +109,30 @@ pub enum Fault {
         /// The nearest name that exists.
         near: Option<String>,
     },
+    /// A name that none of a node's values has.
+    #[error("node `{node}`: {message}")]
+    NoVariable {
+        /// The lab's name.
+        lab: String,
+        /// The node's name.
+        node: String,
+        /// The node's words.
+        message: String,
+        /// The nearest name that exists.
+        near: Option<String>,
+    },
+    /// Something that a node's value cannot become.
+    #[error("node `{node}`: {message}")]
+    BadVariable {
+        /// The lab's name.
+        lab: String,
+        /// The node's name.
+        node: String,
+        /// The value's name.
+        name: String,
+        /// The node's words.
+        message: String,
+    },
     /// A node that is not running.
     #[error("node `{node}` of lab `{lab}` is {state}")]
     NodeNotRunning {
@@ -279,7 +303,11 @@ impl Fault {
             | Self::NoAnswer { .. }
             | Self::NoSocket { .. }
             | Self::Damaged { .. } => Kind::State,
-            Self::NoSuch { .. } | Self::NotYet { .. } | Self::Usage(_) => Kind::Usage,
+            Self::NoSuch { .. }
+            | Self::NoVariable { .. }
+            | Self::BadVariable { .. }
+            | Self::NotYet { .. }
+            | Self::Usage(_) => Kind::Usage,
             Self::NotYours { .. }
             | Self::LooseMode { .. }
             | Self::NotADirectory { .. }
@@ -336,7 +364,15 @@ impl Fault {
             Self::NotALab { .. } => {
                 "give the lab another name, or set LABCTL_DIR to a folder of its own".into()
             }
-            Self::NoSuch { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            Self::NoSuch { near: Some(near), .. } | Self::NoVariable { near: Some(near), .. } => {
+                format!("did you mean `{near}`?")
+            }
+            Self::NoVariable { lab, node, near: None, .. } => {
+                format!("see what there is: `labctl --lab {lab} sysctl {node}`")
+            }
+            Self::BadVariable { lab, node, name, .. } => {
+                format!("see what it is: `labctl --lab {lab} sysctl {node} {name}`")
+            }
             Self::NoSuch { lab, near: None, .. } => format!("see what there is: `labctl --lab {lab} ps`"),
             Self::NodeNotRunning { lab, node, .. } => format!("start it: `labctl --lab {lab} start {node}`"),
             Self::NodeRunning { lab, node, .. } => format!("begin anew: `labctl --lab {lab} restart {node}`"),

@@ -8,7 +8,7 @@ use super::interrupt::{Interrupt, Woken};
 use super::node::{self, ANSWER_WAIT};
 use super::rundir::LabDir;
 use super::state::LabState;
-use rumpkern::ctl::{Client, Interrupter, Output, proto};
+use rumpkern::ctl::{Client, ClientError, Interrupter, Output, proto};
 use serde_json::Value;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -239,6 +239,33 @@ impl Session {
         client.show(table).map_err(|error| self.fault(node, error))
     }
 
+    /// All TCP values of a node.
+    ///
+    /// # Errors
+    /// The node does not run, or not answer.
+    pub fn variables(&self, node: &str) -> Result<Vec<proto::Variable>, Fault> {
+        self.connect(node)?.variables().map_err(|error| self.fault(node, error))
+    }
+
+    /// One TCP value of a node, which becomes `value` first if there is one.
+    ///
+    /// # Errors
+    /// The node does not run, or not answer; it has no such value, or refuses what it shall be.
+    pub fn variable(&self, node: &str, name: &str, value: Option<&str>) -> Result<proto::Variable, Fault> {
+        let mut client = self.connect(node)?;
+        let lab = || self.dir.name().to_owned();
+        client.variable(name, value).map_err(|error| match error {
+            ClientError::Refused(proto::Failure { code: proto::Code::NotFound, message }) => {
+                let near = super::fault::nearest(name, netstack::tcp::sysctl::names());
+                Fault::NoVariable { lab: lab(), node: node.to_owned(), message, near }
+            }
+            ClientError::Refused(proto::Failure { code: proto::Code::Invalid, message }) => {
+                Fault::BadVariable { lab: lab(), node: node.to_owned(), name: name.to_owned(), message }
+            }
+            other => self.fault(node, other),
+        })
+    }
+
     /// Starts a program that waits for others, and waits until it can be reached.
     ///
     /// # Errors
@@ -283,7 +310,7 @@ impl Session {
         }
     }
 
-    fn fault(&self, node: &str, error: rumpkern::ctl::ClientError) -> Fault {
+    fn fault(&self, node: &str, error: ClientError) -> Fault {
         let fault = node::fault(self.dir.name(), node, error);
         // Paused since, or dead: that says more than that the connection broke.
         match &fault {
