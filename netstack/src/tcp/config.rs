@@ -4,6 +4,7 @@
 use super::cc::Algorithm;
 use super::ecn::EcnMode;
 use super::profile::Profile;
+use super::syncookie::SynCookies;
 use crate::time::Duration;
 use crate::wire::tcp::OptionOrder;
 
@@ -163,6 +164,8 @@ pub struct TcpConfig {
     pub max_backlog: usize,
     /// Half-open connections of a listener, at most (`tcp_max_syn_backlog`).
     pub max_syn_backlog: usize,
+    /// When listeners answer with cookies (`tcp_syncookies`).
+    pub syncookies: SynCookies,
     /// Least time between two challenge ACKs of a connection (RFC 5961 §7; Linux's `tcp_invalid_ratelimit`).
     pub challenge_interval: Duration,
     /// Payload of a segment to a peer that did not say (RFC 9293 §3.7.1), IPv4 and IPv6.

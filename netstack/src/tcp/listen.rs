@@ -2,14 +2,17 @@
 //!
 //! A SYN makes a half-open connection in the SYN queue; the ACK of the SYN-ACK moves it to the
 //! accept queue. While the accept queue is full new SYNs are dropped and ACKs that would fill it
-//! further are ignored, so that the peer tries again.
+//! further are ignored, so that the peer tries again. While the SYN queue is full SYNs are answered by
+//! cookies (`syncookie`), or dropped.
 
 use super::segment::Segment;
 use super::seq::SeqNum;
-use super::tcb::{Holder, Tcb};
-use super::{State, Tcp, TcpId};
+use super::syncookie::{self, SynCookies};
+use super::tcb::{Cx, Holder, Tcb};
+use super::{State, Tcp, TcpId, timestamp};
 use crate::netinet::{Flow, IpLayer};
-use crate::wire::tcp::Flags;
+use crate::time::Instant;
+use crate::wire::tcp::{Flags, Header};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
@@ -22,6 +25,8 @@ pub(crate) struct Listen {
     pub(crate) accepted: VecDeque<TcpId>,
     /// Half open.
     pub(crate) half_open: BTreeSet<TcpId>,
+    /// When the last cookie was sent: long after it none is believed.
+    pub(crate) cookies_at: Option<Instant>,
 }
 
 impl Listen {
@@ -45,9 +50,13 @@ impl Tcp {
         if seg.has(Flags::RST) {
             return;
         }
+        let ends = (local, remote);
         // Second, check for an ACK
         if seg.has(Flags::ACK) {
-            return self.reset_stranger(ip, local, remote, seg);
+            if !self.cookie_returns(ip, id, ends, seg) {
+                self.reset_stranger(ip, local, remote, seg);
+            }
+            return;
         }
         // Third, check for a SYN; fourth, other data or control: drop
         if !seg.has(Flags::SYN) {
@@ -59,16 +68,52 @@ impl Tcp {
             self.sh.stats.no_ack += 1;
             return;
         }
-        let Some(listener) = self.slab.get(id) else { return };
-        let Some(listen) = &listener.listen else { return };
+        let Some(listen) = self.slab.get(id).and_then(|l| l.listen.as_ref()) else { return };
         if listen.is_full() {
             self.sh.stats.listen_overflows += 1;
             return;
         }
-        if listen.half_open.len() >= self.sh.config.max_syn_backlog.min(listen.backlog.max(8)) {
-            self.sh.stats.syn_queue_full += 1;
-            return;
+        // Where an old connection says where to begin there is no room for a cookie, and no need: it was made.
+        let full = isn.is_none()
+            && listen.half_open.len() >= self.sh.config.max_syn_backlog.min(listen.backlog.max(8));
+        match (self.sh.config.syncookies, full) {
+            (SynCookies::WhenFull, true) => {
+                self.sh.stats.syn_queue_cookies += 1;
+                return self.send_cookie(ip, id, ends, seg);
+            }
+            (SynCookies::Always, _) if isn.is_none() => return self.send_cookie(ip, id, ends, seg),
+            (SynCookies::Never, true) => {
+                self.sh.stats.syn_queue_full += 1;
+                return;
+            }
+            (SynCookies::Never | SynCookies::WhenFull, false) | (SynCookies::Always, _) => {}
         }
+        let Some(mut child) = self.child_begins(ip, id, ends, seg) else { return };
+        if let Some(isn) = isn {
+            child.start_at(isn);
+        }
+        child.snd_wl2 = child.iss;
+        let Some(child_id) = self.adopt(child) else { return };
+        let Some((child, mut cx)) = self.parts(ip, child_id) else { return };
+        child.rtx.push(child.iss, child.iss + 1, cx.now, child.rate.stamp());
+        child.send_syn(&mut cx);
+        self.sh.stats.passive_opens += 1;
+        if let Some(listen) = self.slab.get_mut(id).and_then(|l| l.listen.as_mut()) {
+            listen.half_open.insert(child_id);
+        }
+        self.settle(child_id);
+    }
+
+    /// A connection that a SYN to the listener begins, in SYN-RECEIVED; nothing of it is sent or
+    /// written down. `None`: there is no way back.
+    fn child_begins(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        id: TcpId,
+        (local, remote): (SocketAddr, SocketAddr),
+        syn: &Segment<'_>,
+    ) -> Option<Box<Tcb>> {
+        let listener = self.slab.get(id)?;
         let flow = Flow {
             protocol: crate::wire::tcp::PROTOCOL,
             src: Some(local.ip()),
@@ -76,7 +121,7 @@ impl Tcp {
             dst: remote,
             bound: listener.set.bound_if,
         };
-        let Ok(path) = ip.path(&flow) else { return };
+        let path = ip.path(&flow).ok()?;
         let mut child = Box::new(Tcb::new(TcpId::NONE, listener.family, &self.sh.config));
         child.set = listener.set.clone();
         child.sndbuf.limit = listener.sndbuf.limit;
@@ -84,32 +129,103 @@ impl Tcp {
         (child.cc_algorithm, child.cc) =
             (listener.cc_algorithm, listener.cc_algorithm.start(&self.sh.config));
         child.holder = Holder::SynQueue(id);
-        let share = listener.set.share;
-        let child_id = self.slab.insert(child);
-        let Some((child, mut cx)) = self.parts(ip, child_id) else { return };
-        child.id = child_id;
+        let now = ip.now();
+        let mut cx = Cx { ip, now, sh: &mut self.sh };
         child.begin(&mut cx, local, remote, &path);
-        if let Some(isn) = isn {
-            child.start_at(isn);
-        }
         child.state = State::SynReceived;
-        child.take_syn(&mut cx, seg);
+        child.take_syn(&mut cx, syn);
         // The window of a SYN is not scaled. Data that came with it is left: the peer sends it again.
-        (child.snd_wnd, child.snd_wl1, child.snd_wl2) = (u32::from(seg.wnd), seg.seq, child.iss);
-        child.rtx.push(child.iss, child.iss + 1, cx.now, child.rate.stamp());
-        child.send_syn(&mut cx);
+        (child.snd_wnd, child.snd_wl1, child.snd_wl2) = (u32::from(syn.wnd), syn.seq, child.iss);
+        Some(child)
+    }
+
+    /// Writes a connection down. `None`: there is one with these ends.
+    fn adopt(&mut self, child: Box<Tcb>) -> Option<TcpId> {
+        let (local, remote, share) = (child.local, child.remote, child.set.share);
+        let child_id = self.slab.insert(child);
         if self.pcbs.connect(child_id, local, remote, share).is_err() {
             self.slab.remove(child_id);
-            return;
+            return None;
         }
         if let Some(child) = self.slab.get_mut(child_id) {
             child.in_table = true;
         }
-        self.sh.stats.passive_opens += 1;
+        Some(child_id)
+    }
+
+    /// Answers a SYN, and forgets it.
+    fn send_cookie(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        id: TcpId,
+        ends: (SocketAddr, SocketAddr),
+        syn: &Segment<'_>,
+    ) {
+        let Some(mut child) = self.child_begins(ip, id, ends, syn) else { return };
+        let now = ip.now();
         if let Some(listen) = self.slab.get_mut(id).and_then(|l| l.listen.as_mut()) {
-            listen.half_open.insert(child_id);
+            listen.cookies_at = Some(now);
         }
+        child.start_at(self.sh.isn.cookie(now, ends, syn.seq, child.peer_mss));
+        if child.timestamps {
+            let clock = timestamp(now, 0);
+            let scale = child.scaling.then_some(child.snd_shift);
+            let ts = syncookie::timestamp_of_options(clock, scale, child.sack, child.ecn.on);
+            child.ts_offset = child.ts_offset.wrapping_sub(clock.wrapping_sub(ts));
+        } else {
+            // Nothing will say that the peer spoke of these.
+            (child.sack, child.scaling, child.ecn.on) = (false, false, false);
+        }
+        self.sh.stats.syncookies_sent += 1;
+        child.send_syn(&mut Cx { ip, now, sh: &mut self.sh });
+    }
+
+    /// An acknowledgment for a listener: if it is of a cookie the connection is made, and gets the
+    /// segment. `false`: it is a stranger's.
+    fn cookie_returns(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        id: TcpId,
+        ends: (SocketAddr, SocketAddr),
+        seg: &Segment<'_>,
+    ) -> bool {
+        let now = ip.now();
+        let Some(listen) = self.slab.get(id).and_then(|l| l.listen.as_ref()) else { return false };
+        let recent = listen.cookies_at.is_some_and(|at| now.since(at) < syncookie::LIFETIME);
+        if !recent || seg.has(Flags::SYN) || self.sh.config.syncookies == SynCookies::Never {
+            return false;
+        }
+        let (irs, cookie) = (seg.seq - 1, seg.ack - 1);
+        let Some(mss) = self.sh.isn.mss_of_cookie(now, ends, irs, cookie) else {
+            self.sh.stats.syncookies_failed += 1;
+            return false;
+        };
+        if listen.is_full() {
+            // Whatever the peer sends next with the same acknowledgment and number tries again.
+            self.sh.stats.listen_overflows += 1;
+            return true;
+        }
+        let offset = self.sh.isn.timestamp_offset(ends.0, ends.1);
+        let (options, ecn) = syncookie::options_of_timestamp(mss, seg.options.timestamps, offset);
+        let flags = if ecn { Flags::SYN | Flags::ECE | Flags::CWR } else { Flags::SYN };
+        let syn = Header { seq: irs.0, flags, window: seg.wnd, options, ..Header::default() };
+        let Some(mut child) = self.child_begins(ip, id, ends, &Segment::new(&syn, &[], None, 0)) else {
+            return true;
+        };
+        child.start_at(cookie);
+        // The SYN-ACK was sent, and is acknowledged.
+        child.syn_window(self.sh.config.syn_window);
+        child.snd_una = child.snd_nxt;
+        child.snd_wnd = seg.window(child.snd_shift);
+        (child.snd_wl1, child.snd_wl2, child.max_snd_wnd) = (seg.seq, seg.ack, child.snd_wnd);
+        let Some(child_id) = self.adopt(child) else { return true };
+        self.sh.stats.syncookies_received += 1;
+        self.sh.stats.passive_opens += 1;
+        let Some((child, mut cx)) = self.parts(ip, child_id) else { return true };
+        child.establish(&mut cx);
+        child.segment_arrives(&mut cx, *seg);
         self.settle(child_id);
+        true
     }
 
     /// Whether the listener of a half-open connection takes another one.

@@ -11,6 +11,7 @@
 //! | `seq`, `segment`, `state`, `tcb` | the words of RFC 9293 §3.3 |
 //! | `usrreq` | user calls, §3.10.1 to §3.10.6 |
 //! | `input`, `ack`, `text`, `listen` | segment arrives, §3.10.7 |
+//! | `syncookie` | listeners that keep nothing of a SYN |
 //! | `output`, `window` | what is sent, and the window that is offered |
 //! | `timer`, `rtt`, `rtx`, `reass`, `isn` | timeouts, measurements, retransmission, reassembly, ISNs |
 //! | `sack`, `rack`, `prr`, `undo` | selective acknowledgments, what is lost, how fast it is repaired, what was none |
@@ -20,7 +21,7 @@
 //! | `config`, `profile`, `sysctl` | what can be turned, whose values it has, and their names |
 //! | `icmp` | what the network says about our segments |
 //!
-//! Not here yet: SYN cookies, Fast Open, segmentation offload.
+//! Not here yet: Fast Open.
 
 mod ack;
 pub mod cc;
@@ -47,6 +48,7 @@ mod seq;
 mod slab;
 mod state;
 mod stats;
+mod syncookie;
 pub mod sysctl;
 mod tcb;
 mod text;
@@ -63,6 +65,7 @@ pub use profile::Profile;
 pub use rtx::Segments;
 pub use state::State;
 pub use stats::TcpStats;
+pub use syncookie::SynCookies;
 pub use usrreq::Shutdown;
 
 use crate::netinet::in_pcb::{PcbTable, Receivers};

@@ -6,6 +6,7 @@
 use super::cc::Algorithm;
 use super::config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig};
 use super::ecn::EcnMode;
+use super::syncookie::SynCookies;
 use crate::time::Duration;
 use crate::wire::tcp::OptionOrder;
 
@@ -93,6 +94,7 @@ fn linux() -> TcpConfig {
         timestamps: true,
         max_backlog: 4096,
         max_syn_backlog: 4096,
+        syncookies: SynCookies::WhenFull,
         challenge_interval: Duration::from_millis(500),
         default_mss: (536, 1220),
         min_mss: 48,

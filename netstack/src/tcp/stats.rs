@@ -82,6 +82,14 @@ counters! {
         listen_overflows => "tcpListenOverflows",
         /// Dropped: SYN while too many connections were half open.
         syn_queue_full => "tcpReqQFullDrop",
+        /// SYNs answered by a cookie while too many connections were half open.
+        syn_queue_cookies => "tcpReqQFullDoCookies",
+        /// SYN-ACKs whose sequence number is a cookie (RFC 4987 §3.6).
+        syncookies_sent => "tcpSyncookiesSent",
+        /// Connections made by a cookie that came back.
+        syncookies_received => "tcpSyncookiesRecv",
+        /// ACKs to a listener that sent cookies, which are none of them.
+        syncookies_failed => "tcpSyncookiesFailed",
         /// Dropped: timestamp too old (RFC 7323 §5).
         paws => "tcpPAWSEstab",
         /// Dropped: outside of the window.

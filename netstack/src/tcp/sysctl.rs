@@ -8,6 +8,7 @@ use super::cc::Algorithm;
 use super::config::{BufferSizes, InitialWindow, TcpConfig};
 use super::ecn::EcnMode;
 use super::profile::Profile;
+use super::syncookie::SynCookies;
 use crate::time::Duration;
 
 /// Why a value was refused.
@@ -102,8 +103,18 @@ enum Value {
     Ecn(Place<EcnMode>),
     /// Segments.
     Window(Place<InitialWindow>),
+    /// One of a few, by its number.
+    Choice(&'static Choice),
     /// Cannot be changed.
     Fixed(fn(&TcpConfig) -> String),
+}
+
+/// A number that stands for one of a few things.
+struct Choice {
+    get: fn(&TcpConfig) -> u32,
+    /// Whether the number stands for something.
+    set: fn(&mut TcpConfig, u32) -> bool,
+    takes: &'static str,
 }
 
 impl Value {
@@ -129,6 +140,7 @@ impl Value {
                 // The segments of an Ethernet that they come to.
                 rule => (rule.octets(1460) / 1460).to_string(),
             },
+            Value::Choice(choice) => (choice.get)(c).to_string(),
             Value::Fixed(print) => print(c),
         }
     }
@@ -157,6 +169,7 @@ impl Value {
             Value::Window(at) => {
                 *at(c) = InitialWindow::Segments(text.parse().ok().filter(|n| (1..=1000).contains(n))?);
             }
+            Value::Choice(choice) => (choice.set)(c, text.parse().ok()?).then_some(())?,
             Value::Fixed(_) => return None,
         }
         Some(())
@@ -175,6 +188,7 @@ impl Value {
             Value::Ecn(_) => "0 (off), 1 (request) or 2 (accept)",
             Value::Algorithm(_) => "the name of a congestion control",
             Value::Window(_) => "1 to 1000 segments",
+            Value::Choice(choice) => choice.takes,
             Value::Fixed(_) => "nothing",
         }
     }
@@ -188,6 +202,48 @@ const fn row(name: &'static str, value: Value) -> Row {
 fn algorithms(_: &TcpConfig) -> String {
     Algorithm::ALL.iter().map(|a| a.name()).collect::<Vec<_>>().join(" ")
 }
+
+/// `tcp_syncookies`
+const SYNCOOKIES: Choice = Choice {
+    get: |c| match c.syncookies {
+        SynCookies::Never => 0,
+        SynCookies::WhenFull => 1,
+        SynCookies::Always => 2,
+    },
+    set: |c, n| {
+        let all = [SynCookies::Never, SynCookies::WhenFull, SynCookies::Always];
+        all.get(n as usize).inspect(|s| c.syncookies = **s).is_some()
+    },
+    takes: "0: never, 1: when the SYN queue is full, 2: always",
+};
+
+/// FreeBSD's `syncookies`, beside which `syncookies_only` stands.
+const SYNCOOKIES_AT_ALL: Choice = Choice {
+    get: |c| u32::from(c.syncookies != SynCookies::Never),
+    set: |c, n| {
+        match (n, c.syncookies) {
+            (0, _) => c.syncookies = SynCookies::Never,
+            (_, SynCookies::Never) => c.syncookies = SynCookies::WhenFull,
+            (_, SynCookies::WhenFull | SynCookies::Always) => {}
+        }
+        true
+    },
+    takes: "0 or 1",
+};
+
+/// FreeBSD's `syncookies_only`.
+const SYNCOOKIES_ONLY: Choice = Choice {
+    get: |c| u32::from(c.syncookies == SynCookies::Always),
+    set: |c, n| {
+        match (n, c.syncookies) {
+            (0, SynCookies::Always) => c.syncookies = SynCookies::WhenFull,
+            (0, SynCookies::Never | SynCookies::WhenFull) => {}
+            (_, _) => c.syncookies = SynCookies::Always,
+        }
+        true
+    },
+    takes: "0 or 1",
+};
 
 /// The profile's name is ours: neither system has it.
 const ROWS: &[Row] = &[
@@ -221,6 +277,7 @@ const ROWS: &[Row] = &[
     row("net.ipv4.tcp_slow_start_after_idle", Value::Switch(|c| &mut c.slow_start_after_idle)),
     row("net.ipv4.tcp_syn_retries", Value::U8(|c| &mut c.syn_retries)),
     row("net.ipv4.tcp_synack_retries", Value::U8(|c| &mut c.synack_retries)),
+    row("net.ipv4.tcp_syncookies", Value::Choice(&SYNCOOKIES)),
     row("net.ipv4.tcp_timestamps", Value::Switch(|c| &mut c.timestamps)),
     row("net.ipv4.tcp_window_scaling", Value::Switch(|c| &mut c.window_scaling)),
     row("net.ipv4.tcp_wmem", Value::Buffer(|c| &mut c.sndbuf)),
@@ -249,6 +306,8 @@ const ROWS: &[Row] = &[
     row("net.inet.tcp.sack.enable", Value::Switch(|c| &mut c.sack)),
     row("net.inet.tcp.sendbuf_max", Value::Usize(|c| &mut c.sndbuf.max)),
     row("net.inet.tcp.sendspace", Value::Usize(|c| &mut c.sndbuf.default)),
+    row("net.inet.tcp.syncookies", Value::Choice(&SYNCOOKIES_AT_ALL)),
+    row("net.inet.tcp.syncookies_only", Value::Choice(&SYNCOOKIES_ONLY)),
     row("net.inet.tcp.v6mssdflt", Value::U16(|c| &mut c.default_mss.1)),
 ];
 
@@ -294,6 +353,7 @@ mod tests {
             ("net.ipv4.tcp_ecn", "3"),
             ("net.ipv4.tcp_rto_max_ms", "100"),
             ("net.ipv4.tcp_min_snd_mss", "8"),
+            ("net.ipv4.tcp_syncookies", "3"),
             ("net.inet.tcp.initcwnd_segments", "0"),
         ] {
             let r = set(&mut config, name, value);

@@ -9,6 +9,7 @@ use netstack::wire::tcp::{self, Flags, Header};
 use netstack::{Instant, SockError};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// What the link does to one packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +90,11 @@ impl Link {
         let any = !packets.is_empty();
         let (src, dst) = (self.hosts[from].ip.addr, self.hosts[1 - from].ip.addr);
         for (tx, m) in packets {
+            if tx.dst != dst {
+                // There is nobody else.
+                self.hosts[from].ip.pool.put(m);
+                continue;
+            }
             let fate = (self.fate)(self.count + 1);
             if fate.whole && m.offload.is_partial() {
                 self.fly(from, fate, || Flying::Whole(m.data().to_vec()));
@@ -145,6 +151,11 @@ impl Link {
             }
         }
         true
+    }
+
+    /// A segment comes in to `host` from somebody else.
+    pub(crate) fn intrude(&mut self, host: usize, from: IpAddr, segment: &[u8]) {
+        self.hosts[host].input(from, PLAIN, segment);
     }
 
     /// Steps until `done` or nothing is left to happen; at most `limit` steps.

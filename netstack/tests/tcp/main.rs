@@ -3,6 +3,8 @@
 
 mod bbr;
 mod congestion;
+mod cookies;
+mod data;
 mod ecn;
 #[path = "../drill/engine/mod.rs"]
 mod engine;
