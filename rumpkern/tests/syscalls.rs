@@ -2,9 +2,12 @@
 
 mod world;
 
+use netstack::tcp::TcpOpt;
 use netstack::time::Duration;
 use rumpkern::proc::KILLED;
-use rumpkern::syscall::{Errno, Family, MsgFlags, PollFd, PollFlags, Shutdown, SockType, Sys, sockopt_abi};
+use rumpkern::syscall::{
+    Errno, Family, MsgFlags, PollFd, PollFlags, Shutdown, SockOpt, SockType, Sys, sockopt_abi,
+};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -355,6 +358,45 @@ fn a_stream_connects_carries_and_ends() {
     let (told, sent) = world.result(&client);
     assert_eq!(told, sent);
     assert_eq!(server.take(), Some(OCTETS));
+}
+
+#[test]
+fn fast_open_connects_and_the_data_follows_the_handshake_if_it_must() {
+    let world = World::lan(2);
+    let server = world.spawn(1, async |sys| {
+        let listener = stream(&sys);
+        sys.bind(listener, addr("0.0.0.0:80")).unwrap();
+        sys.listen(listener, 5).unwrap();
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            let (fd, _) = sys.accept(listener).await.unwrap();
+            let mut buffer = [0; 100];
+            let n = sys.recv(fd, &mut buffer, MsgFlags::WAITALL).await.unwrap();
+            all.push(buffer[..n].to_vec());
+        }
+        all
+    });
+    let client = world.spawn(0, async |sys| {
+        let to = addr("10.0.0.2:80");
+        // The peer gives no cookie: the call waits for the handshake and sends then.
+        let fd = stream(&sys);
+        assert_eq!(sys.sendto(fd, b"first", MsgFlags::FASTOPEN, to).await, Ok(5));
+        sys.close(fd).unwrap();
+        let fd = stream(&sys);
+        sys.setsockopt(fd, SockOpt::Tcp(TcpOpt::FastOpenConnect(true))).unwrap();
+        sys.connect(fd, to).await.unwrap();
+        sys.write_all(fd, b"second").await.unwrap();
+        sys.close(fd).unwrap();
+        // One that may not wait is told so.
+        let fd = stream(&sys);
+        let never = MsgFlags::FASTOPEN | MsgFlags::DONTWAIT;
+        assert_eq!(sys.sendto(fd, b"third", never, to).await, Err(Errno::EINPROGRESS));
+        assert_eq!(sys.sendto(fd, b"third", never, to).await, Err(Errno::EALREADY));
+        sys.write_all(fd, b"third").await.unwrap();
+        sys.close(fd).unwrap();
+    });
+    world.result(&client);
+    assert_eq!(world.result(&server), [b"first".to_vec(), b"second".to_vec(), b"third".to_vec()]);
 }
 
 #[test]

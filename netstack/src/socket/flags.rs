@@ -11,6 +11,8 @@ bitflags::bitflags! {
         const MORE = 2;
         /// MSG_DONTROUTE: the destination must be on the link.
         const DONTROUTE = 4;
+        /// MSG_FASTOPEN: connects, with the data in the SYN (TCP).
+        const FASTOPEN = 8;
     }
 
     /// Flags of a receive call.

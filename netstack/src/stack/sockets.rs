@@ -8,8 +8,8 @@ use crate::netinet::in_pcb::{Binding, PcbTable, Share};
 use crate::socket::sockopt::Options;
 use crate::socket::table::{Datagram, Entry, Kind, PacketBinding, RecvQueue, Socket};
 use crate::socket::{
-    Family, Ready, RecvFlags, RecvMeta, SendMeta, Shutdown, SockError, SockOpt, SockOptName, SockType,
-    SocketId, SocketInfo,
+    Family, Ready, RecvFlags, RecvMeta, SendFlags, SendMeta, Shutdown, SockError, SockOpt, SockOptName,
+    SockType, SocketId, SocketInfo,
 };
 use crate::stack::stats::Drop;
 use crate::time::Instant;
@@ -127,7 +127,13 @@ impl Stack {
         let kind = match self.sockets.entry(id)? {
             Entry::Datagram(s) => s.kind,
             Entry::Stream(s) => {
-                let done = self.tcp.send(&mut self.ip, s.tcp, data, meta.flags);
+                let tcp = s.tcp;
+                let done = match meta.to {
+                    Some(to) if meta.flags.contains(SendFlags::FASTOPEN) => {
+                        self.tcp.send_fast_open(&mut self.ip, tcp, data, to)
+                    }
+                    Some(_) | None => self.tcp.send(&mut self.ip, tcp, data, meta.flags),
+                };
                 self.after_tcp();
                 return done;
             }

@@ -3,6 +3,7 @@
 
 use super::cc::Algorithm;
 use super::ecn::EcnMode;
+use super::fastopen::FastOpen;
 use super::profile::Profile;
 use super::syncookie::SynCookies;
 use crate::time::Duration;
@@ -166,6 +167,11 @@ pub struct TcpConfig {
     pub max_syn_backlog: usize,
     /// When listeners answer with cookies (`tcp_syncookies`).
     pub syncookies: SynCookies,
+    /// What of Fast Open is in use (`tcp_fastopen`).
+    pub fast_open: FastOpen,
+    /// Data in a SYN that is none of Fast Open's waits for the end of the handshake (RFC 9293 §3.10.7.2);
+    /// Linux and FreeBSD leave it to be sent again.
+    pub queue_syn_data: bool,
     /// Least time between two challenge ACKs of a connection (RFC 5961 §7; Linux's `tcp_invalid_ratelimit`).
     pub challenge_interval: Duration,
     /// Payload of a segment to a peer that did not say (RFC 9293 §3.7.1), IPv4 and IPv6.

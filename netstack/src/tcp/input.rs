@@ -119,6 +119,7 @@ impl Tcb {
         self.snd_wnd = u32::from(seg.wnd);
         (self.max_snd_wnd, self.snd_wl1, self.snd_wl2) = (self.snd_wnd, seg.seq, seg.ack);
         self.establish(cx);
+        self.fast_open_answered(cx, &seg);
         self.ack_now = true;
         self.wants_output = true;
         // Continue at the sixth step below with what came along
@@ -156,18 +157,15 @@ impl Tcb {
 
     /// Enters ESTABLISHED.
     pub(super) fn establish(&mut self, cx: &mut Cx<'_>) {
+        if !self.fast_open_transmits() {
+            self.start_transfer(cx);
+        }
         self.state = State::Established;
         self.was_connected = true;
         self.retries = 0;
         if self.total_retrans > 0 {
             self.rtt.made_after_syn_loss();
         }
-        // RFC 5681 §3.1: a SYN that was lost says that the path is loaded.
-        let mss = self.window.mss;
-        self.window.cwnd = if self.total_retrans > 1 { mss } else { cx.sh.config.initial_window.octets(mss) };
-        self.cwnd_limited = false;
-        self.grow_sndbuf(cx.sh.config.sndbuf.max);
-        self.start_tuning(cx.now);
         self.last_rx = cx.now;
         self.restart_keepalive(cx.now);
         self.notify(Ready::WRITE);
@@ -176,6 +174,16 @@ impl Tcb {
         if self.shut_write {
             self.queue_fin();
         }
+    }
+
+    /// Data may flow: the windows and buffers that it begins with.
+    pub(super) fn start_transfer(&mut self, cx: &mut Cx<'_>) {
+        // RFC 5681 §3.1: a SYN that was lost says that the path is loaded.
+        let mss = self.window.mss;
+        self.window.cwnd = if self.total_retrans > 1 { mss } else { cx.sh.config.initial_window.octets(mss) };
+        self.cwnd_limited = false;
+        self.grow_sndbuf(cx.sh.config.sndbuf.max);
+        self.start_tuning(cx.now);
     }
 
     // ---- RFC 9293 §3.10.7.4: other states ------------------------------------------------------
@@ -308,7 +316,8 @@ impl Tcb {
             State::Closed | State::Listen | State::SynSent => {}
             State::SynReceived => {
                 cx.sh.stats.attempt_fails += 1;
-                self.enter_closed(Some(SockError::ConnRefused));
+                let held = self.fast_open_transmits();
+                self.enter_closed(Some(if held { SockError::ConnReset } else { SockError::ConnRefused }));
             }
             State::Established | State::FinWait1 | State::FinWait2 => {
                 cx.sh.stats.estab_resets += u64::from(self.state == State::Established);

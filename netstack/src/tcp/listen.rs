@@ -5,6 +5,7 @@
 //! further are ignored, so that the peer tries again. While the SYN queue is full SYNs are answered by
 //! cookies (`syncookie`), or dropped.
 
+use super::fastopen::{self, FastOpen, Pending};
 use super::segment::Segment;
 use super::seq::SeqNum;
 use super::syncookie::{self, SynCookies};
@@ -12,7 +13,7 @@ use super::tcb::{Cx, Holder, Tcb};
 use super::{State, Tcp, TcpId, timestamp};
 use crate::netinet::{Flow, IpLayer};
 use crate::time::Instant;
-use crate::wire::tcp::{Flags, Header};
+use crate::wire::tcp::{FastOpenCookie, Flags, Header};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
@@ -27,6 +28,8 @@ pub(crate) struct Listen {
     pub(crate) half_open: BTreeSet<TcpId>,
     /// When the last cookie was sent: long after it none is believed.
     pub(crate) cookies_at: Option<Instant>,
+    /// Of those that the program has or that are `accepted`, what is not made yet.
+    pub(super) fast_open: Pending,
 }
 
 impl Listen {
@@ -34,6 +37,15 @@ impl Listen {
     pub(crate) fn is_full(&self) -> bool {
         self.accepted.len() > self.backlog
     }
+}
+
+/// What a listener makes of Fast Open in a SYN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FastOpenVerdict {
+    /// The program has the connection at once.
+    Accept,
+    /// The handshake comes first; perhaps with a cookie for the next time.
+    Refuse { offer: Option<FastOpenCookie> },
 }
 
 impl Tcp {
@@ -93,15 +105,78 @@ impl Tcp {
             child.start_at(isn);
         }
         child.snd_wl2 = child.iss;
+        let verdict = self.fast_open(ip.now(), id, ends, seg);
         let Some(child_id) = self.adopt(child) else { return };
         let Some((child, mut cx)) = self.parts(ip, child_id) else { return };
+        let mut cookie = None;
+        match verdict {
+            FastOpenVerdict::Accept => {
+                child.holder = Holder::AcceptQueue(id);
+                child.fast_open = fastopen::Use::Passive(id);
+                child.syn_data_acked = !seg.payload.is_empty();
+                child.take_syn_data(&mut cx, seg);
+                child.start_transfer(&mut cx);
+            }
+            FastOpenVerdict::Refuse { offer } => {
+                cookie = offer;
+                if cx.sh.config.queue_syn_data {
+                    child.take_syn_data(&mut cx, seg);
+                }
+            }
+        }
         child.rtx.push(child.iss, child.iss + 1, cx.now, child.rate.stamp());
-        child.send_syn(&mut cx);
+        child.send_syn_with(&mut cx, cookie, 0);
         self.sh.stats.passive_opens += 1;
-        if let Some(listen) = self.slab.get_mut(id).and_then(|l| l.listen.as_mut()) {
-            listen.half_open.insert(child_id);
+        match verdict {
+            FastOpenVerdict::Accept => {
+                self.made(child_id, id);
+            }
+            FastOpenVerdict::Refuse { .. } => {
+                if let Some(listen) = self.slab.get_mut(id).and_then(|l| l.listen.as_mut()) {
+                    listen.half_open.insert(child_id);
+                }
+            }
         }
         self.settle(child_id);
+    }
+
+    /// RFC 7413 §4.2.2: what becomes of the option of a SYN.
+    fn fast_open(
+        &mut self,
+        now: Instant,
+        id: TcpId,
+        (local, remote): (SocketAddr, SocketAddr),
+        syn: &Segment<'_>,
+    ) -> FastOpenVerdict {
+        const NOTHING: FastOpenVerdict = FastOpenVerdict::Refuse { offer: None };
+        let (config, stats) = (&self.sh.config.fast_open, &mut self.sh.stats);
+        let shown = syn.options.fast_open;
+        if shown == Some(FastOpenCookie::REQUEST) {
+            stats.fast_open_cookie_requests += 1;
+        }
+        let Some(listener) = self.slab.get_mut(id) else { return NOTHING };
+        let (set, Some(listen)) = (&listener.set, &mut listener.listen) else { return NOTHING };
+        let limit = match set.fast_open {
+            0 if config.contains(FastOpen::ALL_LISTENERS) => listen.backlog,
+            n => n,
+        };
+        let concerned = shown.is_some() || !syn.payload.is_empty();
+        if !config.contains(FastOpen::SERVER) || limit == 0 || !concerned {
+            return NOTHING;
+        }
+        if !listen.fast_open.has_room(now, limit) {
+            stats.fast_open_overflows += 1;
+            return NOTHING;
+        }
+        let good = self.sh.isn.fast_open_cookie(local, remote);
+        let no_cookie = set.fast_open_no_cookie || config.contains(FastOpen::SERVER_NO_COOKIE);
+        if shown == Some(good) || (no_cookie && !syn.payload.is_empty()) {
+            stats.fast_open_passive += 1;
+            listen.fast_open.begin();
+            return FastOpenVerdict::Accept;
+        }
+        stats.fast_open_passive_fails += u64::from(shown.is_some_and(|c| c != FastOpenCookie::REQUEST));
+        FastOpenVerdict::Refuse { offer: shown.map(|_| good) }
     }
 
     /// A connection that a SYN to the listener begins, in SYN-RECEIVED; nothing of it is sent or
@@ -134,7 +209,7 @@ impl Tcp {
         child.begin(&mut cx, local, remote, &path);
         child.state = State::SynReceived;
         child.take_syn(&mut cx, syn);
-        // The window of a SYN is not scaled. Data that came with it is left: the peer sends it again.
+        // The window of a SYN is not scaled.
         (child.snd_wnd, child.snd_wl1, child.snd_wl2) = (u32::from(syn.wnd), syn.seq, child.iss);
         Some(child)
     }
@@ -245,7 +320,7 @@ impl Tcp {
         }
         for child in listen.accepted {
             if let Some((child, mut cx)) = self.parts(ip, child) {
-                if child.state.is_synchronised() && child.state != State::TimeWait {
+                if !matches!(child.state, State::Closed | State::TimeWait) {
                     child.send_rst(&mut cx);
                     child.enter_closed(None);
                 }

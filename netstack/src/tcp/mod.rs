@@ -11,7 +11,7 @@
 //! | `seq`, `segment`, `state`, `tcb` | the words of RFC 9293 §3.3 |
 //! | `usrreq` | user calls, §3.10.1 to §3.10.6 |
 //! | `input`, `ack`, `text`, `listen` | segment arrives, §3.10.7 |
-//! | `syncookie` | listeners that keep nothing of a SYN |
+//! | `syncookie`, `fastopen` | listeners that keep nothing of a SYN, and those that take its data at once |
 //! | `output`, `window` | what is sent, and the window that is offered |
 //! | `timer`, `rtt`, `rtx`, `reass`, `isn` | timeouts, measurements, retransmission, reassembly, ISNs |
 //! | `sack`, `rack`, `prr`, `undo` | selective acknowledgments, what is lost, how fast it is repaired, what was none |
@@ -20,13 +20,12 @@
 //! | `ecn` | what the network says instead of losing packets |
 //! | `config`, `profile`, `sysctl` | what can be turned, whose values it has, and their names |
 //! | `icmp` | what the network says about our segments |
-//!
-//! Not here yet: Fast Open.
 
 mod ack;
 pub mod cc;
 mod config;
 mod ecn;
+mod fastopen;
 mod icmp;
 mod info;
 mod input;
@@ -59,6 +58,7 @@ mod window;
 
 pub use config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig};
 pub use ecn::EcnMode;
+pub use fastopen::FastOpen;
 pub use info::{Congestion, TcpInfo};
 pub use options::{TcpOpt, TcpOptName};
 pub use profile::Profile;
@@ -70,9 +70,10 @@ pub use usrreq::Shutdown;
 
 use crate::netinet::in_pcb::{PcbTable, Receivers};
 use crate::netinet::{Cast, Fragment, IpLayer, IpRx, IpTx};
-use crate::socket::Ready;
+use crate::socket::{Ready, SockError};
 use crate::time::Instant;
 use crate::wire::tcp::{self as wire, Flags, Header};
+use fastopen::Use;
 use isn::IsnGenerator;
 use output::Burst;
 use rand::{RngCore, SeedableRng, rngs::SmallRng};
@@ -115,6 +116,8 @@ pub(crate) struct Shared {
     events: Vec<TcpId>,
     /// Connections that live on without a program.
     orphans: usize,
+    /// Cookies of peers (RFC 7413).
+    fast_open: fastopen::Cache,
 }
 
 /// All of TCP of one stack.
@@ -139,6 +142,7 @@ impl Tcp {
             ready: VecDeque::new(),
             events: Vec::new(),
             orphans: 0,
+            fast_open: fastopen::Cache::default(),
         };
         Tcp { sh, slab: Slab::default(), pcbs }
     }
@@ -401,6 +405,16 @@ impl Tcp {
             tcb.orphan = false;
             self.sh.orphans -= 1;
         }
+        if let Use::Passive(listener) = tcb.fast_open
+            && tcb.state != State::SynReceived
+        {
+            tcb.fast_open = Use::No;
+            let reset = (tcb.error == Some(SockError::ConnReset)).then_some(tcb.last_rx);
+            if let Some(listen) = self.slab.get_mut(listener).and_then(|l| l.listen.as_mut()) {
+                listen.fast_open.end(reset);
+            }
+        }
+        let Some(tcb) = self.slab.get_mut(id) else { return };
         match (tcb.state, tcb.holder) {
             (State::Closed, _) => self.settle_closed(id),
             (State::SynReceived, _) => {}

@@ -4,6 +4,7 @@
 use super::State;
 use super::cc::Algorithm;
 use super::config::{Nagle, TcpConfig};
+use super::fastopen::FastOpen;
 use super::tcb::Tcb;
 use crate::net::IfIndex;
 use crate::netinet::in_pcb::Share;
@@ -39,6 +40,12 @@ pub enum TcpOpt {
     Congestion(Algorithm),
     /// SO_MAX_PACING_RATE: octets a second; `None`: no limit.
     MaxPacingRate(Option<u64>),
+    /// TCP_FASTOPEN: of a listener, how many connections may be held before their handshake has ended.
+    FastOpen(usize),
+    /// TCP_FASTOPEN_CONNECT: `connect` waits for the first data, if it knows a cookie.
+    FastOpenConnect(bool),
+    /// TCP_FASTOPEN_NO_COOKIE: data goes and comes in a SYN without one.
+    FastOpenNoCookie(bool),
     /// SO_LINGER; zero: close resets the connection. The waiting is the kernel's affair.
     Linger(Option<Duration>),
     /// SO_OOBINLINE
@@ -78,6 +85,9 @@ pub enum TcpOptName {
     MaxSeg,
     Congestion,
     MaxPacingRate,
+    FastOpen,
+    FastOpenConnect,
+    FastOpenNoCookie,
     Linger,
     OobInline,
     SndBuf,
@@ -105,6 +115,9 @@ pub(crate) struct Settings {
     pub(crate) fin_wait_2: Duration,
     pub(crate) max_seg: Option<u16>,
     pub(crate) max_pacing_rate: Option<u64>,
+    pub(crate) fast_open: usize,
+    pub(crate) fast_open_connect: bool,
+    pub(crate) fast_open_no_cookie: bool,
     pub(crate) linger: Option<Duration>,
     pub(crate) oob_inline: bool,
     pub(crate) sndbuf_fixed: bool,
@@ -133,6 +146,9 @@ impl Settings {
             fin_wait_2: config.fin_wait_2,
             max_seg: None,
             max_pacing_rate: None,
+            fast_open: 0,
+            fast_open_connect: false,
+            fast_open_no_cookie: false,
             linger: None,
             oob_inline: false,
             sndbuf_fixed: false,
@@ -206,6 +222,27 @@ impl Tcb {
                 self.pace.begin_anew();
                 (self.t_pace, self.wants_output) = (None, true);
             }
+            TcpOpt::FastOpen(n) => {
+                if !matches!(self.state, State::Closed | State::Listen) {
+                    return Err(SockError::Invalid);
+                }
+                set.fast_open = n.min(config.max_backlog);
+            }
+            TcpOpt::FastOpenConnect(on) => {
+                if !config.fast_open.contains(FastOpen::CLIENT) {
+                    return Err(SockError::OpNotSupported);
+                }
+                if self.state != State::Closed {
+                    return Err(SockError::Invalid);
+                }
+                set.fast_open_connect = on;
+            }
+            TcpOpt::FastOpenNoCookie(on) => {
+                if !matches!(self.state, State::Closed | State::Listen) {
+                    return Err(SockError::Invalid);
+                }
+                set.fast_open_no_cookie = on;
+            }
             TcpOpt::Linger(d) => set.linger = d,
             TcpOpt::OobInline(on) => set.oob_inline = on,
             TcpOpt::SndBuf(n) => {
@@ -257,6 +294,9 @@ impl Tcb {
             }),
             TcpOptName::Congestion => TcpOpt::Congestion(self.cc_algorithm),
             TcpOptName::MaxPacingRate => TcpOpt::MaxPacingRate(set.max_pacing_rate),
+            TcpOptName::FastOpen => TcpOpt::FastOpen(set.fast_open),
+            TcpOptName::FastOpenConnect => TcpOpt::FastOpenConnect(set.fast_open_connect),
+            TcpOptName::FastOpenNoCookie => TcpOpt::FastOpenNoCookie(set.fast_open_no_cookie),
             TcpOptName::Linger => TcpOpt::Linger(set.linger),
             TcpOptName::OobInline => TcpOpt::OobInline(set.oob_inline),
             TcpOptName::SndBuf => TcpOpt::SndBuf(self.sndbuf.limit),

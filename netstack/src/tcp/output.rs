@@ -14,7 +14,7 @@ use crate::net::mbuf::{Gso, GsoKind, Mbuf, Offload};
 use crate::netinet::{Flow, Fragment, IpTx};
 use crate::socket::SockError;
 use crate::wire::ethernet;
-use crate::wire::tcp::{self, Flags, Header, Options, Timestamps};
+use crate::wire::tcp::{self, FastOpenCookie, Flags, Header, Options, Timestamps};
 use std::net::IpAddr;
 
 /// Segments of one connection in a row, before others have their turn.
@@ -49,7 +49,7 @@ impl Tcb {
         let (mut sent, mut news) = (0, false);
         // If there are segments that IP must cut once more, each goes alone.
         let offloads = cx.ip.offloads(self.ifindex) && self.full_segment() <= self.mtu;
-        if self.state.transmits() {
+        if self.state.transmits() || self.fast_open_transmits() {
             self.cwnd_limited = false;
             self.restart_after_idle(cx);
             let mut pace = self.pace.allow(self.set.max_pacing_rate, cx.now, self.window.mss);
@@ -302,6 +302,11 @@ impl Tcb {
 
     /// SYN in SYN-SENT, SYN-ACK in SYN-RECEIVED.
     pub(super) fn send_syn(&mut self, cx: &mut Cx<'_>) {
+        self.send_syn_with(cx, None, 0);
+    }
+
+    /// The same with the option of Fast Open and the first `len` octets of data.
+    pub(super) fn send_syn_with(&mut self, cx: &mut Cx<'_>, fast_open: Option<FastOpenCookie>, len: usize) {
         let mut flags = Flags::SYN | self.syn_ecn(cx);
         if self.state == State::SynReceived {
             flags |= Flags::ACK;
@@ -311,8 +316,12 @@ impl Tcb {
         header.options.mss = Some(self.adv_mss);
         header.options.sack_permitted = self.sack;
         header.options.window_scale = self.scaling.then_some(self.rcv_shift);
+        header.options.fast_open = fast_open;
         let mut m = cx.ip.mbuf();
         header.emit_ordered(cx.sh.config.option_order, m.grow(header.len()));
+        let (a, b) = self.sndbuf.slices(0, len);
+        m.extend(a);
+        m.extend(b);
         self.transmit(cx, m, None, ecn::NOT_ECT);
         self.start_rtx_timer(cx);
     }

@@ -6,6 +6,7 @@
 use super::cc::Algorithm;
 use super::config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig};
 use super::ecn::EcnMode;
+use super::fastopen::FastOpen;
 use super::syncookie::SynCookies;
 use crate::time::Duration;
 use crate::wire::tcp::OptionOrder;
@@ -95,6 +96,8 @@ fn linux() -> TcpConfig {
         max_backlog: 4096,
         max_syn_backlog: 4096,
         syncookies: SynCookies::WhenFull,
+        fast_open: FastOpen::CLIENT,
+        queue_syn_data: false,
         challenge_interval: Duration::from_millis(500),
         default_mss: (536, 1220),
         min_mss: 48,
@@ -156,6 +159,7 @@ fn rfc() -> TcpConfig {
         time_wait: Duration::from_secs(240),
         adv_win_scale: 0,
         initial_window: InitialWindow::Rfc5681,
+        queue_syn_data: true,
         congestion_control: Algorithm::NewReno,
         ..linux()
     }

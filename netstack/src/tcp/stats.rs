@@ -90,6 +90,18 @@ counters! {
         syncookies_received => "tcpSyncookiesRecv",
         /// ACKs to a listener that sent cookies, which are none of them.
         syncookies_failed => "tcpSyncookiesFailed",
+        /// Connections whose SYN took data along, which the peer has taken (RFC 7413).
+        fast_open_active => "tcpFastOpenActive",
+        /// ... which the peer has not taken.
+        fast_open_active_fails => "tcpFastOpenActiveFail",
+        /// SYNs that found a program at once.
+        fast_open_passive => "tcpFastOpenPassive",
+        /// SYNs with a cookie that is not good.
+        fast_open_passive_fails => "tcpFastOpenPassiveFail",
+        /// SYNs that asked for a cookie.
+        fast_open_cookie_requests => "tcpFastOpenCookieReqd",
+        /// SYNs that could not be served at once because others waited.
+        fast_open_overflows => "tcpFastOpenListenOverflow",
         /// Dropped: timestamp too old (RFC 7323 §5).
         paws => "tcpPAWSEstab",
         /// Dropped: outside of the window.

@@ -7,6 +7,7 @@
 use super::cc::Algorithm;
 use super::config::{BufferSizes, InitialWindow, TcpConfig};
 use super::ecn::EcnMode;
+use super::fastopen::FastOpen;
 use super::profile::Profile;
 use super::syncookie::SynCookies;
 use crate::time::Duration;
@@ -217,6 +218,33 @@ const SYNCOOKIES: Choice = Choice {
     takes: "0: never, 1: when the SYN queue is full, 2: always",
 };
 
+/// `tcp_fastopen`
+const FAST_OPEN: Choice = Choice {
+    get: |c| c.fast_open.bits(),
+    set: |c, n| FastOpen::from_bits(n).inspect(|f| c.fast_open = *f).is_some(),
+    takes: "a sum of 1 (client), 2 (server), 4, 0x200 (each without a cookie), 0x400 (all listeners)",
+};
+
+/// FreeBSD's `fastopen.client_enable`.
+const FAST_OPEN_CLIENT: Choice = Choice {
+    get: |c| u32::from(c.fast_open.contains(FastOpen::CLIENT)),
+    set: |c, n| {
+        c.fast_open.set(FastOpen::CLIENT, n != 0);
+        true
+    },
+    takes: "0 or 1",
+};
+
+/// FreeBSD's `fastopen.server_enable`.
+const FAST_OPEN_SERVER: Choice = Choice {
+    get: |c| u32::from(c.fast_open.contains(FastOpen::SERVER)),
+    set: |c, n| {
+        c.fast_open.set(FastOpen::SERVER, n != 0);
+        true
+    },
+    takes: "0 or 1",
+};
+
 /// FreeBSD's `syncookies`, beside which `syncookies_only` stands.
 const SYNCOOKIES_AT_ALL: Choice = Choice {
     get: |c| u32::from(c.syncookies != SynCookies::Never),
@@ -257,6 +285,7 @@ const ROWS: &[Row] = &[
     row("net.ipv4.tcp_congestion_control", Value::Algorithm(|c| &mut c.congestion_control)),
     row("net.ipv4.tcp_ecn", Value::Ecn(|c| &mut c.ecn)),
     row("net.ipv4.tcp_ecn_fallback", Value::Switch(|c| &mut c.ecn_fallback)),
+    row("net.ipv4.tcp_fastopen", Value::Choice(&FAST_OPEN)),
     row("net.ipv4.tcp_fin_timeout", Value::Seconds(|c| &mut c.fin_wait_2)),
     row("net.ipv4.tcp_invalid_ratelimit", Value::Millis(|c| &mut c.challenge_interval)),
     row("net.ipv4.tcp_keepalive_intvl", Value::Seconds(|c| &mut c.keep_interval)),
@@ -290,6 +319,8 @@ const ROWS: &[Row] = &[
     row("net.inet.tcp.cc.available", Value::Fixed(algorithms)),
     row("net.inet.tcp.delacktime", Value::Millis(|c| &mut c.delayed_ack)),
     row("net.inet.tcp.ecn.enable", Value::Ecn(|c| &mut c.ecn)),
+    row("net.inet.tcp.fastopen.client_enable", Value::Choice(&FAST_OPEN_CLIENT)),
+    row("net.inet.tcp.fastopen.server_enable", Value::Choice(&FAST_OPEN_SERVER)),
     row("net.inet.tcp.finwait2_timeout", Value::Millis(|c| &mut c.fin_wait_2)),
     row("net.inet.tcp.initcwnd_segments", Value::Window(|c| &mut c.initial_window)),
     row("net.inet.tcp.keepcnt", Value::U8(|c| &mut c.keep_count)),
@@ -354,6 +385,7 @@ mod tests {
             ("net.ipv4.tcp_rto_max_ms", "100"),
             ("net.ipv4.tcp_min_snd_mss", "8"),
             ("net.ipv4.tcp_syncookies", "3"),
+            ("net.ipv4.tcp_fastopen", "8"),
             ("net.inet.tcp.initcwnd_segments", "0"),
         ] {
             let r = set(&mut config, name, value);

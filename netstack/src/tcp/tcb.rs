@@ -4,6 +4,7 @@
 use super::cc::{Algorithm, CongestionControl, Window};
 use super::config::TcpConfig;
 use super::ecn::Ecn;
+use super::fastopen;
 use super::listen::Listen;
 use super::options::Settings;
 use super::pace::Pace;
@@ -99,6 +100,9 @@ pub(crate) struct Tcb {
     pub(crate) connecting: bool,
     /// There was a connection: reading after its end is end of stream.
     pub(crate) was_connected: bool,
+    pub(crate) fast_open: fastopen::Use,
+    /// The peer has taken the data of our SYN, or we of its.
+    pub(crate) syn_data_acked: bool,
     pub(crate) shut_read: bool,
     pub(crate) shut_write: bool,
     /// A writer found no room: tell when there is.
@@ -269,6 +273,8 @@ impl Tcb {
             soft_error: None,
             connecting: false,
             was_connected: false,
+            fast_open: fastopen::Use::No,
+            syn_data_acked: false,
             shut_read: false,
             shut_write: false,
             no_space: false,
@@ -390,7 +396,8 @@ impl Tcb {
         ready.set(Ready::HUP, self.state == State::Closed || (self.shut_read && self.shut_write));
         ready.set(Ready::READ | Ready::RDHUP, self.shut_read);
         ready.set(Ready::ERROR, self.error.is_some());
-        if !matches!(self.state, State::SynSent | State::SynReceived) {
+        ready.set(Ready::WRITE, self.fast_open == fastopen::Use::Deferred);
+        if !self.syn_in_flight() || self.fast_open_transmits() {
             let enough = self.set.rcvlowat.max(1).min(self.rcv_space() as usize);
             if self.readable() >= enough {
                 ready |= Ready::READ;

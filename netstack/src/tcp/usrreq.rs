@@ -3,6 +3,7 @@
 //! blocks: `WouldBlock` and `InProgress` say that an event will come.
 
 use super::ecn::Ecn;
+use super::fastopen::{self, FastOpen};
 use super::info::TcpInfo;
 use super::options::{TcpOpt, TcpOptName};
 use super::seq::SeqNum;
@@ -25,6 +26,15 @@ pub enum Shutdown {
     Write,
     /// SHUT_RDWR
     Both,
+}
+
+/// Whether `connect` is the first call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    /// A connection begins.
+    Now,
+    /// It was made since the first call.
+    Before,
 }
 
 impl Shutdown {
@@ -110,7 +120,57 @@ impl Tcp {
 
     /// Active OPEN: sends a SYN and returns `InProgress`; the socket becomes writable when the
     /// connection is made, with an error pending if it is not. Called again it tells the outcome.
+    /// With TCP_FASTOPEN_CONNECT and a cookie the SYN waits for data; then it is `Ok` at once.
     pub fn connect(&mut self, ip: &mut dyn IpLayer, id: TcpId, to: SocketAddr) -> Result<(), SockError> {
+        if self.begin_connect(ip, id, to)? == Begun::Before {
+            return Ok(());
+        }
+        let mut done = Err(SockError::InProgress);
+        if let Some((tcb, mut cx)) = self.parts(ip, id) {
+            tcb.connecting = true;
+            let fast = tcb.set.fast_open_connect && cx.sh.config.fast_open.contains(FastOpen::CLIENT);
+            if fast && tcb.may_fast_open(&cx) {
+                tcb.fast_open = fastopen::Use::Deferred;
+                tcb.connecting = false;
+                done = Ok(());
+            } else if fast {
+                tcb.send_fast_syn(&mut cx, &[]);
+            } else {
+                tcb.rtx.push(tcb.iss, tcb.iss + 1, cx.now, tcb.rate.stamp());
+                cx.sh.stats.active_opens += 1;
+                tcb.send_syn(&mut cx);
+            }
+        }
+        self.settle(id);
+        done
+    }
+
+    /// MSG_FASTOPEN: connects, and the SYN takes along as much of `data` as it can: returns how much, or
+    /// `InProgress` if nothing (RFC 7413: there was no cookie; it is asked for).
+    pub fn send_fast_open(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        id: TcpId,
+        data: &[u8],
+        to: SocketAddr,
+    ) -> Result<usize, SockError> {
+        if !self.sh.config.fast_open.contains(FastOpen::CLIENT) {
+            return Err(SockError::OpNotSupported);
+        }
+        if self.begin_connect(ip, id, to)? == Begun::Before {
+            return Err(SockError::IsConnected);
+        }
+        let mut sent = 0;
+        if let Some((tcb, mut cx)) = self.parts(ip, id) {
+            tcb.connecting = true;
+            sent = tcb.send_fast_syn(&mut cx, data);
+        }
+        self.settle(id);
+        if sent > 0 { Ok(sent) } else { Err(SockError::InProgress) }
+    }
+
+    /// The ends of a new connection, in SYN-SENT; no SYN is sent.
+    fn begin_connect(&mut self, ip: &mut dyn IpLayer, id: TcpId, to: SocketAddr) -> Result<Begun, SockError> {
         let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
         match tcb.state {
             State::Closed => {
@@ -121,6 +181,7 @@ impl Tcp {
                     return Err(SockError::IsConnected);
                 }
             }
+            State::SynSent if tcb.fast_open == fastopen::Use::Deferred => return Err(SockError::IsConnected),
             State::SynSent | State::SynReceived => return Err(SockError::Already),
             State::Listen => return Err(SockError::IsConnected),
             State::Established
@@ -131,7 +192,7 @@ impl Tcp {
             | State::LastAck
             | State::TimeWait => {
                 let first = std::mem::take(&mut tcb.connecting);
-                return if first { Ok(()) } else { Err(SockError::IsConnected) };
+                return if first { Ok(Begun::Before) } else { Err(SockError::IsConnected) };
             }
         }
         if !addr_fits(tcb, to.ip()) {
@@ -156,32 +217,34 @@ impl Tcp {
         if let Some((tcb, mut cx)) = self.parts(ip, id) {
             tcb.begin(&mut cx, local, to, &path);
             tcb.state = State::SynSent;
-            tcb.connecting = true;
-            tcb.rtx.push(tcb.iss, tcb.iss + 1, cx.now, tcb.rate.stamp());
-            cx.sh.stats.active_opens += 1;
-            tcb.send_syn(&mut cx);
         }
-        self.settle(id);
-        Err(SockError::InProgress)
+        Ok(Begun::Now)
     }
 
     /// Writes to the stream what the buffer takes and says how much that was. `WouldBlock`: nothing.
+    /// `InProgress`: the SYN that waited for data could not take any.
     pub fn send(
         &mut self,
-        _ip: &mut dyn IpLayer,
+        ip: &mut dyn IpLayer,
         id: TcpId,
         data: &[u8],
         flags: SendFlags,
     ) -> Result<usize, SockError> {
-        let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
+        let (tcb, mut cx) = self.parts(ip, id).ok_or(SockError::BadSocket)?;
         if let Some(e) = tcb.error.take() {
             return Err(e);
         }
-        if tcb.syn_in_flight() && !tcb.shut_write {
+        if tcb.fast_open == fastopen::Use::Deferred && !tcb.shut_write {
+            tcb.connecting = true;
+            let sent = tcb.send_fast_syn(&mut cx, data);
+            self.settle(id);
+            return if sent > 0 { Ok(sent) } else { Err(SockError::InProgress) };
+        }
+        if tcb.syn_in_flight() && !tcb.fast_open_transmits() && !tcb.shut_write {
             tcb.no_space = true;
             return Err(SockError::WouldBlock);
         }
-        if tcb.shut_write || !tcb.state.may_send() {
+        if tcb.shut_write || !(tcb.state.may_send() || tcb.fast_open_transmits()) {
             return Err(SockError::Pipe);
         }
         tcb.note_pause();

@@ -1,5 +1,5 @@
 //! TCP segments as octets: RFC 9293 §3.1 (header, options), RFC 7323 (window scale, timestamps),
-//! RFC 2018 (SACK).
+//! RFC 2018 (SACK), RFC 7413 (Fast Open).
 //!
 //! Sequence numbers are plain numbers here; [`crate::tcp`] gives them their arithmetic.
 
@@ -69,6 +69,41 @@ impl SackBlocks {
     }
 }
 
+/// RFC 7413 §4.1.1: 4 to 16 octets, an even number; none: the sender asks for a cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FastOpenCookie {
+    octets: [u8; 16],
+    len: u8,
+}
+
+impl FastOpenCookie {
+    /// Asks for one.
+    pub const REQUEST: FastOpenCookie = FastOpenCookie { octets: [0; 16], len: 0 };
+
+    /// `None`: no cookie has that length.
+    pub fn new(octets: &[u8]) -> Option<FastOpenCookie> {
+        let mut cookie = FastOpenCookie { octets: [0; 16], len: octets.len() as u8 };
+        if !matches!(octets.len(), 0 | 4..=16) || !octets.len().is_multiple_of(2) {
+            return None;
+        }
+        cookie.octets[..octets.len()].copy_from_slice(octets);
+        Some(cookie)
+    }
+
+    /// Its octets.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
+}
+
+impl From<[u8; 8]> for FastOpenCookie {
+    fn from(octets: [u8; 8]) -> FastOpenCookie {
+        let mut cookie = FastOpenCookie { octets: [0; 16], len: 8 };
+        cookie.octets[..8].copy_from_slice(&octets);
+        cookie
+    }
+}
+
 /// Options of a segment. Unknown ones are skipped, as RFC 9293 §3.1 asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -82,6 +117,8 @@ pub struct Options {
     pub timestamps: Option<Timestamps>,
     /// Kind 5
     pub sack: SackBlocks,
+    /// Kind 34
+    pub fast_open: Option<FastOpenCookie>,
 }
 
 mod kind {
@@ -92,6 +129,7 @@ mod kind {
     pub(super) const SACK_PERMITTED: u8 = 4;
     pub(super) const SACK: u8 = 5;
     pub(super) const TIMESTAMPS: u8 = 8;
+    pub(super) const FAST_OPEN: u8 = 34;
 }
 
 /// A segment's header.
@@ -246,6 +284,7 @@ impl Options {
                         o.sack.push(u32_at(block, 0), u32_at(block, 4));
                     }
                 }
+                (kind::FAST_OPEN, _) => o.fast_open = FastOpenCookie::new(body).or(o.fast_open),
                 _ => {}
             }
             rest = next;
@@ -261,7 +300,11 @@ impl Options {
             0 => 0,
             n => 4 + 8 * usize::from(n),
         };
-        mss + ts + sack_permitted + scale + sack
+        let fast_open = match self.fast_open {
+            None => 0,
+            Some(cookie) => (2 + usize::from(cookie.len)).next_multiple_of(4),
+        };
+        mss + ts + sack_permitted + scale + sack + fast_open
     }
 
     /// Each aligned by NOPs; both orders take as many octets.
@@ -299,6 +342,15 @@ impl Options {
                 put(&right.to_be_bytes());
             }
         }
+        if let Some(cookie) = self.fast_open {
+            put(&[kind::FAST_OPEN, 2 + cookie.len]);
+            put(cookie.as_slice());
+            match (cookie.len % 4, order) {
+                (2, _) => {}
+                (_, OptionOrder::Linux) => put(&[kind::NOP, kind::NOP]),
+                (_, OptionOrder::FreeBsd) => put(&[kind::END, kind::END]),
+            }
+        }
     }
 }
 
@@ -331,9 +383,12 @@ mod tests {
 
     fn header() -> impl Strategy<Value = Header> {
         let ts = prop::option::of(any::<(u32, u32)>().prop_map(|(val, ecr)| Timestamps { val, ecr }));
-        let options = (prop::option::of(any::<u16>()), prop::option::of(any::<u8>()), any::<bool>(), ts);
+        let cookie = prop::collection::vec(any::<u8>(), 0..=16);
+        let fast_open = prop::option::of(cookie.prop_map(|c| FastOpenCookie::new(&c[..c.len() & !1])));
+        let options =
+            (prop::option::of(any::<u16>()), prop::option::of(any::<u8>()), any::<bool>(), ts, fast_open);
         (any::<(u16, u16, u32, u32, u8, u16, u16)>(), options).prop_map(
-            |(f, (mss, window_scale, sack_permitted, timestamps))| Header {
+            |(f, (mss, window_scale, sack_permitted, timestamps, fast_open))| Header {
                 src_port: f.0,
                 dst_port: f.1,
                 seq: f.2,
@@ -347,6 +402,7 @@ mod tests {
                     sack_permitted,
                     timestamps,
                     sack: SackBlocks::default(),
+                    fast_open: fast_open.flatten(),
                 },
             },
         )
@@ -381,10 +437,12 @@ mod tests {
             let mut scale = None;
             let mut mss = None;
             for element in theirs.options_iterator() {
-                match element.expect("well formed") {
-                    etherparse::TcpOptionElement::WindowScale(s) => scale = Some(s),
-                    etherparse::TcpOptionElement::MaximumSegmentSize(m) => mss = Some(m),
-                    _ => {}
+                match element {
+                    Ok(etherparse::TcpOptionElement::WindowScale(s)) => scale = Some(s),
+                    Ok(etherparse::TcpOptionElement::MaximumSegmentSize(m)) => mss = Some(m),
+                    // It does not know Fast Open's, which stands last.
+                    Ok(_) | Err(etherparse::TcpOptionReadError::UnknownId(34)) => {}
+                    Err(e) => panic!("malformed: {e}"),
                 }
             }
             prop_assert_eq!((scale, mss), (h.options.window_scale, h.options.mss));
@@ -399,6 +457,7 @@ mod tests {
             sack_permitted: true,
             timestamps: Some(Timestamps { val: 1, ecr: 2 }),
             sack: SackBlocks::default(),
+            fast_open: None,
         };
         let bare = Options { timestamps: None, ..all };
         let kinds = |options: Options, order| {
@@ -424,6 +483,20 @@ mod tests {
         octets[26] = 60;
         let (h, _) = Header::parse(&octets).expect("a segment");
         assert_eq!((h.options.mss, h.options.window_scale), (Some(1460), None));
+    }
+
+    #[test]
+    fn cookies_have_even_lengths_and_are_padded() {
+        let lengths: Vec<usize> = (0..20).filter(|n| FastOpenCookie::new(&vec![7; *n]).is_some()).collect();
+        assert_eq!(lengths, [0, 4, 6, 8, 10, 12, 14, 16]);
+        for (order, pad) in [(OptionOrder::Linux, 1), (OptionOrder::FreeBsd, 0)] {
+            let fast_open = Some(FastOpenCookie::from([9; 8]));
+            let h = Header { options: Options { fast_open, ..Options::default() }, ..Header::default() };
+            let mut octets = vec![0xaa; h.len()];
+            h.emit_ordered(order, &mut octets);
+            assert_eq!(octets[HEADER_LEN..], [34, 10, 9, 9, 9, 9, 9, 9, 9, 9, pad, pad]);
+            assert_eq!(Header::parse(&octets).expect("a segment").0, h);
+        }
     }
 
     #[test]

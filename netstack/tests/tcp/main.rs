@@ -4,10 +4,10 @@
 mod bbr;
 mod congestion;
 mod cookies;
-mod data;
 mod ecn;
 #[path = "../drill/engine/mod.rs"]
 mod engine;
+mod fastopen;
 mod laws;
 mod link;
 mod pacing;

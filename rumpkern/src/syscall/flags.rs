@@ -24,6 +24,8 @@ bitflags::bitflags! {
         const NOSIGNAL = 0x4000;
         /// More will follow at once.
         const MORE = 0x8000;
+        /// Connect, with the data in the SYN (RFC 7413).
+        const FASTOPEN = 0x2000_0000;
     }
 }
 
@@ -34,6 +36,7 @@ impl MsgFlags {
             (MsgFlags::OOB, SendFlags::OOB),
             (MsgFlags::MORE, SendFlags::MORE),
             (MsgFlags::DONTROUTE, SendFlags::DONTROUTE),
+            (MsgFlags::FASTOPEN, SendFlags::FASTOPEN),
         ];
         table.into_iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, bit)| bit).collect()
     }

@@ -3,6 +3,7 @@
 use super::block::Blocking;
 use super::{Errno, Family, Fd, MsgFlags, RecvMeta, SendMeta, Shutdown, SockType, Sys};
 use crate::proc::filedesc::{File, Kind};
+use netstack::socket::SendFlags;
 use netstack::{Ready, SockError};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -97,8 +98,16 @@ impl Sys {
     ) -> Result<usize, Errno> {
         let (file, id) = self.socket_of(fd)?;
         let blocking = self.blocking(&file, Ready::WRITE, flags);
-        let meta = SendMeta { flags: meta.flags | flags.to_send(), ..*meta };
-        self.block(&file, id, blocking, |stack, now| stack.send(now, id, octets, &meta)).await
+        let mut meta = SendMeta { flags: meta.flags | flags.to_send(), ..*meta };
+        let send = self.block(&file, id, blocking, |stack, now| match stack.send(now, id, octets, &meta) {
+            // A SYN went without data (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT): the data follows the handshake.
+            Err(SockError::InProgress) if !blocking.never => {
+                meta.flags.remove(SendFlags::FASTOPEN);
+                Err(SockError::WouldBlock)
+            }
+            done => done,
+        });
+        send.await
     }
 
     /// Receives; 0 octets: the peer has ended the stream.

@@ -94,6 +94,18 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
             let ms = u64::try_from(word(value)?).map_err(|_| Errno::EINVAL)?;
             SockOpt::Tcp(TcpOpt::UserTimeout(Duration::from_millis(ms)))
         }
+        (TCP, 23) => {
+            let waiting = usize::try_from(word(value)?).map_err(|_| Errno::EINVAL)?;
+            SockOpt::Tcp(TcpOpt::FastOpen(waiting))
+        }
+        (TCP, 30) => match word(value)? {
+            on @ 0..=1 => SockOpt::Tcp(TcpOpt::FastOpenConnect(on != 0)),
+            _ => return Err(Errno::EINVAL),
+        },
+        (TCP, 34) => match word(value)? {
+            on @ 0..=1 => SockOpt::Tcp(TcpOpt::FastOpenNoCookie(on != 0)),
+            _ => return Err(Errno::EINVAL),
+        },
         (RAW, 1) => SockOpt::IcmpFilter(word(value)? as u32),
         _ => {
             sys.getsockname(fd)?; // EBADF before ENOPROTOOPT
@@ -166,6 +178,9 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
             return Ok(name);
         }
         (TCP, 18) => SockOptName::Tcp(TcpOptName::UserTimeout),
+        (TCP, 23) => SockOptName::Tcp(TcpOptName::FastOpen),
+        (TCP, 30) => SockOptName::Tcp(TcpOptName::FastOpenConnect),
+        (TCP, 34) => SockOptName::Tcp(TcpOptName::FastOpenNoCookie),
         // TCP_CC_INFO: the algorithms that there are have nothing to say, as Linux's of these names.
         (TCP, 26) => return sys.tcp_info(fd).map(|_| Vec::new()),
         (RAW, 1) => SockOptName::IcmpFilter,
@@ -194,7 +209,9 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         | SockOpt::HeaderIncluded(on)
         | SockOpt::MulticastLoop(on)
         | SockOpt::Promiscuous(on)
-        | SockOpt::Tcp(TcpOpt::NoDelay(on) | TcpOpt::Cork(on) | TcpOpt::QuickAck(on)) => int(on.into()),
+        | SockOpt::Tcp(TcpOpt::NoDelay(on) | TcpOpt::Cork(on) | TcpOpt::QuickAck(on))
+        | SockOpt::Tcp(TcpOpt::FastOpenConnect(on) | TcpOpt::FastOpenNoCookie(on)) => int(on.into()),
+        SockOpt::Tcp(TcpOpt::FastOpen(n)) => int(n as i64),
         SockOpt::RecvBuffer(n) | SockOpt::SendBuffer(n) => int(n as i64),
         SockOpt::Linger(time) => {
             let (on, seconds) = (u8::from(time.is_some()), time.map_or(0, whole));

@@ -24,6 +24,8 @@ pub(crate) enum Call {
     Backlog(usize),
     /// `send OCTETS [oob|more]`
     Send(usize, SendFlags),
+    /// `sendto OCTETS`: connects by MSG_FASTOPEN.
+    SendFastOpen(usize),
     /// `recv OCTETS [oob|peek|trunc]`
     Recv(usize, RecvFlags),
     /// `shut rd|wr|both`
@@ -124,6 +126,7 @@ impl Call {
             ["send", n] => Call::Send(number(n)?, SendFlags::empty()),
             ["send", n, "oob"] => Call::Send(number(n)?, SendFlags::OOB),
             ["send", n, "more"] => Call::Send(number(n)?, SendFlags::MORE),
+            ["sendto", n] => Call::SendFastOpen(number(n)?),
             ["recv", n] => Call::Recv(number(n)?, RecvFlags::empty()),
             ["recv", n, "oob"] => Call::Recv(number(n)?, RecvFlags::OOB),
             ["recv", n, "peek"] => Call::Recv(number(n)?, RecvFlags::PEEK),
@@ -213,6 +216,9 @@ fn option_with_value(words: &[&str]) -> Result<TcpOpt, String> {
         ["rcvbuf", n] => TcpOpt::RcvBuf(number(n)?),
         ["sndbuf", n] => TcpOpt::SndBuf(number(n)?),
         ["maxseg", n] => TcpOpt::MaxSeg(number(n)?),
+        ["fastopen", n] => TcpOpt::FastOpen(number(n)?),
+        ["fastopenconnect", on @ ..] if on.len() < 2 => TcpOpt::FastOpenConnect(switch(on.first())?),
+        ["fastopennocookie", on @ ..] if on.len() < 2 => TcpOpt::FastOpenNoCookie(switch(on.first())?),
         ["ttl", n] => TcpOpt::Ttl(number(n)?),
         ["tos", n] => TcpOpt::Tos(number(n)?),
         ["congestion", name] => {
@@ -241,6 +247,9 @@ fn option_name(name: &str) -> Result<TcpOptName, String> {
         "rcvbuf" => TcpOptName::RcvBuf,
         "sndbuf" => TcpOptName::SndBuf,
         "maxseg" => TcpOptName::MaxSeg,
+        "fastopen" => TcpOptName::FastOpen,
+        "fastopenconnect" => TcpOptName::FastOpenConnect,
+        "fastopennocookie" => TcpOptName::FastOpenNoCookie,
         "ttl" => TcpOptName::Ttl,
         "tos" => TcpOptName::Tos,
         "congestion" => TcpOptName::Congestion,

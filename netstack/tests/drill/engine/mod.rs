@@ -20,7 +20,7 @@ use netstack::net::mbuf::Mbuf;
 use netstack::netinet::IpTx;
 use netstack::tcp::{TcpConfig, TcpId};
 use netstack::time::Duration;
-use netstack::wire::tcp::{self, Flags, Header};
+use netstack::wire::tcp::{self, FastOpenCookie, Flags, Header};
 use packet::{Ends, Packet};
 use parse::{Line, Place, Step};
 use report::Trace;
@@ -54,6 +54,7 @@ pub(crate) struct Script {
     port: u16,
     /// By the peer's port.
     ends: BTreeMap<u16, Ends>,
+    our_cookie: Option<FastOpenCookie>,
     listener: Option<TcpId>,
     socket: Option<TcpId>,
     out: VecDeque<(Instant, IpTx, Mbuf)>,
@@ -78,6 +79,7 @@ impl Script {
             tolerance: Duration::ZERO,
             port: 4000,
             ends: BTreeMap::from([(4000, Ends { our_port: 80, ..Ends::default() })]),
+            our_cookie: None,
             listener: None,
             socket: None,
             out: VecDeque::new(),
@@ -109,7 +111,7 @@ impl Script {
         self.nothing_more(&line.place, "before this line")?;
         match &line.step {
             Step::In(packet) => {
-                let ends = self.ends[&self.port];
+                let ends = Ends { our_cookie: self.our_cookie, ..self.ends[&self.port] };
                 let port = packet.port.unwrap_or(self.port);
                 let octets = packet.octets(port, &ends, (self.them, self.us));
                 self.trace.line(self.clock(), line, String::new());
@@ -227,8 +229,12 @@ impl Script {
         let ends = self.ends.entry(h.dst_port).or_insert(Ends { our_port: h.src_port, ..Ends::default() });
         // Learn the numbers that the rest is relative to.
         if h.flags.contains(Flags::SYN) && ends.our_isn != Some(h.seq) {
-            *ends = Ends { our_port: h.src_port, our_isn: Some(h.seq), our_ts: None };
+            *ends = Ends { our_port: h.src_port, our_isn: Some(h.seq), our_ts: None, our_cookie: None };
         }
+        if h.flags.contains(Flags::SYN | Flags::ACK) {
+            self.our_cookie = h.options.fast_open.or(self.our_cookie);
+        }
+        ends.our_cookie = self.our_cookie;
         if let Some(ts) = h.options.timestamps {
             ends.our_ts.get_or_insert(ts.val);
         }

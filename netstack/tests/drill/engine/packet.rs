@@ -6,7 +6,7 @@
 
 use super::host::{Arrival, PLAIN};
 use netstack::netinet::Cast;
-use netstack::wire::tcp::{self, Flags, Header, Timestamps};
+use netstack::wire::tcp::{self, FastOpenCookie, Flags, Header, Timestamps};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -19,6 +19,8 @@ pub(super) struct Ends {
     pub(super) our_port: u16,
     pub(super) our_isn: Option<u32>,
     pub(super) our_ts: Option<u32>,
+    /// The cookie of Fast Open that we gave the peer's address, on whatever port.
+    pub(super) our_cookie: Option<FastOpenCookie>,
 }
 
 impl Ends {
@@ -35,6 +37,10 @@ pub(crate) enum Opt {
     SackOk,
     Sack(Vec<(i64, i64)>),
     Ts(u32, u32),
+    /// Fast Open: a cookie, or the request for one.
+    Fo(Vec<u8>),
+    /// Fast Open: the cookie that we gave.
+    FoOurs,
     /// Octets as they stand: what no decent TCP would send.
     Hex(Vec<u8>),
 }
@@ -143,6 +149,10 @@ impl Packet {
         options.extend(o.window_scale.map(Opt::WScale));
         let blocks: Vec<_> = o.sack.as_slice().iter().map(|(a, b)| (theirs(*a), theirs(*b))).collect();
         options.extend((!blocks.is_empty()).then_some(Opt::Sack(blocks)));
+        options.extend(o.fast_open.map(|cookie| match ends.our_cookie == Some(cookie) {
+            true => Opt::FoOurs,
+            false => Opt::Fo(cookie.as_slice().to_vec()),
+        }));
         // A reset of a stranger's SYN begins at zero, whatever went before.
         let strange = h.flags == Flags::RST | Flags::ACK && h.seq == 0;
         Packet {
@@ -221,6 +231,8 @@ impl Packet {
                     let ecr = ends.our_ts.map_or(*ecr, |base| base.wrapping_add(*ecr));
                     header.options.timestamps = Some(Timestamps { val: *val, ecr });
                 }
+                Opt::Fo(cookie) => header.options.fast_open = FastOpenCookie::new(cookie),
+                Opt::FoOurs => header.options.fast_open = ends.our_cookie,
                 Opt::Hex(octets) => raw.extend(octets),
             }
         }
@@ -286,10 +298,10 @@ impl Opt {
                 Ok(Opt::Sack(blocks.iter().map(block).collect::<Result<_, String>>()?))
             }
             ["ts", val, ecr] => Ok(Opt::Ts(number("ts", val)?, number("ts", ecr)?)),
-            ["hex", digits] if digits.is_ascii() && digits.len() % 2 == 0 => {
-                let octet = |at| u8::from_str_radix(&digits[at..at + 2], 16).map_err(|e| format!("hex: {e}"));
-                Ok(Opt::Hex((0..digits.len()).step_by(2).map(octet).collect::<Result<_, _>>()?))
-            }
+            ["FO"] => Ok(Opt::Fo(Vec::new())),
+            ["FO", "ours"] => Ok(Opt::FoOurs),
+            ["FO", digits] => Ok(Opt::Fo(hex(digits)?)),
+            ["hex", digits] => Ok(Opt::Hex(hex(digits)?)),
             _ => Err(format!("unknown option {text}")),
         }
     }
@@ -306,12 +318,22 @@ impl fmt::Display for Opt {
                 blocks.iter().try_for_each(|(a, b)| write!(f, " {a}:{b}"))
             }
             Opt::Ts(val, ecr) => write!(f, "ts {val} {ecr}"),
-            Opt::Hex(octets) => {
-                f.write_str("hex ")?;
+            Opt::Fo(octets) if octets.is_empty() => f.write_str("FO"),
+            Opt::FoOurs => f.write_str("FO ours"),
+            Opt::Fo(octets) | Opt::Hex(octets) => {
+                f.write_str(if matches!(self, Opt::Fo(_)) { "FO " } else { "hex " })?;
                 octets.iter().try_for_each(|o| write!(f, "{o:02x}"))
             }
         }
     }
+}
+
+fn hex(digits: &str) -> Result<Vec<u8>, String> {
+    if !digits.is_ascii() || !digits.len().is_multiple_of(2) {
+        return Err(format!("no octets: {digits}"));
+    }
+    let octet = |at| u8::from_str_radix(&digits[at..at + 2], 16).map_err(|e| format!("{digits}: {e}"));
+    (0..digits.len()).step_by(2).map(octet).collect()
 }
 
 fn list(options: &[Opt]) -> String {

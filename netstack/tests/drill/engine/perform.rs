@@ -43,10 +43,7 @@ impl Script {
                 let to = to.unwrap_or(SocketAddr::new(self.them, self.port));
                 let id = self.a_socket();
                 let outcome = outcome(self.host.tcp.connect(&mut self.host.ip, id, to));
-                if let (Ok(local), Some(ends)) = (self.host.tcp.local_addr(id), self.ends.get_mut(&self.port))
-                {
-                    ends.our_port = local.port();
-                }
+                self.learn_port(id);
                 outcome
             }
             Call::Bind(to) => {
@@ -71,6 +68,12 @@ impl Script {
                 let id = self.current()?;
                 let data = vec![b'x'; *n];
                 let sent = self.host.tcp.send(&mut self.host.ip, id, &data, *flags);
+                sent.map_or_else(error, |n| n.to_string())
+            }
+            Call::SendFastOpen(n) => {
+                let (to, id) = (SocketAddr::new(self.them, self.port), self.a_socket());
+                let sent = self.host.tcp.send_fast_open(&mut self.host.ip, id, &vec![b'x'; *n], to);
+                self.learn_port(id);
                 sent.map_or_else(error, |n| n.to_string())
             }
             Call::Recv(n, flags) => self.recv(*n, *flags)?,
@@ -157,6 +160,12 @@ impl Script {
         })
     }
 
+    fn learn_port(&mut self, id: TcpId) {
+        if let (Ok(local), Some(ends)) = (self.host.tcp.local_addr(id), self.ends.get_mut(&self.port)) {
+            ends.our_port = local.port();
+        }
+    }
+
     fn family(&self) -> Family {
         if self.us.is_ipv4() { Family::Inet } else { Family::Inet6 }
     }
@@ -226,6 +235,8 @@ fn value(option: TcpOpt) -> String {
         | TcpOpt::QuickAck(on)
         | TcpOpt::KeepAlive(on)
         | TcpOpt::OobInline(on)
+        | TcpOpt::FastOpenConnect(on)
+        | TcpOpt::FastOpenNoCookie(on)
         | TcpOpt::V6Only(on) => switch(on),
         TcpOpt::KeepIdle(t)
         | TcpOpt::KeepInterval(t)
@@ -236,7 +247,7 @@ fn value(option: TcpOpt) -> String {
         TcpOpt::MaxPacingRate(Some(n)) => n.to_string(),
         TcpOpt::KeepCount(n) | TcpOpt::SynCount(n) | TcpOpt::Ttl(n) | TcpOpt::Tos(n) => n.to_string(),
         TcpOpt::MaxSeg(n) => n.to_string(),
-        TcpOpt::SndBuf(n) | TcpOpt::RcvBuf(n) | TcpOpt::RcvLowat(n) => n.to_string(),
+        TcpOpt::FastOpen(n) | TcpOpt::SndBuf(n) | TcpOpt::RcvBuf(n) | TcpOpt::RcvLowat(n) => n.to_string(),
         TcpOpt::Congestion(a) => a.name().into(),
         TcpOpt::Reuse(share) => format!("{share:?}"),
         TcpOpt::BindToDevice(i) => format!("{i:?}"),

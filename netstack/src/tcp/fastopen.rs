@@ -1,0 +1,272 @@
+//! TCP Fast Open: RFC 7413. Data in the SYN reaches the program before the handshake ends, for peers
+//! that show a cookie from an earlier connection.
+//!
+//! Here: the server's cookies, the client's cache of them, and what a connection does otherwise because
+//! of it. How the option looks is in `wire::tcp`; when a listener takes it, in `listen`.
+//!
+//! Not here: the experimental option (kind 254) of before the RFC; keys that a program sets or that
+//! change with time (§4.1.2: a cookie is good as long as the stack lives).
+
+use super::isn::IsnGenerator;
+use super::segment::Segment;
+use super::tcb::{Cx, Tcb};
+use super::{State, TcpId};
+use crate::time::{Duration, Instant};
+use crate::wire::tcp::FastOpenCookie;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+bitflags::bitflags! {
+    /// What of Fast Open is in use: Linux's `tcp_fastopen`, with its numbers.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct FastOpen: u32 {
+        /// Programs may send data in a SYN.
+        const CLIENT = 0x1;
+        /// Listeners that ask for it take data in a SYN.
+        const SERVER = 0x2;
+        /// ... and send it without a cookie (only where the network is one's own).
+        const CLIENT_NO_COOKIE = 0x4;
+        /// ... and take it without a cookie.
+        const SERVER_NO_COOKIE = 0x200;
+        /// All listeners take it, as many as their backlog.
+        const ALL_LISTENERS = 0x400;
+    }
+}
+
+/// What Fast Open makes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Nothing, or no more.
+    No,
+    /// Its SYN brought a good cookie to this listener: the program has it while the handshake goes on.
+    Passive(TcpId),
+    /// `connect` has returned; the SYN waits for data to take along (TCP_FASTOPEN_CONNECT).
+    Deferred,
+    /// Our SYN named the option, with data or without.
+    Active,
+}
+
+/// Connections that were reset before the handshake ended count for so long (§5.1): their SYNs were
+/// somebody else's.
+const RESET_COUNTS: Duration = Duration::from_secs(60);
+
+/// A listener's connections whose handshake goes on (§5.1's PendingFastOpenRequests).
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    open: usize,
+    /// Until when those that were reset count; the first to end is in front.
+    reset: VecDeque<Instant>,
+}
+
+impl Pending {
+    /// Whether there is room for one more, of `limit`.
+    pub(super) fn has_room(&mut self, now: Instant, limit: usize) -> bool {
+        while self.reset.front().is_some_and(|until| *until <= now) {
+            self.reset.pop_front();
+        }
+        self.open + self.reset.len() < limit
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.open += 1;
+    }
+
+    /// A handshake has ended; `reset`: by a reset that came in then.
+    pub(super) fn end(&mut self, reset: Option<Instant>) {
+        self.open = self.open.saturating_sub(1);
+        self.reset.extend(reset.map(|at| at + RESET_COUNTS));
+    }
+}
+
+/// What a client may do at a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Nothing is known: ask for a cookie.
+    Nothing,
+    /// The cookie, and the peer's MSS.
+    Cookie(FastOpenCookie, u16),
+    /// Such SYNs get lost on the way (§4.1.3.1): leave it.
+    Blackhole,
+}
+
+/// What is remembered of a destination.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    cookie: FastOpenCookie,
+    mss: u16,
+    /// SYNs with data that were lost in a row, and when the last was.
+    losses: u32,
+    lost_at: Instant,
+    seq: u64,
+}
+
+/// Destinations that are remembered; the oldest goes.
+const CACHE: usize = 1024;
+
+/// The client's cookies (§4.1.3).
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    by_dst: BTreeMap<IpAddr, Entry>,
+    by_age: BTreeMap<u64, IpAddr>,
+    seq: u64,
+}
+
+impl Cache {
+    fn get(&self, dst: IpAddr, now: Instant) -> Known {
+        let Some(e) = self.by_dst.get(&dst) else { return Known::Nothing };
+        // Linux: twice as long with each loss after the first.
+        let patience = Duration::from_secs(60 << e.losses.min(16));
+        if e.losses > 1 && now.since(e.lost_at) < patience {
+            return Known::Blackhole;
+        }
+        Known::Cookie(e.cookie, e.mss)
+    }
+
+    /// The peer has answered: with a new cookie or without, and with its MSS.
+    fn learn(&mut self, dst: IpAddr, cookie: Option<FastOpenCookie>, mss: u16, lost: Option<Instant>) {
+        let old = self.by_dst.get(&dst).copied();
+        let Some(cookie) = cookie.or(old.map(|e| e.cookie)) else { return };
+        match old {
+            Some(old) => {
+                self.by_age.remove(&old.seq);
+            }
+            None if self.by_dst.len() >= CACHE => {
+                if let Some((_, oldest)) = self.by_age.pop_first() {
+                    self.by_dst.remove(&oldest);
+                }
+            }
+            None => {}
+        }
+        let losses = if lost.is_some() { old.map_or(0, |e| e.losses) + 1 } else { 0 };
+        self.seq += 1;
+        let entry = Entry { cookie, mss, losses, lost_at: lost.unwrap_or(Instant::ZERO), seq: self.seq };
+        self.by_dst.insert(dst, entry);
+        self.by_age.insert(self.seq, dst);
+    }
+}
+
+impl IsnGenerator {
+    /// The cookie for a client's address (§4.1.2).
+    pub(super) fn fast_open_cookie(&self, local: SocketAddr, remote: SocketAddr) -> FastOpenCookie {
+        let address = |a: SocketAddr| SocketAddr::new(a.ip(), 0);
+        FastOpenCookie::from(self.hash(4, 0, address(local), address(remote)).to_be_bytes())
+    }
+}
+
+impl Tcb {
+    /// Whether it transmits though the handshake goes on (§4.2.2: after the SYN-ACK).
+    pub(super) fn fast_open_transmits(&self) -> bool {
+        self.state == State::SynReceived && matches!(self.fast_open, Use::Passive(_))
+    }
+
+    /// Takes the data of the SYN that the connection begins with: RFC 9293 §3.10.7.2 has it queued. The
+    /// program sees it when it has the connection.
+    pub(super) fn take_syn_data(&mut self, cx: &mut Cx<'_>, syn: &Segment<'_>) {
+        self.syn_window(cx.sh.config.syn_window);
+        let mut rest = *syn;
+        rest.trim_front(1);
+        rest.trim_back(self.rcv_adv);
+        if !rest.payload.is_empty() {
+            self.rcvbuf.push(rest.payload);
+            self.data_in_order(cx, rest.payload.len() as u32);
+        }
+    }
+
+    /// Whether a SYN to this peer could take data along.
+    pub(super) fn may_fast_open(&self, cx: &Cx<'_>) -> bool {
+        match cx.sh.fast_open.get(self.remote.ip(), cx.now) {
+            Known::Cookie(..) => true,
+            Known::Nothing => self.needs_no_cookie(cx),
+            Known::Blackhole => false,
+        }
+    }
+
+    fn needs_no_cookie(&self, cx: &Cx<'_>) -> bool {
+        self.set.fast_open_no_cookie || cx.sh.config.fast_open.contains(FastOpen::CLIENT_NO_COOKIE)
+    }
+
+    /// The first SYN of SYN-SENT, with as much of `data` as it takes: §4.2.1, §4.2.2. Returns how much.
+    pub(super) fn send_fast_syn(&mut self, cx: &mut Cx<'_>, data: &[u8]) -> usize {
+        let (cookie, mss) = match cx.sh.fast_open.get(self.remote.ip(), cx.now) {
+            Known::Cookie(cookie, mss) => (Some(cookie), Some(mss)),
+            // Payload before the peer has said its MSS: RFC 9293 §3.7.1.
+            Known::Nothing if self.needs_no_cookie(cx) => (None, Some(self.peer_mss)),
+            Known::Nothing => (Some(FastOpenCookie::REQUEST), None),
+            Known::Blackhole => (None, None),
+        };
+        let path = self.mtu.saturating_sub(self.ip_header_len() + 20);
+        // A SYN may be full of options.
+        let room = mss.map_or(0, |mss| u32::from(mss).min(path).saturating_sub(40)) as usize;
+        let n = self.sndbuf.push(&data[..data.len().min(room)]);
+        self.fast_open = if cookie.is_some() || n > 0 { Use::Active } else { Use::No };
+        self.rtx.push(self.iss, self.iss + 1, cx.now, self.rate.stamp());
+        if n > 0 {
+            self.snd_nxt = self.iss + 1 + n as u32;
+            self.rtx.push(self.iss + 1, self.snd_nxt, cx.now, self.rate.stamp());
+        }
+        cx.sh.stats.active_opens += 1;
+        self.send_syn_with(cx, cookie, n);
+        n
+    }
+
+    /// SYN-SENT, and the peer has answered our option (§4.2.1: the cookie is kept; §4.2.2: what it did not
+    /// take of the data is sent again at once).
+    pub(super) fn fast_open_answered(&mut self, cx: &mut Cx<'_>, syn_ack: &Segment<'_>) {
+        if std::mem::replace(&mut self.fast_open, Use::No) != Use::Active {
+            return;
+        }
+        let with_data = self.snd_nxt != self.iss + 1;
+        // Since sent again without option and data: it was these that did not come through, perhaps.
+        let lost = (with_data && self.total_retrans > 0).then_some(cx.now);
+        let cookie = syn_ack.options.fast_open.filter(|c| *c != FastOpenCookie::REQUEST);
+        cx.sh.fast_open.learn(self.remote.ip(), cookie, self.peer_mss, lost);
+        if !with_data {
+            return;
+        }
+        if self.rtx.is_empty() {
+            cx.sh.stats.fast_open_active += 1;
+            self.syn_data_acked = true;
+        } else {
+            cx.sh.stats.fast_open_active_fails += 1;
+            self.rtx.mark_all_lost();
+            self.wants_output = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cookie(n: u8) -> FastOpenCookie {
+        FastOpenCookie::from([n; 8])
+    }
+
+    #[test]
+    fn the_cache_is_bounded_and_the_oldest_goes() {
+        let mut cache = Cache::default();
+        let addr = |n: u32| IpAddr::from(n.to_be_bytes());
+        for n in 0..CACHE as u32 {
+            cache.learn(addr(n), Some(cookie(1)), 1000, None);
+        }
+        // What is heard of again is young again.
+        cache.learn(addr(0), None, 1200, None);
+        cache.learn(addr(5000), Some(cookie(2)), 1000, None);
+        assert_eq!(cache.get(addr(0), Instant::ZERO), Known::Cookie(cookie(1), 1200));
+        assert_eq!(cache.get(addr(1), Instant::ZERO), Known::Nothing);
+        assert_eq!((cache.by_dst.len(), cache.by_age.len()), (CACHE, CACHE));
+    }
+
+    #[test]
+    fn losses_in_a_row_are_a_blackhole_for_a_while() {
+        let (mut cache, dst) = (Cache::default(), IpAddr::from([10, 0, 0, 9]));
+        let t = |s| Instant::ZERO + Duration::from_secs(s);
+        cache.learn(dst, Some(cookie(1)), 1000, Some(t(10)));
+        assert_eq!(cache.get(dst, t(11)), Known::Cookie(cookie(1), 1000));
+        cache.learn(dst, None, 1000, Some(t(20)));
+        assert_eq!(cache.get(dst, t(259)), Known::Blackhole);
+        assert_eq!(cache.get(dst, t(260)), Known::Cookie(cookie(1), 1000));
+        cache.learn(dst, None, 1000, None);
+        assert_eq!(cache.get(dst, t(30)), Known::Cookie(cookie(1), 1000));
+    }
+}
