@@ -26,6 +26,7 @@ impl Tcb {
         let mut acked = Acked::default();
         if octets > 0 {
             acked = self.take_acknowledged(cx, seg);
+            self.probe_passed(cx);
         } else if seg.ack == self.snd_una && self.rtx_timer == RtxTimer::Persist {
             // A probe was answered: the peer is there. How long it has refused is remembered.
             self.retries = 0;
@@ -165,7 +166,7 @@ impl Tcb {
         match self.recovery {
             Recovery::Open => {
                 // What was too long for the path and is sent again in pieces was not lost to congestion.
-                if lost {
+                if lost && !self.probe_was_too_large(cx) {
                     self.enter_recovery(cx);
                     self.reduce(arrived);
                 } else if octets > 0 {
@@ -230,7 +231,7 @@ impl Tcb {
 
     /// RACK's reordering timer went off: what had time to come in order is lost.
     pub(super) fn reorder_timeout(&mut self, cx: &mut Cx<'_>) {
-        if self.detect_losses(cx) && !self.in_recovery() {
+        if self.detect_losses(cx) && !self.in_recovery() && !self.probe_was_too_large(cx) {
             self.enter_recovery(cx);
             self.reduce(0);
         }
@@ -337,7 +338,12 @@ impl Tcb {
                 }
                 // RFC 6582 §3.2 step 2: only if the ACK covers more than `recover`.
                 if self.dup_acks >= cx.sh.config.dup_threshold && self.snd_una.gt(self.recover) {
-                    self.enter_fast_recovery(cx);
+                    if self.probe_was_too_large(cx) {
+                        self.recover = self.snd_nxt;
+                        self.rtx.mark_head_lost();
+                    } else {
+                        self.enter_fast_recovery(cx);
+                    }
                 }
                 self.wants_output = true;
             }

@@ -4,6 +4,7 @@
 use super::cc::Algorithm;
 use super::ecn::EcnMode;
 use super::fastopen::FastOpen;
+use super::plpmtud::MtuProbing;
 use super::profile::Profile;
 use super::syncookie::SynCookies;
 use crate::time::Duration;
@@ -178,6 +179,16 @@ pub struct TcpConfig {
     pub default_mss: (u16, u16),
     /// No peer and no ICMP message can push the payload of a segment below this many octets.
     pub min_mss: u16,
+    /// When packet sizes are found by trying (`tcp_mtu_probing`).
+    pub mtu_probing: MtuProbing,
+    /// Payload of a segment that such a search begins with (RFC 4821 §7.2), octets.
+    pub base_mss: u16,
+    /// It goes no lower than this, octets.
+    pub mtu_probe_floor: u16,
+    /// It ends when it knows the size to so many octets.
+    pub probe_threshold: u16,
+    /// How long it rests then.
+    pub probe_interval: Duration,
     /// Ranges of early data that are remembered of one connection.
     pub max_reass_ranges: usize,
 }
@@ -193,7 +204,8 @@ impl TcpConfig {
         let sizes =
             |b: BufferSizes| 0 < b.min && b.min <= b.default && b.default <= b.max && b.max <= 1 << 30;
         // FreeBSD's least `mssdflt`
-        let mss = self.min_mss.min(self.default_mss.0).min(self.default_mss.1) >= 40;
+        let mss = [self.min_mss, self.default_mss.0, self.default_mss.1, self.base_mss, self.mtu_probe_floor];
+        let mss = mss.into_iter().all(|mss| mss >= 40);
         timeouts && sizes(self.rcvbuf) && sizes(self.sndbuf) && mss && self.dup_threshold > 0
     }
 

@@ -178,6 +178,7 @@ impl Tcb {
 
     /// Data may flow: the windows and buffers that it begins with.
     pub(super) fn start_transfer(&mut self, cx: &mut Cx<'_>) {
+        self.start_search(cx);
         // RFC 5681 §3.1: a SYN that was lost says that the path is loaded.
         let mss = self.window.mss;
         self.window.cwnd = if self.total_retrans > 1 { mss } else { cx.sh.config.initial_window.octets(mss) };

@@ -18,6 +18,7 @@
 //! | `cc` | congestion control |
 //! | `rate`, `pace` | how fast the path is, and how fast segments leave |
 //! | `ecn` | what the network says instead of losing packets |
+//! | `plpmtud` | packet sizes that are found by trying |
 //! | `config`, `profile`, `sysctl` | what can be turned, whose values it has, and their names |
 //! | `icmp` | what the network says about our segments |
 
@@ -34,6 +35,7 @@ mod listen;
 mod options;
 mod output;
 mod pace;
+mod plpmtud;
 mod profile;
 mod prr;
 mod rack;
@@ -61,6 +63,7 @@ pub use ecn::EcnMode;
 pub use fastopen::FastOpen;
 pub use info::{Congestion, TcpInfo};
 pub use options::{TcpOpt, TcpOptName};
+pub use plpmtud::MtuProbing;
 pub use profile::Profile;
 pub use rtx::Segments;
 pub use state::State;

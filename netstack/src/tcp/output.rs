@@ -6,6 +6,7 @@
 
 use super::config::Nagle;
 use super::ecn::{self, Sending};
+use super::plpmtud::NoRoom;
 use super::seq::SeqNum;
 use super::tcb::{Cx, Recovery, RtxTimer, Tcb};
 use super::undo::Frto;
@@ -38,6 +39,8 @@ pub(crate) enum Burst {
 enum Next {
     Again(SeqNum, SeqNum),
     New(SeqNum),
+    /// New, and larger than others.
+    Probe(SeqNum),
     Nothing,
 }
 
@@ -52,10 +55,11 @@ impl Tcb {
         if self.state.transmits() || self.fast_open_transmits() {
             self.cwnd_limited = false;
             self.restart_after_idle(cx);
+            self.age_path_mtu(cx);
             let mut pace = self.pace.allow(self.set.max_pacing_rate, cx.now, self.window.mss);
             loop {
                 let most = if offloads { LARGEST.min(pace.octets()) } else { self.window.mss };
-                let next = self.next_segment(most);
+                let next = self.next_segment(cx, most);
                 if pace.is_spent() && !matches!(next, Next::Nothing) {
                     self.wait_for_pace();
                     break;
@@ -86,6 +90,17 @@ impl Tcb {
                         self.pace.sent(&mut pace, end.since(start));
                         self.send_data(cx, start, end, Sending::First);
                         news = true;
+                    }
+                    Next::Probe(end) => {
+                        let start = self.snd_nxt;
+                        self.probe_sent(start, end);
+                        self.rtx.push(start, end, cx.now, self.rate.stamp());
+                        self.snd_nxt = end;
+                        cx.sh.stats.out_segs += 1;
+                        self.pace.sent(&mut pace, end.since(start));
+                        self.send_segments(cx, start, end, end.since(start), Sending::First);
+                        news = true;
+                        sent += 1;
                     }
                     Next::Nothing => break,
                 }
@@ -145,7 +160,7 @@ impl Tcb {
     }
 
     /// What is to be sent next; new data of whole segments up to `most` octets at once.
-    fn next_segment(&mut self, most: u32) -> Next {
+    fn next_segment(&mut self, cx: &Cx<'_>, most: u32) -> Next {
         let (mss, pipe) = (self.window.mss, self.pipe());
         if self.rtx.lost() > 0 && self.frto != Frto::News {
             // The first one goes in any case: RFC 5681 §3.2 step 3, RFC 6582 §3.2 step 3, RFC 6298 §5.4.
@@ -161,6 +176,14 @@ impl Tcb {
         let window = self.window_room();
         if unsent == 0 {
             return if fin && window > 0 { Next::New(self.snd_nxt + 1) } else { Next::Nothing };
+        }
+        match self.next_probe(cx) {
+            Ok(Some(end)) => return Next::Probe(end),
+            Ok(None) => {}
+            Err(NoRoom) => {
+                self.cwnd_limited = true;
+                return Next::Nothing;
+            }
         }
         let congestion = self.window.cwnd.saturating_sub(pipe);
         let want = unsent.min(mss);
@@ -203,6 +226,7 @@ impl Tcb {
     }
 
     pub(super) fn count_retransmission(&mut self, cx: &mut Cx<'_>) {
+        self.search.forget_probe();
         self.total_retrans = self.total_retrans.saturating_add(1);
         cx.sh.stats.retrans_segs += 1;
     }
@@ -238,8 +262,13 @@ impl Tcb {
         true
     }
 
-    /// Sends the segment `start..end` of the sequence space of data and FIN.
+    /// Sends `start..end` of the sequence space of data and FIN.
     pub(super) fn send_data(&mut self, cx: &mut Cx<'_>, start: SeqNum, end: SeqNum, sending: Sending) {
+        self.send_segments(cx, start, end, self.window.mss, sending);
+    }
+
+    /// The same in segments of `mss` octets.
+    fn send_segments(&mut self, cx: &mut Cx<'_>, start: SeqNum, end: SeqNum, mss: u32, sending: Sending) {
         let data_end = self.data_end();
         let mut flags = Flags::ACK;
         if end.gt(data_end) {
@@ -256,7 +285,7 @@ impl Tcb {
         let (ecn, cwr) = self.mark(sending, len);
         let mut header = self.header(cx, start, flags | cwr);
         // As long as they leave the segment within the MSS.
-        header.options.sack = self.sack_blocks((self.window.mss as usize).saturating_sub(len));
+        header.options.sack = self.sack_blocks((mss as usize).saturating_sub(len));
         if let Some(up) = self.snd_up
             && up.gt(start)
         {
@@ -270,7 +299,6 @@ impl Tcb {
         m.extend(a);
         m.extend(b);
         self.last_tx = cx.now;
-        let mss = self.window.mss;
         let cut = (len > mss as usize).then(|| Gso {
             kind: self.gso_kind(),
             size: mss as u16,
@@ -442,7 +470,9 @@ impl Tcb {
     /// The path takes packets of `mtu` octets. What is in flight and longer was lost.
     pub(super) fn set_mtu(&mut self, mtu: u32, cx: &Cx<'_>) {
         let before = self.window.mss;
+        let lowered = mtu < self.mtu;
         self.mtu = mtu;
+        self.search.path_changed(lowered, self.largest_packet(), cx.now);
         self.update_mss(cx.sh.config.min_mss);
         if self.window.mss < before {
             self.rtx.mark_longer_lost(self.window.mss);
@@ -466,7 +496,8 @@ impl Tcb {
 
     /// RFC 9293 §3.7.1 with RFC 6691: the peer's word, the path, ours; less the options that every segment has.
     pub(super) fn update_mss(&mut self, least: u16) {
-        let path = self.mtu.saturating_sub(self.ip_header_len() + tcp::HEADER_LEN as u32);
+        let path = self.mtu.min(self.search.limit());
+        let path = path.saturating_sub(self.ip_header_len() + tcp::HEADER_LEN as u32);
         let ours = u32::from(self.set.max_seg.unwrap_or(u16::MAX));
         let options = if self.timestamps { 12 } else { 0 };
         self.window.mss =

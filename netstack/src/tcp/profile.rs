@@ -7,6 +7,7 @@ use super::cc::Algorithm;
 use super::config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig};
 use super::ecn::EcnMode;
 use super::fastopen::FastOpen;
+use super::plpmtud::MtuProbing;
 use super::syncookie::SynCookies;
 use crate::time::Duration;
 use crate::wire::tcp::OptionOrder;
@@ -101,6 +102,11 @@ fn linux() -> TcpConfig {
         challenge_interval: Duration::from_millis(500),
         default_mss: (536, 1220),
         min_mss: 48,
+        mtu_probing: MtuProbing::Never,
+        base_mss: 1024,
+        mtu_probe_floor: 48,
+        probe_threshold: 8,
+        probe_interval: Duration::from_secs(600),
         max_reass_ranges: 256,
     }
 }
@@ -136,6 +142,8 @@ fn freebsd() -> TcpConfig {
         // soacceptqueue
         max_backlog: 128,
         min_mss: 216,
+        // pmtud_blackhole_mss
+        base_mss: 1200,
         ..linux()
     }
 }

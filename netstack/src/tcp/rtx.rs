@@ -115,6 +115,11 @@ impl RtxQueue {
         self.queue.front().map(|s| s.at)
     }
 
+    /// Numbers of the oldest segment.
+    pub(crate) fn head_len(&self) -> u32 {
+        self.queue.front().map_or(0, Sent::len)
+    }
+
     /// Records a segment sent for the first time.
     pub(crate) fn push(&mut self, start: SeqNum, end: SeqNum, now: Instant, stamp: Stamp) {
         let sent = Sent { start, end, at: now, retransmitted: false, lost: false, sacked: false, stamp };

@@ -102,6 +102,12 @@ counters! {
         fast_open_cookie_requests => "tcpFastOpenCookieReqd",
         /// SYNs that could not be served at once because others waited.
         fast_open_overflows => "tcpFastOpenListenOverflow",
+        /// Segments larger than others that have passed (RFC 4821).
+        mtu_probes_passed => "tcpMTUPSuccess",
+        /// ... that were lost alone.
+        mtu_probes_failed => "tcpMTUPFail",
+        /// Segments made smaller because large ones timed out.
+        mtu_black_holes => "tcpMTUBlackHole",
         /// Dropped: timestamp too old (RFC 7323 §5).
         paws => "tcpPAWSEstab",
         /// Dropped: outside of the window.

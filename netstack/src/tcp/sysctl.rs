@@ -8,6 +8,7 @@ use super::cc::Algorithm;
 use super::config::{BufferSizes, InitialWindow, TcpConfig};
 use super::ecn::EcnMode;
 use super::fastopen::FastOpen;
+use super::plpmtud::MtuProbing;
 use super::profile::Profile;
 use super::syncookie::SynCookies;
 use crate::time::Duration;
@@ -245,6 +246,30 @@ const FAST_OPEN_SERVER: Choice = Choice {
     takes: "0 or 1",
 };
 
+/// `tcp_mtu_probing`
+const MTU_PROBING: Choice = Choice {
+    get: |c| match c.mtu_probing {
+        MtuProbing::Never => 0,
+        MtuProbing::BlackHole => 1,
+        MtuProbing::Always => 2,
+    },
+    set: |c, n| {
+        let all = [MtuProbing::Never, MtuProbing::BlackHole, MtuProbing::Always];
+        all.get(n as usize).inspect(|m| c.mtu_probing = **m).is_some()
+    },
+    takes: "0: never, 1: when the path seems a black hole, 2: always",
+};
+
+/// FreeBSD's `pmtud_blackhole_detection`.
+const BLACK_HOLES: Choice = Choice {
+    get: |c| u32::from(c.mtu_probing != MtuProbing::Never),
+    set: |c, n| {
+        c.mtu_probing = if n == 0 { MtuProbing::Never } else { MtuProbing::BlackHole };
+        true
+    },
+    takes: "0 or 1",
+};
+
 /// FreeBSD's `syncookies`, beside which `syncookies_only` stands.
 const SYNCOOKIES_AT_ALL: Choice = Choice {
     get: |c| u32::from(c.syncookies != SynCookies::Never),
@@ -282,6 +307,7 @@ const ROWS: &[Row] = &[
     row("net.core.wmem_max", Value::Usize(|c| &mut c.max_sockbuf)),
     row("net.ipv4.tcp_adv_win_scale", Value::U8(|c| &mut c.adv_win_scale)),
     row("net.ipv4.tcp_available_congestion_control", Value::Fixed(algorithms)),
+    row("net.ipv4.tcp_base_mss", Value::U16(|c| &mut c.base_mss)),
     row("net.ipv4.tcp_congestion_control", Value::Algorithm(|c| &mut c.congestion_control)),
     row("net.ipv4.tcp_ecn", Value::Ecn(|c| &mut c.ecn)),
     row("net.ipv4.tcp_ecn_fallback", Value::Switch(|c| &mut c.ecn_fallback)),
@@ -294,7 +320,11 @@ const ROWS: &[Row] = &[
     row("net.ipv4.tcp_max_orphans", Value::Usize(|c| &mut c.max_orphans)),
     row("net.ipv4.tcp_max_syn_backlog", Value::Usize(|c| &mut c.max_syn_backlog)),
     row("net.ipv4.tcp_min_snd_mss", Value::U16(|c| &mut c.min_mss)),
+    row("net.ipv4.tcp_mtu_probe_floor", Value::U16(|c| &mut c.mtu_probe_floor)),
+    row("net.ipv4.tcp_mtu_probing", Value::Choice(&MTU_PROBING)),
     row("net.ipv4.tcp_orphan_retries", Value::U8(|c| &mut c.orphan_retries)),
+    row("net.ipv4.tcp_probe_interval", Value::Seconds(|c| &mut c.probe_interval)),
+    row("net.ipv4.tcp_probe_threshold", Value::U16(|c| &mut c.probe_threshold)),
     row("net.ipv4.tcp_reordering", Value::U32(|c| &mut c.dup_threshold)),
     row("net.ipv4.tcp_retries1", Value::U8(|c| &mut c.retries1)),
     row("net.ipv4.tcp_retries2", Value::U8(|c| &mut c.retries2)),
@@ -329,6 +359,8 @@ const ROWS: &[Row] = &[
     row("net.inet.tcp.minmss", Value::U16(|c| &mut c.min_mss)),
     row("net.inet.tcp.msl", Value::HalfMillis(|c| &mut c.time_wait)),
     row("net.inet.tcp.mssdflt", Value::U16(|c| &mut c.default_mss.0)),
+    row("net.inet.tcp.pmtud_blackhole_detection", Value::Choice(&BLACK_HOLES)),
+    row("net.inet.tcp.pmtud_blackhole_mss", Value::U16(|c| &mut c.base_mss)),
     row("net.inet.tcp.recvbuf_max", Value::Usize(|c| &mut c.rcvbuf.max)),
     row("net.inet.tcp.recvspace", Value::Usize(|c| &mut c.rcvbuf.default)),
     row("net.inet.tcp.rexmit_min", Value::Millis(|c| &mut c.rto_min)),

@@ -8,6 +8,7 @@ use super::fastopen;
 use super::listen::Listen;
 use super::options::Settings;
 use super::pace::Pace;
+use super::plpmtud;
 use super::prr::Prr;
 use super::rack::Rack;
 use super::rate::Rate;
@@ -90,6 +91,7 @@ pub(crate) struct Tcb {
     pub(crate) in_table: bool,
     pub(crate) ifindex: IfIndex,
     pub(crate) mtu: u32,
+    pub(crate) search: plpmtud::Search,
 
     // ---- what the program sees
     /// SO_ERROR
@@ -269,6 +271,7 @@ impl Tcb {
             in_table: false,
             ifindex: IfIndex::LOOPBACK,
             mtu: 0,
+            search: plpmtud::Search::default(),
             error: None,
             soft_error: None,
             connecting: false,

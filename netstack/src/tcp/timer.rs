@@ -217,6 +217,9 @@ impl Tcb {
             // RFC 1122 §4.2.3.5 R1: negative advice to IP
             self.path_changed(cx);
         }
+        if self.retries >= cx.sh.config.retries1 {
+            self.suspect_black_hole(cx);
+        }
         self.start_rtx_timer(cx);
         self.wants_output = true;
     }

@@ -67,6 +67,8 @@ pub(crate) struct Link {
     pub(crate) delay: Duration,
     flying: BTreeMap<(Instant, u64), (usize, Flying)>,
     count: u64,
+    /// Packets of more octets are lost, and nobody says so.
+    pub(crate) swallows: Option<usize>,
     /// Says what happens to the nth packet.
     pub(crate) fate: Box<dyn FnMut(u64) -> Fate>,
 }
@@ -81,6 +83,7 @@ impl Link {
             delay: Duration::from_micros(500),
             flying: BTreeMap::new(),
             count: 0,
+            swallows: None,
             fate: Box::new(|_| Fate::default()),
         }
     }
@@ -100,6 +103,9 @@ impl Link {
                 self.fly(from, fate, || Flying::Whole(m.data().to_vec()));
             } else {
                 for (i, segment) in wire_segments(src, dst, &m).into_iter().enumerate() {
+                    if self.swallows.is_some_and(|most| 20 + segment.len() > most) {
+                        continue;
+                    }
                     let fate = if i == 0 { fate } else { (self.fate)(self.count + 1) };
                     let tos = if fate.marked && tx.tos & 3 != 0 { tx.tos | 3 } else { tx.tos };
                     self.fly(from, fate, || Flying::Segment(tos, segment.clone()));

@@ -12,6 +12,7 @@ mod laws;
 mod link;
 mod pacing;
 mod path;
+mod plpmtud;
 mod script;
 mod stack;
 mod throughput;
