@@ -14,7 +14,6 @@ use super::segment::Segment;
 use super::seq::SeqNum;
 use super::tcb::{Cx, Recovery, RtxTimer, Tcb};
 use super::timestamp;
-use crate::socket::Ready;
 use crate::time::Duration;
 
 impl Tcb {
@@ -148,10 +147,7 @@ impl Tcb {
         self.t_rtx = (self.flight() > 0).then(|| cx.now + self.rtt.rto(&cx.sh.config));
         self.schedule_probe(cx);
         self.grow_sndbuf(cx.sh.config.sndbuf.max);
-        if self.no_space && self.writable() {
-            self.no_space = false;
-            self.notify(Ready::WRITE);
-        }
+        self.tell_writer();
     }
 
     /// The congestion window with selective acknowledgments: RFC 6675 §5, where RFC 8985 finds the losses and RFC 6937 says how

@@ -128,6 +128,8 @@ pub struct TcpConfig {
     pub keep_interval: Duration,
     /// See `keep_idle`.
     pub keep_count: u8,
+    /// TCP_NOTSENT_LOWAT of a new socket, octets.
+    pub notsent_lowat: u32,
     /// Receive buffer.
     pub rcvbuf: BufferSizes,
     /// Send buffer.

@@ -330,3 +330,17 @@ impl Tcp {
         }
     }
 }
+
+impl Tcb {
+    /// TCP_DEFER_ACCEPT: whether the acknowledgment of the SYN-ACK waits for data.
+    pub(super) fn defer_accept(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>) -> bool {
+        let bare =
+            seg.has(Flags::ACK) && seg.len() == 0 && seg.seq == self.rcv_nxt && seg.ack == self.snd_nxt;
+        let defers = bare && self.retries < self.set.defer_accept;
+        if defers {
+            self.accept_deferred = true;
+            cx.sh.stats.defer_accept_drops += 1;
+        }
+        defers
+    }
+}

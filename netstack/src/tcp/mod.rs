@@ -232,7 +232,9 @@ impl Tcp {
                     self.sh.stats.listen_overflows += 1;
                     return;
                 }
-                if let Some((tcb, mut cx)) = self.parts(ip, id) {
+                if let Some((tcb, mut cx)) = self.parts(ip, id)
+                    && !tcb.defer_accept(&mut cx, &seg)
+                {
                     tcb.segment_arrives(&mut cx, seg);
                 }
             }

@@ -32,6 +32,13 @@ pub enum TcpOpt {
     SynCount(u8),
     /// TCP_USER_TIMEOUT; zero: the default of retransmissions.
     UserTimeout(Duration),
+    /// TCP_DEFER_ACCEPT: of a listener, how many times the SYN-ACK may have been sent again before a
+    /// connection without data is accepted; 0: at once.
+    DeferAccept(u8),
+    /// TCP_WINDOW_CLAMP: octets of the largest window offered; 0: what the buffer allows.
+    WindowClamp(u32),
+    /// TCP_NOTSENT_LOWAT: with so many octets written and not sent a program may write no more.
+    NotSentLowat(u32),
     /// TCP_LINGER2: stay in FIN-WAIT-2 after close.
     Linger2(Duration),
     /// TCP_MAXSEG: before connecting, the largest segment offered; afterwards, that in use.
@@ -81,6 +88,9 @@ pub enum TcpOptName {
     KeepCount,
     SynCount,
     UserTimeout,
+    DeferAccept,
+    WindowClamp,
+    NotSentLowat,
     Linger2,
     MaxSeg,
     Congestion,
@@ -112,6 +122,10 @@ pub(crate) struct Settings {
     pub(crate) keep_count: u8,
     pub(crate) syn_retries: u8,
     pub(crate) user_timeout: Duration,
+    pub(crate) defer_accept: u8,
+    /// `u32::MAX`: none
+    pub(crate) window_clamp: u32,
+    pub(crate) notsent_lowat: u32,
     pub(crate) fin_wait_2: Duration,
     pub(crate) max_seg: Option<u16>,
     pub(crate) max_pacing_rate: Option<u64>,
@@ -143,6 +157,9 @@ impl Settings {
             keep_count: config.keep_count,
             syn_retries: config.syn_retries,
             user_timeout: Duration::ZERO,
+            defer_accept: 0,
+            window_clamp: u32::MAX,
+            notsent_lowat: config.notsent_lowat,
             fin_wait_2: config.fin_wait_2,
             max_seg: None,
             max_pacing_rate: None,
@@ -204,9 +221,22 @@ impl Tcb {
             TcpOpt::KeepCount(n) => set.keep_count = n.clamp(1, 127),
             TcpOpt::SynCount(n) => set.syn_retries = n.clamp(1, 127),
             TcpOpt::UserTimeout(d) => set.user_timeout = d,
+            TcpOpt::DeferAccept(n) => set.defer_accept = n,
+            TcpOpt::WindowClamp(0) if self.state != State::Closed => return Err(SockError::Invalid),
+            TcpOpt::WindowClamp(0) => set.window_clamp = u32::MAX,
+            TcpOpt::WindowClamp(n) => set.window_clamp = n.max(config.rcvbuf.min as u32 / 2),
+            TcpOpt::NotSentLowat(n) => {
+                set.notsent_lowat = n;
+                self.no_space |= !self.writable();
+                if self.writable() {
+                    self.notify(Ready::WRITE);
+                }
+            }
             TcpOpt::Linger2(d) => set.fin_wait_2 = d.min(config.fin_wait_2),
+            TcpOpt::MaxSeg(0) => set.max_seg = None,
             TcpOpt::MaxSeg(n) => {
-                if n < config.min_mss {
+                // Linux's MAX_TCP_WINDOW
+                if n < config.min_mss || n > 32_767 {
                     return Err(SockError::Invalid);
                 }
                 set.max_seg = Some(n);
@@ -287,6 +317,9 @@ impl Tcb {
             TcpOptName::KeepCount => TcpOpt::KeepCount(set.keep_count),
             TcpOptName::SynCount => TcpOpt::SynCount(set.syn_retries),
             TcpOptName::UserTimeout => TcpOpt::UserTimeout(set.user_timeout),
+            TcpOptName::DeferAccept => TcpOpt::DeferAccept(set.defer_accept),
+            TcpOptName::WindowClamp => TcpOpt::WindowClamp(self.rcv_space()),
+            TcpOptName::NotSentLowat => TcpOpt::NotSentLowat(set.notsent_lowat),
             TcpOptName::Linger2 => TcpOpt::Linger2(set.fin_wait_2),
             TcpOptName::MaxSeg => TcpOpt::MaxSeg(match (self.state, set.max_seg) {
                 (State::Closed | State::Listen, Some(n)) => n,

@@ -13,7 +13,7 @@ use super::undo::Frto;
 use super::{State, timestamp};
 use crate::net::mbuf::{Gso, GsoKind, Mbuf, Offload};
 use crate::netinet::{Flow, Fragment, IpTx};
-use crate::socket::SockError;
+use crate::socket::{Ready, SockError};
 use crate::wire::ethernet;
 use crate::wire::tcp::{self, FastOpenCookie, Flags, Header, Options, Timestamps};
 use std::net::IpAddr;
@@ -109,6 +109,7 @@ impl Tcb {
             self.check_persist(cx);
             if news {
                 self.schedule_probe(cx);
+                self.tell_writer();
             }
         }
         if self.ack_now {
@@ -139,6 +140,14 @@ impl Tcb {
         self.snd_nxt = end;
         cx.sh.stats.out_segs += segments;
         segments as usize
+    }
+
+    /// A writer that found no room finds some now.
+    pub(super) fn tell_writer(&mut self) {
+        if self.no_space && self.writable() {
+            self.no_space = false;
+            self.notify(Ready::WRITE);
+        }
     }
 
     /// Octets believed to be in the network (RFC 6675 §4; without blocks, a segment for each duplicate ACK).

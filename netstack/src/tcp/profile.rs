@@ -78,6 +78,7 @@ fn linux() -> TcpConfig {
         keep_idle: Duration::from_secs(7200),
         keep_interval: Duration::from_secs(75),
         keep_count: 9,
+        notsent_lowat: u32::MAX,
         rcvbuf: BufferSizes { min: 2304, default: 131_072, max: 15 << 20 },
         sndbuf: BufferSizes { min: 4608, default: 16_384, max: 4 << 20 },
         max_sockbuf: 4 << 20,

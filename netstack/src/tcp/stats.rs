@@ -108,6 +108,8 @@ counters! {
         mtu_probes_failed => "tcpMTUPFail",
         /// Segments made smaller because large ones timed out.
         mtu_black_holes => "tcpMTUBlackHole",
+        /// Acknowledgments of a SYN-ACK that were not taken because data is waited for.
+        defer_accept_drops => "tcpDeferAcceptDrop",
         /// Dropped: timestamp too old (RFC 7323 §5).
         paws => "tcpPAWSEstab",
         /// Dropped: outside of the window.

@@ -322,6 +322,7 @@ const ROWS: &[Row] = &[
     row("net.ipv4.tcp_min_snd_mss", Value::U16(|c| &mut c.min_mss)),
     row("net.ipv4.tcp_mtu_probe_floor", Value::U16(|c| &mut c.mtu_probe_floor)),
     row("net.ipv4.tcp_mtu_probing", Value::Choice(&MTU_PROBING)),
+    row("net.ipv4.tcp_notsent_lowat", Value::U32(|c| &mut c.notsent_lowat)),
     row("net.ipv4.tcp_orphan_retries", Value::U8(|c| &mut c.orphan_retries)),
     row("net.ipv4.tcp_probe_interval", Value::Seconds(|c| &mut c.probe_interval)),
     row("net.ipv4.tcp_probe_threshold", Value::U16(|c| &mut c.probe_threshold)),

@@ -200,6 +200,8 @@ pub(crate) struct Tcb {
     /// Segments yet to be acknowledged at once.
     pub(crate) quick_acks: u8,
     pub(crate) challenged_at: Option<Instant>,
+    /// SYN-RECEIVED, and the handshake is over but for the data that TCP_DEFER_ACCEPT waits for.
+    pub(crate) accept_deferred: bool,
 
     // ---- time
     pub(crate) rtt: Rtt,
@@ -337,6 +339,7 @@ impl Tcb {
             ack_now: false,
             quick_acks: config.quick_acks,
             challenged_at: None,
+            accept_deferred: false,
             rtt: Rtt::new(),
             retries: 0,
             stuck_since: None,
@@ -411,9 +414,21 @@ impl Tcb {
         ready
     }
 
-    /// Linux's `sk_stream_is_writeable`: a third of the buffer is free.
+    /// Linux's `sk_stream_is_writeable`: a third of the buffer is free, and not half of what may wait
+    /// to be sent does.
     pub(crate) fn writable(&self) -> bool {
-        self.sndbuf.room() >= self.sndbuf.len() / 2 && self.sndbuf.room() > 0
+        self.sndbuf.room() >= self.sndbuf.len() / 2
+            && self.sndbuf.room() > 0
+            && (self.set.notsent_lowat == u32::MAX || self.unsent() < self.set.notsent_lowat.div_ceil(2))
+    }
+
+    /// Octets that a program may write beside those that wait to be sent (TCP_NOTSENT_LOWAT).
+    pub(crate) fn may_write(&self) -> usize {
+        match self.set.notsent_lowat.saturating_sub(self.unsent()) {
+            0 => 0,
+            // No less than a segment, or there would never be a full one.
+            n => n.max(self.window.mss) as usize,
+        }
     }
 
     /// Tells the program, at the end of this call, that `bits` are set anew.

@@ -149,6 +149,9 @@ impl Tcb {
 
     fn syn_timeout(&mut self, cx: &mut Cx<'_>) {
         let limit = match self.state {
+            State::SynReceived if self.accept_deferred => {
+                cx.sh.config.synack_retries.max(self.set.defer_accept)
+            }
             State::SynReceived => cx.sh.config.synack_retries,
             _ => self.set.syn_retries,
         };
@@ -158,6 +161,10 @@ impl Tcb {
         cx.sh.stats.timeouts += 1;
         self.retries += 1;
         self.rtt.back_off();
+        // The SYN-ACK has arrived. It is sent again at the end of the wait, for an acknowledgment that counts.
+        if self.accept_deferred && self.retries < self.set.defer_accept {
+            return self.start_rtx_timer(cx);
+        }
         self.rtx.sent_again(self.iss, cx.now, self.rate.stamp());
         self.count_retransmission(cx);
         self.send_syn(cx);

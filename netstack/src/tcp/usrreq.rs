@@ -248,7 +248,7 @@ impl Tcp {
             return Err(SockError::Pipe);
         }
         tcb.note_pause();
-        let n = tcb.sndbuf.push(data);
+        let n = tcb.sndbuf.push(&data[..data.len().min(tcb.may_write())]);
         if n < data.len() || !tcb.writable() {
             tcb.no_space = true;
         }

@@ -25,10 +25,11 @@ impl Tcb {
     /// Largest window that the buffer allows: the rest is for what the memory costs.
     pub(super) fn rcv_space(&self) -> u32 {
         let size = self.rcvbuf_size as u32;
-        match self.set.adv_win_scale {
+        let space = match self.set.adv_win_scale {
             0 => size,
             scale => size - (size >> scale.min(31)),
-        }
+        };
+        space.min(self.set.window_clamp)
     }
 
     /// RCV.WND: what was offered and not used up.

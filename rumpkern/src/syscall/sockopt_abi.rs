@@ -88,6 +88,11 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
         (TCP, 8) => {
             SockOpt::Tcp(TcpOpt::Linger2(Duration::from_secs(u64::try_from(word(value)?).unwrap_or(0))))
         }
+        (TCP, 9) => SockOpt::Tcp(TcpOpt::DeferAccept(retransmissions_in(word(value)?))),
+        (TCP, 10) => {
+            let octets = u32::try_from(word(value)?).map_err(|_| Errno::EINVAL)?;
+            SockOpt::Tcp(TcpOpt::WindowClamp(octets))
+        }
         (TCP, 12) => SockOpt::Tcp(TcpOpt::QuickAck(flag(value)?)),
         (TCP, 13) => SockOpt::Tcp(TcpOpt::Congestion(algorithm(value)?)),
         (TCP, 18) => {
@@ -98,6 +103,7 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
             let waiting = usize::try_from(word(value)?).map_err(|_| Errno::EINVAL)?;
             SockOpt::Tcp(TcpOpt::FastOpen(waiting))
         }
+        (TCP, 25) => SockOpt::Tcp(TcpOpt::NotSentLowat(word(value)? as u32)),
         (TCP, 30) => match word(value)? {
             on @ 0..=1 => SockOpt::Tcp(TcpOpt::FastOpenConnect(on != 0)),
             _ => return Err(Errno::EINVAL),
@@ -170,6 +176,8 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         (TCP, 6) => SockOptName::Tcp(TcpOptName::KeepCount),
         (TCP, 7) => SockOptName::Tcp(TcpOptName::SynCount),
         (TCP, 8) => SockOptName::Tcp(TcpOptName::Linger2),
+        (TCP, 9) => SockOptName::Tcp(TcpOptName::DeferAccept),
+        (TCP, 10) => SockOptName::Tcp(TcpOptName::WindowClamp),
         (TCP, 11) => return Ok(tcp_info::octets(&sys.tcp_info(fd)?, sys.kernel().now())),
         (TCP, 12) => SockOptName::Tcp(TcpOptName::QuickAck),
         (TCP, 13) => {
@@ -179,6 +187,7 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         }
         (TCP, 18) => SockOptName::Tcp(TcpOptName::UserTimeout),
         (TCP, 23) => SockOptName::Tcp(TcpOptName::FastOpen),
+        (TCP, 25) => SockOptName::Tcp(TcpOptName::NotSentLowat),
         (TCP, 30) => SockOptName::Tcp(TcpOptName::FastOpenConnect),
         (TCP, 34) => SockOptName::Tcp(TcpOptName::FastOpenNoCookie),
         // TCP_CC_INFO: the algorithms that there are have nothing to say, as Linux's of these names.
@@ -212,6 +221,9 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         | SockOpt::Tcp(TcpOpt::NoDelay(on) | TcpOpt::Cork(on) | TcpOpt::QuickAck(on))
         | SockOpt::Tcp(TcpOpt::FastOpenConnect(on) | TcpOpt::FastOpenNoCookie(on)) => int(on.into()),
         SockOpt::Tcp(TcpOpt::FastOpen(n)) => int(n as i64),
+        SockOpt::Tcp(TcpOpt::DeferAccept(n)) => int(seconds_of(n)),
+        SockOpt::Tcp(TcpOpt::WindowClamp(n)) => int(n.into()),
+        SockOpt::Tcp(TcpOpt::NotSentLowat(n)) => Ok(n.to_le_bytes().to_vec()),
         SockOpt::RecvBuffer(n) | SockOpt::SendBuffer(n) => int(n as i64),
         SockOpt::Linger(time) => {
             let (on, seconds) = (u8::from(time.is_some()), time.map_or(0, whole));
@@ -302,6 +314,17 @@ fn seconds(value: &[u8]) -> Result<Duration, Errno> {
         seconds @ 1..=32_767 => Ok(Duration::from_secs(seconds as u64)),
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// Seconds as a number of retransmissions of a SYN-ACK, which are 1, 2, 4, … seconds apart and 120 at
+/// most; TCP_DEFER_ACCEPT takes them so (tcp(7)).
+fn retransmissions_in(seconds: i32) -> u8 {
+    (0..=u8::MAX).find(|n| seconds_of(*n) >= seconds.into()).unwrap_or(u8::MAX)
+}
+
+/// The seconds that so many retransmissions take.
+fn seconds_of(retransmissions: u8) -> i64 {
+    (0..u32::from(retransmissions)).map(|n| (1 << n.min(7)).min(120)).sum()
 }
 
 /// `struct timeval`: two 64-bit numbers; zero means for ever.

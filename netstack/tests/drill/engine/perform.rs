@@ -245,7 +245,12 @@ fn value(option: TcpOpt) -> String {
         | TcpOpt::Linger(Some(t)) => t.as_secs_f64().to_string(),
         TcpOpt::Linger(None) | TcpOpt::MaxPacingRate(None) => switch(false),
         TcpOpt::MaxPacingRate(Some(n)) => n.to_string(),
-        TcpOpt::KeepCount(n) | TcpOpt::SynCount(n) | TcpOpt::Ttl(n) | TcpOpt::Tos(n) => n.to_string(),
+        TcpOpt::KeepCount(n)
+        | TcpOpt::SynCount(n)
+        | TcpOpt::DeferAccept(n)
+        | TcpOpt::Ttl(n)
+        | TcpOpt::Tos(n) => n.to_string(),
+        TcpOpt::WindowClamp(n) | TcpOpt::NotSentLowat(n) => n.to_string(),
         TcpOpt::MaxSeg(n) => n.to_string(),
         TcpOpt::FastOpen(n) | TcpOpt::SndBuf(n) | TcpOpt::RcvBuf(n) | TcpOpt::RcvLowat(n) => n.to_string(),
         TcpOpt::Congestion(a) => a.name().into(),
