@@ -23,6 +23,7 @@ impl Tcb {
         let (flight, before, lost_before) = (self.flight(), self.window, self.rtx.lost());
         let octets = if seg.ack.gt(self.snd_una) { seg.ack.since(self.snd_una) } else { 0 };
         let mut acked = Acked::default();
+        self.tally.last_ack_rx = cx.now;
         if octets > 0 {
             acked = self.take_acknowledged(cx, seg);
             self.probe_passed(cx);
@@ -52,6 +53,7 @@ impl Tcb {
             self.take_echo(cx, seg, flight);
             self.duplicate_ack(cx);
         }
+        self.tally.delivered = self.tally.delivered.wrapping_add(acked.segments);
         if self.state.is_synchronised() {
             let lost = self.rtx.lost().saturating_sub(lost_before);
             let info = AckInfo { rtt, lost, ..self.ack_info(cx, octets, acked.octets) };
@@ -111,6 +113,7 @@ impl Tcb {
         let duplicate = duplicate.is_some_and(|(_, right)| right.gt(self.snd_una - self.max_snd_wnd));
         if duplicate {
             cx.sh.stats.dsacks += 1;
+            self.tally.dsack_dups += 1;
             self.rack.duplicate_seen(self.snd_una, self.snd_nxt);
         }
         duplicate
@@ -148,6 +151,10 @@ impl Tcb {
         self.schedule_probe(cx);
         self.grow_sndbuf(cx.sh.config.sndbuf.max);
         self.tell_writer();
+        self.tally.progress(cx.now);
+        if self.flight() == 0 {
+            self.tally_waits(cx.now);
+        }
     }
 
     /// The congestion window with selective acknowledgments: RFC 6675 §5, where RFC 8985 finds the losses and RFC 6937 says how

@@ -2,6 +2,7 @@
 
 use super::config::TcpConfig;
 use super::rtx::Segments;
+use super::tally::Tally;
 use super::tcb::{Recovery, RtxTimer, Tcb};
 use super::{State, TcpId};
 use crate::time::{Duration, Instant};
@@ -70,6 +71,20 @@ pub struct TcpInfo {
     pub octets_received: u64,
     /// Octets written that were not sent yet.
     pub unsent: usize,
+    /// Counters.
+    pub tally: Tally,
+    /// Whether the data of the SYN was taken (RFC 7413): of ours by the peer, of its by us.
+    pub syn_data: bool,
+    /// The delay of acknowledgments.
+    pub ato: Duration,
+    /// Duplicates that mean a loss.
+    pub reordering: u32,
+    /// The round trip as the receiver sees it, if it was measured.
+    pub rcv_rtt: Option<Duration>,
+    /// Octets that the program reads in one, at most so far.
+    pub rcv_space: usize,
+    /// Largest window that the buffer allows, octets.
+    pub rcv_ssthresh: u32,
     /// When something of the peer last came, and when data of ours last left.
     pub last_rx: Instant,
     /// See `last_rx`.
@@ -157,6 +172,13 @@ impl Tcb {
             octets_acked: self.octets_acked,
             octets_received: self.octets_received,
             unsent: self.sndbuf.len().saturating_sub(self.snd_nxt.since(self.snd_buf_seq) as usize),
+            tally: Tally { reord_seen: self.rack.reordered, ..self.tally },
+            syn_data: self.syn_data_acked,
+            ato: config.delayed_ack,
+            reordering: config.dup_threshold,
+            rcv_rtt: self.tune.rtt(),
+            rcv_space: self.tune.most(),
+            rcv_ssthresh: self.rcv_space(),
             last_rx: self.last_rx,
             last_tx: self.last_tx,
             pacing_rate: self.pacing_rate(),

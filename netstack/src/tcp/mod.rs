@@ -15,6 +15,7 @@
 //! | `output`, `window` | what is sent, and the window that is offered |
 //! | `timer`, `rtt`, `rtx`, `reass`, `isn` | timeouts, measurements, retransmission, reassembly, ISNs |
 //! | `sack`, `rack`, `prr`, `undo` | selective acknowledgments, what is lost, how fast it is repaired, what was none |
+//! | `info`, `tally` | what is shown of a connection |
 //! | `cc` | congestion control |
 //! | `rate`, `pace` | how fast the path is, and how fast segments leave |
 //! | `ecn` | what the network says instead of losing packets |
@@ -51,6 +52,7 @@ mod state;
 mod stats;
 mod syncookie;
 pub mod sysctl;
+mod tally;
 mod tcb;
 mod text;
 mod timer;
@@ -69,6 +71,7 @@ pub use rtx::Segments;
 pub use state::State;
 pub use stats::TcpStats;
 pub use syncookie::SynCookies;
+pub use tally::{Tally, Waits};
 pub use usrreq::Shutdown;
 
 use crate::netinet::in_pcb::{PcbTable, Receivers};

@@ -76,7 +76,7 @@ impl Tcb {
                     Next::Again(start, end) => {
                         self.retransmit_now = false;
                         self.rtx.sent_again(start, cx.now, self.rate.stamp());
-                        self.count_retransmission(cx);
+                        self.count_retransmission(cx, end.since(start));
                         self.prr.sent(end.since(start));
                         self.pace.sent(&mut pace, end.since(start));
                         self.sent_again();
@@ -107,6 +107,7 @@ impl Tcb {
                 self.start_rtx_timer(cx);
             }
             self.check_persist(cx);
+            self.tally_waits(cx.now);
             if news {
                 self.schedule_probe(cx);
                 self.tell_writer();
@@ -234,8 +235,10 @@ impl Tcb {
         }
     }
 
-    pub(super) fn count_retransmission(&mut self, cx: &mut Cx<'_>) {
+    /// Counts a segment of so many octets that goes again.
+    pub(super) fn count_retransmission(&mut self, cx: &mut Cx<'_>, octets: u32) {
         self.search.forget_probe();
+        self.tally.bytes_retrans += u64::from(octets);
         self.total_retrans = self.total_retrans.saturating_add(1);
         cx.sh.stats.retrans_segs += 1;
     }
@@ -308,6 +311,10 @@ impl Tcb {
         m.extend(a);
         m.extend(b);
         self.last_tx = cx.now;
+        let segments = (len as u32).div_ceil(mss.max(1));
+        self.tally.data_segs_out = self.tally.data_segs_out.wrapping_add(segments);
+        self.tally.segs_out = self.tally.segs_out.wrapping_add(segments.saturating_sub(1));
+        self.tally.bytes_sent += len as u64;
         let cut = (len > mss as usize).then(|| Gso {
             kind: self.gso_kind(),
             size: mss as u16,
@@ -425,6 +432,7 @@ impl Tcb {
 
     /// Sends a segment, or several in one packet if `cut` says how they are parted.
     fn transmit(&mut self, cx: &mut Cx<'_>, mut m: Mbuf, cut: Option<Gso>, ecn: u8) {
+        self.tally.segs_out = self.tally.segs_out.wrapping_add(1);
         let (src, dst) = (self.local.ip(), self.remote.ip());
         let ip_header = self.ip_header_len() as usize;
         // The least MSS may be more than a link takes: then IP cuts.

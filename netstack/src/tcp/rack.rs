@@ -31,6 +31,8 @@ pub(crate) struct Rack {
     fack: Option<SeqNum>,
     /// RACK.reordering_seen
     reordering: bool,
+    /// How often that was seen.
+    pub(super) reordered: u32,
     /// RACK.reo_wnd_mult, RACK.reo_wnd_persist
     mult: u8,
     persist: u8,
@@ -54,6 +56,7 @@ impl Default for Rack {
             rtt: Duration::ZERO,
             fack: None,
             reordering: false,
+            reordered: 0,
             mult: 1,
             persist: PERSIST,
             round: None,
@@ -84,6 +87,7 @@ impl Rack {
             }
         } else if self.fack.is_some_and(|fack| sent.end.lt(fack)) {
             self.reordering = true;
+            self.reordered += 1;
         }
         self.fack = Some(self.fack.map_or(sent.end, |fack| fack.latest(sent.end)));
         self.rtt = rtt;
@@ -182,7 +186,7 @@ impl Tcb {
         if again {
             let Some((start, end)) = self.rtx.last(self.window.mss) else { return };
             self.rtx.sent_again(start, cx.now, self.rate.stamp());
-            self.count_retransmission(cx);
+            self.count_retransmission(cx, end.since(start));
             self.send_data(cx, start, end, Sending::Again);
         }
         self.rack.probe = Some(Probe { end: self.snd_nxt, again });

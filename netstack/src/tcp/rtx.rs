@@ -39,6 +39,8 @@ impl Sent {
 pub(crate) struct Acked {
     /// Octets of which no acknowledgment had said so before (RFC 6937's DeliveredData).
     pub(crate) octets: u32,
+    /// Segments of these.
+    pub(crate) segments: u32,
     /// Time of flight of the newest segment that was sent only once.
     pub(crate) rtt: Option<Duration>,
     /// The end of the first segment that was sent only once.
@@ -48,6 +50,7 @@ pub(crate) struct Acked {
 impl Acked {
     fn add(&mut self, sent: &Sent, now: Instant) {
         self.octets += sent.len();
+        self.segments += 1;
         if !sent.retransmitted {
             self.rtt = Some(now.since(sent.at));
             self.original.get_or_insert(sent.end);

@@ -16,6 +16,7 @@ use super::reass::Reassembly;
 use super::rtt::Rtt;
 use super::rtx::RtxQueue;
 use super::seq::SeqNum;
+use super::tally::Tally;
 use super::undo::{Frto, Undo};
 use super::{Shared, State, TcpId};
 use crate::net::IfIndex;
@@ -242,6 +243,7 @@ pub(crate) struct Tcb {
 
     // ---- counters of this connection
     pub(crate) total_retrans: u32,
+    pub(crate) tally: Tally,
     pub(crate) octets_acked: u64,
     pub(crate) octets_received: u64,
 }
@@ -362,6 +364,7 @@ impl Tcb {
             events: Ready::empty(),
             new_events: Ready::empty(),
             total_retrans: 0,
+            tally: Tally::default(),
             octets_acked: 0,
             octets_received: 0,
         }

@@ -71,6 +71,7 @@ impl Tcb {
             (self.ack_now, self.wants_output) = (true, true);
         } else {
             cx.sh.stats.out_of_order += 1;
+            self.tally.rcv_ooopack += 1;
             // RFC 5681 §4.2: at once, one for each: they are counted.
             self.quick_acks = cx.sh.config.quick_acks;
             self.send_ack(cx);

@@ -166,7 +166,7 @@ impl Tcb {
             return self.start_rtx_timer(cx);
         }
         self.rtx.sent_again(self.iss, cx.now, self.rate.stamp());
-        self.count_retransmission(cx);
+        self.count_retransmission(cx, 0);
         self.send_syn(cx);
     }
 
@@ -191,6 +191,7 @@ impl Tcb {
             return self.give_up(cx);
         }
         cx.sh.stats.timeouts += 1;
+        self.tally.timed_out(cx.now);
         match self.recovery {
             Recovery::Open => {
                 self.remember_window(cx);

@@ -21,6 +21,18 @@ pub(crate) struct Tuning {
     most: usize,
 }
 
+impl Tuning {
+    /// The round trip as the receiver sees it.
+    pub(super) fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// Most octets that the program has read in one.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+}
+
 impl Tcb {
     /// Largest window that the buffer allows: the rest is for what the memory costs.
     pub(super) fn rcv_space(&self) -> u32 {

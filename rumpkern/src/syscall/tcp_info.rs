@@ -1,9 +1,9 @@
 //! `struct tcp_info` of `TCP_INFO` and the words of `SO_MEMINFO`, as Linux lays them out (`linux/tcp.h`,
 //! `linux/sock_diag.h`). Programs of any age read a prefix: the layout only ever grew at its end.
 //!
-//! What the stack does not know is 0: times of acknowledgments sent, receiver-side estimates, counts of
-//! segments of one connection, and everything after `tcpi_reord_seen` but the windows.
-//! ECN's counters at the end are there, because programs check the length.
+//! What the stack does not know is 0: `tcpi_rehash`, what came of a Fast Open that failed, marks of
+//! congestion, and (as on Linux) when an acknowledgment was last sent. ECN's counters at the end are there,
+//! because programs check the length.
 
 use netstack::socket::SocketInfo;
 use netstack::tcp::{Congestion, State, TcpInfo};
@@ -16,6 +16,8 @@ const TIMESTAMPS: u8 = 1;
 const SACK: u8 = 2;
 const WSCALE: u8 = 4;
 const ECN: u8 = 8;
+/// `TCPI_OPT_SYN_DATA`
+const SYN_DATA: u8 = 32;
 
 /// Octets of the structure as of Linux 6.18, the first with counters of AccECN.
 const LEN: usize = 280;
@@ -25,8 +27,13 @@ pub(super) fn octets(info: &TcpInfo, now: Instant) -> Vec<u8> {
     let mss = info.snd_mss.max(1);
     let (srtt, variance, least) = info.rtt.unwrap_or_default();
     let (snd_scale, rcv_scale) = info.wscale;
-    let scales = info.wscale != (0, 0);
-    let options = [(info.timestamps, TIMESTAMPS), (info.sack, SACK), (scales, WSCALE), (info.ecn, ECN)];
+    let options = [
+        (info.timestamps, TIMESTAMPS),
+        (info.sack, SACK),
+        (info.wscale != (0, 0), WSCALE),
+        (info.ecn, ECN),
+        (info.syn_data, SYN_DATA),
+    ];
     let options = options.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum::<u8>();
 
     let mut out = Out(vec![
@@ -39,7 +46,7 @@ pub(super) fn octets(info: &TcpInfo, now: Instant) -> Vec<u8> {
         (snd_scale & 15) | (rcv_scale << 4),
         0, // tcpi_delivery_rate_app_limited, tcpi_fastopen_client_fail
     ]);
-    out.words(&[micros(info.rto), 0]); // rto, ato
+    out.words(&[micros(info.rto), micros(info.ato)]);
     out.words(&[info.snd_mss, info.rcv_mss]);
     let segments = info.segments;
     // On a listener, those that wait to be accepted and how many may; unacked, sacked, lost, retrans,
@@ -50,23 +57,27 @@ pub(super) fn octets(info: &TcpInfo, now: Instant) -> Vec<u8> {
     };
     out.words(&[unacked, sacked, segments.lost, segments.retransmitted, 0]);
     // last_data_sent, last_ack_sent, last_data_recv, last_ack_recv
-    let (sent, received) = (millis(now.since(info.last_tx)), millis(now.since(info.last_rx)));
-    out.words(&[sent, 0, received, received]);
-    out.words(&[info.pmtu, info.rcv_wnd, micros(srtt), micros(variance)]); // …, rcv_ssthresh, rtt, rttvar
+    let (tally, ago) = (info.tally.at(now), |then| millis(now.since(then)));
+    out.words(&[ago(info.last_tx), 0, ago(tally.last_data_rx), ago(tally.last_ack_rx)]);
+    out.words(&[info.pmtu, info.rcv_ssthresh, micros(srtt), micros(variance)]);
     out.words(&[if info.ssthresh == u32::MAX { NO_SSTHRESH } else { info.ssthresh / mss }]);
-    out.words(&[info.cwnd / mss, info.advmss.into(), 3]); // …, reordering
-    out.words(&[0, 0, info.total_retrans]); // rcv_rtt, rcv_space
+    out.words(&[info.cwnd / mss, info.advmss.into(), info.reordering]);
+    out.words(&[info.rcv_rtt.map_or(0, micros), word(info.rcv_space), info.total_retrans]);
     // pacing_rate, max_pacing_rate
     out.longs(&[info.pacing_rate.unwrap_or(u64::MAX), info.max_pacing_rate.unwrap_or(u64::MAX)]);
     out.longs(&[info.octets_acked, info.octets_received]);
-    out.words(&[0, 0, word(info.unsent), micros(least)]); // segs_out, segs_in
-    out.words(&[0, 0]); // data_segs_in, data_segs_out
-    out.longs(&[info.delivery_rate.unwrap_or(0), 0, 0, 0]); // …, busy_time, rwnd_limited, sndbuf_limited
-    out.words(&[0, 0]); // delivered, delivered_ce
-    out.longs(&[0, 0]); // bytes_sent, bytes_retrans
-    out.words(&[0, 0, 0]); // dsack_dups, reord_seen, rcv_ooopack
-    out.words(&[info.snd_wnd, info.rcv_wnd, 0, 0]); // …, rehash, total_rto and total_rto_recoveries
-    out.0.resize(LEN, 0); // total_rto_time, and ECN's
+    out.words(&[tally.segs_out, tally.segs_in, word(info.unsent), micros(least)]);
+    out.words(&[tally.data_segs_in, tally.data_segs_out]);
+    let long = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    out.longs(&[info.delivery_rate.unwrap_or(0), long(tally.busy_time)]);
+    out.longs(&[long(tally.rwnd_limited), long(tally.sndbuf_limited)]);
+    out.words(&[tally.delivered, 0]); // …, delivered_ce
+    out.longs(&[tally.bytes_sent, tally.bytes_retrans]);
+    out.words(&[tally.dsack_dups, tally.reord_seen, tally.rcv_ooopack]);
+    out.words(&[info.snd_wnd, info.rcv_wnd, 0]); // …, rehash
+    out.words(&[u32::from(tally.total_rto) | u32::from(tally.total_rto_recoveries) << 16]);
+    out.words(&[millis(tally.total_rto_time)]);
+    out.0.resize(LEN, 0); // ECN's
     out.0
 }
 

@@ -3,7 +3,7 @@
 use netstack::netinet::IcmpErrorKind;
 use netstack::socket::{RecvFlags, SendFlags};
 use netstack::tcp::cc::Algorithm;
-use netstack::tcp::{Shutdown, TcpOpt, TcpOptName, TcpStats};
+use netstack::tcp::{Shutdown, Tally, TcpOpt, TcpOptName, TcpStats};
 use netstack::time::Duration;
 use std::net::SocketAddr;
 
@@ -95,7 +95,11 @@ pub(crate) enum Info {
     Congestion,
     PacingRate,
     DeliveryRate,
+    Tally(Counter),
 }
+
+/// What a connection counts, by the name of the field of Linux's `struct tcp_info`.
+type Counter = fn(&Tally) -> String;
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("no such number: {text}"))
@@ -185,6 +189,21 @@ impl Info {
             "congestion" => Info::Congestion,
             "pacing" => Info::PacingRate,
             "delivery" => Info::DeliveryRate,
+            "segs_in" => Info::Tally(|t| t.segs_in.to_string()),
+            "segs_out" => Info::Tally(|t| t.segs_out.to_string()),
+            "data_segs_in" => Info::Tally(|t| t.data_segs_in.to_string()),
+            "data_segs_out" => Info::Tally(|t| t.data_segs_out.to_string()),
+            "bytes_sent" => Info::Tally(|t| t.bytes_sent.to_string()),
+            "bytes_retrans" => Info::Tally(|t| t.bytes_retrans.to_string()),
+            "delivered" => Info::Tally(|t| t.delivered.to_string()),
+            "dsack_dups" => Info::Tally(|t| t.dsack_dups.to_string()),
+            "reord_seen" => Info::Tally(|t| t.reord_seen.to_string()),
+            "rcv_ooopack" => Info::Tally(|t| t.rcv_ooopack.to_string()),
+            "total_rto" => Info::Tally(|t| format!("{} in {}", t.total_rto, t.total_rto_recoveries)),
+            "total_rto_time" => Info::Tally(|t| t.total_rto_time.as_millis().to_string()),
+            "busy_time" => Info::Tally(|t| t.busy_time.as_millis().to_string()),
+            "rwnd_limited" => Info::Tally(|t| t.rwnd_limited.as_millis().to_string()),
+            "sndbuf_limited" => Info::Tally(|t| t.sndbuf_limited.as_millis().to_string()),
             other => return Err(format!("unknown field of TCP_INFO: {other}")),
         })
     }

@@ -222,6 +222,7 @@ impl Script {
             Info::PacingRate => i.pacing_rate.map_or("none".into(), |n| n.to_string()),
             Info::DeliveryRate => i.delivery_rate.map_or("none".into(), |n| n.to_string()),
             Info::Congestion => i.congestion_control.into(),
+            Info::Tally(counter) => counter(&i.tally.at(self.host.ip.now)),
         })
     }
 }
