@@ -14,6 +14,7 @@ use super::{State, TcpId};
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::FastOpenCookie;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
 
 bitflags::bitflags! {
@@ -149,7 +150,7 @@ impl IsnGenerator {
     /// The cookie for a client's address (§4.1.2).
     pub(super) fn fast_open_cookie(&self, local: SocketAddr, remote: SocketAddr) -> FastOpenCookie {
         let address = |a: SocketAddr| SocketAddr::new(a.ip(), 0);
-        FastOpenCookie::from(self.hash(4, 0, address(local), address(remote)).to_be_bytes())
+        FastOpenCookie::from(self.f(4, address(local), address(remote)).finish().to_be_bytes())
     }
 }
 

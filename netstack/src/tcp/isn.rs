@@ -21,20 +21,19 @@ impl IsnGenerator {
     /// The first sequence number of a connection made now. M counts in steps of 4 us (RFC 9293 §3.4.1).
     pub(crate) fn isn(&self, now: Instant, local: SocketAddr, remote: SocketAddr) -> SeqNum {
         let m = (now.as_nanos() / 4_000) as u32;
-        SeqNum(m.wrapping_add(self.hash(0, 0, local, remote) as u32))
+        SeqNum(m.wrapping_add(self.f(0, local, remote).finish() as u32))
     }
 
     /// What is added to the timestamp clock of this connection. It depends on the addresses alone:
     /// timestamps of a later connection of the same pair go on from the former (RFC 6191).
     pub(crate) fn timestamp_offset(&self, local: SocketAddr, remote: SocketAddr) -> u32 {
-        self.hash(1, 0, SocketAddr::new(local.ip(), 0), SocketAddr::new(remote.ip(), 0)) as u32
+        self.f(1, SocketAddr::new(local.ip(), 0), SocketAddr::new(remote.ip(), 0)).finish() as u32
     }
 
-    /// F, for one of several purposes, each with a count of its own.
-    pub(super) fn hash(&self, purpose: u8, count: u32, local: SocketAddr, remote: SocketAddr) -> u64 {
+    /// F, for one of several purposes; more may be added to what it is of.
+    pub(super) fn f(&self, purpose: u8, local: SocketAddr, remote: SocketAddr) -> SipHasher24 {
         let mut h = SipHasher24::new_with_keys(self.secret.0, self.secret.1);
         h.write_u8(purpose);
-        h.write_u32(count);
         for end in [local, remote] {
             match end.ip() {
                 IpAddr::V4(a) => h.write(&a.octets()),
@@ -42,7 +41,7 @@ impl IsnGenerator {
             }
             h.write_u16(end.port());
         }
-        h.finish()
+        h
     }
 }
 

@@ -13,6 +13,7 @@ use super::isn::IsnGenerator;
 use super::seq::SeqNum;
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::{Options, Timestamps};
+use std::hash::Hasher;
 use std::net::SocketAddr;
 
 /// When listeners answer with cookies.
@@ -86,11 +87,15 @@ impl IsnGenerator {
     }
 
     fn cookie_base(&self, local: SocketAddr, remote: SocketAddr, irs: SeqNum) -> u32 {
-        self.hash(2, irs.0, local, remote) as u32
+        let mut h = self.f(2, local, remote);
+        h.write_u32(irs.0);
+        h.finish() as u32
     }
 
     fn proof(&self, local: SocketAddr, remote: SocketAddr, minute: u32, index: u32) -> u32 {
-        let hash = self.hash(3, minute << 2 | index, local, remote) as u32;
+        let mut h = self.f(3, local, remote);
+        h.write_u32(minute << 2 | index);
+        let hash = h.finish() as u32;
         minute << 24 | (hash & 0x003f_ffff) << 2 | index
     }
 }
