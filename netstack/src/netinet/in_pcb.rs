@@ -229,8 +229,14 @@ impl<Id: Copy + Eq> PcbTable<Id> {
     }
 
     /// A local port for a connection from `local` to `remote` (RFC 6056 §3.3.3), such that the
-    /// 4-tuple is new and nobody has bound the port. `AddrNotAvailable`: there is none.
-    pub fn ephemeral(&mut self, local: IpAddr, remote: SocketAddr) -> Result<u16, SockError> {
+    /// 4-tuple is new, or that of a connection that is `as_good_as_gone`, and nobody has bound the port.
+    /// `AddrNotAvailable`: there is none.
+    pub fn ephemeral(
+        &mut self,
+        local: IpAddr,
+        remote: SocketAddr,
+        as_good_as_gone: impl Fn(Id) -> bool,
+    ) -> Result<u16, SockError> {
         let (first, n) = self.range();
         let offset =
             self.key.tuple(&Tuple { local: (local, 0), remote: (remote.ip(), remote.port()) }) as u32 % n;
@@ -238,7 +244,8 @@ impl<Id: Copy + Eq> PcbTable<Id> {
             let port = first + ((offset + u32::from(self.next_ephemeral)) % n) as u16;
             self.next_ephemeral = self.next_ephemeral.wrapping_add(1);
             let bound = self.port(port).is_some_and(|p| !p.bound.is_empty());
-            if !bound && !self.is_connected(SocketAddr::new(local, port), remote) {
+            let other = self.lookup_connected(SocketAddr::new(local, port), remote);
+            if !bound && other.is_none_or(&as_good_as_gone) {
                 return Ok(port);
             }
         }

@@ -83,7 +83,8 @@ impl Stack {
         let tcp_config = TcpConfig { ttl: config.ttl, ..config.tcp.clone() };
         let mut ip = Ip::new(config, seed);
         let mut pcbs = |receivers| PcbTable::new(receivers, [ip.rng.random(), ip.rng.random()]);
-        let (udp, ping) = (pcbs(Receivers::Bound), pcbs(Receivers::Bound));
+        let (mut udp, ping) = (pcbs(Receivers::Bound), pcbs(Receivers::Bound));
+        udp.ephemeral = tcp_config.ephemeral_ports.0..=tcp_config.ephemeral_ports.1;
         let tcp = Tcp::new(tcp_config, ip.rng.random());
         let mut stack = Stack {
             ip,

@@ -74,6 +74,17 @@ impl InitialWindow {
     }
 }
 
+/// When a connection may take over the ends of one of ours in TIME-WAIT (RFC 6191's reasoning for the other side).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TwReuse {
+    /// Never.
+    Never,
+    /// If timestamps tell their segments apart.
+    Always,
+    /// ... and it is to ourselves.
+    Loopback,
+}
+
 /// All of TCP's numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TcpConfig {
@@ -116,6 +127,15 @@ pub struct TcpConfig {
     pub max_orphans: usize,
     /// Stay in TIME-WAIT (RFC 9293 §3.4.2: 2 MSL, 240 s).
     pub time_wait: Duration,
+    /// Connections in TIME-WAIT, at most; more do not stay there (`tcp_max_tw_buckets`).
+    pub max_time_waits: usize,
+    /// When a new connection of ours may take over the ends of one in TIME-WAIT (`tcp_tw_reuse`).
+    pub tw_reuse: TwReuse,
+    /// Ports given to sockets that did not ask for one (`ip_local_port_range`), UDP's too.
+    pub ephemeral_ports: (u16, u16),
+    /// A connection that the accept queue has no room for is reset instead of kept waiting
+    /// (`tcp_abort_on_overflow`).
+    pub abort_on_overflow: bool,
     /// Stay in FIN-WAIT-2 when no program holds the connection.
     pub fin_wait_2: Duration,
     /// Ignore RSTs in TIME-WAIT (RFC 1337 §3, fix F1).
@@ -208,7 +228,8 @@ impl TcpConfig {
         // FreeBSD's least `mssdflt`
         let mss = [self.min_mss, self.default_mss.0, self.default_mss.1, self.base_mss, self.mtu_probe_floor];
         let mss = mss.into_iter().all(|mss| mss >= 40);
-        timeouts && sizes(self.rcvbuf) && sizes(self.sndbuf) && mss && self.dup_threshold > 0
+        let ports = 0 < self.ephemeral_ports.0 && self.ephemeral_ports.0 <= self.ephemeral_ports.1;
+        ports && timeouts && sizes(self.rcvbuf) && sizes(self.sndbuf) && mss && self.dup_threshold > 0
     }
 
     /// The size of a buffer for which a program asked for `n` octets.

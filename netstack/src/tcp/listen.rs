@@ -278,7 +278,7 @@ impl Tcp {
         if listen.is_full() {
             // Whatever the peer sends next with the same acknowledgment and number tries again.
             self.sh.stats.listen_overflows += 1;
-            return true;
+            return !self.sh.config.abort_on_overflow;
         }
         let offset = self.sh.isn.timestamp_offset(ends.0, ends.1);
         let (options, ecn) = syncookie::options_of_timestamp(mss, seg.options.timestamps, offset);

@@ -60,7 +60,7 @@ mod undo;
 pub mod usrreq;
 mod window;
 
-pub use config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig};
+pub use config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig, TwReuse};
 pub use ecn::EcnMode;
 pub use fastopen::FastOpen;
 pub use info::{Congestion, TcpInfo};
@@ -77,7 +77,7 @@ pub use usrreq::Shutdown;
 use crate::netinet::in_pcb::{PcbTable, Receivers};
 use crate::netinet::{Cast, Fragment, IpLayer, IpRx, IpTx};
 use crate::socket::{Ready, SockError};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::tcp::{self as wire, Flags, Header};
 use fastopen::Use;
 use isn::IsnGenerator;
@@ -122,6 +122,8 @@ pub(crate) struct Shared {
     events: Vec<TcpId>,
     /// Connections that live on without a program.
     orphans: usize,
+    /// Connections in TIME-WAIT.
+    time_waits: usize,
     /// Cookies of peers (RFC 7413).
     fast_open: fastopen::Cache,
 }
@@ -139,7 +141,8 @@ impl Tcp {
     pub fn new(config: TcpConfig, seed: [u8; 32]) -> Tcp {
         let mut rng = SmallRng::from_seed(seed);
         let isn = IsnGenerator::new((rng.next_u64(), rng.next_u64()));
-        let pcbs = PcbTable::new(Receivers::Listening, [rng.next_u64(), rng.next_u64()]);
+        let mut pcbs = PcbTable::new(Receivers::Listening, [rng.next_u64(), rng.next_u64()]);
+        pcbs.ephemeral = config.ephemeral_ports.0..=config.ephemeral_ports.1;
         let sh = Shared {
             config,
             stats: TcpStats::default(),
@@ -148,6 +151,7 @@ impl Tcp {
             ready: VecDeque::new(),
             events: Vec::new(),
             orphans: 0,
+            time_waits: 0,
             fast_open: fastopen::Cache::default(),
         };
         Tcp { sh, slab: Slab::default(), pcbs }
@@ -160,6 +164,7 @@ impl Tcp {
 
     /// Changes them. What a socket has taken over for itself (its options and buffers) stays as it is.
     pub fn set_config(&mut self, config: TcpConfig) {
+        self.pcbs.ephemeral = config.ephemeral_ports.0..=config.ephemeral_ports.1;
         self.sh.config = config;
     }
 
@@ -231,8 +236,14 @@ impl Tcp {
             }
             (State::SynReceived, Holder::SynQueue(listener)) if !seg.has(Flags::RST | Flags::SYN) => {
                 if self.listener_is_full(listener) {
-                    // The SYN-ACK will be sent again, and answered again.
                     self.sh.stats.listen_overflows += 1;
+                    let abort = self.sh.config.abort_on_overflow && seg.has(Flags::ACK);
+                    // Else the SYN-ACK will be sent again, and answered again.
+                    if abort && let Some((tcb, mut cx)) = self.parts(ip, id) {
+                        tcb.send_rst_at(&mut cx, seg.ack);
+                        tcb.enter_closed(None);
+                        self.settle(id);
+                    }
                     return;
                 }
                 if let Some((tcb, mut cx)) = self.parts(ip, id)
@@ -423,6 +434,10 @@ impl Tcp {
             }
         }
         let Some(tcb) = self.slab.get_mut(id) else { return };
+        if tcb.counted_wait && tcb.state != State::TimeWait {
+            tcb.counted_wait = false;
+            self.sh.time_waits -= 1;
+        }
         match (tcb.state, tcb.holder) {
             (State::Closed, _) => self.settle_closed(id),
             (State::SynReceived, _) => {}
@@ -485,6 +500,25 @@ impl Tcb {
             (true, None) | (false, _) => (false, false),
         };
         let fresh = !older && (newer || syn.seq.gt(self.rcv_nxt));
-        fresh.then(|| self.snd_nxt + (65_535 + 2))
+        fresh.then(|| self.after_all_windows())
+    }
+
+    /// A number beyond all that the connection, which is in TIME-WAIT, could have sent.
+    fn after_all_windows(&self) -> SeqNum {
+        self.snd_nxt + (65_535 + 2)
+    }
+
+    /// Whether a new connection of ours with the same ends may begin (Linux's `tcp_twsk_unique`): its
+    /// timestamps are younger by a second at least.
+    fn may_be_taken_over(&self, now: Instant, config: &TcpConfig) -> bool {
+        let wanted = match config.tw_reuse {
+            TwReuse::Never => false,
+            TwReuse::Always => true,
+            TwReuse::Loopback => self.local.ip().is_loopback() || self.remote.ip().is_loopback(),
+        };
+        wanted
+            && self.state == State::TimeWait
+            && self.timestamps
+            && now.since(self.ts_recent_at) > Duration::from_secs(1)
     }
 }

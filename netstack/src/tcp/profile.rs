@@ -4,7 +4,7 @@
 //! What the two systems do differently in their code and not by a value is not here.
 
 use super::cc::Algorithm;
-use super::config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig};
+use super::config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig, TwReuse};
 use super::ecn::EcnMode;
 use super::fastopen::FastOpen;
 use super::plpmtud::MtuProbing;
@@ -72,6 +72,10 @@ fn linux() -> TcpConfig {
         orphan_retries: 8,
         max_orphans: 8192,
         time_wait: Duration::from_secs(60),
+        max_time_waits: 65_536,
+        tw_reuse: TwReuse::Loopback,
+        ephemeral_ports: (32_768, 60_999),
+        abort_on_overflow: false,
         fin_wait_2: Duration::from_secs(60),
         rfc1337: false,
         always_keepalive: false,
@@ -140,6 +144,10 @@ fn freebsd() -> TcpConfig {
         adv_win_scale: 0,
         sockbuf_doubled: false,
         initial_window: InitialWindow::Rfc6928,
+        tw_reuse: TwReuse::Never,
+        ephemeral_ports: (10_000, 65_535),
+        // syncache.rst_on_sock_fail
+        abort_on_overflow: true,
         // soacceptqueue
         max_backlog: 128,
         min_mss: 216,
@@ -169,6 +177,9 @@ fn rfc() -> TcpConfig {
         adv_win_scale: 0,
         initial_window: InitialWindow::Rfc5681,
         queue_syn_data: true,
+        tw_reuse: TwReuse::Never,
+        // RFC 6056 §3.2
+        ephemeral_ports: (1024, 65_535),
         congestion_control: Algorithm::NewReno,
         ..linux()
     }

@@ -74,6 +74,10 @@ counters! {
         challenge_acks_limited => "tcpACKSkippedChallenge",
         /// Connections that came to TIME-WAIT.
         time_waits => "tcpTW",
+        /// TIME-WAITs that did not last because there were too many.
+        time_wait_overflows => "tcpTimeWaitOverflow",
+        /// TIME-WAITs whose ends a connection of ours took over.
+        time_waits_taken_over => "tcpTWReused",
         /// TIME-WAITs ended by a new SYN (RFC 6191).
         time_waits_recycled => "tcpTWRecycled",
         /// Dropped: sent to a group or to all.

@@ -5,7 +5,7 @@
 //! What is changed holds for sockets made later, and for what is not a socket's own at once.
 
 use super::cc::Algorithm;
-use super::config::{BufferSizes, InitialWindow, TcpConfig};
+use super::config::{BufferSizes, InitialWindow, TcpConfig, TwReuse};
 use super::ecn::EcnMode;
 use super::fastopen::FastOpen;
 use super::plpmtud::MtuProbing;
@@ -105,6 +105,8 @@ enum Value {
     Ecn(Place<EcnMode>),
     /// Segments.
     Window(Place<InitialWindow>),
+    /// The first and the last port of a range.
+    Ports(Place<(u16, u16)>),
     /// One of a few, by its number.
     Choice(&'static Choice),
     /// Cannot be changed.
@@ -142,6 +144,10 @@ impl Value {
                 // The segments of an Ethernet that they come to.
                 rule => (rule.octets(1460) / 1460).to_string(),
             },
+            Value::Ports(at) => {
+                let (first, last) = at(c);
+                format!("{first}\t{last}")
+            }
             Value::Choice(choice) => (choice.get)(c).to_string(),
             Value::Fixed(print) => print(c),
         }
@@ -171,6 +177,11 @@ impl Value {
             Value::Window(at) => {
                 *at(c) = InitialWindow::Segments(text.parse().ok().filter(|n| (1..=1000).contains(n))?);
             }
+            Value::Ports(at) => {
+                let mut ports = text.split_whitespace().map(|n| n.parse().ok());
+                *at(c) = (ports.next()??, ports.next()??);
+                ports.next().is_none().then_some(())?;
+            }
             Value::Choice(choice) => (choice.set)(c, text.parse().ok()?).then_some(())?,
             Value::Fixed(_) => return None,
         }
@@ -190,6 +201,7 @@ impl Value {
             Value::Ecn(_) => "0 (off), 1 (request) or 2 (accept)",
             Value::Algorithm(_) => "the name of a congestion control",
             Value::Window(_) => "1 to 1000 segments",
+            Value::Ports(_) => "the first and the last port",
             Value::Choice(choice) => choice.takes,
             Value::Fixed(_) => "nothing",
         }
@@ -270,6 +282,20 @@ const BLACK_HOLES: Choice = Choice {
     takes: "0 or 1",
 };
 
+/// `tcp_tw_reuse`
+const TW_REUSE: Choice = Choice {
+    get: |c| match c.tw_reuse {
+        TwReuse::Never => 0,
+        TwReuse::Always => 1,
+        TwReuse::Loopback => 2,
+    },
+    set: |c, n| {
+        let all = [TwReuse::Never, TwReuse::Always, TwReuse::Loopback];
+        all.get(n as usize).inspect(|r| c.tw_reuse = **r).is_some()
+    },
+    takes: "0: never, 1: always, 2: on the loopback interface",
+};
+
 /// FreeBSD's `syncookies`, beside which `syncookies_only` stands.
 const SYNCOOKIES_AT_ALL: Choice = Choice {
     get: |c| u32::from(c.syncookies != SynCookies::Never),
@@ -305,6 +331,8 @@ const ROWS: &[Row] = &[
     row("net.core.rmem_max", Value::Usize(|c| &mut c.max_sockbuf)),
     row("net.core.somaxconn", Value::Usize(|c| &mut c.max_backlog)),
     row("net.core.wmem_max", Value::Usize(|c| &mut c.max_sockbuf)),
+    row("net.ipv4.ip_local_port_range", Value::Ports(|c| &mut c.ephemeral_ports)),
+    row("net.ipv4.tcp_abort_on_overflow", Value::Switch(|c| &mut c.abort_on_overflow)),
     row("net.ipv4.tcp_adv_win_scale", Value::U8(|c| &mut c.adv_win_scale)),
     row("net.ipv4.tcp_available_congestion_control", Value::Fixed(algorithms)),
     row("net.ipv4.tcp_base_mss", Value::U16(|c| &mut c.base_mss)),
@@ -319,6 +347,7 @@ const ROWS: &[Row] = &[
     row("net.ipv4.tcp_keepalive_time", Value::Seconds(|c| &mut c.keep_idle)),
     row("net.ipv4.tcp_max_orphans", Value::Usize(|c| &mut c.max_orphans)),
     row("net.ipv4.tcp_max_syn_backlog", Value::Usize(|c| &mut c.max_syn_backlog)),
+    row("net.ipv4.tcp_max_tw_buckets", Value::Usize(|c| &mut c.max_time_waits)),
     row("net.ipv4.tcp_min_snd_mss", Value::U16(|c| &mut c.min_mss)),
     row("net.ipv4.tcp_mtu_probe_floor", Value::U16(|c| &mut c.mtu_probe_floor)),
     row("net.ipv4.tcp_mtu_probing", Value::Choice(&MTU_PROBING)),
@@ -339,11 +368,14 @@ const ROWS: &[Row] = &[
     row("net.ipv4.tcp_synack_retries", Value::U8(|c| &mut c.synack_retries)),
     row("net.ipv4.tcp_syncookies", Value::Choice(&SYNCOOKIES)),
     row("net.ipv4.tcp_timestamps", Value::Switch(|c| &mut c.timestamps)),
+    row("net.ipv4.tcp_tw_reuse", Value::Choice(&TW_REUSE)),
     row("net.ipv4.tcp_window_scaling", Value::Switch(|c| &mut c.window_scaling)),
     row("net.ipv4.tcp_wmem", Value::Buffer(|c| &mut c.sndbuf)),
     // ---- FreeBSD
     row("kern.ipc.maxsockbuf", Value::Usize(|c| &mut c.max_sockbuf)),
     row("kern.ipc.soacceptqueue", Value::Usize(|c| &mut c.max_backlog)),
+    row("net.inet.ip.portrange.first", Value::U16(|c| &mut c.ephemeral_ports.0)),
+    row("net.inet.ip.portrange.last", Value::U16(|c| &mut c.ephemeral_ports.1)),
     row("net.inet.tcp.always_keepalive", Value::Switch(|c| &mut c.always_keepalive)),
     row("net.inet.tcp.cc.abe", Value::Switch(|c| &mut c.abe)),
     row("net.inet.tcp.cc.algorithm", Value::Algorithm(|c| &mut c.congestion_control)),
@@ -357,6 +389,7 @@ const ROWS: &[Row] = &[
     row("net.inet.tcp.keepcnt", Value::U8(|c| &mut c.keep_count)),
     row("net.inet.tcp.keepidle", Value::Millis(|c| &mut c.keep_idle)),
     row("net.inet.tcp.keepintvl", Value::Millis(|c| &mut c.keep_interval)),
+    row("net.inet.tcp.maxtcptw", Value::Usize(|c| &mut c.max_time_waits)),
     row("net.inet.tcp.minmss", Value::U16(|c| &mut c.min_mss)),
     row("net.inet.tcp.msl", Value::HalfMillis(|c| &mut c.time_wait)),
     row("net.inet.tcp.mssdflt", Value::U16(|c| &mut c.default_mss.0)),
@@ -370,6 +403,7 @@ const ROWS: &[Row] = &[
     row("net.inet.tcp.sack.enable", Value::Switch(|c| &mut c.sack)),
     row("net.inet.tcp.sendbuf_max", Value::Usize(|c| &mut c.sndbuf.max)),
     row("net.inet.tcp.sendspace", Value::Usize(|c| &mut c.sndbuf.default)),
+    row("net.inet.tcp.syncache.rst_on_sock_fail", Value::Switch(|c| &mut c.abort_on_overflow)),
     row("net.inet.tcp.syncookies", Value::Choice(&SYNCOOKIES_AT_ALL)),
     row("net.inet.tcp.syncookies_only", Value::Choice(&SYNCOOKIES_ONLY)),
     row("net.inet.tcp.v6mssdflt", Value::U16(|c| &mut c.default_mss.1)),
@@ -419,6 +453,9 @@ mod tests {
             ("net.ipv4.tcp_min_snd_mss", "8"),
             ("net.ipv4.tcp_syncookies", "3"),
             ("net.ipv4.tcp_fastopen", "8"),
+            ("net.ipv4.ip_local_port_range", "2000 1000"),
+            ("net.ipv4.ip_local_port_range", "1000"),
+            ("net.inet.ip.portrange.first", "0"),
             ("net.inet.tcp.initcwnd_segments", "0"),
         ] {
             let r = set(&mut config, name, value);

@@ -23,7 +23,7 @@ use crate::net::IfIndex;
 use crate::netinet::IpLayer;
 use crate::socket::sockbuf::{RecvBuf, SendBuf};
 use crate::socket::{Family, Ready, SockError};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What every step needs besides the connection: the floor below, the time, what all share.
@@ -233,6 +233,8 @@ pub(crate) struct Tcb {
     // ---- lists
     /// Counted among those that live on without a program.
     pub(crate) orphan: bool,
+    /// Counted among those in TIME-WAIT.
+    pub(crate) counted_wait: bool,
     /// There may be something to send.
     pub(crate) wants_output: bool,
     /// It stands in the list of those.
@@ -359,6 +361,7 @@ impl Tcb {
             last_rx: Instant::ZERO,
             last_tx: Instant::ZERO,
             orphan: false,
+            counted_wait: false,
             wants_output: false,
             in_ready: false,
             events: Ready::empty(),
@@ -478,13 +481,21 @@ impl Tcb {
 
     /// RFC 9293 §3.10.7.4: "enter the TIME-WAIT state, start the time-wait timer, turn off the others".
     pub(crate) fn enter_time_wait(&mut self, cx: &mut Cx<'_>) {
+        let mut stay = cx.sh.config.time_wait;
         if self.state != State::TimeWait {
             cx.sh.stats.time_waits += 1;
+            cx.sh.time_waits += 1;
+            self.counted_wait = true;
+            if cx.sh.time_waits > cx.sh.config.max_time_waits {
+                // The last acknowledgment is sent, and that is all.
+                cx.sh.stats.time_wait_overflows += 1;
+                stay = Duration::ZERO;
+            }
         }
         self.state = State::TimeWait;
         (self.t_rtx, self.t_pace, self.t_keep, self.t_idle) = (None, None, None, None);
         self.forget_probe();
-        self.t_wait = Some(cx.now + cx.sh.config.time_wait);
+        self.t_wait = Some(cx.now + stay);
         self.ecn.echo = false;
         self.sndbuf.free();
         self.reass.clear();

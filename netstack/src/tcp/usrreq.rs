@@ -207,18 +207,40 @@ impl Tcp {
         let bound = tcb.set.bound_if;
         let flow = Flow { protocol: PROTOCOL, src, src_port: 0, dst: to, bound };
         let path = ip.path(&flow)?;
-        let port = if tcb.bound { tcb.local.port() } else { self.pcbs.ephemeral(path.src, to)? };
+        let bound_port = tcb.bound.then(|| tcb.local.port());
+        let (now, slab, config) = (ip.now(), &self.slab, &self.sh.config);
+        let free = |old: TcpId| slab.get(old).is_some_and(|old| old.may_be_taken_over(now, config));
+        let port = match bound_port {
+            Some(port) => port,
+            None => self.pcbs.ephemeral(path.src, to, free)?,
+        };
         let local = SocketAddr::new(src.unwrap_or(path.src), port);
         // Of equal paths the ports choose one, too.
         let path = ip.path(&Flow { src: Some(local.ip()), src_port: port, ..flow })?;
+        let old = self.pcbs.lookup_connected(local, to).filter(|old| free(*old));
+        let isn = old.and_then(|old| self.take_over(old));
+        let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
         self.pcbs.connect(id, local, to, tcb.set.share)?;
         tcb.renew(&self.sh.config);
         tcb.in_table = true;
         if let Some((tcb, mut cx)) = self.parts(ip, id) {
             tcb.begin(&mut cx, local, to, &path);
+            if let Some(isn) = isn {
+                tcb.start_at(isn);
+            }
             tcb.state = State::SynSent;
         }
         Ok(Begun::Now)
+    }
+
+    /// A connection in TIME-WAIT makes place for another with its ends, which begins at the number returned.
+    fn take_over(&mut self, old: TcpId) -> Option<SeqNum> {
+        let tcb = self.slab.get_mut(old)?;
+        let isn = tcb.after_all_windows();
+        tcb.enter_closed(None);
+        self.sh.stats.time_waits_taken_over += 1;
+        self.settle(old);
+        Some(isn)
     }
 
     /// Writes to the stream what the buffer takes and says how much that was. `WouldBlock`: nothing.

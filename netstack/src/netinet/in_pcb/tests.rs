@@ -137,11 +137,11 @@ fn ephemeral_ports_differ_by_destination_and_run_out_with_an_error() {
     t.ephemeral = 50000..=50003;
     let local = ip("10.0.0.1");
     for id in 0..4 {
-        let port = t.ephemeral(local, at("10.0.0.2:80")).expect("four are there");
+        let port = t.ephemeral(local, at("10.0.0.2:80"), |_| false).expect("four are there");
         t.connect(id, SocketAddr::new(local, port), at("10.0.0.2:80"), ALONE).expect("new");
     }
-    assert_eq!(t.ephemeral(local, at("10.0.0.2:80")), Err(SockError::AddrNotAvailable));
-    assert!(t.ephemeral(local, at("10.0.0.3:80")).is_ok(), "another destination shares the ports");
+    assert_eq!(t.ephemeral(local, at("10.0.0.2:80"), |_| false), Err(SockError::AddrNotAvailable));
+    assert!(t.ephemeral(local, at("10.0.0.3:80"), |_| false).is_ok(), "another destination shares the ports");
     assert_eq!(t.bind_any(9, binding("0.0.0.0", 0, ALONE), 77), Err(SockError::AddrInUse));
     t.ephemeral = 50000..=50004;
     assert_eq!(t.bind_any(9, binding("0.0.0.0", 0, ALONE), 77), Ok(50004));

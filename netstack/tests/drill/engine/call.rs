@@ -1,6 +1,7 @@
 //! The calls of a script, and their words. What each does stands in `perform`.
 
 use netstack::netinet::IcmpErrorKind;
+use netstack::netinet::in_pcb::Share;
 use netstack::socket::{RecvFlags, SendFlags};
 use netstack::tcp::cc::Algorithm;
 use netstack::tcp::{Shutdown, Tally, TcpOpt, TcpOptName, TcpStats};
@@ -238,6 +239,9 @@ fn option_with_value(words: &[&str]) -> Result<TcpOpt, String> {
         ["deferaccept", n] => TcpOpt::DeferAccept(number(n)?),
         ["windowclamp", n] => TcpOpt::WindowClamp(number(n)?),
         ["notsentlowat", n] => TcpOpt::NotSentLowat(number(n)?),
+        ["reuseaddr", on @ ..] if on.len() < 2 => {
+            TcpOpt::Reuse(Share { addr: switch(on.first())?, ..Share::default() })
+        }
         ["fastopen", n] => TcpOpt::FastOpen(number(n)?),
         ["fastopenconnect", on @ ..] if on.len() < 2 => TcpOpt::FastOpenConnect(switch(on.first())?),
         ["fastopennocookie", on @ ..] if on.len() < 2 => TcpOpt::FastOpenNoCookie(switch(on.first())?),
