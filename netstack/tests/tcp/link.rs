@@ -9,7 +9,6 @@ use netstack::wire::tcp::{self, Flags, Header};
 use netstack::{Instant, SockError};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 /// What the link does to one packet.
 #[derive(Clone, Copy, Debug, Default)]
