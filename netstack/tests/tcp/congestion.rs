@@ -1,8 +1,7 @@
 //! Slow start with a switch that has no sysctl: HyStart++ (RFC 9406) beside NewReno. The rest is in
 //! `tests/drill/congestion`.
 
-use crate::script::{reno, with};
-use netstack::tcp::TcpConfig;
+use crate::script::with;
 
 #[test]
 fn slow_start_slows_down_when_the_round_trip_rises() {
@@ -25,6 +24,6 @@ fn slow_start_slows_down_when_the_round_trip_rises() {
             end
             info cwnd -> {cwnd}"
         );
-        with(TcpConfig { newreno_hystart, ..reno() }, &script);
+        with(|config| config.newreno_hystart = newreno_hystart, &script);
     }
 }

@@ -10,15 +10,8 @@ mod engine;
 mod fastopen;
 mod laws;
 mod link;
-mod pacing;
 mod path;
 mod plpmtud;
 mod script;
 mod stack;
 mod throughput;
-
-/// How scripts come to their states: see `tests/drill/reach`.
-pub(crate) mod reach {
-    pub(crate) const ESTABLISHED: &str = "reach established\n";
-    pub(crate) const ESTABLISHED_SACK: &str = "reach established-sack\n";
-}

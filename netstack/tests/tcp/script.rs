@@ -1,49 +1,16 @@
-//! Scripts of packets that need Rust around them, played by the engine of `tests/drill`.
+//! Scripts of packets with what they cannot say themselves: values of the configuration that have
+//! no sysctl. All others are files in `tests/drill`, whose engine plays these, too.
 
-use crate::engine::{self, Drill, reach_folder};
+use crate::engine::{Drill, reach_folder};
 use netstack::tcp::TcpConfig;
-use netstack::tcp::cc::Algorithm;
 
-/// The default configuration, but for the window: what NewReno makes of it can be done in one's head.
-pub(crate) fn reno() -> TcpConfig {
-    TcpConfig { congestion_control: Algorithm::NewReno, ..TcpConfig::default() }
-}
-
-/// Runs a script that may say itself how TCP is configured; else with NewReno.
-pub(crate) fn run(text: &str) {
-    let read = Drill::parse("script", text, reach_folder());
-    if let Err(report) = read.and_then(|drill| drill.run()) {
+/// Plays a script after a change of its configuration; what comes out otherwise is a panic.
+pub(crate) fn with(change: impl FnOnce(&mut TcpConfig), text: &str) {
+    let played = Drill::parse("script", text, reach_folder()).and_then(|mut drill| {
+        change(&mut drill.head.config);
+        drill.run()
+    });
+    if let Err(report) = played {
         panic!("{report}");
-    }
-}
-
-/// Runs a script.
-pub(crate) fn with(config: TcpConfig, text: &str) {
-    let mut s = Script::new(config);
-    s.play(text);
-    s.finish();
-}
-
-/// A script that is being played; what comes out otherwise is a panic.
-pub(crate) struct Script(engine::Script);
-
-impl Script {
-    pub(crate) fn new(config: TcpConfig) -> Script {
-        Script(engine::Script::new(config, false))
-    }
-
-    /// Plays more lines.
-    pub(crate) fn play(&mut self, text: &str) {
-        let read = Drill::parse("script", text, reach_folder());
-        if let Err(report) = read.and_then(|drill| self.0.play(&drill.lines)) {
-            panic!("{report}");
-        }
-    }
-
-    /// Nothing may be left over.
-    pub(crate) fn finish(&mut self) {
-        if let Err(report) = self.0.finish() {
-            panic!("{report}");
-        }
     }
 }
