@@ -133,7 +133,7 @@ impl Stack {
     pub(crate) fn quote_of(&mut self, id: SocketId) -> Quote {
         match self.sockets.datagram(id).map(|s| s.opts.mtu_discover) {
             Ok(MtuDiscover::Want | MtuDiscover::Do | MtuDiscover::Probe) => Quote::Ours,
-            Ok(MtuDiscover::Dont) | Err(_) => Quote::Strange,
+            Ok(MtuDiscover::Dont | MtuDiscover::Interface | MtuDiscover::Omit) | Err(_) => Quote::Strange,
         }
     }
 
@@ -152,9 +152,11 @@ impl Stack {
         let sure = severity == Severity::Hard || error.from == error.src;
         let Ok(s) = self.sockets.datagram(id) else { return };
         let mtu = match error.kind {
-            // Without DF no packet of ours was too large.
-            IcmpErrorKind::PacketTooBig { .. } if s.opts.mtu_discover == MtuDiscover::Dont => return,
-            IcmpErrorKind::PacketTooBig { mtu } => mtu,
+            IcmpErrorKind::PacketTooBig { mtu } => match s.opts.mtu_discover {
+                // Without DF no packet of ours was too large.
+                MtuDiscover::Dont | MtuDiscover::Interface | MtuDiscover::Omit => return,
+                MtuDiscover::Want | MtuDiscover::Do | MtuDiscover::Probe => mtu,
+            },
             _ => 0,
         };
         if s.opts.recv_err {
@@ -300,9 +302,9 @@ impl Stack {
             | WayKind::Multicast
             | WayKind::MulticastOthers => {}
         }
-        // MSG_DONTROUTE: neighbours only.
+        // MSG_DONTROUTE, SO_DONTROUTE: neighbours only.
         let by_gateway = way.kind == WayKind::Unicast && way.next != dst;
-        if meta.flags.contains(SendFlags::DONTROUTE) && by_gateway {
+        if (meta.flags.contains(SendFlags::DONTROUTE) || s.opts.dont_route) && by_gateway {
             return Err(SockError::NetUnreachable);
         }
         let src = own.or(way.src).ok_or(SockError::AddrNotAvailable)?;
@@ -330,12 +332,18 @@ impl Stack {
         let mtu = match out.mtu_discover {
             MtuDiscover::Dont | MtuDiscover::Want | MtuDiscover::Do => out.way.mtu,
             // Who looks for the path MTU himself is not told what others found.
-            MtuDiscover::Probe => out.way.link_mtu,
+            MtuDiscover::Probe | MtuDiscover::Interface | MtuDiscover::Omit => out.way.link_mtu,
         };
         let way = Way4 { mtu, ..out.way };
         let fits = ipv4::HEADER_LEN + s.opts.ip_options.len() + m.len() <= mtu as usize;
         let fragment = match out.mtu_discover {
-            MtuDiscover::Dont => Fragment::May,
+            MtuDiscover::Interface if !fits => {
+                self.local_too_big(id, out, mtu);
+                self.ip.free(m);
+                self.settle();
+                return Err(SockError::MsgSize);
+            }
+            MtuDiscover::Dont | MtuDiscover::Interface | MtuDiscover::Omit => Fragment::May,
             MtuDiscover::Want if fits => out.way.fragment,
             MtuDiscover::Want => Fragment::May,
             MtuDiscover::Do | MtuDiscover::Probe => Fragment::Dont,

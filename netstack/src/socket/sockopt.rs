@@ -15,6 +15,8 @@ pub enum SockOpt {
     ReuseAddr(bool),
     /// SO_REUSEPORT
     ReusePort(bool),
+    /// SO_DONTROUTE: what is sent goes to neighbours only.
+    DontRoute(bool),
     /// SO_BROADCAST
     Broadcast(bool),
     /// SO_KEEPALIVE
@@ -27,6 +29,12 @@ pub enum SockOpt {
     RecvBuffer(usize),
     /// SO_SNDBUF, in octets; likewise.
     SendBuffer(usize),
+    /// SO_RCVLOWAT, in octets; datagrams are never divided.
+    RecvLowat(usize),
+    /// SO_PRIORITY: of the queues that a sender may have; ours has one.
+    Priority(u32),
+    /// SO_TIMESTAMP: whether the program wants to hear of it; the stack always tells.
+    Timestamp(bool),
     /// SO_BINDTODEVICE
     BindToDevice(Option<IfIndex>),
     /// IP_TTL
@@ -74,12 +82,16 @@ pub enum SockOpt {
 pub enum SockOptName {
     ReuseAddr,
     ReusePort,
+    DontRoute,
     Broadcast,
     KeepAlive,
     Linger,
     OobInline,
     RecvBuffer,
     SendBuffer,
+    RecvLowat,
+    Priority,
+    Timestamp,
     BindToDevice,
     Ttl,
     Tos,
@@ -111,6 +123,10 @@ pub enum MtuDiscover {
     Do,
     /// IP_PMTUDISC_PROBE: DF set, and only the interface's MTU counts.
     Probe,
+    /// IP_PMTUDISC_INTERFACE: DF clear, and only the interface's MTU counts: what exceeds it is refused.
+    Interface,
+    /// IP_PMTUDISC_OMIT: the same, but what exceeds it is fragmented here.
+    Omit,
 }
 
 /// The values of a socket that is not a stream.
@@ -118,12 +134,16 @@ pub enum MtuDiscover {
 pub(crate) struct Options {
     pub(crate) reuse_addr: bool,
     pub(crate) reuse_port: bool,
+    pub(crate) dont_route: bool,
     pub(crate) broadcast: bool,
     pub(crate) keep_alive: bool,
     pub(crate) linger: Option<Duration>,
     pub(crate) oob_inline: bool,
     pub(crate) recv_buffer: usize,
     pub(crate) send_buffer: usize,
+    pub(crate) recv_lowat: usize,
+    pub(crate) priority: u32,
+    pub(crate) timestamp: bool,
     pub(crate) device: Option<IfIndex>,
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
@@ -150,12 +170,16 @@ impl Options {
         Options {
             reuse_addr: false,
             reuse_port: false,
+            dont_route: false,
             broadcast: false,
             keep_alive: false,
             linger: None,
             oob_inline: false,
             recv_buffer,
             send_buffer,
+            recv_lowat: 1,
+            priority: 0,
+            timestamp: false,
             device: None,
             ttl,
             tos: 0,
@@ -180,12 +204,16 @@ impl Options {
         match opt {
             SockOpt::ReuseAddr(v) => self.reuse_addr = v,
             SockOpt::ReusePort(v) => self.reuse_port = v,
+            SockOpt::DontRoute(v) => self.dont_route = v,
             SockOpt::Broadcast(v) => self.broadcast = v,
             SockOpt::KeepAlive(v) => self.keep_alive = v,
             SockOpt::Linger(v) => self.linger = v,
             SockOpt::OobInline(v) => self.oob_inline = v,
             SockOpt::RecvBuffer(v) => self.recv_buffer = (v.min(max_buffer) * 2).max(MIN_BUFFER),
             SockOpt::SendBuffer(v) => self.send_buffer = (v.min(max_buffer) * 2).max(MIN_BUFFER * 2),
+            SockOpt::RecvLowat(v) => self.recv_lowat = v.max(1),
+            SockOpt::Priority(v) => self.priority = v,
+            SockOpt::Timestamp(v) => self.timestamp = v,
             SockOpt::BindToDevice(v) => self.device = v,
             SockOpt::Ttl(0) => return Err(SockError::Invalid),
             SockOpt::Ttl(v) => self.ttl = v,
@@ -220,12 +248,16 @@ impl Options {
         Ok(match name {
             SockOptName::ReuseAddr => SockOpt::ReuseAddr(self.reuse_addr),
             SockOptName::ReusePort => SockOpt::ReusePort(self.reuse_port),
+            SockOptName::DontRoute => SockOpt::DontRoute(self.dont_route),
             SockOptName::Broadcast => SockOpt::Broadcast(self.broadcast),
             SockOptName::KeepAlive => SockOpt::KeepAlive(self.keep_alive),
             SockOptName::Linger => SockOpt::Linger(self.linger),
             SockOptName::OobInline => SockOpt::OobInline(self.oob_inline),
             SockOptName::RecvBuffer => SockOpt::RecvBuffer(self.recv_buffer),
             SockOptName::SendBuffer => SockOpt::SendBuffer(self.send_buffer),
+            SockOptName::RecvLowat => SockOpt::RecvLowat(self.recv_lowat),
+            SockOptName::Priority => SockOpt::Priority(self.priority),
+            SockOptName::Timestamp => SockOpt::Timestamp(self.timestamp),
             SockOptName::BindToDevice => SockOpt::BindToDevice(self.device),
             SockOptName::Ttl => SockOpt::Ttl(self.ttl),
             SockOptName::Tos => SockOpt::Tos(self.tos),

@@ -31,7 +31,9 @@ impl Stack {
             (SockType::Dgram, _) => return Err(SockError::ProtoNotSupported),
             (SockType::Stream, 0 | protocol::TCP) => {
                 let tcp = self.tcp.socket(family);
-                return Ok(self.stream_insert(family, tcp));
+                let config = &self.ip.config;
+                let opts = Options::new(config.ttl, config.recv_buffer, config.send_buffer);
+                return Ok(self.stream_insert(family, tcp, opts));
             }
             (SockType::Stream, _) => return Err(SockError::ProtoNotSupported),
         };
@@ -93,15 +95,11 @@ impl Stack {
         self.ip.now = now;
         match self.sockets.entry(id)? {
             Entry::Datagram(_) => Err(SockError::OpNotSupported),
-            Entry::Stream(s) => {
-                let (tcp, family) = (s.tcp, s.family);
-                self.stream_accept(tcp, family)
-            }
+            Entry::Stream(_) => self.stream_accept(id),
         }
     }
 
-    /// Connects a socket. A stream is `InProgress` at first; a datagram socket is only given a peer
-    /// (the unspecified address with port 0 takes it away).
+    /// Connects a socket. A stream is `InProgress` at first; a datagram socket is only given a peer.
     pub fn connect(&mut self, now: Instant, id: SocketId, peer: SocketAddr) -> Result<(), SockError> {
         self.ip.now = now;
         match self.sockets.entry(id)? {

@@ -14,23 +14,19 @@ use std::net::SocketAddr;
 
 impl Stack {
     /// A name for a TCP socket.
-    pub(super) fn stream_insert(&mut self, family: Family, tcp: TcpId) -> SocketId {
-        let config = &self.ip.config;
-        let opts = Options::new(config.ttl, config.recv_buffer, config.send_buffer);
+    pub(super) fn stream_insert(&mut self, family: Family, tcp: TcpId, opts: Options) -> SocketId {
         let stream = Stream { family, tcp, opts, pending: crate::socket::Ready::empty() };
         let id = self.sockets.insert(|_| Entry::Stream(Box::new(stream)));
         self.streams.insert(tcp, id);
         id
     }
 
-    /// The next connection of a listener.
-    pub(super) fn stream_accept(
-        &mut self,
-        tcp: TcpId,
-        family: Family,
-    ) -> Result<(SocketId, SocketAddr), SockError> {
-        let (new, peer) = self.tcp.accept(&mut self.ip, tcp)?;
-        Ok((self.stream_insert(family, new), peer))
+    /// The next connection of a listener, which inherits its options.
+    pub(super) fn stream_accept(&mut self, id: SocketId) -> Result<(SocketId, SocketAddr), SockError> {
+        let Entry::Stream(s) = self.sockets.entry(id)? else { return Err(SockError::OpNotSupported) };
+        let (new, peer) = self.tcp.accept(&mut self.ip, s.tcp)?;
+        let (family, opts) = (s.family, s.opts.clone());
+        Ok((self.stream_insert(family, new, opts), peer))
     }
 
     /// The program lets go; the connection ends by itself.
@@ -88,6 +84,7 @@ impl Stack {
             SockOpt::OobInline(v) => TcpOpt::OobInline(v),
             SockOpt::RecvBuffer(v) => TcpOpt::RcvBuf(v),
             SockOpt::SendBuffer(v) => TcpOpt::SndBuf(v),
+            SockOpt::RecvLowat(v) => TcpOpt::RcvLowat(v),
             SockOpt::BindToDevice(v) => TcpOpt::BindToDevice(v),
             SockOpt::Ttl(v) => TcpOpt::Ttl(v),
             SockOpt::Tos(v) => TcpOpt::Tos(v),
@@ -118,6 +115,7 @@ impl Stack {
             SockOptName::OobInline => TcpOptName::OobInline,
             SockOptName::RecvBuffer => TcpOptName::RcvBuf,
             SockOptName::SendBuffer => TcpOptName::SndBuf,
+            SockOptName::RecvLowat => TcpOptName::RcvLowat,
             SockOptName::BindToDevice => TcpOptName::BindToDevice,
             SockOptName::Ttl => TcpOptName::Ttl,
             SockOptName::Tos => TcpOptName::Tos,
@@ -129,6 +127,7 @@ impl Stack {
             TcpOpt::OobInline(v) => SockOpt::OobInline(v),
             TcpOpt::RcvBuf(v) => SockOpt::RecvBuffer(v),
             TcpOpt::SndBuf(v) => SockOpt::SendBuffer(v),
+            TcpOpt::RcvLowat(v) => SockOpt::RecvLowat(v),
             TcpOpt::BindToDevice(v) => SockOpt::BindToDevice(v),
             TcpOpt::Ttl(v) => SockOpt::Ttl(v),
             TcpOpt::Tos(v) => SockOpt::Tos(v),

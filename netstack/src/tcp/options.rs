@@ -41,7 +41,7 @@ pub enum TcpOpt {
     NotSentLowat(u32),
     /// TCP_LINGER2: stay in FIN-WAIT-2 after close.
     Linger2(Duration),
-    /// TCP_MAXSEG: before connecting, the largest segment offered; afterwards, that in use.
+    /// TCP_MAXSEG: before connecting, the largest segment offered (0: what the path takes); afterwards, that in use.
     MaxSeg(u16),
     /// TCP_CONGESTION
     Congestion(Algorithm),
@@ -287,7 +287,13 @@ impl Tcb {
                 set.rcvbuf_fixed = true;
                 self.rcvbuf_size = config.sockbuf(n).max(config.rcvbuf.min);
             }
-            TcpOpt::RcvLowat(n) => set.rcvlowat = n.max(1),
+            TcpOpt::RcvLowat(n) => {
+                // As Linux: no more than the window can bring, and the buffer grows with it.
+                let largest = if set.rcvbuf_fixed { self.rcvbuf_size } else { config.rcvbuf.max };
+                set.rcvlowat = n.clamp(1, (largest / 2).max(1));
+                self.rcvbuf_size = self.rcvbuf_size.max(2 * set.rcvlowat);
+                self.notify(Ready::READ);
+            }
             TcpOpt::Reuse(share) => set.share = share,
             TcpOpt::BindToDevice(i) => set.bound_if = i,
             TcpOpt::V6Only(on) => {

@@ -45,8 +45,10 @@ errno! {
     ENODEV = 19, "No such device";
     EINVAL = 22, "Invalid argument";
     EMFILE = 24, "Too many open files";
+    ENOTTY = 25, "Inappropriate ioctl for device";
     ESPIPE = 29, "Illegal seek";
     EPIPE = 32, "Broken pipe";
+    EDOM = 33, "Numerical argument out of domain";
     ENOSYS = 38, "Function not implemented";
     ENONET = 64, "Machine is not on the network";
     EPROTO = 71, "Protocol error";

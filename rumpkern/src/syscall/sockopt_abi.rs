@@ -11,37 +11,57 @@ use netstack::tcp::{TcpOpt, TcpOptName};
 use netstack::time::Duration;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// `SOL_SOCKET`, `IPPROTO_IP`, `IPPROTO_TCP`, `SOL_RAW`.
+/// `SOL_SOCKET`, `IPPROTO_IP`, `IPPROTO_TCP`, `IPPROTO_UDP`, `SOL_RAW`.
 const SOCKET: u32 = 1;
 const IP: u32 = 0;
 const TCP: u32 = 6;
+const UDP: u32 = 17;
 const RAW: u32 = 255;
+/// `IFNAMSIZ`: octets of an interface's name, a NUL at its end included.
+const IFNAMSIZ: usize = 16;
 /// `TCP_CA_NAME_MAX`: octets of a congestion control's name, NULs behind it included.
 const CA_NAME: usize = 16;
 
 /// setsockopt(2), of the octets `value`.
 pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
+    if !serves(sys.socket_type(fd)?, level) {
+        return Err(Errno::ENOPROTOOPT);
+    }
+    let least = match (level, name) {
+        // Names may be shorter.
+        (SOCKET, 25) => 0,
+        (TCP, 13) => 1,
+        // No option of these is smaller than an `int`, known or not.
+        (SOCKET | TCP | UDP, _) => 4,
+        _ => 0,
+    };
+    if value.len() < least {
+        return Err(Errno::EINVAL);
+    }
     let option = match (level, name) {
         (SOCKET, 2) => SockOpt::ReuseAddr(flag(value)?),
+        (SOCKET, 5) => SockOpt::DontRoute(flag(value)?),
         (SOCKET, 6) => SockOpt::Broadcast(flag(value)?),
         (SOCKET, 7 | 32) => SockOpt::SendBuffer(size(value)?),
         (SOCKET, 8 | 33) => SockOpt::RecvBuffer(size(value)?),
         (SOCKET, 9) => SockOpt::KeepAlive(flag(value)?),
         (SOCKET, 10) => SockOpt::OobInline(flag(value)?),
+        (SOCKET, 12) => SockOpt::Priority(word(value)? as u32),
         (SOCKET, 13) => {
             let [on, seconds] = [word(value)?, word(value.get(4..).unwrap_or_default())?];
             let time = Duration::from_secs(u64::try_from(seconds).map_err(|_| Errno::EINVAL)?);
             SockOpt::Linger((on != 0).then_some(time))
         }
         (SOCKET, 15) => SockOpt::ReusePort(flag(value)?),
-        (SOCKET, 18) => SockOpt::Tcp(TcpOpt::RcvLowat(match word(value)? {
+        (SOCKET, 18) => SockOpt::RecvLowat(match word(value)? {
             // Linux: negative means as much as possible, 0 means 1.
             ..0 => i32::MAX as usize,
             octets => octets as usize,
-        })),
+        }),
         (SOCKET, 20) => return sys.set_rcvtimeo(fd, timeval(value)?),
         (SOCKET, 21) => return sys.set_sndtimeo(fd, timeval(value)?),
         (SOCKET, 25) => SockOpt::BindToDevice(device(sys, value)?),
+        (SOCKET, 29) => SockOpt::Timestamp(flag(value)?),
         (SOCKET, 47) => SockOpt::Tcp(TcpOpt::MaxPacingRate(rate(value)?)),
         (IP, 1) => SockOpt::Tos(small(value)? as u8),
         (IP, 2) => match small(value)? {
@@ -56,6 +76,8 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
             1 => MtuDiscover::Want,
             2 => MtuDiscover::Do,
             3 => MtuDiscover::Probe,
+            4 => MtuDiscover::Interface,
+            5 => MtuDiscover::Omit,
             _ => return Err(Errno::EINVAL),
         }),
         (IP, 11) => SockOpt::RecvErr(flag(value)?),
@@ -79,7 +101,11 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
             if name == 35 { SockOpt::Join(group, ifindex) } else { SockOpt::Leave(group, ifindex) }
         }
         (TCP, 1) => SockOpt::Tcp(TcpOpt::NoDelay(flag(value)?)),
-        (TCP, 2) => SockOpt::Tcp(TcpOpt::MaxSeg(u16::try_from(word(value)?).map_err(|_| Errno::EINVAL)?)),
+        (TCP, 2) => match word(value)? {
+            // As Linux: 0 takes it back.
+            size @ (0 | 88..=32_767) => SockOpt::Tcp(TcpOpt::MaxSeg(size as u16)),
+            _ => return Err(Errno::EINVAL),
+        },
         (TCP, 3) => SockOpt::Tcp(TcpOpt::Cork(flag(value)?)),
         (TCP, 4) => SockOpt::Tcp(TcpOpt::KeepIdle(seconds(value)?)),
         (TCP, 5) => SockOpt::Tcp(TcpOpt::KeepInterval(seconds(value)?)),
@@ -113,16 +139,42 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
             _ => return Err(Errno::EINVAL),
         },
         (RAW, 1) => SockOpt::IcmpFilter(word(value)? as u32),
-        _ => {
-            sys.getsockname(fd)?; // EBADF before ENOPROTOOPT
-            return Err(Errno::ENOPROTOOPT);
-        }
+        _ => return Err(Errno::ENOPROTOOPT),
     };
     sys.setsockopt(fd, option)
 }
 
-/// getsockopt(2): the octets of the value.
+/// Whether a socket has options of this level at all.
+fn serves(ty: SockType, level: u32) -> bool {
+    match level {
+        SOCKET | IP => true,
+        TCP => ty == SockType::Stream,
+        UDP => ty == SockType::Dgram,
+        RAW => ty == SockType::Raw,
+        _ => false,
+    }
+}
+
+/// getsockopt(2): the octets of the value, where there is room for `len`.
+pub fn get_within(sys: &Sys, fd: Fd, level: u32, name: u32, len: usize) -> Result<Vec<u8>, Errno> {
+    let mut octets = get(sys, fd, level, name)?;
+    match (level, name) {
+        // All of a name or nothing.
+        (SOCKET, 25) if !octets.is_empty() && len < IFNAMSIZ => return Err(Errno::EINVAL),
+        // IP's `int`s become single octets where they fit.
+        (IP, 1..=3 | 8..=14 | 33 | 34) if (1..4).contains(&len) && octets[1..] == [0; 3] => {
+            octets.truncate(1)
+        }
+        _ => octets.truncate(len),
+    }
+    Ok(octets)
+}
+
+/// The octets of an option's value, however many.
 pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
+    if !serves(sys.socket_type(fd)?, level) {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let int = |value: i32| Ok(value.to_le_bytes().to_vec());
     let name = match (level, name) {
         (SOCKET, 2) => SockOptName::ReuseAddr,
@@ -134,17 +186,22 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
             });
         }
         (SOCKET, 4) => return int(sys.take_error(fd)?.map_or(0, Errno::number)),
+        (SOCKET, 5) => SockOptName::DontRoute,
         (SOCKET, 6) => SockOptName::Broadcast,
         (SOCKET, 7) => SockOptName::SendBuffer,
         (SOCKET, 8) => SockOptName::RecvBuffer,
         (SOCKET, 9) => SockOptName::KeepAlive,
         (SOCKET, 10) => SockOptName::OobInline,
+        (SOCKET, 12) => SockOptName::Priority,
         (SOCKET, 13) => SockOptName::Linger,
         (SOCKET, 15) => SockOptName::ReusePort,
-        (SOCKET, 18) => SockOptName::Tcp(TcpOptName::RcvLowat),
+        (SOCKET, 18) => SockOptName::RecvLowat,
+        // SO_SNDLOWAT, which nobody can set.
+        (SOCKET, 19) => return int(1),
         (SOCKET, 20) => return Ok(of_timeval(sys.timeouts(fd)?.0)),
         (SOCKET, 21) => return Ok(of_timeval(sys.timeouts(fd)?.1)),
         (SOCKET, 25) => SockOptName::BindToDevice,
+        (SOCKET, 29) => SockOptName::Timestamp,
         (SOCKET, 30) => return int(i32::from(sys.socket_info(fd)?.state == "LISTEN")),
         (SOCKET, 47) => SockOptName::Tcp(TcpOptName::MaxPacingRate),
         (SOCKET, 55) => return Ok(tcp_info::meminfo(&sys.socket_info(fd)?)),
@@ -193,10 +250,7 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         // TCP_CC_INFO: the algorithms that there are have nothing to say, as Linux's of these names.
         (TCP, 26) => return sys.tcp_info(fd).map(|_| Vec::new()),
         (RAW, 1) => SockOptName::IcmpFilter,
-        _ => {
-            sys.getsockname(fd)?;
-            return Err(Errno::ENOPROTOOPT);
-        }
+        _ => return Err(Errno::ENOPROTOOPT),
     };
     octets(sys, sys.getsockopt(fd, name)?)
 }
@@ -208,6 +262,8 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
     match option {
         SockOpt::ReuseAddr(on)
         | SockOpt::ReusePort(on)
+        | SockOpt::DontRoute(on)
+        | SockOpt::Timestamp(on)
         | SockOpt::Broadcast(on)
         | SockOpt::KeepAlive(on)
         | SockOpt::OobInline(on)
@@ -224,7 +280,8 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         SockOpt::Tcp(TcpOpt::DeferAccept(n)) => int(seconds_of(n)),
         SockOpt::Tcp(TcpOpt::WindowClamp(n)) => int(n.into()),
         SockOpt::Tcp(TcpOpt::NotSentLowat(n)) => Ok(n.to_le_bytes().to_vec()),
-        SockOpt::RecvBuffer(n) | SockOpt::SendBuffer(n) => int(n as i64),
+        SockOpt::RecvBuffer(n) | SockOpt::SendBuffer(n) | SockOpt::RecvLowat(n) => int(n as i64),
+        SockOpt::Priority(n) => Ok(n.to_le_bytes().to_vec()),
         SockOpt::Linger(time) => {
             let (on, seconds) = (u8::from(time.is_some()), time.map_or(0, whole));
             Ok([int(on.into())?, int(seconds)?].concat())
@@ -236,6 +293,8 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
             MtuDiscover::Want => 1,
             MtuDiscover::Do => 2,
             MtuDiscover::Probe => 3,
+            MtuDiscover::Interface => 4,
+            MtuDiscover::Omit => 5,
         }),
         SockOpt::IpOptions(octets) => Ok(octets),
         SockOpt::IcmpFilter(bits) => Ok(bits.to_le_bytes().to_vec()),
@@ -255,7 +314,6 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         SockOpt::Tcp(TcpOpt::KeepIdle(time) | TcpOpt::KeepInterval(time) | TcpOpt::Linger2(time)) => {
             int(whole(time))
         }
-        SockOpt::Tcp(TcpOpt::RcvLowat(octets)) => int(octets as i64),
         // Who asks for four octets gets the lower half, which for no limit is Linux's ~0U.
         SockOpt::Tcp(TcpOpt::MaxPacingRate(rate)) => Ok(rate.unwrap_or(u64::MAX).to_le_bytes().to_vec()),
         SockOpt::Tcp(TcpOpt::UserTimeout(time)) => int(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
@@ -296,16 +354,13 @@ fn rate(value: &[u8]) -> Result<Option<u64>, Errno> {
 
 /// TCP_CONGESTION: a name that ends with its first NUL or the value. ENOENT, as Linux, if nobody has it.
 fn algorithm(value: &[u8]) -> Result<Algorithm, Errno> {
-    let name = value.split(|octet| *octet == 0).next().unwrap_or_default();
-    if name.is_empty() {
-        return Err(Errno::EINVAL);
-    }
+    let name = value[..value.len().min(CA_NAME - 1)].split(|octet| *octet == 0).next().unwrap_or_default();
     let name = std::str::from_utf8(name).map_err(|_| Errno::ENOENT)?;
     Algorithm::by_name(name).ok_or(Errno::ENOENT)
 }
 
 fn count(value: &[u8]) -> Result<u8, Errno> {
-    u8::try_from(word(value)?).ok().filter(|count| *count > 0).ok_or(Errno::EINVAL)
+    u8::try_from(word(value)?).ok().filter(|count| (1..=127).contains(count)).ok_or(Errno::EINVAL)
 }
 
 /// 1 to 32767 seconds, as Linux bounds TCP's.
@@ -327,14 +382,14 @@ fn seconds_of(retransmissions: u8) -> i64 {
     (0..u32::from(retransmissions)).map(|n| (1 << n.min(7)).min(120)).sum()
 }
 
-/// `struct timeval`: two 64-bit numbers; zero means for ever.
+/// `struct timeval`: two 64-bit numbers; zero means for ever, less that the time has passed already.
 fn timeval(value: &[u8]) -> Result<Option<Duration>, Errno> {
     let long =
         |at: usize| value.get(at..).and_then(<[u8]>::first_chunk).map(|long| i64::from_le_bytes(*long));
     let (Some(seconds), Some(micros)) = (long(0), long(8)) else { return Err(Errno::EINVAL) };
-    // EDOM on Linux, which has no other use here.
-    let micros = u32::try_from(micros).ok().filter(|micros| *micros < 1_000_000).ok_or(Errno::EINVAL)?;
-    let time = Duration::new(u64::try_from(seconds).unwrap_or(0), micros * 1000);
+    let micros = u32::try_from(micros).ok().filter(|micros| *micros < 1_000_000).ok_or(Errno::EDOM)?;
+    let Ok(seconds) = u64::try_from(seconds) else { return Ok(Some(Duration::from_nanos(1))) };
+    let time = Duration::new(seconds, micros * 1000);
     Ok((!time.is_zero()).then_some(time))
 }
 
