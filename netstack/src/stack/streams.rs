@@ -67,7 +67,9 @@ impl Stack {
         }
         let len = self.tcp.recv(&mut self.ip, tcp, buf, flags)?;
         self.after_tcp();
-        Ok(RecvMeta { len, full_len: len, ..RecvMeta::end(self.ip.now) })
+        // The urgent octet is all there is of its kind, and may find no room.
+        let full_len = if flags.contains(RecvFlags::OOB) { 1 } else { len };
+        Ok(RecvMeta { len, full_len, ..RecvMeta::end(self.ip.now) })
     }
 
     /// Sets an option of a stream.

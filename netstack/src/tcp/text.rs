@@ -19,6 +19,10 @@ impl Tcb {
         let at = seg.seq + u32::from(seg.up) - 1;
         let news = self.rcv_up.is_none_or(|up| at.gt(up)) && at.ge(self.rcv_nxt);
         if news {
+            // As Linux: the last one, where reading stands, is passed by.
+            if self.to_mark() == Some(0) && !self.set.oob_inline {
+                self.rcvbuf.consume(1);
+            }
             self.rcv_up = Some(at);
             self.urgent = None;
             self.notify(Ready::PRI);

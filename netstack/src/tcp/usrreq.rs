@@ -579,7 +579,8 @@ impl Tcb {
             let at_mark = self.to_mark() == Some(0);
             self.rcvbuf.consume(offset + n);
             if at_mark {
-                self.rcv_up = None;
+                // Once it was passed it cannot be had out of band either.
+                (self.rcv_up, self.urgent) = (None, None);
             }
         }
         n
