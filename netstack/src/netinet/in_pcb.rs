@@ -271,6 +271,13 @@ impl<Id: Copy + Eq> PcbTable<Id> {
         Ok(())
     }
 
+    /// Ends the listening of `id`, whose binding stays.
+    pub fn unlisten(&mut self, id: Id, port: u16) {
+        if let Some(b) = self.port_mut(port).and_then(|p| p.bound.iter_mut().find(|b| b.id == id)) {
+            b.listening = false;
+        }
+    }
+
     /// Changes how a bound socket shares its port, or the interface it is bound to.
     pub fn rebind(&mut self, id: Id, port: u16, change: impl FnOnce(&mut Binding)) {
         if let Some(b) = self.port_mut(port).and_then(|p| p.bound.iter_mut().find(|b| b.id == id)) {

@@ -112,6 +112,22 @@ impl Stack {
         }
     }
 
+    /// Dissolves a connection: the socket is as before `connect`.
+    pub fn disconnect(&mut self, now: Instant, id: SocketId) -> Result<(), SockError> {
+        self.ip.now = now;
+        match self.sockets.entry(id)? {
+            Entry::Datagram(_) => {
+                self.datagram_disconnect(id);
+                Ok(())
+            }
+            Entry::Stream(s) => {
+                let done = self.tcp.disconnect(&mut self.ip, s.tcp);
+                self.after_tcp();
+                done
+            }
+        }
+    }
+
     /// Sends. Of a stream as much as there is room for, of a datagram all or nothing. Returns the
     /// octets taken.
     pub fn send(
@@ -284,7 +300,15 @@ impl Stack {
     pub fn readable_octets(&self, id: SocketId) -> Result<usize, SockError> {
         match self.sockets.get(id).ok_or(SockError::BadSocket)? {
             Entry::Datagram(s) => Ok(s.rx.front().map_or(0, |d| d.m.len() - d.at)),
-            Entry::Stream(s) => self.tcp.info(s.tcp).map(|i| i.recv_queue),
+            Entry::Stream(s) => self.tcp.readable(s.tcp),
+        }
+    }
+
+    /// Octets that were sent and have not left (datagrams) or are not acknowledged (streams; SIOCOUTQ).
+    pub fn unsent_octets(&self, id: SocketId) -> Result<usize, SockError> {
+        match self.sockets.get(id).ok_or(SockError::BadSocket)? {
+            Entry::Datagram(s) => Ok(s.tx_octets),
+            Entry::Stream(s) => self.tcp.unacknowledged(s.tcp),
         }
     }
 

@@ -89,7 +89,7 @@ use slab::Slab;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tcb::{Cx, Holder, Tcb, unspecified};
+use tcb::{Cx, Holder, Tcb};
 use timer::Heap;
 
 /// Names a TCP socket. The generation makes an id that outlives its socket harmless.
@@ -466,14 +466,10 @@ impl Tcp {
             self.pcbs.disconnect(id, tcb.local, tcb.remote);
             tcb.in_table = false;
         }
-        if tcb.bound && (!tcb.bound_by_program || tcb.holder == Holder::Nobody) {
+        let due = std::mem::take(&mut tcb.port_due);
+        if tcb.bound && (due || tcb.holder == Holder::Nobody) {
             self.pcbs.unbind(id, tcb.local.port());
             tcb.bound = false;
-        }
-        if !tcb.was_connected {
-            // The next attempt may go another way.
-            let addr = tcb.bound_addr.unwrap_or_else(|| unspecified(tcb.family).ip());
-            tcb.local = SocketAddr::new(addr, if tcb.bound { tcb.local.port() } else { 0 });
         }
         match tcb.holder {
             Holder::Program | Holder::AcceptQueue(_) => {}

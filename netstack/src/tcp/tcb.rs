@@ -84,8 +84,10 @@ pub(crate) struct Tcb {
     pub(crate) remote: SocketAddr,
     /// It has a binding of its own in the table.
     pub(crate) bound: bool,
-    /// The program chose the local port: it stays after a failed connect.
-    pub(crate) bound_by_program: bool,
+    /// The program chose the local port: it stays after the connection's end.
+    pub(crate) port_chosen: bool,
+    /// A connection has ended whose port is to be given back.
+    pub(crate) port_due: bool,
     /// The address that the program gave it, if it did.
     pub(crate) bound_addr: Option<IpAddr>,
     /// Its pair of ends is in the table.
@@ -272,7 +274,8 @@ impl Tcb {
             local: unspecified(family),
             remote: unspecified(family),
             bound: false,
-            bound_by_program: false,
+            port_chosen: false,
+            port_due: false,
             bound_addr: None,
             in_table: false,
             ifindex: IfIndex::LOOPBACK,
@@ -465,6 +468,7 @@ impl Tcb {
             self.error = error;
         }
         (self.shut_read, self.shut_write) = (true, true);
+        self.port_due = !self.port_chosen;
         (self.t_rtx, self.t_delack, self.t_keep, self.t_wait, self.t_idle) = (None, None, None, None, None);
         self.t_pace = None;
         self.forget_probe();

@@ -58,13 +58,15 @@ impl Tcp {
     /// `AddrNotAvailable`: not ours. `AddrInUse`: somebody else's.
     pub fn bind(&mut self, ip: &mut dyn IpLayer, id: TcpId, addr: SocketAddr) -> Result<(), SockError> {
         let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
-        if tcb.bound || tcb.state != State::Closed || tcb.was_connected {
+        if tcb.bound || tcb.state != State::Closed {
             return Err(SockError::Invalid);
         }
         if !addr_fits(tcb, addr.ip()) {
             return Err(SockError::AfNotSupported);
         }
-        if !addr.ip().is_unspecified() && !ip.is_local(addr.ip()) {
+        // A group's and everybody's address can be had, as on Linux, though no segment comes there.
+        let many = addr.ip().is_multicast() || ip.is_broadcast(addr.ip());
+        if !addr.ip().is_unspecified() && !many && !ip.is_local(addr.ip()) {
             return Err(SockError::AddrNotAvailable);
         }
         let mut binding = Binding {
@@ -80,7 +82,7 @@ impl Tcp {
             self.pcbs.bind(id, binding)?;
         }
         tcb.local = SocketAddr::new(addr.ip(), binding.port);
-        (tcb.bound, tcb.bound_by_program) = (true, true);
+        (tcb.bound, tcb.port_chosen) = (true, addr.port() != 0);
         tcb.bound_addr = Some(addr.ip()).filter(|a| !a.is_unspecified());
         Ok(())
     }
@@ -98,7 +100,7 @@ impl Tcp {
             _ => return Err(SockError::Invalid),
         }
         if !tcb.bound {
-            let any = unspecified(tcb.family);
+            let any = SocketAddr::new(tcb.bound_addr.unwrap_or_else(|| unspecified(tcb.family).ip()), 0);
             self.bind(ip, id, any)?;
         }
         let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
@@ -174,8 +176,10 @@ impl Tcp {
         let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
         match tcb.state {
             State::Closed => {
-                if std::mem::take(&mut tcb.connecting) || tcb.error.is_some() {
-                    return Err(tcb.error.take().unwrap_or(SockError::ConnAborted));
+                if tcb.connecting {
+                    let error = tcb.error.take().unwrap_or(SockError::ConnAborted);
+                    tcb.forget_connection();
+                    return Err(error);
                 }
                 if tcb.was_connected {
                     return Err(SockError::IsConnected);
@@ -241,6 +245,38 @@ impl Tcp {
         self.sh.stats.time_waits_taken_over += 1;
         self.settle(old);
         Some(isn)
+    }
+
+    /// Dissolves what `connect` or `listen` made (Linux's `tcp_disconnect`): the socket is as new, but for its options
+    /// and the address that the program gave it.
+    pub fn disconnect(&mut self, ip: &mut dyn IpLayer, id: TcpId) -> Result<(), SockError> {
+        let state = self.slab.get(id).ok_or(SockError::BadSocket)?.state;
+        if state == State::Listen {
+            self.close_listener(ip, id);
+        }
+        let Some((tcb, mut cx)) = self.parts(ip, id) else { return Ok(()) };
+        match state {
+            State::Closed => {}
+            State::Listen | State::Closing | State::LastAck | State::TimeWait => tcb.enter_closed(None),
+            State::SynSent => tcb.enter_closed(Some(SockError::ConnReset)),
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait => {
+                tcb.send_rst(&mut cx);
+                tcb.enter_closed(Some(SockError::ConnReset));
+            }
+        }
+        let (listened, port) = (state == State::Listen, tcb.local.port());
+        if listened {
+            self.pcbs.unlisten(id, port);
+        }
+        self.settle(id);
+        if let Some(tcb) = self.slab.get_mut(id) {
+            tcb.forget_connection();
+        }
+        Ok(())
     }
 
     /// Writes to the stream what the buffer takes and says how much that was. `WouldBlock`: nothing.
@@ -309,15 +345,15 @@ impl Tcp {
             }
             return Ok(n);
         }
-        if buf.is_empty() || tcb.fin_received {
+        if tcb.fin_received || (buf.is_empty() && tcb.readable() > 0) {
             return Ok(0);
         }
         if let Some(e) = tcb.error.take() {
             return Err(e);
         }
         match tcb.state {
-            State::Closed if !tcb.was_connected => Err(SockError::NotConnected),
             _ if tcb.shut_read => Ok(0),
+            State::Closed => Err(SockError::NotConnected),
             _ => Err(SockError::WouldBlock),
         }
     }
@@ -326,18 +362,17 @@ impl Tcp {
     pub fn shutdown(&mut self, ip: &mut dyn IpLayer, id: TcpId, how: Shutdown) -> Result<(), SockError> {
         let tcb = self.slab.get_mut(id).ok_or(SockError::BadSocket)?;
         match tcb.state {
-            // In TIME-WAIT, too: "connection closing" (RFC 9293 §3.10.4); ENOTCONN as on Linux.
-            State::Closed | State::TimeWait => return Err(SockError::NotConnected),
-            State::Listen if !how.reads() => return Ok(()),
-            State::Listen => {
-                self.close_listener(ip, id);
-                if let Some(tcb) = self.slab.get_mut(id) {
-                    self.pcbs.unbind(id, tcb.local.port());
-                    (tcb.state, tcb.bound) = (State::Closed, false);
-                    tcb.notify(Ready::READ | Ready::HUP);
-                }
+            // As Linux: refused, and done all the same; in TIME-WAIT, too (RFC 9293 §3.10.4: "connection closing").
+            State::Closed | State::TimeWait => {
+                tcb.shut_read |= how.reads();
+                tcb.shut_write |= how.writes();
+                let news = tcb.ready();
+                tcb.notify(news);
+                self.settle(id);
+                return Err(SockError::NotConnected);
             }
-            State::SynSent => tcb.enter_closed(None),
+            State::Listen if !how.reads() => return Ok(()),
+            State::Listen | State::SynSent => return self.disconnect(ip, id),
             State::SynReceived
             | State::Established
             | State::FinWait1
@@ -439,12 +474,38 @@ impl Tcp {
         self.slab.get(id).map(|t| t.local).ok_or(SockError::BadSocket)
     }
 
-    /// The peer's address.
+    /// The peer's address. In TIME-WAIT there is none any more, as on Linux.
     pub fn peer_addr(&self, id: TcpId) -> Result<SocketAddr, SockError> {
         let tcb = self.slab.get(id).ok_or(SockError::BadSocket)?;
         match tcb.state {
-            State::Closed | State::Listen | State::SynSent => Err(SockError::NotConnected),
+            State::Closed | State::Listen | State::SynSent | State::TimeWait => Err(SockError::NotConnected),
             _ => Ok(tcb.remote),
+        }
+    }
+
+    /// FIONREAD: octets that one call could read, which stops at urgent data. `Invalid`: it listens.
+    pub fn readable(&self, id: TcpId) -> Result<usize, SockError> {
+        let tcb = self.slab.get(id).ok_or(SockError::BadSocket)?;
+        match (tcb.state, tcb.to_mark()) {
+            (State::Listen, _) => Err(SockError::Invalid),
+            (_, Some(n)) if !tcb.set.oob_inline => Ok(n),
+            (_, Some(_) | None) => Ok(tcb.readable()),
+        }
+    }
+
+    /// SIOCOUTQ: octets written and not acknowledged, the FIN counted as one. `Invalid`: it listens.
+    pub fn unacknowledged(&self, id: TcpId) -> Result<usize, SockError> {
+        let tcb = self.slab.get(id).ok_or(SockError::BadSocket)?;
+        match tcb.state {
+            State::Listen => Err(SockError::Invalid),
+            State::Closed | State::SynSent | State::SynReceived => Ok(0),
+            State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => Ok(tcb.sndbuf.len() + usize::from(tcb.fin_due())),
         }
     }
 
@@ -492,9 +553,22 @@ impl Tcb {
         self.sndbuf = SendBuf::new(old.sndbuf.limit);
         self.rcvbuf_size = old.rcvbuf_size;
         (self.cc_algorithm, self.cc) = (old.cc_algorithm, old.cc);
-        (self.local, self.bound, self.bound_by_program) = (old.local, old.bound, old.bound_by_program);
+        (self.local, self.bound, self.port_chosen) = (old.local, old.bound, old.port_chosen);
         self.bound_addr = old.bound_addr;
+        // A program that shut the socket before it was connected finds it so.
+        (self.shut_read, self.shut_write) = (old.shut_read, old.shut_write);
         (self.in_ready, self.in_heap, self.events) = (old.in_ready, old.in_heap, old.events);
+    }
+
+    /// What was connected is so no more, and the next attempt may go another way. The port is still shown.
+    fn forget_connection(&mut self) {
+        (self.connecting, self.was_connected, self.fin_received) = (false, false, false);
+        (self.shut_read, self.shut_write) = (false, false);
+        (self.rcv_up, self.urgent) = (None, None);
+        self.rcvbuf.free();
+        let any = unspecified(self.family);
+        self.local.set_ip(self.bound_addr.unwrap_or(any.ip()));
+        self.remote = any;
     }
 
     /// A connection between these ends begins: what is known before the peer's SYN.
