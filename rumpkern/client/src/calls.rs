@@ -231,6 +231,11 @@ impl Client {
         Ok(self.call(sid, &Request::Fcntl { command, argument })?.0)
     }
 
+    /// ioctl(2) of an `int`: FIONREAD, FIONBIO, SIOCOUTQ, SIOCATMARK. `argument` is its value before, the result that after.
+    pub fn ioctl(&mut self, sid: Sid, request: u32, argument: u32) -> Result<u64, CallError> {
+        Ok(self.call(sid, &Request::Ioctl { request, argument })?.0)
+    }
+
     /// poll(2): the number of ready descriptors; 0 if `timeout` passed first. At most 1024 descriptors.
     pub fn poll(&mut self, fds: &mut [Polled], timeout: Option<Duration>) -> Result<usize, CallError> {
         if fds.len() > crate::wire::MAX_POLL {

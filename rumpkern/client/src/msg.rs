@@ -15,7 +15,7 @@
 //! | GETSOCKNAME GETPEERNAME | | 0; ADDR |
 //! | SETSOCKOPT | OPTION, DATA | 0 |
 //! | GETSOCKOPT | OPTION, LEN | 0; DATA |
-//! | FCNTL | OPTION (command, argument) | value |
+//! | FCNTL IOCTL | OPTION (command, argument; of IOCTL what an `int` has before and after) | value |
 //! | POLL | POLLFDS, and if bounded TIMEOUT | ready entries; POLLFDS |
 //! | RESOLVE | NAME | 0; ADDR (port 0) |
 //!
@@ -308,6 +308,7 @@ pub enum Request<'a> {
     SetSockOpt { level: u32, name: u32, value: &'a [u8] },
     GetSockOpt { level: u32, name: u32, len: u32 },
     Fcntl { command: u32, argument: u32 },
+    Ioctl { request: u32, argument: u32 },
     Poll { entries: PollEntries<'a>, timeout: Option<u64> },
     GetPid,
     Resolve { name: &'a str },
@@ -376,6 +377,10 @@ impl<'a> Request<'a> {
                 let [command, argument] = need(body.option, tag::OPTION)?;
                 Request::Fcntl { command, argument }
             }
+            Op::Ioctl => {
+                let [request, argument] = need(body.option, tag::OPTION)?;
+                Request::Ioctl { request, argument }
+            }
             Op::Poll => Request::Poll { entries: need(body.pollfds, tag::POLLFDS)?, timeout: body.timeout },
             Op::GetPid => Request::GetPid,
             Op::Resolve => Request::Resolve { name: need(body.name, tag::NAME)? },
@@ -384,7 +389,6 @@ impl<'a> Request<'a> {
             | Op::ConnPrep
             | Op::ConnGo
             | Op::ErrQ
-            | Op::Ioctl
             | Op::Open
             | Op::SendMmsg
             | Op::RecvMmsg
@@ -432,6 +436,9 @@ impl<'a> Request<'a> {
             }
             Request::Fcntl { command, argument } => {
                 (Op::Fcntl, Body { option: Some([command, argument]), ..none })
+            }
+            Request::Ioctl { request, argument } => {
+                (Op::Ioctl, Body { option: Some([request, argument]), ..none })
             }
             Request::Poll { entries, timeout } => {
                 (Op::Poll, Body { pollfds: Some(entries), timeout, ..none })

@@ -122,7 +122,7 @@ ops! {
     ConnGo = 0x83,
     /// Reserved: the error queue (IP_RECVERR).
     ErrQ = 0x84,
-    /// Reserved: ioctl(2).
+    /// ioctl(2) of an `int`
     Ioctl = 0x85,
     /// Reserved: a file of the node as a memfd.
     Open = 0x86,

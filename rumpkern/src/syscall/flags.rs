@@ -69,6 +69,14 @@ bitflags::bitflags! {
         const HUP = 0x10;
         /// Not open. Always told.
         const NVAL = 0x20;
+        /// The same as IN.
+        const RDNORM = 0x40;
+        /// Of another priority; there is none.
+        const RDBAND = 0x80;
+        /// The same as OUT.
+        const WRNORM = 0x100;
+        /// Of datagrams, the same as OUT.
+        const WRBAND = 0x200;
         /// The peer has shut its sending side.
         const RDHUP = 0x2000;
     }

@@ -1,7 +1,7 @@
 //! poll(2).
 
 use super::block::Asleep;
-use super::{Errno, Fd, PollFlags, Sys};
+use super::{Errno, Fd, PollFlags, SockType, Sys};
 use crate::proc::filedesc::Kind;
 use netstack::Ready;
 use netstack::time::Duration;
@@ -62,9 +62,12 @@ impl Sys {
         match self.file(poll.fd) {
             Err(_) => PollFlags::NVAL,
             Ok(file) => match file.kind {
-                Kind::Socket(id, _) => {
+                Kind::Socket(id, ty) => {
                     let always = PollFlags::ERR | PollFlags::HUP;
-                    told(self.kernel.stack.borrow().ready(id)) & (poll.events | always)
+                    let mut told = told(self.kernel.stack.borrow().ready(id));
+                    // As Linux: streams know no bands.
+                    told.set(PollFlags::WRBAND, ty != SockType::Stream && told.contains(PollFlags::OUT));
+                    told & (poll.events | always)
                 }
                 Kind::Sink(_) | Kind::Null => poll.events & (PollFlags::IN | PollFlags::OUT),
             },
@@ -72,17 +75,22 @@ impl Sys {
     }
 }
 
-const BITS: [(PollFlags, Ready); 6] = [
+const BITS: [(PollFlags, Ready); 8] = [
     (PollFlags::IN, Ready::READ),
+    (PollFlags::RDNORM, Ready::READ),
     (PollFlags::PRI, Ready::PRI),
     (PollFlags::OUT, Ready::WRITE),
+    (PollFlags::WRNORM, Ready::WRITE),
     (PollFlags::ERR, Ready::ERROR),
     (PollFlags::HUP, Ready::HUP),
     (PollFlags::RDHUP, Ready::RDHUP),
 ];
 
 fn wanted(events: PollFlags) -> Ready {
-    BITS.iter().filter(|(flag, _)| events.contains(*flag)).map(|(_, ready)| *ready).collect()
+    let mut wanted: Ready =
+        BITS.iter().filter(|(flag, _)| events.contains(*flag)).map(|(_, ready)| *ready).collect();
+    wanted.set(Ready::WRITE, events.intersects(PollFlags::OUT | PollFlags::WRNORM | PollFlags::WRBAND));
+    wanted
 }
 
 fn told(ready: Ready) -> PollFlags {

@@ -31,18 +31,18 @@ impl Sys {
     /// poll for OUT and ask [`Sys::take_error`].
     pub async fn connect(&self, fd: Fd, address: SocketAddr) -> Result<(), Errno> {
         let (file, id) = self.socket_of(fd)?;
-        let mut begun = false;
+        let mut begun = None;
         let blocking = self.blocking(&file, Ready::WRITE, MsgFlags::empty());
         let connected = self.block(&file, id, blocking, |stack, now| {
-            if !begun {
+            if begun.is_none() {
                 return match stack.connect(now, id, address) {
                     Err(SockError::InProgress) if !blocking.never => {
-                        begun = true;
+                        begun = Some(Errno::EINPROGRESS);
                         Err(SockError::WouldBlock)
                     }
                     // Somebody else's connect is under way: a blocking one waits with it, as on Linux.
                     Err(SockError::Already) if !blocking.never => {
-                        begun = true;
+                        begun = Some(Errno::EALREADY);
                         Err(SockError::WouldBlock)
                     }
                     done => done,
@@ -57,11 +57,17 @@ impl Sys {
                 false => Err(SockError::WouldBlock),
             }
         });
-        match connected.await {
+        match (connected.await, begun) {
             // The time limit ran out while the handshake goes on.
-            Err(Errno::EAGAIN) if begun => Err(Errno::EINPROGRESS),
-            done => done,
+            (Err(Errno::EAGAIN), Some(still)) => Err(still),
+            (done, _) => done,
         }
+    }
+
+    /// Dissolves a connection (connect(2) with AF_UNSPEC): the socket is as new, but for its options.
+    pub fn disconnect(&self, fd: Fd) -> Result<(), Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().disconnect(self.kernel.now(), id)?)
     }
 
     /// Takes the next connection that has come in: its descriptor and the peer's address.
@@ -69,7 +75,11 @@ impl Sys {
         let (file, id) = self.socket_of(fd)?;
         let blocking = self.blocking(&file, Ready::READ, MsgFlags::empty());
         let (new, peer) = self.block(&file, id, blocking, |stack, now| stack.accept(now, id)).await?;
-        Ok((self.open(Kind::Socket(new, SockType::Stream))?, peer))
+        let fd = self.open(Kind::Socket(new, SockType::Stream))?;
+        let (accepted, _) = self.socket_of(fd)?;
+        accepted.rcvtimeo.set(file.rcvtimeo.get());
+        accepted.sndtimeo.set(file.sndtimeo.get());
+        Ok((fd, peer))
     }
 
     /// Sends on a connected socket; a stream may take less than all.
@@ -140,7 +150,12 @@ impl Sys {
             let more = self.block(&file, id, blocking, |stack, now| {
                 // An error waits for the next call: what has come is told first, as on Linux.
                 let failed = stack.ready(id).contains(Ready::ERROR) && stack.readable_octets(id) == Ok(0);
-                if failed { Ok(0) } else { stack.recv(now, id, rest, flags).map(|more| more.len) }
+                // Urgent data ends it too.
+                if failed || stack.at_mark(id) == Ok(true) {
+                    Ok(0)
+                } else {
+                    stack.recv(now, id, rest, flags).map(|more| more.len)
+                }
             });
             match more.await {
                 Ok(more) if more > 0 => meta.len += more,
@@ -156,6 +171,13 @@ impl Sys {
     pub fn readable_octets(&self, fd: Fd) -> Result<usize, Errno> {
         let (_, id) = self.socket_of(fd)?;
         Ok(self.kernel.stack.borrow().readable_octets(id)?)
+    }
+
+    /// SIOCOUTQ: octets that were sent and, of a stream, are not acknowledged (its end counts as one), of datagrams,
+    /// have not left.
+    pub fn unsent_octets(&self, fd: Fd) -> Result<usize, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow().unsent_octets(id)?)
     }
 
     /// SO_TYPE
@@ -194,7 +216,8 @@ impl Sys {
         let limit = if interest == Ready::READ { &file.rcvtimeo } else { &file.sndtimeo };
         Blocking {
             interest,
-            never: file.nonblocking.get() || flags.contains(MsgFlags::DONTWAIT),
+            // The error queue is only looked into.
+            never: file.nonblocking.get() || flags.intersects(MsgFlags::DONTWAIT | MsgFlags::ERRQUEUE),
             until: limit.get().map(|limit| self.kernel.clock() + limit),
         }
     }

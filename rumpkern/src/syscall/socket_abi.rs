@@ -2,8 +2,8 @@
 //! `fcntl`. As [`super::sockopt_abi`], for whoever has a program's octets at hand.
 
 use super::{Errno, Family, Fd, Shutdown, SockType, Sys};
-use rumpclient::sockaddr::{AF_INET, AF_INET6, SockAddr, SockAddrError};
-use std::net::{Ipv4Addr, SocketAddr};
+use rumpclient::sockaddr::{AF_INET, AF_INET6, SOCKADDR_IN, SockAddr, SockAddrError};
+use std::net::SocketAddr;
 
 /// `SOCK_NONBLOCK` and `O_NONBLOCK`.
 pub const NONBLOCK: u32 = 0o4000;
@@ -11,16 +11,30 @@ pub const NONBLOCK: u32 = 0o4000;
 const CLOEXEC: u32 = 0o2_000_000;
 /// `O_RDWR`: how sockets are open.
 const RDWR: u32 = 2;
+/// Numbers of types and of protocols end before these (`SOCK_MAX`, `IPPROTO_MAX`).
+const SOCK_MAX: u32 = 11;
+const IPPROTO_MAX: u32 = 263;
+/// `FIONREAD`, `FIONBIO`, `SIOCOUTQ`, `SIOCATMARK`.
+const FIONREAD: u32 = 0x541b;
+const FIONBIO: u32 = 0x5421;
+const SIOCOUTQ: u32 = 0x5411;
+const SIOCATMARK: u32 = 0x8905;
 
 /// socket(2)
 pub fn socket(sys: &Sys, domain: u32, kind: u32, protocol: u32) -> Result<Fd, Errno> {
+    let (kind, flags) = (kind & 0xf, kind & !0xf);
+    if flags & !(NONBLOCK | CLOEXEC) != 0 {
+        return Err(Errno::EINVAL);
+    }
     let family = match u16::try_from(domain) {
         Ok(AF_INET) => Family::Inet,
         Ok(AF_INET6) => Family::Inet6,
         _ => return Err(Errno::EAFNOSUPPORT),
     };
+    if kind >= SOCK_MAX || protocol >= IPPROTO_MAX {
+        return Err(Errno::EINVAL);
+    }
     let protocol = u8::try_from(protocol).map_err(|_| Errno::EPROTONOSUPPORT)?;
-    let (kind, nonblocking) = (kind & !(NONBLOCK | CLOEXEC), kind & NONBLOCK != 0);
     let kind = match kind {
         1 => SockType::Stream,
         2 => SockType::Dgram,
@@ -28,26 +42,61 @@ pub fn socket(sys: &Sys, domain: u32, kind: u32, protocol: u32) -> Result<Fd, Er
         _ => return Err(Errno::ESOCKTNOSUPPORT),
     };
     let fd = sys.socket(family, kind, protocol)?;
-    sys.set_nonblocking(fd, nonblocking)?;
+    sys.set_nonblocking(fd, flags & NONBLOCK != 0)?;
     Ok(fd)
 }
 
-/// The `struct sockaddr` of bind(2) and of a datagram's destination.
+/// A `struct sockaddr` for a socket of AF_INET, the only family there is: its length is looked at first.
 pub fn address(octets: &[u8]) -> Result<SocketAddr, Errno> {
+    if octets.len() < SOCKADDR_IN {
+        return Err(Errno::EINVAL);
+    }
     match SockAddr::decode(octets) {
         Ok(SockAddr::Inet(addr)) => Ok(addr),
-        Ok(SockAddr::Unspec) | Err(SockAddrError::Family { .. }) => Err(Errno::EAFNOSUPPORT),
-        Err(SockAddrError::Short { .. }) => Err(Errno::EINVAL),
+        Ok(SockAddr::Unspec) | Err(SockAddrError::Family { .. } | SockAddrError::Short { .. }) => {
+            Err(Errno::EAFNOSUPPORT)
+        }
     }
 }
 
-/// That of connect(2): `AF_UNSPEC` dissolves a datagram socket's connection; the stack's word for it is no
-/// address.
-pub fn peer(octets: &[u8]) -> Result<SocketAddr, Errno> {
-    match SockAddr::decode(octets) {
-        Ok(SockAddr::Unspec) => Ok(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)),
-        Ok(SockAddr::Inet(_)) | Err(_) => address(octets),
+/// The same where old programs may leave the family out (AF_UNSPEC).
+fn address_of_any_family(octets: &[u8]) -> Result<SocketAddr, Errno> {
+    match (octets, SockAddr::decode(octets)) {
+        ([_, _, rest @ ..], Ok(SockAddr::Unspec)) => address(&[&AF_INET.to_le_bytes()[..], rest].concat()),
+        (_, Ok(_) | Err(_)) => address(octets),
     }
+}
+
+/// bind(2). AF_UNSPEC stands for AF_INET if the address is no particular one.
+pub fn bind(sys: &Sys, fd: Fd, octets: &[u8]) -> Result<(), Errno> {
+    sys.socket_type(fd)?; // a bad descriptor before a bad address
+    let addr = address_of_any_family(octets)?;
+    sys.bind(fd, if addr.ip().is_unspecified() { addr } else { address(octets)? })
+}
+
+/// connect(2): AF_UNSPEC dissolves the connection.
+pub async fn connect(sys: &Sys, fd: Fd, octets: &[u8]) -> Result<(), Errno> {
+    sys.socket_type(fd)?;
+    match SockAddr::decode(octets) {
+        Ok(SockAddr::Unspec) => sys.disconnect(fd),
+        Ok(SockAddr::Inet(_)) | Err(_) => sys.connect(fd, address(octets)?).await,
+    }
+}
+
+/// Where sendto(2) sends to. A stream has its peer; nobody looks at another address.
+pub fn destination(sys: &Sys, fd: Fd, octets: Option<&[u8]>) -> Result<Option<SocketAddr>, Errno> {
+    match sys.socket_type(fd)? {
+        SockType::Stream => Ok(None),
+        SockType::Dgram | SockType::Raw | SockType::Packet | SockType::PacketDgram => {
+            octets.map(address_of_any_family).transpose()
+        }
+    }
+}
+
+/// The flags of accept4(2): whether the new descriptor is non-blocking.
+pub fn accept_flags(sys: &Sys, fd: Fd, flags: u32) -> Result<bool, Errno> {
+    sys.socket_type(fd)?;
+    if flags & !(NONBLOCK | CLOEXEC) != 0 { Err(Errno::EINVAL) } else { Ok(flags & NONBLOCK != 0) }
 }
 
 /// The backlog of listen(2): negative means as many as there may be, as on Linux.
@@ -62,6 +111,30 @@ pub fn how(how: i64) -> Result<Shutdown, Errno> {
         1 => Ok(Shutdown::Write),
         2 => Ok(Shutdown::Both),
         _ => Err(Errno::EINVAL),
+    }
+}
+
+/// shutdown(2)
+pub fn shutdown(sys: &Sys, fd: Fd, direction: i64) -> Result<(), Errno> {
+    sys.socket_type(fd)?;
+    sys.shutdown(fd, how(direction)?)
+}
+
+/// ioctl(2) of an `int`: its value after the call, where `argument` is that before. ENOTTY: another request.
+pub fn ioctl(sys: &Sys, fd: Fd, request: u32, argument: u32) -> Result<u32, Errno> {
+    let octets = |n: usize| Ok(u32::try_from(n).unwrap_or(i32::MAX as u32));
+    match request {
+        FIONREAD => octets(sys.readable_octets(fd)?),
+        SIOCOUTQ => octets(sys.unsent_octets(fd)?),
+        SIOCATMARK => match sys.socket_type(fd)? {
+            SockType::Stream => Ok(sys.at_mark(fd)?.into()),
+            SockType::Dgram | SockType::Raw | SockType::Packet | SockType::PacketDgram => Err(Errno::ENOTTY),
+        },
+        FIONBIO => sys.set_nonblocking(fd, argument != 0).map(|()| argument),
+        _ => {
+            sys.nonblocking(fd)?; // a bad descriptor before a bad request
+            Err(Errno::ENOTTY)
+        }
     }
 }
 

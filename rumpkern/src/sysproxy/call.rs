@@ -1,6 +1,6 @@
 //! One call: from a frame to the frame that answers it.
 
-use crate::syscall::socket_abi::{self, NONBLOCK, address};
+use crate::syscall::socket_abi::{self, address};
 use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, SendMeta, Sys, sockopt_abi};
 use netstack::net::IfIndex;
 use netstack::time::Duration;
@@ -66,7 +66,7 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
             socket_abi::socket(sys, domain, kind, protocol).and_then(|fd| value(fd.0.into()))
         }
         Request::Bind { addr } => {
-            sys.bind(fd, address(addr)?)?;
+            socket_abi::bind(sys, fd, addr)?;
             value(0)
         }
         Request::Listen { backlog } => {
@@ -74,19 +74,18 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
             value(0)
         }
         Request::Accept { flags } => {
+            let nonblocking = socket_abi::accept_flags(sys, fd, flags)?;
             let (new, peer) = sys.accept(fd).await?;
-            if flags & NONBLOCK != 0 {
-                sys.set_nonblocking(new, true)?;
-            }
+            sys.set_nonblocking(new, nonblocking)?;
             with_address(new.0.into(), peer)
         }
         Request::Connect { addr } => {
-            sys.connect(fd, socket_abi::peer(addr)?).await?;
+            socket_abi::connect(sys, fd, addr).await?;
             value(0)
         }
         Request::SendMsg { data, flags, to, with } => {
             let meta = SendMeta {
-                to: to.map(address).transpose()?,
+                to: socket_abi::destination(sys, fd, to)?,
                 src: with.local.map(address).transpose()?.map(|addr| addr.ip()),
                 ifindex: with.ifindex.map(IfIndex),
                 ttl: with.ttl,
@@ -98,7 +97,7 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
         }
         Request::RecvMsg { len, flags } => receive(sys, asked, len, flags).await,
         Request::Shutdown { how } => {
-            sys.shutdown(fd, socket_abi::how(how)?)?;
+            socket_abi::shutdown(sys, fd, how)?;
             value(0)
         }
         Request::Close => {
@@ -113,11 +112,11 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
             value(0)
         }
         Request::GetSockOpt { level, name, len } => {
-            let octets = sockopt_abi::get(sys, fd, level, name)?;
-            let data = &octets[..octets.len().min(len as usize)];
-            Ok(answer(asked, 0, &Body { data: Some(data), ..Body::default() }))
+            let octets = sockopt_abi::get_within(sys, fd, level, name, len as usize)?;
+            Ok(answer(asked, 0, &Body { data: Some(&octets), ..Body::default() }))
         }
         Request::Fcntl { command, argument } => value(socket_abi::fcntl(sys, fd, command, argument)?.into()),
+        Request::Ioctl { request, argument } => value(socket_abi::ioctl(sys, fd, request, argument)?.into()),
         Request::Poll { entries, timeout } => poll(sys, asked, entries, timeout).await,
         Request::GetPid => value(sys.getpid().0.into()),
         Request::Resolve { name } => {

@@ -85,8 +85,8 @@ impl Shim {
 
     pub(crate) fn connect(&self, fd: RawFd, address: &[u8]) -> Result<(), Errno> {
         let fd = self.fds.socket(fd)?;
-        let peer = socket_abi::peer(address)?;
-        self.node.call(async move |sys: Sys| sys.connect(fd, peer).await)
+        let address = address.to_vec();
+        self.node.call(async move |sys: Sys| socket_abi::connect(&sys, fd, &address).await)
     }
 
     pub(crate) fn shutdown(&self, fd: RawFd, how: i32) -> Result<(), Errno> {
