@@ -9,7 +9,7 @@ use crate::socket::{SendMeta, SockError, SocketId};
 use crate::stack::Stack;
 use crate::wire::checksum::checksum;
 use crate::wire::ipv4::{self, Header, protocol};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 impl Stack {
     /// Shows a packet (whole, for us) to the raw sockets that want it; whether there was one.
@@ -104,13 +104,5 @@ impl Stack {
         self.ip.ip_send(out.way.ifindex, out.way.next, out.way.kind, u32::MAX, &header, m);
         self.settle();
         Ok(data.len())
-    }
-
-    /// The unspecified address of a family.
-    pub(crate) fn any_of(addr: IpAddr) -> IpAddr {
-        match addr {
-            IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-            IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
-        }
     }
 }

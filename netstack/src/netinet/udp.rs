@@ -205,6 +205,12 @@ impl Stack {
         data: &[u8],
         meta: &SendMeta,
     ) -> Result<usize, SockError> {
+        // As BSD and Linux: no urgent datagrams.
+        if meta.flags.contains(SendFlags::OOB) {
+            return Err(SockError::OpNotSupported);
+        }
+        // Before all else the socket gets a port, also if nothing is sent.
+        self.bound_port(id)?;
         let s = self.sockets.datagram(id)?;
         // A datagram that was begun goes where its first part was to go.
         let meta = s.cork.as_ref().map_or(*meta, |c| SendMeta { flags: meta.flags, ..c.meta });
@@ -214,7 +220,8 @@ impl Stack {
             false => Err(SockError::MsgSize),
         };
         let out = match out {
-            Ok(out) if out.remote.port() != 0 => out,
+            // Nobody has port 0, but as on Linux only an address given here is looked at.
+            Ok(out) if meta.to.is_none_or(|to| to.port() != 0) => out,
             Err(SockError::WouldBlock) => return Err(SockError::WouldBlock),
             // As Linux: an error ends the datagram that was begun.
             other => {

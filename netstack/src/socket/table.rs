@@ -97,6 +97,8 @@ pub(crate) struct Socket {
     pub(crate) local: SocketAddr,
     /// The address that `bind` was given; `connect` chooses one if it is unspecified.
     pub(crate) bound: IpAddr,
+    /// The program chose the port; one that it did not goes with the peer.
+    pub(crate) port_chosen: bool,
     pub(crate) remote: Option<SocketAddr>,
     /// Packet sockets: which interface and EtherType.
     pub(crate) packet: PacketBinding,
@@ -127,7 +129,7 @@ impl Socket {
     /// What an operation would find now.
     pub(crate) fn ready(&self) -> Ready {
         let mut r = Ready::empty();
-        r.set(Ready::READ, !self.rx.is_empty() || self.shut_read || self.error.is_some());
+        r.set(Ready::READ, !self.rx.is_empty() || self.shut_read);
         // Linux's sock_writeable: half the buffer, so that a woken sender finds room for more than one.
         r.set(Ready::WRITE, self.tx_octets < self.opts.send_buffer.div_ceil(2));
         r.set(Ready::ERROR, self.error.is_some() || !self.errors.is_empty());

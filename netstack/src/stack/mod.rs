@@ -465,9 +465,9 @@ fn address_routes(ifindex: IfIndex, addr: IpNet, loopback: bool) -> Vec<Route> {
         routes.push(kernel(addr.trunc(), RouteKind::Local));
     } else if !host {
         routes.push(kernel(addr.trunc(), RouteKind::Unicast));
-        if addr.addr().is_ipv4() && addr.prefix_len() < 31 {
-            routes.push(kernel(IpNet::from(addr.broadcast()), RouteKind::Broadcast));
-        }
+    }
+    if addr.addr().is_ipv4() && addr.prefix_len() < 31 {
+        routes.push(kernel(IpNet::from(addr.broadcast()), RouteKind::Broadcast));
     }
     routes
 }

@@ -51,6 +51,7 @@ impl Stack {
                 opts,
                 local: SocketAddr::new(any, 0),
                 bound: any,
+                port_chosen: false,
                 remote: None,
                 packet: PacketBinding::default(),
                 groups: Vec::new(),
@@ -223,14 +224,12 @@ impl Stack {
                 return done;
             }
         };
-        if s.remote.is_none() {
-            return Err(SockError::NotConnected);
-        }
         s.shut_read |= matches!(how, Shutdown::Read | Shutdown::Both);
         s.shut_write |= matches!(how, Shutdown::Write | Shutdown::Both);
-        let ready = s.ready();
+        let (ready, connected) = (s.ready(), s.remote.is_some());
         self.notify(id, ready);
-        Ok(())
+        // As Linux: refused, and done all the same.
+        if connected { Ok(()) } else { Err(SockError::NotConnected) }
     }
 
     /// Closes a socket; its name is no longer valid. A stream goes on closing by itself.
@@ -291,7 +290,10 @@ impl Stack {
     /// The peer.
     pub fn peer_addr(&self, id: SocketId) -> Result<SocketAddr, SockError> {
         match self.sockets.get(id).ok_or(SockError::BadSocket)? {
-            Entry::Datagram(s) => s.remote.ok_or(SockError::NotConnected),
+            // As Linux: a peer without a port is none.
+            Entry::Datagram(s) => {
+                s.remote.filter(|r| r.port() != 0 || s.kind != Kind::Udp).ok_or(SockError::NotConnected)
+            }
             Entry::Stream(s) => self.tcp.peer_addr(s.tcp),
         }
     }
@@ -509,6 +511,7 @@ impl Stack {
         };
         let s = self.sockets.datagram(id)?;
         s.bound = addr.ip();
+        s.port_chosen = addr.port() != 0;
         s.local = SocketAddr::new(addr.ip(), port);
         Ok(())
     }
@@ -527,12 +530,7 @@ impl Stack {
         if Family::of(peer.ip()) != s.family {
             return Err(SockError::AfNotSupported);
         }
-        let any = Stack::any_of(peer.ip());
         let (device, bound) = (s.opts.device, s.bound);
-        if peer == SocketAddr::new(any, 0) {
-            self.datagram_disconnect(id);
-            return Ok(());
-        }
         let peer = match peer.ip() {
             IpAddr::V4(a) if a.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), peer.port()),
             IpAddr::V4(_) | IpAddr::V6(_) => peer,
@@ -547,7 +545,7 @@ impl Stack {
         if broadcast && !s.opts.broadcast {
             return Err(SockError::Access);
         }
-        self.datagram_disconnect(id);
+        self.datagram_forget_peer(id);
         let port = self.bound_port(id)?;
         let s = self.sockets.datagram(id)?;
         let share = Share { addr: s.opts.reuse_addr, port: s.opts.reuse_port };
@@ -555,7 +553,6 @@ impl Stack {
         let local = SocketAddr::new(if bound.is_unspecified() { src } else { bound }, port);
         s.local = local;
         s.remote = Some(peer);
-        s.error = None;
         match s.kind {
             Kind::Udp => self.udp.connect(id, local, peer, share),
             Kind::Ping => self.ping.connect(id, local, SocketAddr::new(peer.ip(), 0), share),
@@ -563,7 +560,25 @@ impl Stack {
         }
     }
 
+    /// Takes the peer away, and as Linux with it a port that the program did not choose.
     fn datagram_disconnect(&mut self, id: SocketId) {
+        self.datagram_forget_peer(id);
+        let Ok(s) = self.sockets.datagram(id) else { return };
+        if s.port_chosen {
+            return;
+        }
+        let port = s.local.port();
+        match s.kind {
+            Kind::Udp => self.udp.unbind(id, port),
+            Kind::Ping => self.ping.unbind(id, port),
+            Kind::Raw | Kind::Packet => return,
+        }
+        if let Ok(s) = self.sockets.datagram(id) {
+            s.local.set_port(0);
+        }
+    }
+
+    fn datagram_forget_peer(&mut self, id: SocketId) {
         let Ok(s) = self.sockets.datagram(id) else { return };
         let Some(remote) = s.remote.take() else { return };
         let local = s.local;
