@@ -50,11 +50,15 @@ pub fn set(config: &mut TcpConfig, name: &str, value: &str) -> Result<(), Sysctl
         return Err(SysctlError::ReadOnly(row.name));
     }
     let mut changed = config.clone();
-    match row.value.parse(&mut changed, value) {
-        Some(()) if changed.is_sound() => *config = changed,
-        Some(()) | None => return Err(SysctlError::Invalid { name: row.name, takes: row.value.takes() }),
-    }
-    Ok(())
+    let takes = match row.value.parse(&mut changed, value) {
+        Some(()) if changed.is_sound() => {
+            *config = changed;
+            return Ok(());
+        }
+        Some(()) => "no value so small or so large beside the others",
+        None => row.value.takes(),
+    };
+    Err(SysctlError::Invalid { name: row.name, takes })
 }
 
 /// Changes several values, one after the other; one that does not fit before another has changed (a least timeout above
@@ -466,6 +470,10 @@ mod tests {
             Err(SysctlError::Unknown("net.ipv4.tcp_nothing".into()))
         );
         assert_eq!(config, TcpConfig::default());
+        let said = |name, value| set(&mut TcpConfig::default(), name, value).unwrap_err().to_string();
+        assert_eq!(said("net.ipv4.tcp_rto_max_ms", "long"), "net.ipv4.tcp_rto_max_ms takes milliseconds");
+        let small = "net.ipv4.tcp_rto_max_ms takes no value so small or so large beside the others";
+        assert_eq!(said("net.ipv4.tcp_rto_max_ms", "100"), small);
     }
 
     #[test]
