@@ -143,11 +143,13 @@ impl Stack {
             Entry::Datagram(s) => s.kind,
             Entry::Stream(s) => {
                 let tcp = s.tcp;
-                let done = match meta.to {
-                    Some(to) if meta.flags.contains(SendFlags::FASTOPEN) => {
-                        self.tcp.send_fast_open(&mut self.ip, tcp, data, to)
-                    }
-                    Some(_) | None => self.tcp.send(&mut self.ip, tcp, data, meta.flags),
+                let done = if meta.flags.contains(SendFlags::FASTOPEN) {
+                    // Without an address there is nobody to connect to, but perhaps a connection already.
+                    let to =
+                        meta.to.ok_or(SockError::Invalid).or_else(|e| self.tcp.peer_addr(tcp).or(Err(e)));
+                    to.and_then(|to| self.tcp.send_fast_open(&mut self.ip, tcp, data, to))
+                } else {
+                    self.tcp.send(&mut self.ip, tcp, data, meta.flags)
                 };
                 self.after_tcp();
                 return done;

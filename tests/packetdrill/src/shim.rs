@@ -16,8 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Octets that one call moves at most: what a script asks for is a number, what it gets is less.
 const MOST: usize = 16 << 20;
-/// `MSG_FASTOPEN`
-const FASTOPEN: u32 = 0x2000_0000;
 
 /// What a call received.
 #[derive(Debug, Default)]
@@ -94,7 +92,7 @@ impl Shim {
         self.node.call(async move |sys| sys.shutdown(fd, socket_abi::how(how.into())?))
     }
 
-    /// Sends; a stream takes no notice of `to`, as Linux's.
+    /// Sends; a stream takes no notice of `to`, as Linux's, but with MSG_FASTOPEN.
     pub(crate) fn send(
         &self,
         fd: RawFd,
@@ -104,14 +102,12 @@ impl Shim {
     ) -> Result<usize, Errno> {
         let entry = self.fds.get(fd)?;
         let Kind::Socket(socket) = entry.kind else { return write_pipe(&entry, &octets) };
-        if flags as u32 & FASTOPEN != 0 {
-            return Err(Errno::EOPNOTSUPP);
-        }
         let (flags, asked) = (MsgFlags::from_bits_truncate(flags as u32), octets.len());
         let to = to.map(<[u8]>::to_vec);
         let sent = self.node.call(async move |sys: Sys| {
             let stream = sys.socket_type(socket)? == SockType::Stream;
-            let to = to.filter(|_| !stream).map(|to| socket_abi::address(&to)).transpose()?;
+            let named = !stream || flags.contains(MsgFlags::FASTOPEN);
+            let to = to.filter(|_| named).map(|to| socket_abi::address(&to)).transpose()?;
             let meta = SendMeta { to, ..SendMeta::default() };
             send_all(&sys, socket, &octets, flags, &meta, stream).await
         });
@@ -385,8 +381,10 @@ async fn send_all(
 ) -> Result<usize, Errno> {
     let mut sent = sys.sendmsg(fd, octets, flags, meta).await?;
     let once = !stream || flags.contains(MsgFlags::DONTWAIT) || sys.nonblocking(fd)?;
+    // What a SYN did not take follows the handshake.
+    let (flags, meta) = (flags - MsgFlags::FASTOPEN, SendMeta { to: meta.to.filter(|_| !stream), ..*meta });
     while !once && sent < octets.len() {
-        match sys.sendmsg(fd, &octets[sent..], flags, meta).await {
+        match sys.sendmsg(fd, &octets[sent..], flags, &meta).await {
             Ok(more) => sent += more,
             Err(_) => break,
         }

@@ -158,7 +158,7 @@ fn options_and_the_error_queue_answer_as_linux() {
     assert_eq!(driver.ioctl(fd, 0x1234), Err(libc::EINVAL));
     peer.expect(". 1:1(0) ack 301");
     peer.expect("P. 1:701(700) ack 301");
-    assert_eq!(driver.send(fd, b"no fast open", 0x2000_0000), Err(libc::EOPNOTSUPP));
+    assert_eq!(driver.send(fd, b"no fast open", libc::MSG_FASTOPEN), Err(libc::EISCONN));
     assert_eq!(driver.send(fd, &[3; 10], libc::MSG_MORE), Ok(10), "it waits for more");
     assert_eq!(driver.send(fd, &[3; 10], 0), Ok(10));
     peer.expect("P. 701:721(20) ack 301");
