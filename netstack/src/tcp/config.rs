@@ -108,6 +108,9 @@ pub struct TcpConfig {
     pub rto_slop: Duration,
     /// Largest RTO (RFC 6298 §2.5 allows no less than 60 s).
     pub rto_max: Duration,
+    /// Added to two round trips before a tail loss probe (RFC 8985 §7.2): in less than two ticks of its
+    /// clock Linux sends none, because a path of microseconds is less patient than a scheduler.
+    pub probe_slack: Duration,
     /// Longest delay of an acknowledgment (Linux's `TCP_DELACK_MIN`; RFC 9293 §3.8.6.3: less than 500 ms).
     pub delayed_ack: Duration,
     /// Segments of a new connection that are acknowledged at once.

@@ -63,6 +63,8 @@ fn linux() -> TcpConfig {
         rto_floor: RtoFloor::Variance,
         rto_slop: Duration::ZERO,
         rto_max: Duration::from_secs(120),
+        // TCP_TIMEOUT_MIN_US
+        probe_slack: Duration::from_millis(2),
         delayed_ack: Duration::from_millis(40),
         quick_acks: 16,
         syn_retries: 6,
@@ -128,6 +130,7 @@ fn freebsd() -> TcpConfig {
         rto_slop: Duration::from_millis(200),
         // TCPTV_REXMTMAX
         rto_max: Duration::from_secs(64),
+        probe_slack: Duration::ZERO,
         delayed_ack: Duration::from_millis(100),
         quick_acks: 0,
         // keepinit ends an attempt after 75 s.
@@ -167,6 +170,7 @@ fn rfc() -> TcpConfig {
         rto_floor: RtoFloor::Sum,
         rto_max: Duration::from_secs(60),
         // RFC 1122 §4.2.3.2 and what BSD made of it
+        probe_slack: Duration::ZERO,
         delayed_ack: Duration::from_millis(200),
         quick_acks: 0,
         // RFC 9293 §3.8.3: R2 of a SYN is at least 3 minutes.

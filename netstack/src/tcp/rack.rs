@@ -168,9 +168,7 @@ impl Tcb {
             return;
         }
         let mut pto = self.rtt.srtt().map_or(FIRST_PTO, |srtt| srtt * 2);
-        if self.flight() <= self.window.mss {
-            pto += ACK_DELAY;
-        }
+        pto += if self.flight() <= self.window.mss { ACK_DELAY } else { cx.sh.config.probe_slack };
         let at = cx.now + pto;
         // No later than the timeout that it is to save.
         self.t_probe = Some(self.t_rtx.map_or(at, |rto| at.min(rto)));
