@@ -39,6 +39,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
         return ExitCode::from(2);
     };
     log_to_stderr();
+    keep_freed_memory();
     match NodeConfig::load(Path::new(path)) {
         Ok(config) => match run(&config) {
             Ok(()) => ExitCode::SUCCESS,
@@ -46,6 +47,13 @@ pub fn main(args: &[OsString]) -> ExitCode {
         },
         Err(error) => refuse(&name_by_path(Path::new(path)), &NodeError::Config(error)),
     }
+}
+
+/// Memory that large packets leave stays with the process for the next ones: glibc gives the top of the
+/// heap back to the host whenever more than 128 KiB of it are free, which costs a fault for every page of every packet. It moves its
+/// thresholds once it has seen a large block come and go: then up to twice as much may be free (mallopt(3), M_MMAP_THRESHOLD).
+fn keep_freed_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(4 << 20)));
 }
 
 /// Why a node did not come to life.

@@ -164,6 +164,9 @@ impl Part {
 }
 
 impl RecvBuf {
+    /// Octets that are kept where they came, at most, but for one part.
+    const SHARED_MAX: usize = 4 << 20;
+
     /// Octets that can be read.
     pub fn len(&self) -> usize {
         self.shared_len + self.len
@@ -182,8 +185,10 @@ impl RecvBuf {
 
     /// Appends octets that are in order and lie in `range` of `memory`.
     pub fn push_shared(&mut self, memory: &Arc<Vec<u8>>, range: Range<usize>) {
-        // A part must not hold much more memory than it has octets.
-        if self.extent > 0 || range.len() < memory.capacity() / 2 {
+        // A part must not hold much more memory than it has octets, and a reader that lags behind gets a
+        // ring, which is one piece of memory, and not many that come and go.
+        let wasteful = range.len() < memory.capacity() / 2 || self.shared_len >= Self::SHARED_MAX;
+        if self.extent > 0 || wasteful {
             return self.push(memory.get(range).unwrap_or_default());
         }
         self.shared_len += range.len();
