@@ -45,6 +45,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("ping", ping),
     ("chain10", chain10),
     ("tcp", tcp),
+    ("tcprtt", tcprtt),
     ("udp", udp),
     ("node", node),
     ("pairs1000", pairs1000),
@@ -158,21 +159,41 @@ fn chain10(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
     ])
 }
 
-fn tcp(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
-    place.ok(&format!("-t {} up", topology("two-hosts")));
+/// The best of some streams over a bus; `keys` is more about it.
+fn stream(place: &Place, keys: &str) -> Result<f64> {
+    let text = fs::read_to_string(topology("two-hosts"))?;
+    let file = place.write("stream.lab.toml", &text.replace("link = { ", &format!("link = {{ {keys}")));
+    place.ok(&format!("-t {} up", file.display()));
     let mut best: f64 = 0.0;
     for _ in 0..3 {
-        let report = place.json("perf tcp a b -t 2");
+        let report = place.json(&format!("-t {} perf tcp a b -t 2", file.display()));
         best = best.max(report["bits_per_second"].as_f64().context("bits_per_second")? / 1e9);
     }
+    place.ok(&format!("-t {} down", file.display()));
+    Ok(best)
+}
+
+fn tcp(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
+    let whole = stream(place, "")?;
+    let segments = stream(place, "offload = false, ")?;
     let iperf = veth.and_then(|v| {
         let report = v.iperf3("-t 2").inspect_err(|e| eprintln!("no yardstick: {e:#}")).ok()?;
         report["end"]["sum_received"]["bits_per_second"].as_f64()
     });
+    let iperf = iperf.map(|b| b / 1e9);
     Ok(vec![
-        figure("one TCP stream, MTU 1500, no offload", best, "Gbit/s", "> 10")
-            .against(iperf.map(|b| b / 1e9)),
+        figure("one TCP stream, MTU 1500", whole, "Gbit/s", "ratio 1.5").against(iperf),
+        figure("the same, offload off", segments, "Gbit/s", "ratio 0.5").against(iperf),
     ])
+}
+
+fn tcprtt(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
+    place.ok(&format!("-t {} up", topology("two-hosts")));
+    place.json("perf rtt a b -t 0.2");
+    let report = place.json("perf rtt a b -t 2");
+    let median = report["rtt_us"]["p50"].as_f64().context("rtt_us.p50")?;
+    let yardstick = veth.and_then(|v| v.tcp_rtt_us().inspect_err(|e| eprintln!("no yardstick: {e:#}")).ok());
+    Ok(vec![figure("TCP, one octet there and back, busy", median, "us", "< 3").against(yardstick)])
 }
 
 fn udp(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {

@@ -3,6 +3,7 @@
 
 mod bench;
 mod row;
+mod rr;
 mod veth;
 
 use clap::{Parser, Subcommand};
@@ -28,11 +29,15 @@ enum Chore {
     /// One of the processes that `bench` compares chains with
     #[command(hide = true)]
     Row { dir: PathBuf, n: usize, count: usize },
+    /// One of the two programs whose round trips over the host's TCP `bench` takes as a yardstick
+    #[command(hide = true)]
+    Rr { words: Vec<String> },
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Bench { json, words } => bench::run(json, &words),
         Chore::Row { dir, n, count } => row::member(&dir, n, count),
+        Chore::Rr { words } => rr::run(&words),
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 /// Two namespaces, `10.99.0.1` and `10.99.0.2`, gone when dropped.
@@ -60,6 +61,22 @@ impl Veth {
             }
         }
         bail!("iperf3: {said}");
+    }
+
+    /// Median round trip of one octet between two ordinary sockets, microseconds.
+    pub(crate) fn tcp_rtt_us(&self) -> Result<f64> {
+        let xtask = std::env::current_exe()?.display().to_string();
+        let mut server: Child = Veth::inside(&self.right, &format!("{xtask} rr serve"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("ip (Debian package iproute2)")?;
+        let mut ready = String::new();
+        BufReader::new(server.stdout.take().context("its output")?).read_line(&mut ready)?;
+        let output = Veth::inside(&self.left, &format!("{xtask} rr ask 10.99.0.2")).output();
+        let _ = server.kill();
+        let _ = server.wait();
+        let said = String::from_utf8_lossy(&output?.stdout).into_owned();
+        said.trim().parse().with_context(|| format!("not a time: {said:?}"))
     }
 
     /// Median-like round trip of flooding ping, microseconds (its average: iputils prints no median).
