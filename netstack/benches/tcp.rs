@@ -11,7 +11,7 @@ use netstack::net::IfIndex;
 use netstack::net::mbuf::{Mbuf, Pool};
 use netstack::netinet::{Cast, Flow, IpLayer, IpRx, IpTx, Path};
 use netstack::socket::{Family, RecvFlags, SendFlags};
-use netstack::tcp::{Tcp, TcpConfig, TcpId};
+use netstack::tcp::{Arrived, Tcp, TcpConfig, TcpId};
 use netstack::time::Duration as Span;
 use netstack::{Instant, SockError};
 use std::collections::VecDeque;
@@ -84,7 +84,7 @@ impl Host {
             cast: Cast::Unicast,
         };
         while let Some(m) = self.ip.sent.pop_front() {
-            to.tcp.input(&mut to.ip, &rx, m.data(), false);
+            to.tcp.input(&mut to.ip, &rx, Arrived::new(m.data(), m.offload));
             self.ip.pool.put(m);
         }
         n

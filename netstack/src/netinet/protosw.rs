@@ -3,6 +3,7 @@
 use super::{IcmpError, IpRx, ip_icmp, udp};
 use crate::net::mbuf::Mbuf;
 use crate::stack::Stack;
+use crate::tcp::Arrived;
 use crate::wire::ipv4::protocol;
 use std::sync::Arc;
 
@@ -52,13 +53,14 @@ const WORTH_KEEPING: usize = 8192;
 
 fn tcp_input(stack: &mut Stack, rx: &IpRx, m: Mbuf, header_len: usize) {
     stack.pump_due = true;
-    let csum_ok = m.offload.is_partial();
+    let offload = m.offload;
     if m.len() < WORTH_KEEPING {
-        stack.tcp.input(&mut stack.ip, rx, &m.data()[header_len..], csum_ok);
+        stack.tcp.input(&mut stack.ip, rx, Arrived::new(&m.data()[header_len..], offload));
         return stack.ip.free(m);
     }
     let (memory, start) = m.into_memory();
-    stack.tcp.input_shared(&mut stack.ip, rx, &Arc::new(memory), start + header_len, csum_ok);
+    let memory = Arc::new(memory);
+    stack.tcp.input(&mut stack.ip, rx, Arrived::kept(&memory, start + header_len, offload));
 }
 
 fn tcp_error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) -> Quote {

@@ -21,9 +21,9 @@ const TS_LIFETIME: Duration = Duration::from_secs(24 * 24 * 3600);
 impl Tcb {
     /// A segment for this connection; any state but CLOSED and LISTEN.
     pub(super) fn segment_arrives(&mut self, cx: &mut Cx<'_>, seg: Segment<'_>) {
-        self.tally.segs_in = self.tally.segs_in.wrapping_add(1);
+        self.tally.segs_in = self.tally.segs_in.wrapping_add(seg.parts);
         if !seg.payload.is_empty() {
-            self.tally.data_segs_in = self.tally.data_segs_in.wrapping_add(1);
+            self.tally.data_segs_in = self.tally.data_segs_in.wrapping_add(seg.parts);
             self.tally.last_data_rx = cx.now;
         }
         if self.predicted(cx, &seg) {

@@ -6,11 +6,12 @@
 //! cookies (`syncookie`), or dropped.
 
 use super::fastopen::{self, FastOpen, Pending};
-use super::segment::Segment;
+use super::segment::{Arrived, Segment};
 use super::seq::SeqNum;
 use super::syncookie::{self, SynCookies};
 use super::tcb::{Cx, Holder, Tcb};
 use super::{State, Tcp, TcpId, timestamp};
+use crate::net::mbuf::Offload;
 use crate::netinet::{Flow, IpLayer};
 use crate::time::Instant;
 use crate::wire::tcp::{FastOpenCookie, Flags, Header};
@@ -284,7 +285,8 @@ impl Tcp {
         let (options, ecn) = syncookie::options_of_timestamp(mss, seg.options.timestamps, offset);
         let flags = if ecn { Flags::SYN | Flags::ECE | Flags::CWR } else { Flags::SYN };
         let syn = Header { seq: irs.0, flags, window: seg.wnd, options, ..Header::default() };
-        let Some(mut child) = self.child_begins(ip, id, ends, &Segment::new(&syn, &[], None, 0)) else {
+        let empty = Arrived::new(&[], Offload::default());
+        let Some(mut child) = self.child_begins(ip, id, ends, &Segment::new(&syn, &[], &empty, 0)) else {
             return true;
         };
         child.start_at(cookie);

@@ -68,6 +68,7 @@ pub use options::{TcpOpt, TcpOptName};
 pub use plpmtud::MtuProbing;
 pub use profile::Profile;
 pub use rtx::Segments;
+pub use segment::Arrived;
 pub use state::State;
 pub use stats::TcpStats;
 pub use syncookie::SynCookies;
@@ -88,7 +89,6 @@ use seq::SeqNum;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use tcb::{Cx, Holder, Tcb};
 use timer::Heap;
 
@@ -170,32 +170,10 @@ impl Tcp {
 
     // ---- segments in ---------------------------------------------------------------------------
 
-    /// A segment, from its TCP header on; `csum_ok`: its checksum need not be looked at.
-    pub fn input(&mut self, ip: &mut dyn IpLayer, rx: &IpRx, segment: &[u8], csum_ok: bool) {
-        self.input_in(ip, rx, segment, None, csum_ok);
-    }
-
-    /// The same of a large one, which begins at `at`: the receive buffer may keep the memory instead of a copy.
-    pub fn input_shared(
-        &mut self,
-        ip: &mut dyn IpLayer,
-        rx: &IpRx,
-        memory: &Arc<Vec<u8>>,
-        at: usize,
-        csum_ok: bool,
-    ) {
-        self.input_in(ip, rx, memory.get(at..).unwrap_or_default(), Some(memory), csum_ok);
-    }
-
-    fn input_in(
-        &mut self,
-        ip: &mut dyn IpLayer,
-        rx: &IpRx,
-        segment: &[u8],
-        memory: Option<&Arc<Vec<u8>>>,
-        csum_ok: bool,
-    ) {
-        self.sh.stats.in_segs += 1;
+    /// A segment comes in, or several that nobody has parted.
+    pub fn input(&mut self, ip: &mut dyn IpLayer, rx: &IpRx, arrived: Arrived<'_>) {
+        let segment = arrived.octets;
+        self.sh.stats.in_segs += u64::from(arrived.parts());
         // RFC 9293 §3.9.2.3: TCP is between two.
         if rx.cast != Cast::Unicast {
             self.sh.stats.drop_cast += 1;
@@ -205,12 +183,12 @@ impl Tcp {
             self.sh.stats.in_errs += 1;
             return;
         };
-        if !csum_ok && !wire::checksum_is_valid(rx.src, rx.dst, segment) {
+        if !arrived.offload.is_partial() && !wire::checksum_is_valid(rx.src, rx.dst, segment) {
             self.sh.stats.in_errs += 1;
             self.sh.stats.in_csum_errs += 1;
             return;
         }
-        let seg = Segment::new(&header, payload, memory, rx.tos);
+        let seg = Segment::new(&header, payload, &arrived, rx.tos);
         let local = SocketAddr::new(rx.dst, header.dst_port);
         let remote = SocketAddr::new(rx.src, header.src_port);
         let Some(id) = self.pcbs.lookup(local, remote, rx.ifindex) else {

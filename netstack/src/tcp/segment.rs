@@ -2,9 +2,44 @@
 
 use super::ecn;
 use super::seq::SeqNum;
+use crate::net::mbuf::Offload;
 use crate::socket::sockbuf::RecvBuf;
 use crate::wire::tcp::{Flags, Header, Options};
 use std::sync::Arc;
+
+/// What the IP layer hands up: octets from the TCP header on.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived<'a> {
+    pub(crate) octets: &'a [u8],
+    /// Where they lie, if the receive buffer may keep it instead of a copy.
+    memory: Option<&'a Arc<Vec<u8>>>,
+    /// What is left undone: the checksum, or the parting of several segments.
+    pub(crate) offload: Offload,
+}
+
+impl<'a> Arrived<'a> {
+    /// Octets that others will use again.
+    pub fn new(octets: &'a [u8], offload: Offload) -> Arrived<'a> {
+        Arrived { octets, memory: None, offload }
+    }
+
+    /// What begins at `at` in memory that may be kept.
+    pub fn kept(memory: &'a Arc<Vec<u8>>, at: usize, offload: Offload) -> Arrived<'a> {
+        Arrived { octets: memory.get(at..).unwrap_or_default(), memory: Some(memory), offload }
+    }
+
+    /// How many segments it is on a wire.
+    pub(crate) fn parts(&self) -> u32 {
+        match self.offload.gso {
+            Some(gso) => {
+                let headers = usize::from(gso.header_len).saturating_sub(self.offload.csum_start.into());
+                let payload = self.octets.len().saturating_sub(headers);
+                payload.div_ceil(usize::from(gso.size.max(1))).max(1) as u32
+            }
+            None => 1,
+        }
+    }
+}
 
 /// SEG.SEQ, SEG.ACK, …
 #[derive(Clone, Copy, Debug)]
@@ -22,18 +57,15 @@ pub(crate) struct Segment<'a> {
     /// The ECN field of the IP header that it came with.
     pub(crate) ecn: u8,
     pub(crate) payload: &'a [u8],
+    /// How many segments it was before anybody put them together.
+    pub(crate) parts: u32,
     /// The memory in which the payload lies and which the receive buffer may keep.
     memory: Option<&'a Arc<Vec<u8>>>,
 }
 
 impl<'a> Segment<'a> {
     /// `tos`: that of the IP header.
-    pub(crate) fn new(
-        header: &Header,
-        payload: &'a [u8],
-        memory: Option<&'a Arc<Vec<u8>>>,
-        tos: u8,
-    ) -> Segment<'a> {
+    pub(crate) fn new(header: &Header, payload: &'a [u8], arrived: &Arrived<'a>, tos: u8) -> Segment<'a> {
         Segment {
             seq: SeqNum(header.seq),
             ack: SeqNum(header.ack),
@@ -44,7 +76,8 @@ impl<'a> Segment<'a> {
             options: header.options,
             ecn: tos & ecn::MASK,
             payload,
-            memory,
+            parts: arrived.parts(),
+            memory: arrived.memory,
         }
     }
 

@@ -1,12 +1,12 @@
 //! Laws: whatever the link does, a stream arrives whole and in order or both sides learn of its
 //! end, and nothing is left; whatever octets come, nothing breaks.
 
-use crate::engine::host::{Host, PLAIN};
+use crate::engine::host::{Host, PLAIN, UNDONE};
 use crate::link::{Fate, Link, Peer, octets};
 use netstack::SockError;
 use netstack::socket::{Family, RecvFlags, SendFlags};
 use netstack::tcp::cc::Algorithm;
-use netstack::tcp::{EcnMode, Shutdown, TcpConfig};
+use netstack::tcp::{Arrived, EcnMode, Shutdown, State, TcpConfig};
 use netstack::time::Duration;
 use netstack::wire::tcp::{self, Flags, Header, Options, Timestamps};
 use proptest::prelude::*;
@@ -64,6 +64,14 @@ fn temper(worst_loss: u8) -> impl Strategy<Value = Temper> {
     )
 }
 
+/// No socket holds more than its buffers say.
+fn within_limits(link: &Link) {
+    for info in link.hosts.iter().flat_map(|h| h.tcp.iter()).filter(|i| i.state != State::Listen) {
+        assert!(info.recv_queue <= info.rcvbuf, "{info:?}");
+        assert!(info.send_queue <= info.sndbuf, "{info:?}");
+    }
+}
+
 /// Both sides send `n` octets and close. Returns how each ended.
 fn exchange(config: TcpConfig, temper: Temper, n: [usize; 2]) -> [Option<Result<(), SockError>>; 2] {
     let mut link = Link::new(config);
@@ -74,6 +82,7 @@ fn exchange(config: TcpConfig, temper: Temper, n: [usize; 2]) -> [Option<Result<
     let mut a = Peer::new(0, client, octets(n[0], 1));
     let mut b: Option<Peer> = None;
     link.run(2_000_000, |l| {
+        within_limits(l);
         a.turn(l);
         if b.is_none() {
             let h = &mut l.hosts[1];
@@ -331,10 +340,10 @@ fn a_hundred_thousand_connections_idle_cheaply() {
             ifindex: crate::engine::host::IF,
             cast: netstack::netinet::Cast::Unicast,
         };
-        h.tcp.input(&mut h.ip, &rx, &segment(Flags::SYN, 7, 0), true);
+        h.tcp.input(&mut h.ip, &rx, Arrived::new(&segment(Flags::SYN, 7, 0), UNDONE));
         let syn_ack = h.output().pop().expect("a SYN-ACK").1;
         let isn = Header::parse(syn_ack.data()).expect("a segment").0.seq;
-        h.tcp.input(&mut h.ip, &rx, &segment(Flags::ACK, 8, isn.wrapping_add(1)), true);
+        h.tcp.input(&mut h.ip, &rx, Arrived::new(&segment(Flags::ACK, 8, isn.wrapping_add(1)), UNDONE));
         accepted.push(h.tcp.accept(&mut h.ip, listener).expect("a connection").0);
     }
     assert_eq!(h.tcp.len(), 100_001);

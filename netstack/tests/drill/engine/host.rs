@@ -1,10 +1,10 @@
 //! One TCP over a floor that only collects packets.
 
 use netstack::net::IfIndex;
-use netstack::net::mbuf::{Mbuf, Pool};
+use netstack::net::mbuf::{Gso, GsoKind, Mbuf, Offload, Pool};
 use netstack::netinet::{Cast, Flow, IpLayer, IpRx, IpTx, Path};
 use netstack::socket::Family;
-use netstack::tcp::{Tcp, TcpConfig, TcpId};
+use netstack::tcp::{Arrived, Tcp, TcpConfig, TcpId};
 use netstack::{Instant, Ready, SockError};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,10 +22,15 @@ pub(crate) struct Arrival {
     pub(crate) cast: Cast,
     /// Nobody has summed it up, and it may be several that nobody has parted.
     pub(crate) undone: bool,
+    /// It is several segments of so many octets.
+    pub(crate) gso: Option<u16>,
 }
 
+/// The metadata of a segment that nobody has summed up.
+pub(crate) const UNDONE: Offload = Offload { csum_start: 34, csum_offset: 16, gso: None };
+
 /// How segments come in, if nothing else is said.
-pub(crate) const PLAIN: Arrival = Arrival { tos: 0, cast: Cast::Unicast, undone: false };
+pub(crate) const PLAIN: Arrival = Arrival { tos: 0, cast: Cast::Unicast, undone: false, gso: None };
 
 /// The floor: one address, one interface, every destination on the link.
 pub(crate) struct Floor {
@@ -109,12 +114,15 @@ impl Host {
 
     /// A segment comes in.
     pub(crate) fn input(&mut self, from: IpAddr, how: Arrival, segment: &[u8]) {
-        let Arrival { tos, cast, undone } = how;
+        let Arrival { tos, cast, undone, gso } = how;
         let rx = IpRx { src: from, dst: self.ip.addr, ttl: 64, tos, ifindex: IF, cast };
         if undone {
-            self.tcp.input_shared(&mut self.ip, &rx, &Arc::new(segment.to_vec()), 0, true);
+            let memory = Arc::new(segment.to_vec());
+            let header_len = u16::from(segment[12] >> 4) * 4 + UNDONE.csum_start;
+            let gso = gso.map(|size| Gso { kind: GsoKind::TcpV4, size, header_len });
+            self.tcp.input(&mut self.ip, &rx, Arrived::kept(&memory, 0, Offload { gso, ..UNDONE }));
         } else {
-            self.tcp.input(&mut self.ip, &rx, segment, false);
+            self.tcp.input(&mut self.ip, &rx, Arrived::new(segment, Offload::default()));
         }
     }
 

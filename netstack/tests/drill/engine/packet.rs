@@ -201,7 +201,12 @@ impl Packet {
     /// How it comes in.
     pub(super) fn arrival(&self) -> Arrival {
         let cast = if self.broadcast { Cast::Broadcast } else { PLAIN.cast };
-        Arrival { tos: self.tos.unwrap_or(PLAIN.tos) | self.ecn.unwrap_or(0), cast, undone: self.undone }
+        Arrival {
+            tos: self.tos.unwrap_or(PLAIN.tos) | self.ecn.unwrap_or(0),
+            cast,
+            undone: self.undone,
+            gso: self.gso,
+        }
     }
 
     /// The segment that the peer sends from `port`.
