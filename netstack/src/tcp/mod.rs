@@ -22,6 +22,27 @@
 //! | `plpmtud` | packet sizes that are found by trying |
 //! | `config`, `profile`, `sysctl` | what can be turned, whose values it has, and their names |
 //! | `icmp` | what the network says about our segments |
+//!
+//! # Where the time goes
+//!
+//! One stream, 1448 octets a segment, two whole stacks on one core, every segment a frame (`cargo bench -p
+//! netstack --bench tcp_stack`, `perf record`; AMD EPYC under virtualisation): 550 ns a data segment, its share of
+//! the acknowledgments (one for 64 segments) included. Of these:
+//!
+//! | part | share |
+//! |---|---|
+//! | copies: program, send buffer, packet, wire, packet, receive buffer, program | 31 % |
+//! | IP and Ethernet of both sides: headers, route, neighbour | 21 % |
+//! | TCP of both sides: finding the connection, header prediction, windows, records, timers | 19 % |
+//! | checksums: filled 6 %, verified 9 % | 15 % |
+//! | packets from and to their pool | 6 % |
+//! | the stack's own order: queues, credits, events | 6 % |
+//!
+//! Where interfaces take whole segments as one packet (`offload` on a bus), everything but the copies is paid
+//! once for up to 45 segments: of two nodes' time on a bus 79 % is copying (the sender's three copies 50 %, the
+//! receiver's two 29 %), the records of the single segments are 3 %, all else of TCP and IP 5 %, and the rest is waiting.
+//! The sender is the slower side, 110 ms of processor a gigabyte to the receiver's 70: what would help next is
+//! a send buffer that packets point into.
 
 mod ack;
 pub mod cc;
