@@ -5,15 +5,17 @@
 //! | configuration | `new`, `if_*`, `addr_*`, `route_*`, `neigh_*`, `set_forwarding` | here |
 //! | frames in, time, frames out | `rx_mbuf`, `input`, `poll_timeout`, `handle_timeout`, `poll_transmit`, `recycle`, `rx_filter` | [`frames`](self) |
 //! | events, in order | `poll_event` | `events` |
-//! | sockets | `socket`, `bind`, `connect`, `send`, `recv`, …, `bind_packet` | `sockets`, `streams` |
+//! | sockets | `socket`, `bind`, `connect`, `send`, `recv`, …, `bind_packet` | `sockets`, `options`, `datagrams`, `streams` |
 //! | counters | `stats` | [`stats`] |
 //!
 //! No door blocks, and none calls back. Whatever a call leads to inside (a packet to ourselves, an
 //! error for a socket) has happened when it returns.
 
 pub mod config;
+mod datagrams;
 mod events;
 mod frames;
+mod options;
 mod sockets;
 pub mod stats;
 mod streams;

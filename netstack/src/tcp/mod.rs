@@ -9,7 +9,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `seq`, `segment`, `state`, `tcb` | the words of RFC 9293 §3.3 |
-//! | `usrreq` | user calls, §3.10.1 to §3.10.6 |
+//! | `open`, `usrreq` | user calls, §3.10.1, and §3.10.2 to §3.10.6 |
 //! | `input`, `ack`, `text`, `listen` | segment arrives, §3.10.7 |
 //! | `syncookie`, `fastopen` | listeners that keep nothing of a SYN, and those that take its data at once |
 //! | `output`, `window` | what is sent, and the window that is offered |
@@ -54,6 +54,7 @@ mod info;
 mod input;
 mod isn;
 mod listen;
+mod open;
 mod options;
 mod output;
 mod pace;

@@ -1,0 +1,169 @@
+//! Sockets of datagrams: what comes for them, their addresses and their peers.
+
+use super::Stack;
+use crate::net::IfIndex;
+use crate::netinet::IpLayer;
+use crate::netinet::in_pcb::{Binding, PcbTable, Share};
+use crate::socket::table::{Datagram, Kind, Socket};
+use crate::socket::{Family, Ready, SockError, SocketId};
+use crate::stack::stats::Drop;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+impl Stack {
+    /// Puts a datagram into a socket; false if there was no room, or no such socket.
+    pub(crate) fn datagram_push(&mut self, id: SocketId, d: Datagram) -> bool {
+        let Ok(s) = self.sockets.datagram(id) else {
+            self.ip.discard(Drop::SocketClosed, d.m);
+            return false;
+        };
+        let limit = s.opts.recv_buffer;
+        match s.rx.push(d, limit) {
+            Ok(()) => {
+                self.notify(id, Ready::READ);
+                true
+            }
+            Err(m) => {
+                self.ip.discard(Drop::SocketBufferFull, m);
+                false
+            }
+        }
+    }
+
+    /// An error for a socket, which the next operation returns.
+    pub(crate) fn socket_error(&mut self, id: SocketId, error: SockError) {
+        if let Ok(s) = self.sockets.datagram(id) {
+            s.error = Some(error);
+            self.notify(id, Ready::ERROR | Ready::READ | Ready::WRITE);
+        }
+    }
+
+    pub(crate) fn datagram_bind(&mut self, id: SocketId, addr: SocketAddr) -> Result<(), SockError> {
+        let s = self.sockets.datagram(id)?;
+        if Family::of(addr.ip()) != s.family {
+            return Err(SockError::AfNotSupported);
+        }
+        if s.local.port() != 0 {
+            return Err(SockError::Invalid);
+        }
+        if s.kind == Kind::Packet {
+            return Err(SockError::Invalid);
+        }
+        let binding = Binding {
+            ifindex: s.opts.device,
+            share: Share { addr: s.opts.reuse_addr, port: s.opts.reuse_port },
+            ..Binding::exclusive(addr.ip(), addr.port())
+        };
+        let kind = s.kind;
+        if !self.may_bind_to(addr.ip()) {
+            return Err(SockError::AddrNotAvailable);
+        }
+        let random = self.ip.random();
+        let register = |table: &mut PcbTable<SocketId>| match addr.port() {
+            0 => table.bind_any(id, binding, random),
+            port => table.bind(id, binding).map(|()| port),
+        };
+        let port = match kind {
+            Kind::Udp => register(&mut self.udp)?,
+            Kind::Ping => register(&mut self.ping)?,
+            Kind::Raw | Kind::Packet => 0,
+        };
+        let s = self.sockets.datagram(id)?;
+        s.bound = addr.ip();
+        s.port_chosen = addr.port() != 0;
+        s.local = SocketAddr::new(addr.ip(), port);
+        Ok(())
+    }
+
+    /// Ours, everybody's, or a group's.
+    fn may_bind_to(&self, addr: IpAddr) -> bool {
+        let IpAddr::V4(a) = addr else { return false };
+        a.is_unspecified() || a.is_multicast() || self.ip.is_local4(a) || self.ip.is_broadcast(addr)
+    }
+
+    pub(super) fn datagram_connect(&mut self, id: SocketId, peer: SocketAddr) -> Result<(), SockError> {
+        let s = self.sockets.datagram(id)?;
+        if s.kind == Kind::Packet {
+            return Err(SockError::OpNotSupported);
+        }
+        if Family::of(peer.ip()) != s.family {
+            return Err(SockError::AfNotSupported);
+        }
+        let (device, bound) = (s.opts.device, s.bound);
+        let peer = match peer.ip() {
+            IpAddr::V4(a) if a.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), peer.port()),
+            IpAddr::V4(_) | IpAddr::V6(_) => peer,
+        };
+        let own = match bound {
+            IpAddr::V4(b) => self.ip.own_source(b)?.map(IpAddr::V4),
+            IpAddr::V6(_) => return Err(SockError::AfNotSupported),
+        };
+        let src = self.ip.path(&s.flow(own, peer))?.src;
+        let broadcast = s_broadcast(self, peer.ip(), device);
+        let s = self.sockets.datagram(id)?;
+        if broadcast && !s.opts.broadcast {
+            return Err(SockError::Access);
+        }
+        self.datagram_forget_peer(id);
+        let port = self.bound_port(id)?;
+        let s = self.sockets.datagram(id)?;
+        let share = Share { addr: s.opts.reuse_addr, port: s.opts.reuse_port };
+        // The address that `bind` was given keeps receiving, also a group's that does not send.
+        let local = SocketAddr::new(if bound.is_unspecified() { src } else { bound }, port);
+        s.local = local;
+        s.remote = Some(peer);
+        match s.kind {
+            Kind::Udp => self.udp.connect(id, local, peer, share),
+            Kind::Ping => self.ping.connect(id, local, SocketAddr::new(peer.ip(), 0), share),
+            Kind::Raw | Kind::Packet => Ok(()),
+        }
+    }
+
+    /// Takes the peer away, and as Linux with it a port that the program did not choose.
+    pub(super) fn datagram_disconnect(&mut self, id: SocketId) {
+        self.datagram_forget_peer(id);
+        let Ok(s) = self.sockets.datagram(id) else { return };
+        if s.port_chosen {
+            return;
+        }
+        let port = s.local.port();
+        match s.kind {
+            Kind::Udp => self.udp.unbind(id, port),
+            Kind::Ping => self.ping.unbind(id, port),
+            Kind::Raw | Kind::Packet => return,
+        }
+        if let Ok(s) = self.sockets.datagram(id) {
+            s.local.set_port(0);
+        }
+    }
+
+    fn datagram_forget_peer(&mut self, id: SocketId) {
+        let Ok(s) = self.sockets.datagram(id) else { return };
+        let Some(remote) = s.remote.take() else { return };
+        let local = s.local;
+        s.local.set_ip(s.bound);
+        match s.kind {
+            Kind::Udp => self.udp.disconnect(id, local, remote),
+            Kind::Ping => self.ping.disconnect(id, local, SocketAddr::new(remote.ip(), 0)),
+            Kind::Raw | Kind::Packet => {}
+        }
+    }
+}
+
+/// Whether `dst` is everybody on a link.
+fn s_broadcast(stack: &Stack, dst: IpAddr, device: Option<IfIndex>) -> bool {
+    match dst {
+        IpAddr::V4(d) => {
+            stack.ip.way4(d, device, 0).is_ok_and(|w| w.kind == crate::netinet::ip::WayKind::Broadcast)
+        }
+        IpAddr::V6(_) => false,
+    }
+}
+
+/// Takes a socket out of the table of its protocol.
+pub(super) fn unregister(table: &mut PcbTable<SocketId>, s: &Socket) {
+    if let Some(remote) = s.remote {
+        let remote = if s.kind == Kind::Ping { SocketAddr::new(remote.ip(), 0) } else { remote };
+        table.disconnect(s.id, s.local, remote);
+    }
+    table.unbind(s.id, s.local.port());
+}

@@ -1,0 +1,115 @@
+//! Options of sockets, and the groups that they join.
+
+use super::Stack;
+use crate::net::IfIndex;
+use crate::netinet::IpLayer;
+use crate::netinet::in_pcb::Share;
+use crate::socket::table::{Entry, Kind};
+use crate::socket::{Ready, SockError, SockOpt, SockOptName, SocketId};
+use crate::time::Instant;
+use std::net::IpAddr;
+
+impl Stack {
+    /// Sets an option.
+    pub fn set_option(&mut self, now: Instant, id: SocketId, opt: SockOpt) -> Result<(), SockError> {
+        self.ip.now = now;
+        match opt {
+            SockOpt::Join(group, ifindex) => return self.join(id, group, ifindex),
+            SockOpt::Leave(group, ifindex) => return self.leave(id, group, ifindex),
+            SockOpt::BindToDevice(Some(i)) | SockOpt::MulticastIf(Some(i)) if self.interface(i).is_none() => {
+                return Err(SockError::NoDevice);
+            }
+            _ => {}
+        }
+        if let Entry::Stream(_) = self.sockets.entry(id)? {
+            return self.stream_set_option(id, opt);
+        }
+        let max = self.ip.config.max_buffer;
+        let s = self.sockets.datagram(id)?;
+        let (promiscuous, before) = (s.opts.promiscuous, s.ready());
+        s.opts.set(opt, max)?;
+        // A larger send buffer has room.
+        let news = (s.ready() - before) & Ready::WRITE;
+        let change = i32::from(s.opts.promiscuous) - i32::from(promiscuous);
+        if s.kind == Kind::Packet && change != 0 {
+            let ifindex = s.packet.ifindex;
+            self.promiscuous(ifindex, change);
+        }
+        self.notify(id, news);
+        self.rebind(id);
+        Ok(())
+    }
+
+    /// The table of ports hears of changed options.
+    fn rebind(&mut self, id: SocketId) {
+        let Ok(s) = self.sockets.datagram(id) else { return };
+        let (port, device) = (s.local.port(), s.opts.device);
+        let share = Share { addr: s.opts.reuse_addr, port: s.opts.reuse_port };
+        let table = match s.kind {
+            Kind::Udp => &mut self.udp,
+            Kind::Ping => &mut self.ping,
+            Kind::Raw | Kind::Packet => return,
+        };
+        table.rebind(id, port, |b| (b.share, b.ifindex) = (share, device));
+    }
+
+    /// Reads an option.
+    pub fn option(&self, id: SocketId, name: SockOptName) -> Result<SockOpt, SockError> {
+        let s = match self.sockets.get(id).ok_or(SockError::BadSocket)? {
+            Entry::Datagram(s) => s,
+            Entry::Stream(s) => return self.stream_option(s, name),
+        };
+        let IpAddr::V4(local) = s.local.ip() else { return Err(SockError::AfNotSupported) };
+        let path = s.remote.and_then(|dst| {
+            let src = self.ip.own_source(local).ok()?.map(IpAddr::V4);
+            self.ip.path(&s.flow(src, dst)).ok()
+        });
+        s.opts.get(name, path.map(|p| p.mtu))
+    }
+
+    fn join(&mut self, id: SocketId, group: IpAddr, ifindex: Option<IfIndex>) -> Result<(), SockError> {
+        let ifindex = self.group_interface_for(group, ifindex)?;
+        let s = self.sockets.datagram(id)?;
+        if s.groups.contains(&(group, ifindex)) {
+            return Err(SockError::AddrInUse);
+        }
+        s.groups.push((group, ifindex));
+        if let Some(i) = self.ip.ifs.get_mut(ifindex) {
+            *i.groups.entry(group).or_insert(0) += 1;
+            i.filter_generation += 1;
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, id: SocketId, group: IpAddr, ifindex: Option<IfIndex>) -> Result<(), SockError> {
+        let s = self.sockets.datagram(id)?;
+        let member = |(g, i): &(IpAddr, IfIndex)| *g == group && ifindex.is_none_or(|x| x == *i);
+        let place = s.groups.iter().position(member).ok_or(SockError::AddrNotAvailable)?;
+        let (group, ifindex) = s.groups.remove(place);
+        self.group_leave(group, ifindex);
+        Ok(())
+    }
+
+    pub(super) fn group_leave(&mut self, group: IpAddr, ifindex: IfIndex) {
+        let Some(i) = self.ip.ifs.get_mut(ifindex) else { return };
+        if let Some(members) = i.groups.get_mut(&group) {
+            *members -= 1;
+            if *members == 0 {
+                i.groups.remove(&group);
+            }
+            i.filter_generation += 1;
+        }
+    }
+
+    fn group_interface_for(&self, group: IpAddr, ifindex: Option<IfIndex>) -> Result<IfIndex, SockError> {
+        let IpAddr::V4(g) = group else { return Err(SockError::AfNotSupported) };
+        if !g.is_multicast() {
+            return Err(SockError::Invalid);
+        }
+        match ifindex {
+            Some(i) if self.ip.ifs.get(i).is_some() => Ok(i),
+            Some(_) => Err(SockError::NoDevice),
+            None => self.ip.way4(g, None, 0).map(|w| w.ifindex).map_err(|_| SockError::NoDevice),
+        }
+    }
+}
