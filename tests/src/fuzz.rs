@@ -5,6 +5,8 @@ mod bus;
 
 pub use bus::bus;
 
+use netstack::net::mbuf::{Gso, GsoKind, Offload};
+
 /// A target: any octets in, no panic out.
 pub type Target = fn(&[u8]);
 
@@ -17,6 +19,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("filter", filter),
     ("bus", bus),
     ("frame", frame),
+    ("offload", offload),
 ];
 
 /// A topology file. Whatever it says, its diagnostics can be shown.
@@ -64,6 +67,37 @@ pub fn filter(octets: &[u8]) {
 /// Frames for a router with an open TCP port and a UDP socket: each is a length octet (times eight) and that many octets. What the stack
 /// sends in answer must be whole frames, and it must come to rest.
 pub fn frame(octets: &[u8]) {
+    let mut rest = octets;
+    router(|| {
+        let (&length, tail) = rest.split_first()?;
+        let (frame, tail) = tail.split_at(tail.len().min(usize::from(length) * 8));
+        rest = tail;
+        Some((frame, Offload::default()))
+    });
+}
+
+/// Records with offload metadata for the same router: before each its length (16 bits), `csum_start` (16), `csum_offset` (8), what is to be
+/// cut (8: 0 nothing, 1 TCP, 2 TCP over IPv6, else UDP), `gso_size` (16), `hdr_len` (16), little-endian. The metadata of what it sends must point into the frame.
+pub fn offload(octets: &[u8]) {
+    let mut rest = octets;
+    router(|| {
+        let (head, tail) = rest.split_first_chunk::<10>()?;
+        let word = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
+        let (frame, tail) = tail.split_at(tail.len().min(word(0).into()));
+        rest = tail;
+        let gso = |kind| Some(Gso { kind, size: word(6), header_len: word(8) });
+        let gso = match head[5] {
+            0 => None,
+            1 => gso(GsoKind::TcpV4),
+            2 => gso(GsoKind::TcpV6),
+            3.. => gso(GsoKind::Udp),
+        };
+        Some((frame, Offload { csum_start: word(2), csum_offset: head[4].into(), gso }))
+    });
+}
+
+/// A router of two links that take offload metadata, with an open TCP port and a UDP socket: takes frames, from either link in turn.
+fn router<'a>(mut next: impl FnMut() -> Option<(&'a [u8], Offload)>) {
     use netstack::net::MacAddr;
     use netstack::net::ifnet::IfConfig;
     use netstack::socket::SockType;
@@ -75,6 +109,7 @@ pub fn frame(octets: &[u8]) {
         let mac = MacAddr([2, 0, 0, 0, 0, n as u8]);
         let interface =
             stack.if_attach(IfConfig { name: format!("eth{n}"), mac, mtu: 1500 }).expect("an interface");
+        stack.if_set_offload(interface, true).expect("it is there");
         stack.if_set_up(now, interface, true).expect("it is there");
         stack.addr_add(now, interface, net.parse().expect("an address")).expect("room for an address");
     }
@@ -86,19 +121,18 @@ pub fn frame(octets: &[u8]) {
     let datagrams = stack.socket(family, SockType::Dgram, 0).expect("a socket");
     stack.bind(now, datagrams, any(53)).expect("a free port");
     let interfaces: Vec<_> = stack.interfaces().map(|i| i.index).skip(1).collect();
-    let mut rest = octets;
     let mut step = 0;
-    while let Some((&length, tail)) = rest.split_first() {
-        let (frame, tail) = tail.split_at(tail.len().min(usize::from(length) * 8));
-        rest = tail;
+    while let Some((frame, offload)) = next() {
         let mut m = stack.rx_mbuf();
         m.extend(frame);
+        m.offload = offload;
         stack.input(now, interfaces[step % 2], m);
         step += 1;
         let mut sent = 0;
         for &interface in &interfaces {
             while let Some(m) = stack.poll_transmit(now, interface) {
                 assert!(m.len() >= 14, "a frame has a header");
+                assert!(m.offload.is_sound(m.len()), "{:?} of {} octets", m.offload, m.len());
                 stack.recycle(m);
                 sent += 1;
                 assert!(sent < 10_000, "one frame is answered without end");
