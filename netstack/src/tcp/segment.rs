@@ -57,8 +57,9 @@ pub(crate) struct Segment<'a> {
     /// The ECN field of the IP header that it came with.
     pub(crate) ecn: u8,
     pub(crate) payload: &'a [u8],
-    /// How many segments it was before anybody put them together.
+    /// How many segments it was before anybody put them together, and the payload of the largest.
     pub(crate) parts: u32,
+    pub(crate) part: u32,
     /// The memory in which the payload lies and which the receive buffer may keep.
     memory: Option<&'a Arc<Vec<u8>>>,
 }
@@ -77,6 +78,7 @@ impl<'a> Segment<'a> {
             ecn: tos & ecn::MASK,
             payload,
             parts: arrived.parts(),
+            part: arrived.offload.gso.map_or(u32::MAX, |gso| gso.size.into()).min(payload.len() as u32),
             memory: arrived.memory,
         }
     }

@@ -48,7 +48,7 @@ impl Tcb {
         self.take_mark(cx, seg);
         if start == self.rcv_nxt && self.reass.is_empty() {
             seg.deliver(&mut self.rcvbuf);
-            self.data_in_order(cx, len);
+            self.data_in_order(cx, len, seg.part);
             return Step::Continue(());
         }
         let (rcv_nxt, rcvbuf) = (self.rcv_nxt, &mut self.rcvbuf);
@@ -70,7 +70,7 @@ impl Tcb {
             let reached = self.reass.advance(self.rcv_nxt);
             let n = reached.since(self.rcv_nxt);
             self.rcvbuf.advance(n as usize);
-            self.data_in_order(cx, n);
+            self.data_in_order(cx, n, seg.part);
             // RFC 5681 §4.2: at once when a hole is filled.
             (self.ack_now, self.wants_output) = (true, true);
         } else {
@@ -83,12 +83,12 @@ impl Tcb {
         Step::Continue(())
     }
 
-    /// `len` octets were added to what can be read: RCV.NXT moves, and the acknowledgment is due
-    /// now or soon.
-    pub(super) fn data_in_order(&mut self, cx: &mut Cx<'_>, len: u32) {
+    /// `len` octets were added to what can be read, in segments of up to `part`: RCV.NXT moves, and the
+    /// acknowledgment is due now or soon.
+    pub(super) fn data_in_order(&mut self, cx: &mut Cx<'_>, len: u32, part: u32) {
         self.rcv_nxt += len;
         self.octets_received += u64::from(len);
-        self.rcv_mss = self.rcv_mss.max(len.min(u32::from(self.adv_mss)));
+        self.rcv_mss = self.rcv_mss.max(part.min(len).min(u32::from(self.adv_mss)));
         self.measure_window(cx.now);
         self.notify(Ready::READ);
         // RFC 9293 §3.8.6.3: at least every second full segment
