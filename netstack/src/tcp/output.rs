@@ -59,7 +59,10 @@ impl Tcb {
             let mut pace = self.pace.allow(self.set.max_pacing_rate, cx.now, self.window.mss);
             loop {
                 let most = if offloads { LARGEST.min(pace.octets()) } else { self.window.mss };
-                let next = self.next_segment(cx, most);
+                let mut next = self.next_segment(cx, most);
+                if matches!(next, Next::Nothing) && self.frto_has_no_news() {
+                    next = self.next_segment(cx, most);
+                }
                 if pace.is_spent() && !matches!(next, Next::Nothing) {
                     self.wait_for_pace();
                     break;

@@ -103,6 +103,16 @@ impl Tcb {
         self.rtx.unmark_lost();
     }
 
+    /// The new data of step 2b waits, and none of it has gone (Nagle's algorithm, a silly window): nothing would come back that
+    /// says more. True: conventional recovery goes on.
+    pub(super) fn frto_has_no_news(&mut self) -> bool {
+        let none = self.frto == Frto::News && self.recovery == Recovery::Timeout { until: self.snd_nxt };
+        if none {
+            self.frto = Frto::Off;
+        }
+        none
+    }
+
     /// Goes on with F-RTO. True: data that was never sent again has arrived, so the timeout was spurious (step 3b).
     fn frto_step(&mut self, acked: &Acked, octets: u32) -> bool {
         let Recovery::Timeout { until } = self.recovery else {
