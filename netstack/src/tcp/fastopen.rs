@@ -201,13 +201,23 @@ impl Tcb {
         let n = self.sndbuf.push(&data[..data.len().min(room)]);
         self.fast_open = if cookie.is_some() || n > 0 { Use::Active } else { Use::No };
         self.rtx.push(self.iss, self.iss + 1, cx.now, self.rate.stamp());
+        self.snd_nxt = self.iss + 1 + n as u32;
         if n > 0 {
-            self.snd_nxt = self.iss + 1 + n as u32;
             self.rtx.push(self.iss + 1, self.snd_nxt, cx.now, self.rate.stamp());
         }
         cx.sh.stats.active_opens += 1;
         self.send_syn_with(cx, cookie, n);
         n
+    }
+
+    /// SYN-SENT, and the peer's SYN comes before there is data for ours, which goes without now.
+    pub(super) fn deferred_syn_is_due(&mut self, cx: &mut Cx<'_>) {
+        if self.fast_open == Use::Deferred {
+            self.fast_open = Use::No;
+            self.snd_nxt = self.iss + 1;
+            self.rtx.push(self.iss, self.snd_nxt, cx.now, self.rate.stamp());
+            cx.sh.stats.active_opens += 1;
+        }
     }
 
     /// SYN-SENT, and the peer has answered our option (§4.2.1: the cookie is kept; §4.2.2: what it did not

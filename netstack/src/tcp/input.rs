@@ -114,6 +114,7 @@ impl Tcb {
         self.take_syn(cx, &seg);
         if !ack {
             // Simultaneous open
+            self.deferred_syn_is_due(cx);
             self.state = State::SynReceived;
             self.send_syn(cx);
             return DONE;

@@ -109,6 +109,8 @@ impl Tcp {
             if fast && tcb.may_fast_open(&cx) {
                 tcb.fast_open = fastopen::Use::Deferred;
                 tcb.connecting = false;
+                // There is nothing yet that anybody could acknowledge.
+                tcb.snd_nxt = tcb.iss;
                 done = Ok(());
             } else if fast {
                 tcb.send_fast_syn(&mut cx, &[]);
