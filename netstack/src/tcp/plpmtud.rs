@@ -140,7 +140,8 @@ impl Tcb {
         if high - low < u32::from(config.probe_threshold.max(1)) || size == low {
             let since = *self.search.rests_since.get_or_insert(cx.now);
             if cx.now.since(since) >= config.probe_interval {
-                (self.search.high, self.search.rests_since) = (self.largest_packet(), None);
+                // The program may want less by now.
+                (self.search.high, self.search.rests_since) = (self.largest_packet().max(low), None);
             }
             return Ok(None);
         }
