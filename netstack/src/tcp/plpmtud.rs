@@ -147,7 +147,7 @@ impl Tcb {
         }
         let len = size - self.headers();
         // Enough behind it that its loss is seen by duplicates (§7.4).
-        let needed = len + (config.dup_threshold + 1) * mss;
+        let needed = len.saturating_add(config.dup_threshold.saturating_add(1).saturating_mul(mss));
         let quiet = self.rtx.lost() == 0 && self.rtx.sacked() == 0 && self.dup_acks == 0;
         let urgent = self.snd_up.is_some();
         if !quiet || urgent || self.window.cwnd < LEAST_WINDOW * mss {
