@@ -153,7 +153,8 @@ impl Tcb {
         if !quiet || urgent || self.window.cwnd < LEAST_WINDOW * mss {
             return Ok(None);
         }
-        if self.unsent() < needed || self.window_room() < needed {
+        // Nothing is worth waiting for that even an empty path has no room for: the window may grow that large.
+        if self.unsent() < needed || self.window_room() < needed || self.window.cwnd < len {
             return Ok(None);
         }
         if self.pipe() + len > self.window.cwnd {
