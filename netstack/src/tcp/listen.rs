@@ -293,6 +293,7 @@ impl Tcp {
         // The SYN-ACK was sent, and is acknowledged.
         child.syn_window(self.sh.config.syn_window);
         child.snd_una = child.snd_nxt;
+        child.last_ack_sent = child.rcv_nxt;
         child.snd_wnd = seg.window(child.snd_shift);
         (child.snd_wl1, child.snd_wl2, child.max_snd_wnd) = (seg.seq, seg.ack, child.snd_wnd);
         let Some(child_id) = self.adopt(child) else { return true };
