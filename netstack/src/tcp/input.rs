@@ -296,7 +296,7 @@ impl Tcb {
     }
 
     /// RFC 5961 §5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT; in SYN-RECEIVED the ACK must be of our SYN.
-    fn ack_is_credible(&self, seg: &Segment<'_>) -> bool {
+    pub(super) fn ack_is_credible(&self, seg: &Segment<'_>) -> bool {
         let syn_received = self.state == State::SynReceived;
         let oldest = if syn_received { self.snd_una + 1 } else { self.snd_una - self.max_snd_wnd };
         seg.has(Flags::ACK) && oldest.le(seg.ack) && seg.ack.le(self.snd_nxt)

@@ -237,9 +237,11 @@ impl Tcp {
             (State::SynReceived, Holder::SynQueue(listener)) if !seg.has(Flags::RST | Flags::SYN) => {
                 if self.listener_is_full(listener) {
                     self.sh.stats.listen_overflows += 1;
-                    let abort = self.sh.config.abort_on_overflow && seg.has(Flags::ACK);
                     // Else the SYN-ACK will be sent again, and answered again.
-                    if abort && let Some((tcb, mut cx)) = self.parts(ip, id) {
+                    if self.sh.config.abort_on_overflow
+                        && let Some((tcb, mut cx)) = self.parts(ip, id)
+                        && tcb.ack_is_credible(&seg)
+                    {
                         tcb.send_rst_at(&mut cx, seg.ack);
                         tcb.enter_closed(None);
                         self.settle(id);
