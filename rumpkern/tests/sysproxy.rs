@@ -434,6 +434,30 @@ fn a_session_has_limits() {
     node.is_well();
 }
 
+/// As many polls as a client may have, each about one socket as often as it may ask: its end costs the node no time.
+#[test]
+fn a_client_leaves_with_many_polls_of_one_socket() {
+    let mut node = Node::start();
+    let raw = node.raw();
+    raw.hello();
+    raw.request(2, Sid::NONE, &Request::Socket { domain: 2, kind: 2, protocol: 0 });
+    let Some((2, sid)) = raw.answer() else { panic!("a socket") };
+    let sid = Sid(sid as u32);
+    let here = rumpclient::sockaddr::SockAddrBuf::from(addr("127.0.0.1:5"));
+    raw.request(3, sid, &Request::Bind { addr: here.as_octets() });
+    assert_eq!(raw.answer(), Some((3, 0)));
+    let entry = msg::PollEntry { sid, events: POLLIN, revents: 0 };
+    let mut buf = Vec::new();
+    let entries = msg::PollEntries::encode(std::iter::repeat_n(entry, 1024), &mut buf);
+    for req in 10..260 {
+        raw.request(req, Sid::NONE, &Request::Poll { entries, timeout: None });
+    }
+    node.is_well();
+    drop(raw);
+    node.is_well();
+    node.is_well();
+}
+
 /// A client that asks and never reads: the node stops reading from it, serves others, and answers all when it reads.
 #[test]
 fn a_client_that_does_not_read_is_not_read_from() {

@@ -3,8 +3,9 @@
 use super::block::Asleep;
 use super::{Errno, Fd, PollFlags, SockType, Sys};
 use crate::proc::filedesc::Kind;
-use netstack::Ready;
 use netstack::time::Duration;
+use netstack::{Ready, SocketId};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -45,10 +46,12 @@ impl Sys {
             if ready > 0 || until.is_some_and(|until| until <= self.kernel.clock()) {
                 return Poll::Ready(Ok(ready));
             }
-            for poll in &*fds {
-                if let Ok((_, socket)) = self.socket_of(poll.fd) {
-                    asleep.on(socket, wanted(poll.events), cx);
-                }
+            let asked = fds.iter().filter_map(|poll| {
+                let (_, socket) = self.socket_of(poll.fd).ok()?;
+                Some((socket, wanted(poll.events)))
+            });
+            for (socket, interest) in places(asked) {
+                asleep.on(socket, interest, cx);
             }
             if let Some(until) = until {
                 asleep.until(until, cx);
@@ -73,6 +76,16 @@ impl Sys {
             },
         }
     }
+}
+
+/// Where to sleep: one place a socket, however often it is asked about. Leaving a place takes as long as the
+/// socket has others.
+fn places(asked: impl Iterator<Item = (SocketId, Ready)>) -> BTreeMap<SocketId, Ready> {
+    let mut places = BTreeMap::new();
+    for (socket, interest) in asked {
+        *places.entry(socket).or_insert(Ready::empty()) |= interest;
+    }
+    places
 }
 
 const BITS: [(PollFlags, Ready); 8] = [
