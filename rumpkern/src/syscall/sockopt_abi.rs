@@ -49,7 +49,8 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
         (SOCKET, 12) => SockOpt::Priority(word(value)? as u32),
         (SOCKET, 13) => {
             let [on, seconds] = [word(value)?, word(value.get(4..).unwrap_or_default())?];
-            let time = Duration::from_secs(u64::try_from(seconds).map_err(|_| Errno::EINVAL)?);
+            // As Linux: a negative time is longer than any.
+            let time = Duration::from_secs(u64::try_from(seconds).unwrap_or(u32::MAX.into()));
             SockOpt::Linger((on != 0).then_some(time))
         }
         (SOCKET, 15) => SockOpt::ReusePort(flag(value)?),

@@ -95,6 +95,18 @@ fn linger() {
     });
 }
 
+/// A number that is not looked at, and one that Linux takes for a very long time.
+#[test]
+fn linger_of_less_than_no_time() {
+    compare(|t| {
+        let s = t.tcp();
+        t.set_raw(s, LINGER, &[0, 0, 0, 0, 255, 255, 255, 255]);
+        t.get_raw(s, LINGER, 4);
+        t.set_raw(s, LINGER, &[1, 0, 0, 0, 255, 255, 255, 255]);
+        t.get_raw(s, LINGER, 4);
+    });
+}
+
 #[test]
 fn linger_that_is_none() {
     compare(|t| {
