@@ -84,6 +84,66 @@ fn a_stream_crosses_ten_routers() {
     );
 }
 
+/// A wire without offload carries single segments, whoever sends: here two routers from one that has it.
+#[test]
+fn a_wire_without_offload_gets_segments_of_what_comes_from_one_with_it() {
+    let mut world = World::default();
+    let plain = |mut config: rumpkern::config::InterfaceConfig| {
+        config.offload = false;
+        config
+    };
+    world.add(NodeConfig {
+        node: "h1".into(),
+        interfaces: vec![interface("eth0", "left", 1, "10.0.0.1/24")],
+        routes: vec![route("0.0.0.0/0", [10, 0, 0, 254])],
+        ..NodeConfig::default()
+    });
+    world.add(NodeConfig {
+        node: "r".into(),
+        forward: true,
+        interfaces: vec![
+            interface("eth0", "left", 2, "10.0.0.254/24"),
+            plain(interface("eth1", "right", 3, "10.0.1.1/24")),
+        ],
+        ..NodeConfig::default()
+    });
+    world.add(NodeConfig {
+        node: "h2".into(),
+        interfaces: vec![plain(interface("eth0", "right", 4, "10.0.1.254/24"))],
+        routes: vec![route("0.0.0.0/0", [10, 0, 1, 1])],
+        ..NodeConfig::default()
+    });
+    let server = world.spawn(2, async |sys| {
+        let listener = sys.socket(Family::Inet, SockType::Stream, 0).unwrap();
+        sys.bind(listener, SocketAddr::from(([0, 0, 0, 0], 80))).unwrap();
+        sys.listen(listener, 1).unwrap();
+        let (fd, _) = sys.accept(listener).await.unwrap();
+        let (mut all, mut buffer) = (Vec::new(), vec![0; 65536]);
+        loop {
+            match sys.recv(fd, &mut buffer, NONE).await.unwrap() {
+                0 => return all,
+                n => all.extend_from_slice(&buffer[..n]),
+            }
+        }
+    });
+    let sent: Vec<u8> = (0..300_000_u32).map(|n| (n / 7) as u8).collect();
+    let octets = sent.clone();
+    let client = world.spawn(0, async move |sys| {
+        let fd = sys.socket(Family::Inet, SockType::Stream, 0).unwrap();
+        sys.connect(fd, SocketAddr::from(([10, 0, 1, 254], 80))).await.unwrap();
+        sys.write_all(fd, &octets).await.unwrap();
+        sys.close(fd).unwrap();
+    });
+    assert!(world.result(&server) == sent);
+    world.result(&client);
+    let from = |mac: u8| {
+        let log = world.ether.log.borrow();
+        log.iter().filter(|(_, frame)| frame[11] == mac).map(|(_, frame)| frame.len()).max()
+    };
+    assert!(from(1).is_some_and(|longest| longest > 10_000), "{:?}", from(1));
+    assert_eq!(from(3), Some(1514));
+}
+
 #[test]
 fn the_first_datagram_survives_the_neighbours_being_asked_on_every_hop() {
     let world = chain(20);

@@ -5,6 +5,7 @@ use crate::rumpuser::{AttachError, Filter, Received, Sent};
 use netstack::Mbuf;
 use netstack::net::mbuf::{Gso, GsoKind, Offload};
 use netstack::time::Instant;
+use shmif::segment::{SegmentError, Segments};
 use shmif::{Bus, DropReason, GsoType, Port, PortConfig, Recv, TxFrame};
 use std::path::Path;
 
@@ -127,6 +128,16 @@ impl BusPort {
             ("txWaits", counters.tx_waits),
         ]
     }
+}
+
+/// Shows `part` the frames that `frame` is on a wire that takes nothing undone.
+pub(super) fn for_each_part(frame: &Mbuf, mut part: impl FnMut(&[u8])) -> Result<(), SegmentError> {
+    let mut segments = Segments::new(frame.data().to_vec(), to_bus(frame.offload))?;
+    let mut octets = vec![0; frame.len()];
+    while let Some(len) = segments.next(&mut octets) {
+        part(&octets[..len]);
+    }
+    Ok(())
 }
 
 fn from_bus(offload: shmif::Offload) -> Offload {
