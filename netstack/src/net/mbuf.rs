@@ -148,10 +148,13 @@ impl Mbuf {
         self.start += n.min(self.len());
     }
 
-    /// Keeps the first `n` octets (drops Ethernet padding).
+    /// Keeps the first `n` octets (drops Ethernet padding), and of a long frame's memory not much more.
     pub fn truncate(&mut self, n: usize) {
         if n < self.len() {
             self.buf.truncate(self.start + n);
+            if self.buf.capacity() > Pool::LARGEST {
+                self.buf.shrink_to_fit();
+            }
         }
     }
 
@@ -221,5 +224,20 @@ impl Pool {
             m.reset();
             self.free.push(m);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is counted of a packet that waits is its length: it must not hold the memory of what was cut off.
+    #[test]
+    fn a_short_packet_in_a_long_frame_holds_no_long_memory() {
+        let mut m = Mbuf::copy_of(&[7; 65_600]);
+        m.trim_front(ETHERNET);
+        m.truncate(29);
+        assert_eq!(m.data(), [7; 29]);
+        assert!(m.buf.capacity() <= Pool::LARGEST, "{} octets", m.buf.capacity());
     }
 }
