@@ -203,7 +203,7 @@ impl Value {
             Value::Seconds(_) => "seconds",
             Value::Buffer(_) => "three sizes in octets: least, first, largest",
             Value::Ecn(_) => "0 (off), 1 (request) or 2 (accept)",
-            Value::Algorithm(_) => "the name of a congestion control",
+            Value::Algorithm(_) => "a congestion control: reno, cubic or bbr",
             Value::Window(_) => "1 to 1000 segments",
             Value::Ports(_) => "the first and the last port",
             Value::Choice(choice) => choice.takes,
@@ -440,6 +440,12 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), n);
+    }
+
+    #[test]
+    fn all_congestion_controls_are_named() {
+        let takes = Value::Algorithm(|c| &mut c.congestion_control).takes();
+        assert!(Algorithm::ALL.iter().all(|a| takes.contains(a.name())), "{takes}");
     }
 
     #[test]

@@ -16,8 +16,8 @@ use std::task::{Context, Poll};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fd(pub u32);
 
-/// Descriptors a process may have, as Linux lets it raise its limit to (`fs.nr_open`).
-pub const OPEN_MAX: usize = 1 << 20;
+/// Descriptors a process may have: enough for a hundred thousand connections.
+pub const OPEN_MAX: usize = 1 << 17;
 
 /// An open file.
 #[derive(Debug)]
