@@ -1,0 +1,8 @@
+//! The verbs through the built program, as a script would see them.
+
+mod ends;
+mod place;
+mod running;
+mod says;
+mod silence;
+mod states;

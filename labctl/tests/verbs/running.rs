@@ -1,0 +1,195 @@
+//! What verbs say and do in a lab that runs.
+
+use crate::place::Place;
+use crate::says::Want::Refuses;
+use crate::says::assert_says;
+use std::fs;
+
+#[test]
+fn a_measured_stream_tells_what_its_connection_was() {
+    let place = Place::new();
+    place.ok(&["up"]);
+    let result: serde_json::Value =
+        serde_json::from_str(&place.ok(&["perf", "tcp", "h1", "h2", "-t", "0.1", "--json"])).unwrap();
+    for number in ["seconds", "octets", "bits_per_second", "retransmits", "mss"] {
+        assert!(result[number].is_number(), "{number}: {result}");
+    }
+    assert!(result["octets"].as_u64() > Some(0), "{result}");
+    assert_eq!(result["received"], result["octets"], "{result}");
+    // What is left of an MTU of 1500 octets after IPv4, TCP and its timestamps.
+    assert_eq!(result["mss"], 1448, "{result}");
+    assert!(result["congestion_control"].as_str().is_some_and(|name| !name.is_empty()), "{result}");
+    place.ok(&["down"]);
+    place.assert_clean();
+}
+
+#[test]
+fn a_wire_check_sees_what_a_bulk_transfer_pushed_out_of_the_ring() {
+    const BULK: &str = r#"
+name = "bulk"
+node.a = {}
+node.b = {}
+bus.link = { subnet = "192.0.2.0/30", nodes = ["a", "b"], history = "1MiB" }
+[[check]]
+tcp = { from = "a", to = "b", send = "16MiB" }
+[[check]]
+name = "they were resolved"
+wire = { bus = "link", filter = "arp", min = 2 }
+[[check]]
+name = "nobody was silent"
+wire = { bus = "link", filter = "arp", count = 0 }
+expect = "fail"
+"#;
+    let place = Place::new();
+    fs::write(place.dir.path().join("bulk.lab.toml"), BULK).unwrap();
+    let said = place.ok(&["test", "bulk.lab.toml"]);
+    assert!(said.contains("3 passed"), "{said}");
+    place.assert_clean();
+}
+
+#[test]
+fn names_that_are_not_there_have_a_hint() {
+    let place = Place::new();
+    place.ok(&["up"]);
+    for words in [
+        &["ping", "h3", "h2"][..],
+        &["ping", "h1", "h22"],
+        &["link", "down", "h1:eth7"],
+        &["stop", "r2"],
+        &["show", "addr", "h"],
+        &["sysctl", "h"],
+        &["sysctl", "h1", "net.ipv4.tcp_sak"],
+        &["sysctl", "h1", "kitchen"],
+        &["sysctl", "h1", "net.ipv4.tcp_sack=maybe"],
+        &["sysctl", "h1", "net.tcp.profile=rfc"],
+    ] {
+        assert_says(&place, words[0], &words[1..], Refuses(2));
+    }
+    // Nothing of it has happened.
+    assert_eq!(place.pids().len(), 3);
+}
+
+const STACKS: &str = r#"
+name = "stacks"
+node.l = {}
+node.f = { tcp = "freebsd", sysctl = { "net.inet.tcp.sack.enable" = false, "net.inet.tcp.cc.algorithm" = "reno" } }
+bus.lan = { subnet = "192.0.2.0/24", nodes = ["l", "f"] }
+"#;
+
+#[test]
+fn values_reach_the_node_and_are_told_and_changed() {
+    let place = Place::new();
+    fs::write(place.dir.path().join("stacks.lab.toml"), STACKS).unwrap();
+    let ok = |words: &[&str]| place.ok(&[&["-t", "stacks.lab.toml"], words].concat());
+    ok(&["up"]);
+    assert_eq!(ok(&["sysctl", "l", "net.tcp.profile"]), "net.tcp.profile = linux\n");
+    let all = ok(&["sysctl", "f"]);
+    for line in
+        ["net.tcp.profile = freebsd", "net.ipv4.tcp_sack = 0", "net.ipv4.tcp_congestion_control = reno"]
+    {
+        assert!(all.lines().any(|known| known == line), "{line}: {all}");
+    }
+    // Some of them changed on the way, in the order of the words.
+    let some = ["net.inet.tcp.keepidle", "net.ipv4.tcp_keepalive_time = 60", "net.inet.tcp.keepidle"];
+    let said =
+        "net.inet.tcp.keepidle = 7200000\nnet.ipv4.tcp_keepalive_time = 60\nnet.inet.tcp.keepidle = 60000\n";
+    assert_eq!(ok(&[&["sysctl", "f"][..], &some].concat()), said);
+    assert_eq!(ok(&["sysctl", "-n", "f", "net.inet.tcp.keepidle"]), "60000\n");
+    let json = |words: &[&str]| serde_json::from_str::<serde_json::Value>(&ok(words)).unwrap();
+    let one = json(&["--json", "sysctl", "f", "net.inet.tcp.keepidle=90000"]);
+    assert_eq!(one, serde_json::json!({"net.inet.tcp.keepidle": "90000"}));
+    let all = json(&["--json", "sysctl", "f"]);
+    assert_eq!(
+        (&all["net.tcp.profile"], &all["net.ipv4.tcp_keepalive_time"]),
+        (&"freebsd".into(), &"90".into())
+    );
+    // What came before a fault is done and said.
+    let words = ["-t", "stacks.lab.toml", "sysctl", "f", "net.inet.tcp.keepcnt=3", "net.inet.tcp.kepcnt"];
+    let output = place.run(&words);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "net.inet.tcp.keepcnt = 3\n");
+    let said = "labctl: node `f`: no value is called net.inet.tcp.kepcnt\n  help: did you mean `net.inet.tcp.keepcnt`?\n";
+    assert_eq!(String::from_utf8_lossy(&output.stderr), said);
+    // A restart begins with what the topology says.
+    ok(&["restart", "f"]);
+    assert_eq!(ok(&["sysctl", "-n", "f", "net.inet.tcp.keepcnt", "net.inet.tcp.sack.enable"]), "8\n0\n");
+    ok(&["down"]);
+    place.assert_clean();
+}
+
+#[test]
+fn nodes_come_and_go_and_the_rest_lives_on() {
+    let place = Place::new();
+    place.ok(&["up"]);
+    let state_of = |name: &str| {
+        let ps: serde_json::Value = serde_json::from_str(&place.ok(&["ps", "--json"])).unwrap();
+        let nodes = ps["nodes"].as_array().unwrap().clone();
+        let node = nodes.into_iter().find(|node| node["name"] == name).unwrap();
+        (ps["state"].as_str().unwrap().to_owned(), node["state"].as_str().unwrap().to_owned())
+    };
+    place.ok(&["ping", "h1", "h2", "-c", "1"]);
+    place.ok(&["stop", "r1"]);
+    assert_eq!(state_of("r1"), ("up".into(), "stopped".into()));
+    assert!(!place.run(&["ping", "h1", "h2", "-c", "1", "-W", "0.1"]).status.success());
+    place.ok(&["start", "r1"]);
+    assert_says(&place, "start", &["r1"], Refuses(3));
+    place.ok(&["ping", "h1", "h2", "-c", "1"]);
+    place.ok(&["kill", "r1"]);
+    assert_eq!(state_of("r1"), ("half up".into(), "dead".into()));
+    // That it is to be stopped now does not unmake its death.
+    place.ok(&["stop", "r1"]);
+    assert_eq!(state_of("r1"), ("half up".into(), "dead".into()));
+    place.ok(&["restart", "r1", "h2"]);
+    assert_eq!(state_of("r1"), ("up".into(), "running".into()));
+    place.ok(&["ping", "h1", "h2", "-c", "1"]);
+    place.ok(&["down"]);
+    place.assert_clean();
+}
+
+#[test]
+fn what_this_version_cannot_run_is_refused_by_its_key() {
+    let place = Place::new();
+    for (text, key) in [
+        ("time = { mode = \"virtual\" }", "time.mode"),
+        (
+            "bus.x = { subnet = \"10.9.0.0/24\", nodes = [\"h1\"], impair = { delay = \"1ms\" } }",
+            "bus.x.impair",
+        ),
+        ("bus.x = { subnet6 = \"fd00::/64\", nodes = [\"h1\"] }", "bus.x.subnet6"),
+        ("[[event]]\nat = \"1s\"\ndo = \"stop h1\"", "event"),
+        ("[program.p]\nnode = \"h1\"\ncmd = [\"true\"]", "program.p"),
+    ] {
+        let file = place.dir.path().join("x.lab.toml");
+        fs::write(&file, format!("name = \"x\"\n{text}\n[node.h1]\n")).unwrap();
+        for verb in ["up", "test"] {
+            let output = place.run(&["-t", "x.lab.toml", verb]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{verb} {key}: {said}");
+            assert!(said.contains(key) && said.contains("not in this version"), "{verb} {key}: {said}");
+        }
+    }
+    let output = place.run(&["-t", "hello.lab.toml", "test", "--virtual"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not in this version"));
+    place.assert_clean();
+}
+
+#[test]
+fn labs_beside_each_other_are_told_apart() {
+    let place = Place::new();
+    let folder = place.dir.path().join("empty");
+    fs::create_dir(&folder).unwrap();
+    place.ok(&["--lab", "a", "up"]);
+    place.ok(&["--lab", "b", "up"]);
+    let elsewhere = |words: &[&str]| place.command(words).current_dir(&folder).output().unwrap();
+    let list = String::from_utf8(elsewhere(&["ps"]).stdout).unwrap();
+    assert!(list.contains("a  ") && list.contains("b  ") && list.contains("3/3"), "{list}");
+    let output = elsewhere(&["ping", "h1", "h2"]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("a, b"));
+    place.ok(&["--lab", "a", "down"]);
+    // Now there is only one.
+    assert!(elsewhere(&["ping", "h1", "h2", "-c", "1"]).status.success());
+    place.ok(&["down", "--all"]);
+    place.assert_clean();
+}
