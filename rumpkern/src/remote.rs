@@ -7,10 +7,13 @@
 use crate::kernel::Kernel;
 use crate::rumpuser::{Interest, Wake};
 use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -130,6 +133,20 @@ impl Remote {
         }
         Ok(())
     }
+}
+
+/// Sends `octets` with a descriptor.
+pub(crate) fn send_with(
+    socket: &OwnedFd,
+    octets: &[u8],
+    passed: BorrowedFd<'_>,
+    flags: SendFlags,
+) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let passed = [passed];
+    control.push(SendAncillaryMessage::ScmRights(&passed));
+    rustix::net::sendmsg(socket, &[IoSlice::new(octets)], &mut control, flags).map(drop)
 }
 
 impl Drop for Remote {

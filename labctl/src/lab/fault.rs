@@ -252,6 +252,9 @@ pub enum Fault {
     /// The command line contradicts itself or the lab.
     #[error("{0}")]
     Usage(String),
+    /// A host program could not be run on a node.
+    #[error("cannot run the program: {0}")]
+    Exec(String),
     /// The person stopped it.
     #[error("interrupted")]
     Interrupted,
@@ -318,9 +321,11 @@ impl Fault {
             Self::NodesFailed { failures, .. } if failures.iter().any(|(_, message)| is_host(message)) => {
                 Kind::Host
             }
-            Self::Refused { .. } | Self::NodesFailed { .. } | Self::Unfinished { .. } | Self::Interrupted => {
-                Kind::Failed
-            }
+            Self::Refused { .. }
+            | Self::NodesFailed { .. }
+            | Self::Unfinished { .. }
+            | Self::Exec(_)
+            | Self::Interrupted => Kind::Failed,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied
                 | io::ErrorKind::StorageFull
@@ -408,6 +413,7 @@ impl Fault {
             | Self::Refused { .. }
             | Self::Unfinished { .. }
             | Self::Usage(_)
+            | Self::Exec(_)
             | Self::Interrupted
             | Self::Io { .. } => {
                 return None;

@@ -2,10 +2,11 @@
 //!
 //! State is on disk ([`rundir`], [`state`]), life is asked of the host ([`process`], [`view`]); so any `labctl` can take
 //! over from any other, also from one that was killed. [`plan`] turns a topology into what is written, [`launch`]
-//! starts it, [`stop`] ends it, [`node`] changes one node, [`session`] runs programs on them, [`mod@test`] does all of that
+//! starts it, [`stop`] ends it, [`node`] changes one node, [`session`] runs built-in programs on them, [`exec`] the host's, [`mod@test`] does all of that
 //! for a topology's checks. [`fault`] says what may be in the way, [`doctor`] looks for it beforehand.
 
 pub mod doctor;
+pub mod exec;
 pub mod fault;
 pub mod interrupt;
 pub mod launch;

@@ -279,6 +279,11 @@ impl NodeDir {
         self.path.join("ctl")
     }
 
+    /// The socket for remote clients.
+    pub fn sysproxy(&self) -> PathBuf {
+        self.path.join("sysproxy")
+    }
+
     /// Everything the node said.
     pub fn log(&self) -> PathBuf {
         self.path.join("log")

@@ -130,7 +130,7 @@ impl Client {
 
     /// connect(2); a stream's returns when the connection stands.
     pub fn connect_to(&mut self, sid: Sid, addr: SocketAddr) -> Result<(), CallError> {
-        self.call(sid, &Request::Connect { addr: SockAddrBuf::from(addr).as_octets() })?;
+        self.call(sid, &Request::Connect { addr: SockAddrBuf::from(addr).as_octets(), flags: 0 })?;
         Ok(())
     }
 

@@ -11,10 +11,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, send,
-    socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags,
+    SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, send, socket_with,
 };
 use std::collections::VecDeque;
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -76,15 +78,19 @@ impl CallError {
     }
 }
 
-/// An answered call.
-#[derive(Clone, Debug)]
+/// An answered call, or an event.
+#[derive(Debug)]
 pub struct Completion {
-    /// Which call.
+    /// Which call; 0 of an event.
     pub req: ReqId,
     /// The operation's number, as the node echoes it.
     pub op: u16,
+    /// The descriptor on the node that it concerns.
+    pub sid: Sid,
     /// What the call returns.
     pub result: Result<u64, Errno>,
+    /// The descriptor that came with it, close-on-exec.
+    pub passed: Option<OwnedFd>,
     fields: Vec<u8>,
 }
 
@@ -109,8 +115,9 @@ pub struct Client {
     next: u64,
     /// The frame being sent; kept for its memory.
     out: Vec<u8>,
-    /// The frame last received.
+    /// The frame last received, and the descriptor that came with it.
     frame: Box<[u8]>,
+    passed: Option<OwnedFd>,
     /// Completions that arrived while another was waited for.
     kept: VecDeque<Completion>,
     pid: u32,
@@ -147,6 +154,7 @@ impl Client {
             next: 1,
             out: Vec::new(),
             frame: vec![0; MAX_FRAME].into_boxed_slice(),
+            passed: None,
             kept: VecDeque::new(),
             pid: 0,
             node: String::new(),
@@ -203,6 +211,16 @@ impl Client {
         }
     }
 
+    /// Takes the answers that have come, without waiting, and keeps them for [`Client::complete`]: the node reads no
+    /// further calls while its answers lie unread.
+    pub fn keep_answers(&mut self) -> Result<(), CallError> {
+        while let Some((header, len)) = self.receive()? {
+            let completion = self.completion(&header, len);
+            self.kept.push_back(completion);
+        }
+        Ok(())
+    }
+
     /// Blocks until the call `req` is answered.
     pub fn wait(&mut self, req: ReqId) -> Result<Completion, CallError> {
         if let Some(at) = self.kept.iter().position(|kept| kept.req == req) {
@@ -227,10 +245,7 @@ impl Client {
                 // The node reads nothing while its answers lie unread: take them meanwhile.
                 Err(CallError::Io(Errno::AGAIN)) => {
                     self.wait_for(PollFlags::IN | PollFlags::OUT)?;
-                    while let Some((header, len)) = self.receive()? {
-                        let completion = self.completion(&header, len);
-                        self.kept.push_back(completion);
-                    }
+                    self.keep_answers()?;
                 }
                 Err(error) => return Err(error),
             }
@@ -259,18 +274,28 @@ impl Client {
         }
     }
 
-    /// The next reply in `frame`, with its length; events, of which this version has none, are passed over.
+    /// The next answer or event in `frame`, with its length.
     fn receive(&mut self) -> Result<Option<(Header, usize)>, CallError> {
         loop {
-            match recv(&self.fd, &mut self.frame[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
-                Ok((_, 0)) | Err(Errno::CONNRESET) => return Err(CallError::Gone),
-                Ok((len, whole)) if whole > len => {
-                    return Err(FrameError::Length { said: whole as u32, len }.into());
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let mut iov = [IoSliceMut::new(&mut self.frame)];
+            let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC | RecvFlags::CMSG_CLOEXEC;
+            match recvmsg(&self.fd, &mut iov, &mut control, flags) {
+                Ok(message) if message.bytes == 0 => return Err(CallError::Gone),
+                Err(Errno::CONNRESET) => return Err(CallError::Gone),
+                Ok(message) if message.flags.contains(ReturnFlags::TRUNC) => {
+                    let len = self.frame.len();
+                    return Err(FrameError::Length { said: message.bytes as u32, len }.into());
                 }
-                Ok((len, _)) => {
-                    let (header, _) = Header::decode(&self.frame[..len])?;
-                    if header.flags.contains(FrameFlags::REPLY) {
-                        return Ok(Some((header, len)));
+                Ok(message) => {
+                    self.passed = control.drain().find_map(|message| match message {
+                        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+                        _ => None,
+                    });
+                    let (header, _) = Header::decode(&self.frame[..message.bytes])?;
+                    if header.flags.intersects(FrameFlags::REPLY | FrameFlags::EVENT) {
+                        return Ok(Some((header, message.bytes)));
                     }
                 }
                 Err(Errno::AGAIN) => return Ok(None),
@@ -280,11 +305,13 @@ impl Client {
         }
     }
 
-    fn completion(&self, header: &Header, len: usize) -> Completion {
+    fn completion(&mut self, header: &Header, len: usize) -> Completion {
         Completion {
             req: ReqId(header.req),
             op: header.op,
+            sid: header.sid,
             result: result(header.ret),
+            passed: self.passed.take(),
             fields: self.frame[crate::wire::HEADER..len].to_vec(),
         }
     }
@@ -292,7 +319,9 @@ impl Client {
     fn await_reply(&mut self, req: ReqId) -> Result<(Header, usize), CallError> {
         loop {
             match self.receive()? {
-                Some((header, len)) if header.req == req.0 => return Ok((header, len)),
+                Some((header, len)) if header.req == req.0 && header.flags.contains(FrameFlags::REPLY) => {
+                    return Ok((header, len));
+                }
                 Some((header, len)) => {
                     let completion = self.completion(&header, len);
                     self.kept.push_back(completion);

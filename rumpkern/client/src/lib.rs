@@ -9,8 +9,7 @@
 //! node's side uses the same three files, so the codec exists once. Nothing here knows the kernel: this crate stays
 //! light enough for any program.
 //!
-//! Not here: the interception of unmodified programs (`rumphijack`, which is a user of this crate), and the
-//! passing of descriptors, for which numbers are reserved in [`wire::Op`].
+//! Not here: the interception of unmodified programs (`rumphijack`, which is a user of this crate).
 //!
 //! ```no_run
 //! use rumpclient::{Client, Domain, Kind};
@@ -33,9 +32,11 @@ mod calls;
 mod client;
 pub mod msg;
 pub mod sockaddr;
+mod token;
 pub mod wire;
 
 pub use calls::{Domain, How, Kind, Polled, Received};
 pub use client::{CallError, Client, Completion, ConnectError, ReqId};
 pub use rustix::io::Errno;
+pub use token::AcceptToken;
 pub use wire::Sid;

@@ -5,11 +5,12 @@
 //! | HELLO | VERSIONS, NAME | pid; VERSIONS (settled twice), NAME (node), LIMITS |
 //! | CANCEL | TARGET | 0, or `-ENOENT`: no such call |
 //! | SOCKET | SOCKET | sid |
-//! | BIND CONNECT | ADDR | 0 |
+//! | BIND | ADDR | 0 |
+//! | CONNECT | ADDR, FLAGS | 0 |
 //! | LISTEN SHUTDOWN | ARG (backlog; how) | 0 |
 //! | ACCEPT | FLAGS (SOCK_NONBLOCK) | sid; ADDR |
 //! | SENDMSG | FLAGS, DATA, and if wanted ADDR (to), LOCAL (source), IFINDEX, TTL, TOS | octets |
-//! | RECVMSG | FLAGS, LEN | octets; DATA, ADDR (from), LEN (the datagram's), LOCAL (to), IFINDEX, TTL, TOS, TIME |
+//! | RECVMSG | FLAGS, LEN | octets; DATA, ADDR (from), LEN (the datagram's), LOCAL (to), IFINDEX, TTL, TOS, TIME, ERROR, OFFENDER |
 //! | CLOSE GETPID | | 0; pid |
 //! | DUP | | sid |
 //! | GETSOCKNAME GETPEERNAME | | 0; ADDR |
@@ -18,6 +19,11 @@
 //! | FCNTL IOCTL | OPTION (command, argument; of IOCTL what an `int` has before and after) | value |
 //! | POLL | POLLFDS, and if bounded TIMEOUT | ready entries; POLLFDS |
 //! | RESOLVE | NAME | 0; ADDR (port 0) |
+//! | SOCKETPASS | SOCKET | sid; INODE (of the program's end), and that end as a descriptor |
+//! | META | TIME (its stamp, from the Unix epoch) | 0; as RECVMSG without DATA |
+//! | OPEN | DATA (path) | 0; a memory file as a descriptor |
+//! | STRUCTIOCTL | OPTION (command, 0), DATA | what ioctl(2) returns; DATA |
+//! | *event* CLOSED | | sid |
 //!
 //! Numbers inside are Linux's ABI: domains, types, levels, option names, flags, `struct sockaddr`, option values.
 //! FLAGS with MSG_DONTWAIT makes a blocking call answer at once; TTL and the like are absent when they are unknown.
@@ -66,10 +72,19 @@ pub mod tag {
     pub const POLLFDS: u16 = 17;
     /// 3 × u32: descriptors, calls in flight, octets in flight that the node grants a session.
     pub const LIMITS: u16 = 18;
+    /// u64: of a passed socket, as `fstat` shows it.
+    pub const INODE: u16 = 19;
+    /// A `struct sock_extended_err`: 16 octets.
+    pub const ERROR: u16 = 20;
+    /// A `struct sockaddr`: who says that there was an error.
+    pub const OFFENDER: u16 = 21;
 }
 
 /// Octets of one entry of POLLFDS.
 const POLLFD: usize = 8;
+
+/// Octets of a `struct sock_extended_err`.
+pub const EXTENDED_ERR: usize = 16;
 
 /// One entry of POLL; events are `POLLIN` and the like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +156,9 @@ pub struct Body<'a> {
     pub time: Option<u64>,
     pub pollfds: Option<PollEntries<'a>>,
     pub limits: Option<Limits>,
+    pub inode: Option<u64>,
+    pub error: Option<&'a [u8]>,
+    pub offender: Option<&'a [u8]>,
 }
 
 /// Puts a decoded value into its place; a second one is a fault.
@@ -211,6 +229,11 @@ impl<'a> Body<'a> {
                         n,
                     )?;
                 }
+                tag::INODE => put(&mut body.inode, tag, long(), n)?,
+                tag::ERROR => {
+                    put(&mut body.error, tag, at_most(EXTENDED_ERR).filter(|_| n == EXTENDED_ERR), n)?
+                }
+                tag::OFFENDER => put(&mut body.offender, tag, address(), n)?,
                 tag::LIMITS => {
                     let limits = words(value).map(|[descriptors, calls, octets]| Limits {
                         descriptors,
@@ -236,6 +259,8 @@ impl<'a> Body<'a> {
         octets(tag::DATA, self.data);
         octets(tag::ADDR, self.addr);
         octets(tag::LOCAL, self.local);
+        octets(tag::ERROR, self.error);
+        octets(tag::OFFENDER, self.offender);
         octets(tag::NAME, self.name.map(str::as_bytes));
         octets(tag::POLLFDS, self.pollfds.map(|entries| entries.0));
         octets(tag::TTL, self.ttl.map(|ttl| [ttl]).as_ref().map(|ttl| &ttl[..]));
@@ -260,6 +285,7 @@ impl<'a> Body<'a> {
         let versions = self.versions.map(|[low, high]| [u32::from(low) | u32::from(high) << 16]);
         numbers(tag::VERSIONS, versions.as_ref().map(|versions| &versions[..]));
         numbers(tag::IFINDEX, self.ifindex.as_ref().map(std::slice::from_ref));
+        numbers(tag::INODE, self.inode.map(long).as_ref().map(|inode| &inode[..]));
         numbers(tag::TIME, self.time.map(long).as_ref().map(|time| &time[..]));
         let limits = self.limits.map(|limits| [limits.descriptors, limits.calls, limits.octets]);
         numbers(tag::LIMITS, limits.as_ref().map(|limits| &limits[..]));
@@ -297,7 +323,7 @@ pub enum Request<'a> {
     Bind { addr: &'a [u8] },
     Listen { backlog: i64 },
     Accept { flags: u32 },
-    Connect { addr: &'a [u8] },
+    Connect { addr: &'a [u8], flags: u32 },
     SendMsg { data: &'a [u8], flags: u32, to: Option<&'a [u8]>, with: Ancillary<'a> },
     RecvMsg { len: u32, flags: u32 },
     Shutdown { how: i64 },
@@ -312,6 +338,10 @@ pub enum Request<'a> {
     Poll { entries: PollEntries<'a>, timeout: Option<u64> },
     GetPid,
     Resolve { name: &'a str },
+    SocketPass { domain: u32, kind: u32, protocol: u32 },
+    Meta { time: u64 },
+    Open { path: &'a [u8] },
+    StructIoctl { request: u32, octets: &'a [u8] },
 }
 
 /// Why the arguments of a call cannot be taken.
@@ -350,7 +380,9 @@ impl<'a> Request<'a> {
             Op::Bind => Request::Bind { addr: need(body.addr, tag::ADDR)? },
             Op::Listen => Request::Listen { backlog: need(body.arg, tag::ARG)? },
             Op::Accept => Request::Accept { flags: body.flags.unwrap_or(0) },
-            Op::Connect => Request::Connect { addr: need(body.addr, tag::ADDR)? },
+            Op::Connect => {
+                Request::Connect { addr: need(body.addr, tag::ADDR)?, flags: body.flags.unwrap_or(0) }
+            }
             Op::SendMsg => Request::SendMsg {
                 data: need(body.data, tag::DATA)?,
                 flags: body.flags.unwrap_or(0),
@@ -384,17 +416,17 @@ impl<'a> Request<'a> {
             Op::Poll => Request::Poll { entries: need(body.pollfds, tag::POLLFDS)?, timeout: body.timeout },
             Op::GetPid => Request::GetPid,
             Op::Resolve => Request::Resolve { name: need(body.name, tag::NAME)? },
-            Op::SocketPass
-            | Op::Lookup
-            | Op::ConnPrep
-            | Op::ConnGo
-            | Op::ErrQ
-            | Op::Open
-            | Op::SendMmsg
-            | Op::RecvMmsg
-            | Op::ConnDone
-            | Op::Closed
-            | Op::NodeDown => return Err(unknown),
+            Op::SocketPass => {
+                let [domain, kind, protocol] = need(body.socket, tag::SOCKET)?;
+                Request::SocketPass { domain, kind, protocol }
+            }
+            Op::Meta => Request::Meta { time: need(body.time, tag::TIME)? },
+            Op::Open => Request::Open { path: need(body.data, tag::DATA)? },
+            Op::StructIoctl => {
+                let [request, _] = need(body.option, tag::OPTION)?;
+                Request::StructIoctl { request, octets: need(body.data, tag::DATA)? }
+            }
+            Op::Closed => return Err(unknown),
         })
     }
 
@@ -412,7 +444,9 @@ impl<'a> Request<'a> {
             Request::Bind { addr } => (Op::Bind, Body { addr: Some(addr), ..none }),
             Request::Listen { backlog } => (Op::Listen, Body { arg: Some(backlog), ..none }),
             Request::Accept { flags } => (Op::Accept, Body { flags: Some(flags), ..none }),
-            Request::Connect { addr } => (Op::Connect, Body { addr: Some(addr), ..none }),
+            Request::Connect { addr, flags } => {
+                (Op::Connect, Body { addr: Some(addr), flags: Some(flags), ..none })
+            }
             Request::SendMsg { data, flags, to, with } => {
                 let Ancillary { local, ifindex, ttl, tos } = with;
                 (
@@ -445,6 +479,14 @@ impl<'a> Request<'a> {
             }
             Request::GetPid => (Op::GetPid, none),
             Request::Resolve { name } => (Op::Resolve, Body { name: Some(name), ..none }),
+            Request::SocketPass { domain, kind, protocol } => {
+                (Op::SocketPass, Body { socket: Some([domain, kind, protocol]), ..none })
+            }
+            Request::Meta { time } => (Op::Meta, Body { time: Some(time), ..none }),
+            Request::Open { path } => (Op::Open, Body { data: Some(path), ..none }),
+            Request::StructIoctl { request, octets } => {
+                (Op::StructIoctl, Body { option: Some([request, 0]), data: Some(octets), ..none })
+            }
         }
     }
 

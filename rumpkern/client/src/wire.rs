@@ -53,8 +53,8 @@ bitflags::bitflags! {
 
 macro_rules! ops {
     ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
-        /// What a frame asks for. Numbers are never reused; those from 0x80 on are kept for the interception of
-        /// programs, whose frames carry descriptors (`SCM_RIGHTS`), and from 0xc0 on for events.
+        /// What a frame asks for. Numbers are never reused; those from 0x80 on are for the interception of programs,
+        /// and some of their answers carry a descriptor (`SCM_RIGHTS`); those from 0xc0 on are events.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u16)]
         pub enum Op { $($(#[$doc])* $name = $number,)* }
@@ -112,30 +112,18 @@ ops! {
     GetPid = 0x40,
     /// The address of a host name, as the node sees it.
     Resolve = 0x41,
-    /// Reserved: a socket whose data flows through a passed unix socket.
+    /// socket(2), with a unix socket as the program's end: data flows through it
     SocketPass = 0x80,
-    /// Reserved: the descriptor that belongs to a socket inode.
-    Lookup = 0x81,
-    /// Reserved: may a connect start?
-    ConnPrep = 0x82,
-    /// Reserved: start it.
-    ConnGo = 0x83,
-    /// Reserved: the error queue (IP_RECVERR).
-    ErrQ = 0x84,
+    /// What came with a datagram that the program's end has received
+    Meta = 0x81,
     /// ioctl(2) of an `int`
     Ioctl = 0x85,
-    /// Reserved: a file of the node as a memfd.
+    /// A file of the node, as a memory file
     Open = 0x86,
-    /// Reserved: sendmmsg(2).
-    SendMmsg = 0x87,
-    /// Reserved: recvmmsg(2).
-    RecvMmsg = 0x88,
-    /// Reserved event: a connect has ended.
-    ConnDone = 0xc0,
-    /// Reserved event: a descriptor was closed by the node.
+    /// ioctl(2) of a structure
+    StructIoctl = 0x87,
+    /// Event: the program has closed its end of a passed socket
     Closed = 0xc1,
-    /// Reserved event: the node is going down.
-    NodeDown = 0xc2,
 }
 
 /// Why a frame is not one. A peer that sends such a frame has lost its place: the session ends.

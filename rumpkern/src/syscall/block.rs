@@ -61,6 +61,23 @@ impl Drop for Asleep<'_> {
     }
 }
 
+impl Kernel {
+    /// Waits until `socket` is ready for `interest`, has an error, or both its directions are shut.
+    pub(crate) async fn socket_ready(&self, socket: SocketId, interest: Ready) -> Ready {
+        let mut asleep = Asleep::new(self);
+        poll_fn(|cx| {
+            asleep.wake();
+            let ready = self.stack.borrow().ready(socket);
+            if ready.intersects(interest | Ready::ERROR | Ready::HUP) {
+                return Poll::Ready(ready);
+            }
+            asleep.on(socket, interest, cx);
+            Poll::Pending
+        })
+        .await
+    }
+}
+
 impl Sys {
     /// Tries `operation` until it does not block. EAGAIN if it may not or may no longer sleep,
     /// EBADF if the last descriptor was closed under the sleeper.

@@ -65,6 +65,11 @@ impl Sys {
         self.process.files.borrow().get(fd).cloned()
     }
 
+    /// The socket of the stack behind a descriptor.
+    pub(crate) fn socket_id(&self, fd: Fd) -> Result<SocketId, Errno> {
+        self.socket_of(fd).map(|(_, id)| id)
+    }
+
     /// The file and its socket.
     fn socket_of(&self, fd: Fd) -> Result<(Rc<File>, SocketId), Errno> {
         let file = self.file(fd)?;

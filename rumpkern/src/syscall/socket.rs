@@ -30,9 +30,19 @@ impl Sys {
     /// Connects. Blocks until that is done or has failed; EINPROGRESS if it may not block: then
     /// poll for OUT and ask [`Sys::take_error`].
     pub async fn connect(&self, fd: Fd, address: SocketAddr) -> Result<(), Errno> {
+        self.connect_with(fd, address, MsgFlags::empty()).await
+    }
+
+    /// The same, with MSG_DONTWAIT for whoever must not block now.
+    pub(crate) async fn connect_with(
+        &self,
+        fd: Fd,
+        address: SocketAddr,
+        flags: MsgFlags,
+    ) -> Result<(), Errno> {
         let (file, id) = self.socket_of(fd)?;
         let mut begun = None;
-        let blocking = self.blocking(&file, Ready::WRITE, MsgFlags::empty());
+        let blocking = self.blocking(&file, Ready::WRITE, flags);
         let connected = self.block(&file, id, blocking, |stack, now| {
             if begun.is_none() {
                 return match stack.connect(now, id, address) {

@@ -1,7 +1,7 @@
 //! Calls on sockets with their arguments in Linux's numbers and layout: addresses, types with flags, `how`,
 //! `fcntl`. As [`super::sockopt_abi`], for whoever has a program's octets at hand.
 
-use super::{Errno, Family, Fd, Shutdown, SockType, Sys};
+use super::{Errno, Family, Fd, MsgFlags, Shutdown, SockType, Sys};
 use rumpclient::sockaddr::{AF_INET, AF_INET6, SOCKADDR_IN, SockAddr, SockAddrError};
 use std::net::SocketAddr;
 
@@ -74,12 +74,12 @@ pub fn bind(sys: &Sys, fd: Fd, octets: &[u8]) -> Result<(), Errno> {
     sys.bind(fd, if addr.ip().is_unspecified() { addr } else { address(octets)? })
 }
 
-/// connect(2): AF_UNSPEC dissolves the connection.
-pub async fn connect(sys: &Sys, fd: Fd, octets: &[u8]) -> Result<(), Errno> {
+/// connect(2): AF_UNSPEC dissolves the connection. With MSG_DONTWAIT it does not block.
+pub async fn connect(sys: &Sys, fd: Fd, octets: &[u8], flags: MsgFlags) -> Result<(), Errno> {
     sys.socket_type(fd)?;
     match SockAddr::decode(octets) {
         Ok(SockAddr::Unspec) => sys.disconnect(fd),
-        Ok(SockAddr::Inet(_)) | Err(_) => sys.connect(fd, address(octets)?).await,
+        Ok(SockAddr::Inet(_)) | Err(_) => sys.connect_with(fd, address(octets)?, flags).await,
     }
 }
 

@@ -1,13 +1,28 @@
 //! One call: from a frame to the frame that answers it.
 
+use super::passed::Passing;
 use crate::syscall::socket_abi::{self, address};
-use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, SendMeta, Sys, sockopt_abi};
+use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, RecvMeta, SendMeta, Sys, sockopt_abi};
 use netstack::net::IfIndex;
 use netstack::time::Duration;
 use rumpclient::msg::{self, Body, PollEntries, PollEntry, Request, RequestError, tag};
 use rumpclient::sockaddr::{self, SockAddrBuf};
-use rumpclient::wire::{DataFrame, FrameFlags, Header, MAX_DATA, Sid};
+use rumpclient::wire::{DataFrame, FrameFlags, FrameWriter, Header, MAX_DATA, Op, Sid};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+/// A frame for the client, and perhaps a descriptor that goes with it.
+pub(super) struct Answer {
+    pub(super) frame: Vec<u8>,
+    pub(super) passed: Option<OwnedFd>,
+}
+
+impl From<Vec<u8>> for Answer {
+    fn from(frame: Vec<u8>) -> Answer {
+        Answer { frame, passed: None }
+    }
+}
 
 /// The header of the answer to `asked`.
 pub(super) fn answer_to(asked: &Header, ret: i64) -> Header {
@@ -42,17 +57,45 @@ pub(super) fn room(request: &Request<'_>) -> usize {
     }
 }
 
-/// Makes the call in `frame`, which is one (the session has read it), and returns the answer.
-pub(super) async fn perform(sys: Sys, frame: Vec<u8>) -> Vec<u8> {
-    let Ok((asked, octets)) = Header::decode(&frame) else { return Vec::new() };
-    let done = match Request::decode(&asked, octets) {
-        Ok(request) => call(&sys, &asked, &request).await,
-        Err(error) => Err(refusal(&error)),
-    };
-    done.unwrap_or_else(|errno| failure(&asked, errno))
+/// The event that the program has closed its end of a passed socket.
+pub(super) fn closed(fd: Fd) -> Vec<u8> {
+    let event = Header { op: Op::Closed as u16, req: 0, sid: Sid(fd.0), flags: FrameFlags::EVENT, ret: 0 };
+    let mut frame = Vec::new();
+    msg::encode(&event, &Body::default(), &mut frame);
+    frame
 }
 
-async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8>, Errno> {
+/// Makes the call in `frame`, which is one (the session has read it), and returns the answer.
+pub(super) async fn perform(sys: Sys, passing: Rc<Passing>, frame: Vec<u8>) -> Answer {
+    let Ok((asked, octets)) = Header::decode(&frame) else { return Vec::new().into() };
+    let done = match Request::decode(&asked, octets) {
+        Ok(Request::SocketPass { domain, kind, protocol }) => {
+            socket_pass(&passing, &asked, domain, kind, protocol)
+        }
+        Ok(request) => call(&sys, &passing, &asked, &request).await.map(Answer::from),
+        Err(error) => Err(refusal(&error)),
+    };
+    done.unwrap_or_else(|errno| failure(&asked, errno).into())
+}
+
+fn socket_pass(
+    passing: &Rc<Passing>,
+    asked: &Header,
+    domain: u32,
+    kind: u32,
+    protocol: u32,
+) -> Result<Answer, Errno> {
+    let made = passing.socket(domain, kind, protocol)?;
+    let body = Body { inode: Some(made.inode), ..Body::default() };
+    Ok(Answer { frame: answer(asked, made.fd.0.into(), &body), passed: Some(made.end) })
+}
+
+async fn call(
+    sys: &Sys,
+    passing: &Rc<Passing>,
+    asked: &Header,
+    request: &Request<'_>,
+) -> Result<Vec<u8>, Errno> {
     let fd = Fd(asked.sid.0);
     let value = |ret: i64| Ok(answer(asked, ret, &Body::default()));
     let with_address = |ret: i64, addr: SocketAddr| {
@@ -66,11 +109,12 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
             socket_abi::socket(sys, domain, kind, protocol).and_then(|fd| value(fd.0.into()))
         }
         Request::Bind { addr } => {
-            socket_abi::bind(sys, fd, addr)?;
+            passing.bind(fd, addr)?;
             value(0)
         }
         Request::Listen { backlog } => {
             sys.listen(fd, socket_abi::backlog(backlog))?;
+            passing.listening(fd);
             value(0)
         }
         Request::Accept { flags } => {
@@ -79,8 +123,8 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
             sys.set_nonblocking(new, nonblocking)?;
             with_address(new.0.into(), peer)
         }
-        Request::Connect { addr } => {
-            socket_abi::connect(sys, fd, addr).await?;
+        Request::Connect { addr, flags } => {
+            passing.connect(fd, addr, MsgFlags::from_bits_truncate(flags)).await?;
             value(0)
         }
         Request::SendMsg { data, flags, to, with } => {
@@ -92,8 +136,12 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
                 tos: with.tos,
                 ..SendMeta::default()
             };
-            let sent = sys.sendmsg(fd, data, MsgFlags::from_bits_truncate(flags), &meta).await?;
-            value(sent as i64)
+            let flags = MsgFlags::from_bits_truncate(flags);
+            let sent = sys.sendmsg(fd, data, flags, &meta).await;
+            if flags.contains(MsgFlags::FASTOPEN) {
+                passing.connecting(fd);
+            }
+            value(sent? as i64)
         }
         Request::RecvMsg { len, flags } => receive(sys, asked, len, flags).await,
         Request::Shutdown { how } => {
@@ -119,6 +167,18 @@ async fn call(sys: &Sys, asked: &Header, request: &Request<'_>) -> Result<Vec<u8
         Request::Ioctl { request, argument } => value(socket_abi::ioctl(sys, fd, request, argument)?.into()),
         Request::Poll { entries, timeout } => poll(sys, asked, entries, timeout).await,
         Request::GetPid => value(sys.getpid().0.into()),
+        Request::Meta { time } => {
+            let meta = passing.meta(fd, time)?;
+            let mut frame = Vec::new();
+            let mut writer = FrameWriter::new(&mut frame);
+            received(&meta, |body| body.encode(&mut writer));
+            writer.finish(&answer_to(asked, 0));
+            Ok(frame)
+        }
+        // `perform` has seen to this one.
+        Request::SocketPass { .. } => Err(Errno::EINVAL),
+        Request::Open { .. } => Err(Errno::ENOENT),
+        Request::StructIoctl { .. } => Err(Errno::ENOTTY),
         Request::Resolve { name } => {
             let first = sys.resolve(name)?.first().copied().ok_or(Errno::ENOENT)?;
             let addr = sockaddr::encode_ip(first);
@@ -133,8 +193,14 @@ async fn receive(sys: &Sys, asked: &Header, len: u32, flags: u32) -> Result<Vec<
     let meta = sys.recvmsg(Fd(asked.sid.0), frame.room(), flags).await?;
     // As recvmsg(2): the datagram's whole length only if asked for.
     let ret = if flags.contains(MsgFlags::TRUNC) { meta.full_len } else { meta.len };
+    let header = answer_to(asked, ret as i64);
+    Ok(received(&meta, |rest| frame.finish(meta.len, &header, |writer| rest.encode(writer))))
+}
+
+/// What came with what was received, as fields.
+fn received<T>(meta: &RecvMeta, with: impl FnOnce(&Body<'_>) -> T) -> T {
     let (from, local) = (meta.from.map(SockAddrBuf::from), meta.local.map(sockaddr::encode_ip));
-    let rest = Body {
+    with(&Body {
         addr: from.as_ref().map(SockAddrBuf::as_octets),
         local: local.as_ref().map(SockAddrBuf::as_octets),
         len: u32::try_from(meta.full_len).ok(),
@@ -143,8 +209,7 @@ async fn receive(sys: &Sys, asked: &Header, len: u32, flags: u32) -> Result<Vec<
         tos: Some(meta.tos),
         time: Some(meta.time.as_nanos()),
         ..Body::default()
-    };
-    Ok(frame.finish(meta.len, &answer_to(asked, ret as i64), |writer| rest.encode(writer)))
+    })
 }
 
 async fn poll(

@@ -9,9 +9,10 @@
 //! does not read its answers is not read from either. What is no frame ends the session; a frame whose fields make no
 //! sense is answered with EINVAL, an unknown operation with ENOSYS.
 //!
-//! Not here yet: the operations of the interception, whose numbers are reserved and whose frames carry descriptors.
+//! Sockets of unmodified programs are [`passed`]: their octets take another way than calls.
 
 mod call;
+mod passed;
 mod session;
 
 pub use session::attend;

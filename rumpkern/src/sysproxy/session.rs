@@ -3,12 +3,13 @@
 //! Two lwps of the kernel serve it: one reads frames, makes what need not wait, and starts an lwp of the client's
 //! process for what does; the other sends the answers. The reader is the session's life: when it ends, the process does.
 
-use super::call::{answer, failure, perform, refusal, room};
+use super::call::{Answer, answer, closed, failure, perform, refusal, room};
+use super::passed::Passing;
 use super::{LIMITS, OUT_HIGH};
 use crate::kernel::Kernel;
 use crate::listener::Place;
 use crate::proc::KILLED;
-use crate::remote::Remote;
+use crate::remote::{Remote, send_with};
 use crate::syscall::{Errno, Sys};
 use rumpclient::msg::{Body, Request};
 use rumpclient::wire::{FrameError, FrameFlags, Header, MAX_FRAME, VERSION};
@@ -16,7 +17,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -40,6 +41,8 @@ enum End {
     Version { low: u16, high: u16 },
 }
 
+type Call = Pin<Box<dyn Future<Output = Answer>>>;
+
 /// A call that waits.
 #[derive(Default)]
 struct InFlight {
@@ -52,7 +55,7 @@ struct InFlight {
 struct Session {
     remote: Remote,
     /// Answers to be sent.
-    out: RefCell<VecDeque<Vec<u8>>>,
+    out: RefCell<VecDeque<Answer>>,
     out_octets: Cell<usize>,
     /// The sending lwp, while there is nothing to send.
     writer: RefCell<Option<Waker>>,
@@ -94,7 +97,16 @@ pub(super) fn begin(kernel: &Rc<Kernel>, client: OwnedFd, place: Option<Place>) 
         let end = match session.hello(&kernel).await {
             Ok(sys) => {
                 sys.process().name().clone_into(&mut client);
-                let end = session.serve(&sys).await;
+                let tell = Rc::downgrade(&session);
+                let passing = Rc::new(Passing::new(
+                    sys.clone(),
+                    Box::new(move |fd| {
+                        if let Some(session) = tell.upgrade() {
+                            session.push(closed(fd));
+                        }
+                    }),
+                ));
+                let end = session.serve(&sys, &passing).await;
                 kernel.exit(sys.process(), KILLED);
                 end
             }
@@ -135,14 +147,14 @@ impl Session {
     }
 
     /// Calls, until the client ends or breaks the protocol.
-    async fn serve(self: &Rc<Self>, sys: &Sys) -> End {
+    async fn serve(self: &Rc<Self>, sys: &Sys, passing: &Rc<Passing>) -> End {
         loop {
             self.out_below_limit().await;
             let frame = match self.receive().await {
                 Ok(frame) => frame,
                 Err(end) => return end,
             };
-            if let Err(end) = self.request(sys, frame).await {
+            if let Err(end) = self.request(sys, passing, frame).await {
                 return end;
             }
             // Each call is one of the turn's, so that a flood leaves the wires their time.
@@ -171,7 +183,7 @@ impl Session {
     }
 
     /// Makes one call, or begins it.
-    async fn request(self: &Rc<Self>, sys: &Sys, frame: Vec<u8>) -> Result<(), End> {
+    async fn request(self: &Rc<Self>, sys: &Sys, passing: &Rc<Passing>, frame: Vec<u8>) -> Result<(), End> {
         let (asked, octets) = Header::decode(&frame)?;
         if asked.flags.intersects(FrameFlags::REPLY | FrameFlags::EVENT) {
             return Err(End::NotAsked);
@@ -201,7 +213,7 @@ impl Session {
             self.push(failure(&asked, errno));
             return Ok(());
         }
-        let mut call: Pin<Box<dyn Future<Output = Vec<u8>>>> = Box::pin(perform(sys.clone(), frame));
+        let mut call: Call = Box::pin(perform(sys.clone(), passing.clone(), frame));
         let first = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
         match first {
             Poll::Ready(answer) => self.push(answer),
@@ -211,13 +223,7 @@ impl Session {
     }
 
     /// Lets a call go on by itself.
-    fn wait(
-        self: &Rc<Self>,
-        sys: &Sys,
-        asked: Header,
-        mut call: Pin<Box<dyn Future<Output = Vec<u8>>>>,
-        octets: usize,
-    ) {
+    fn wait(self: &Rc<Self>, sys: &Sys, asked: Header, mut call: Call, octets: usize) {
         let flight = Rc::new(InFlight { octets, ..InFlight::default() });
         self.calls.borrow_mut().insert(asked.req, flight.clone());
         self.octets.set(self.octets.get() + octets);
@@ -225,7 +231,7 @@ impl Session {
         sys.spawn(async move {
             let answer = poll_fn(|cx| {
                 if flight.cancelled.get() {
-                    return Poll::Ready(failure(&asked, Errno::EINTR));
+                    return Poll::Ready(failure(&asked, Errno::EINTR).into());
                 }
                 flight.waker.replace(Some(cx.waker().clone()));
                 call.as_mut().poll(cx)
@@ -249,9 +255,10 @@ impl Session {
         true
     }
 
-    fn push(&self, answer: Vec<u8>) {
+    fn push(&self, answer: impl Into<Answer>) {
         if !self.ended.get() {
-            self.out_octets.set(self.out_octets.get() + answer.len());
+            let answer = answer.into();
+            self.out_octets.set(self.out_octets.get() + answer.frame.len());
             self.out.borrow_mut().push_back(answer);
             wake(&self.writer);
         }
@@ -274,11 +281,10 @@ impl Session {
                 None => sleep(&self.writer, cx),
             });
             let Some(answer) = next.await else { break };
-            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-            if self.remote.write_with(|fd| rustix::net::send(fd, &answer, flags)).await.is_err() {
+            if self.remote.write_with(|fd| send(fd, &answer)).await.is_err() {
                 break;
             }
-            self.out_octets.set(self.out_octets.get() - answer.len());
+            self.out_octets.set(self.out_octets.get() - answer.frame.len());
             if self.out_octets.get() < OUT_HIGH {
                 wake(&self.reader);
             }
@@ -296,6 +302,14 @@ impl Session {
         self.ended.set(true);
         self.calls.borrow_mut().clear();
         wake(&self.writer);
+    }
+}
+
+fn send(client: &OwnedFd, answer: &Answer) -> Result<(), rustix::io::Errno> {
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    match &answer.passed {
+        None => rustix::net::send(client, &answer.frame, flags).map(drop),
+        Some(passed) => send_with(client, &answer.frame, passed.as_fd(), flags),
     }
 }
 

@@ -11,11 +11,11 @@ type Words = ([Option<u32>; 3], Option<[u32; 3]>, Option<[u32; 2]>, Option<[u32;
 /// Owned values of all fields.
 #[derive(Clone, Debug)]
 struct Owned {
-    octets: [Option<Vec<u8>>; 3],
+    octets: [Option<Vec<u8>>; 5],
     name: Option<String>,
     entries: Option<Vec<PollEntry>>,
     words: Words,
-    longs: [Option<u64>; 3],
+    longs: [Option<u64>; 4],
     arg: Option<i64>,
     versions: Option<[u16; 2]>,
     small: [Option<u8>; 2],
@@ -23,14 +23,16 @@ struct Owned {
 
 fn owned() -> impl Strategy<Value = Owned> {
     let address = || of(vec(any::<u8>(), MIN_ADDR..=MAX_ADDR));
-    let octets = (of(vec(any::<u8>(), 0..2000)), address(), address()).prop_map(|(a, b, c)| [a, b, c]);
+    let error = of(vec(any::<u8>(), EXTENDED_ERR));
+    let octets = (of(vec(any::<u8>(), 0..2000)), address(), address(), error, address());
+    let octets = octets.prop_map(|(a, b, c, d, e)| [a, b, c, d, e]);
     let entry = any::<(u32, u16, u16)>().prop_map(|(sid, events, revents)| PollEntry {
         sid: Sid(sid),
         events,
         revents,
     });
     let small = (octets, of("[a-zé.]{0,40}"), of(vec(entry, 0..20)), any::<(Option<u8>, Option<u8>)>());
-    (small, any::<Words>(), any::<[Option<u64>; 3]>(), any::<Option<i64>>(), any::<Option<[u16; 2]>>())
+    (small, any::<Words>(), any::<[Option<u64>; 4]>(), any::<Option<i64>>(), any::<Option<[u16; 2]>>())
         .prop_map(|((octets, name, entries, small), words, longs, arg, versions)| Owned {
             octets,
             name,
@@ -49,6 +51,9 @@ fn body<'a>(owned: &'a Owned, buf: &'a mut Vec<u8>) -> Body<'a> {
         data: owned.octets[0].as_deref(),
         addr: owned.octets[1].as_deref(),
         local: owned.octets[2].as_deref(),
+        error: owned.octets[3].as_deref(),
+        offender: owned.octets[4].as_deref(),
+        inode: owned.longs[3],
         flags: owned.words.0[0],
         len: owned.words.0[1],
         ifindex: owned.words.0[2],
@@ -159,7 +164,7 @@ fn faults_are_named() {
     assert_eq!(decode(&[(tag::DATA, &long[..MAX_DATA])]), Ok(()));
     let missing = Request::decode(&Header { op: Op::Bind as u16, ..HEAD }, &[]);
     assert_eq!(missing, Err(RequestError::Body(BodyError::Missing { tag: tag::ADDR })));
-    for op in [0, Op::ConnPrep as u16, Op::NodeDown as u16, 0xffff] {
+    for op in [0, Op::Closed as u16, 0xffff] {
         assert_eq!(Request::decode(&Header { op, ..HEAD }, &[]), Err(RequestError::Op { op }));
     }
 }

@@ -1,0 +1,73 @@
+//! bind(2), connect(2), getsockname(2), getpeername(2), and uname(2): what something is called.
+
+use super::outcome;
+use crate::process::is_nonblocking;
+use crate::seccomp_unsafe::Call;
+use crate::supervisor::{Outcome, Supervisor};
+use rumpclient::msg::Request;
+use rustix::io::Errno;
+
+/// Octets of each name in `struct utsname`; the node's is the second.
+const UTS_NAME: usize = 65;
+
+pub(super) fn bind(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let sid = socket.sid;
+    outcome(
+        sup.address(call, call.args[1], call.args[2]).map(|addr| {
+            sup.ask(call, sid, &Request::Bind { addr: &addr }, |_, _, answer| answer.result.into())
+        }),
+    )
+}
+
+pub(super) fn connect(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let sid = socket.sid;
+    outcome(sup.address(call, call.args[1], call.args[2]).map(|addr| {
+        let dontwait = if is_nonblocking(call.tid, call.args[0]) { libc::MSG_DONTWAIT as u32 } else { 0 };
+        sup.ask(call, sid, &Request::Connect { addr: &addr, flags: dontwait }, move |sup, _, answer| {
+            sup.connects(inode, answer.result);
+            answer.result.into()
+        })
+    }))
+}
+
+pub(super) fn getsockname(sup: &mut Supervisor, call: &Call) -> Outcome {
+    name(sup, call, &Request::GetSockName)
+}
+
+pub(super) fn getpeername(sup: &mut Supervisor, call: &Call) -> Outcome {
+    name(sup, call, &Request::GetPeerName)
+}
+
+fn name(sup: &mut Supervisor, call: &Call, request: &Request<'_>) -> Outcome {
+    let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let sid = socket.sid;
+    sup.ask(call, sid, request, |sup, call, answer| {
+        if let Err(errno) = answer.result {
+            return Outcome::Fail(errno);
+        }
+        outcome(answer.body().map_err(|_| Errno::PROTO).and_then(|body| {
+            let addr = body.addr.ok_or(Errno::PROTO)?;
+            sup.put_address(call, call.args[1], call.args[2], addr)?;
+            Ok(Outcome::Value(0))
+        }))
+    })
+}
+
+/// The host's names, but for the node's.
+pub(super) fn uname(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let host = rustix::system::uname();
+    let parts = [host.sysname(), host.nodename(), host.release(), host.version(), host.machine()];
+    let mut octets = [0; 6 * UTS_NAME];
+    for (place, part) in octets.chunks_exact_mut(UTS_NAME).zip(parts) {
+        let part = part.to_bytes();
+        place[..part.len()].copy_from_slice(part);
+    }
+    let (name, place) = (sup.node.node().as_bytes(), &mut octets[UTS_NAME..2 * UTS_NAME]);
+    place.fill(0);
+    let len = name.len().min(UTS_NAME - 1);
+    place[..len].copy_from_slice(&name[..len]);
+    octets[5 * UTS_NAME..][..6].copy_from_slice(b"(none)");
+    outcome(sup.memory.write(call.tid, call.args[0], &octets).map(|()| Outcome::Value(0)))
+}

@@ -1,0 +1,102 @@
+//! setsockopt(2), getsockopt(2) and ioctl(2) of sockets.
+
+use super::outcome;
+use crate::seccomp_unsafe::Call;
+use crate::sockets::Wants;
+use crate::supervisor::{Outcome, Supervisor};
+use rumpclient::Sid;
+use rumpclient::msg::Request;
+use rumpclient::wire::MAX_DATA;
+use rustix::io::Errno;
+
+/// `SIOCOUTQ`, `SIOCATMARK`: of an `int`.
+const SIOCOUTQ: u32 = 0x5411;
+const SIOCATMARK: u32 = 0x8905;
+/// Octets of a `struct ifreq`.
+const IFREQ: usize = 40;
+
+pub(super) fn setsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let sid = socket.sid;
+    let [_, level, name, place, len, _] = call.args;
+    let (level, name) = (level as u32, name as u32);
+    let Ok(len) = usize::try_from(len as i32) else { return Outcome::Fail(Errno::INVAL) };
+    outcome(sup.memory.take(call.tid, place, len.min(MAX_DATA)).map(|value| {
+        let on = value.first_chunk().map_or(value.first() != Some(&0), |word| u32::from_le_bytes(*word) != 0);
+        sup.ask(call, sid, &Request::SetSockOpt { level, name, value: &value }, move |sup, _, answer| {
+            if let (Ok(_), Some(wanted), Some(socket)) =
+                (answer.result, wanted(level, name), sup.sockets.get_mut(inode))
+            {
+                socket.wants.set(wanted, on);
+            }
+            answer.result.into()
+        })
+    }))
+}
+
+/// The control message that an option asks for.
+fn wanted(level: u32, name: u32) -> Option<Wants> {
+    match (level as i32, name as i32) {
+        (libc::SOL_IP, libc::IP_PKTINFO) => Some(Wants::PKTINFO),
+        (libc::SOL_IP, libc::IP_RECVTTL) => Some(Wants::TTL),
+        (libc::SOL_IP, libc::IP_RECVTOS) => Some(Wants::TOS),
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMP) => Some(Wants::TIMESTAMP),
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS) => Some(Wants::TIMESTAMPNS),
+        _ => None,
+    }
+}
+
+pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let sid = socket.sid;
+    let [_, level, name, place, len_place, _] = call.args;
+    let len = match sup.memory.number::<4>(call.tid, len_place) {
+        Ok(len) => len as u32 as i32,
+        Err(errno) => return Outcome::Fail(errno),
+    };
+    let Ok(len) = u32::try_from(len) else { return Outcome::Fail(Errno::INVAL) };
+    let request =
+        Request::GetSockOpt { level: level as u32, name: name as u32, len: len.min(MAX_DATA as u32) };
+    sup.ask(call, sid, &request, move |sup, call, answer| {
+        if let Err(errno) = answer.result {
+            return Outcome::Fail(errno);
+        }
+        outcome(answer.body().map_err(|_| Errno::PROTO).and_then(|body| {
+            let value = body.data.unwrap_or_default();
+            sup.memory.write(call.tid, place, value)?;
+            sup.memory.write(call.tid, len_place, &(value.len() as u32).to_le_bytes())?;
+            Ok(Outcome::Value(0))
+        }))
+    })
+}
+
+pub(super) fn ioctl(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let [_, request, place, ..] = call.args;
+    let request = request as u32;
+    let ours = sup.socket_of(call).map(|(_, socket)| socket.sid);
+    match (request, ours) {
+        (SIOCOUTQ | SIOCATMARK, Some(sid)) => {
+            sup.ask(call, sid, &Request::Ioctl { request, argument: 0 }, move |sup, call, answer| {
+                outcome(answer.result.and_then(|value| {
+                    sup.memory.write(call.tid, place, &(value as u32).to_le_bytes())?;
+                    Ok(Outcome::Value(0))
+                }))
+            })
+        }
+        (SIOCOUTQ | SIOCATMARK, None) => Outcome::Proceed,
+        // Interfaces are the node's on any socket: glibc asks on one of AF_UNIX.
+        (_, ours) if ours.is_some() || sup.is_socket(call) => {
+            outcome(sup.memory.take(call.tid, place, IFREQ).map(|octets| {
+                let request = Request::StructIoctl { request, octets: &octets };
+                sup.ask(call, ours.unwrap_or(Sid::NONE), &request, move |sup, call, answer| {
+                    outcome(answer.result.and_then(|value| {
+                        let body = answer.body().map_err(|_| Errno::PROTO)?;
+                        sup.memory.write(call.tid, place, body.data.unwrap_or_default())?;
+                        Ok(Outcome::Value(value as i64))
+                    }))
+                })
+            }))
+        }
+        _ => Outcome::Proceed,
+    }
+}

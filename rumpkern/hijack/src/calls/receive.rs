@@ -1,0 +1,225 @@
+//! recvfrom(2), recvmsg(2) and recvmmsg(2) where somebody wants to know who sent it, or the error queue.
+
+use super::message::{Buffers, Control, MMSGHDR, MSGHDR, Message};
+use super::outcome;
+use crate::seccomp_unsafe::Call;
+use crate::sockets::Wants;
+use crate::supervisor::{Outcome, Supervisor};
+use rumpclient::Sid;
+use rumpclient::msg::{Body, Request};
+use rumpclient::wire::MAX_DATA;
+use rustix::io::Errno;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// Octets of the largest datagram, or message of netlink.
+const LARGEST: usize = 256 * 1024;
+
+/// What a datagram is received for.
+#[derive(Clone)]
+struct Receive {
+    sid: Sid,
+    wants: Wants,
+    flags: i32,
+    buffers: Buffers,
+    to: Place,
+}
+
+/// Where beside its octets it is told of.
+#[derive(Clone)]
+enum Place {
+    /// recvfrom(2): an address and its length.
+    Name { addr: u64, len: u64 },
+    /// recvmsg(2)
+    Message(Message),
+}
+
+pub(super) fn recvfrom(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let [_, place, len, flags, addr, addr_len] = call.args;
+    let buffers = Buffers::one(place, len);
+    receive_one(sup, call, flags as i32, buffers, Place::Name { addr, len: addr_len })
+}
+
+pub(super) fn recvmsg(sup: &mut Supervisor, call: &Call) -> Outcome {
+    if !sup.is_ours(call) {
+        return Outcome::Proceed;
+    }
+    let [_, place, flags, ..] = call.args;
+    outcome(Message::read(sup.memory, call.tid, place).map(|message| {
+        receive_one(sup, call, flags as i32, message.buffers.clone(), Place::Message(message))
+    }))
+}
+
+fn receive_one(sup: &mut Supervisor, call: &Call, flags: i32, buffers: Buffers, to: Place) -> Outcome {
+    let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let receive = Receive { sid: socket.sid, wants: socket.wants, flags, buffers, to };
+    if flags & (libc::MSG_ERRQUEUE | libc::MSG_OOB) != 0 {
+        return from_node(sup, call, receive);
+    }
+    if socket.is_stream() {
+        return Outcome::Proceed;
+    }
+    outcome(sup.end_of(call, inode).map(|end| {
+        let dontwait = flags & libc::MSG_DONTWAIT != 0;
+        sup.receive_on(call, end, dontwait, move |sup, call, end| {
+            let receive = receive.clone();
+            take(sup, call, end, &receive, |_, _, told| told.map_or_else(Outcome::Fail, Outcome::Value))
+        })
+    }))
+}
+
+pub(super) fn recvmmsg(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    if socket.is_stream() {
+        return Outcome::Proceed;
+    }
+    receive_from(sup, call, 0)
+}
+
+/// Receives the `nth` message and those after it; the call returns how many there were.
+fn receive_from(sup: &mut Supervisor, call: &Call, nth: u64) -> Outcome {
+    let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let (sid, wants) = (socket.sid, socket.wants);
+    let [_, vector, count, flags, ..] = call.args;
+    if nth >= u64::from(count as u32) {
+        return Outcome::Value(nth as i64);
+    }
+    let flags = flags as i32;
+    let place = vector + nth * MMSGHDR;
+    // MSG_WAITFORONE: only the first is waited for.
+    let dontwait = flags & libc::MSG_DONTWAIT != 0 || nth > 0 && flags & libc::MSG_WAITFORONE != 0;
+    let begun = Message::read(sup.memory, call.tid, place).and_then(|message| {
+        let buffers = message.buffers.clone();
+        let receive = Receive { sid, wants, flags, buffers, to: Place::Message(message) };
+        let end = sup.end_of(call, inode)?;
+        Ok(sup.receive_on(call, end, dontwait, move |sup, call, end| {
+            take(sup, call, end, &receive, move |sup, call, told| match told {
+                Ok(octets) => {
+                    let len = (octets as u32).to_le_bytes();
+                    match sup.memory.write(call.tid, place + MSGHDR, &len) {
+                        Ok(()) => receive_from(sup, call, nth + 1),
+                        Err(errno) => Outcome::Fail(errno),
+                    }
+                }
+                Err(errno) => Outcome::Fail(errno),
+            })
+        }))
+    });
+    match (begun, nth) {
+        (Ok(Outcome::Fail(_)) | Err(_), 1..) => Outcome::Value(nth as i64),
+        (begun, _) => outcome(begun),
+    }
+}
+
+/// Takes a datagram off the program's end, asks the node what came with it, and tells the program.
+fn take(
+    sup: &mut Supervisor,
+    call: &Call,
+    end: &OwnedFd,
+    receive: &Receive,
+    then: impl FnOnce(&mut Supervisor, &Call, Result<i64, Errno>) -> Outcome + 'static,
+) -> Result<Outcome, Errno> {
+    let mut data = vec![0; receive.buffers.len().min(LARGEST)];
+    let (len, full, stamp) = receive_stamped(end, &mut data, receive.flags)?;
+    data.truncate(len);
+    let receive = receive.clone();
+    let Some(stamp) = stamp else {
+        let told = tell(sup, call, &receive, &data, full, &Body::default(), 0);
+        return Ok(then(sup, call, told));
+    };
+    Ok(sup.ask(call, receive.sid, &Request::Meta { time: stamp }, move |sup, call, answer| {
+        // Nothing known is said, rather than the datagram lost.
+        let body = answer.body().unwrap_or_default();
+        let told = tell(sup, call, &receive, &data, full, &body, stamp);
+        then(sup, call, told)
+    }))
+}
+
+/// Octets received, octets that there were, and the stamp (nanoseconds since the Unix epoch).
+fn receive_stamped(end: &OwnedFd, data: &mut [u8], flags: i32) -> Result<(usize, usize, Option<u64>), Errno> {
+    let peek = flags & libc::MSG_PEEK;
+    let flags = nix::sys::socket::MsgFlags::from_bits_retain(libc::MSG_DONTWAIT | libc::MSG_TRUNC | peek);
+    let mut control = nix::cmsg_space!(libc::timespec);
+    let room = data.len();
+    let mut iov = [std::io::IoSliceMut::new(data)];
+    let received = nix::sys::socket::recvmsg::<()>(end.as_raw_fd(), &mut iov, Some(&mut control), flags)
+        .map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
+    let full = received.bytes;
+    let mut stamp = None;
+    for message in received.cmsgs().into_iter().flatten() {
+        if let nix::sys::socket::ControlMessageOwned::ScmTimestampns(time) = message {
+            stamp = Some(time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64);
+        }
+    }
+    Ok((full.min(room), full, stamp))
+}
+
+/// Puts what was received where the program wants it; what the call returns.
+fn tell(
+    sup: &mut Supervisor,
+    call: &Call,
+    receive: &Receive,
+    data: &[u8],
+    full: usize,
+    body: &Body<'_>,
+    stamp: u64,
+) -> Result<i64, Errno> {
+    receive.buffers.scatter(sup.memory, call.tid, data)?;
+    let name = body.addr.unwrap_or_default();
+    match &receive.to {
+        Place::Name { addr: 0, .. } => {}
+        Place::Name { addr, len } => sup.put_address(call, *addr, *len, name)?,
+        Place::Message(message) => {
+            let mut flags = if full > data.len() { libc::MSG_TRUNC } else { 0 };
+            flags |= receive.flags & (libc::MSG_ERRQUEUE | libc::MSG_OOB);
+            let controls = controls(receive.wants, body, stamp);
+            message.complete(sup.memory, call.tid, name, &controls, flags)?;
+        }
+    }
+    let all = receive.flags & libc::MSG_TRUNC != 0;
+    Ok(if all { full as i64 } else { data.len() as i64 })
+}
+
+/// The control messages that the program asked for.
+fn controls(wants: Wants, body: &Body<'_>, stamp: u64) -> Vec<Control> {
+    let mut controls = Vec::new();
+    let (seconds, nanos) = ((stamp / 1_000_000_000).to_le_bytes(), stamp % 1_000_000_000);
+    if wants.contains(Wants::TIMESTAMPNS) {
+        let value = [seconds, nanos.to_le_bytes()].concat();
+        controls.push(Control::new(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &value));
+    } else if wants.contains(Wants::TIMESTAMP) {
+        let value = [seconds, (nanos / 1000).to_le_bytes()].concat();
+        controls.push(Control::new(libc::SOL_SOCKET, libc::SO_TIMESTAMP, &value));
+    }
+    if let (true, Some(local)) = (wants.contains(Wants::PKTINFO), body.local.and_then(|addr| addr.get(4..8)))
+    {
+        let index = body.ifindex.unwrap_or(0).to_le_bytes();
+        controls.push(Control::new(libc::SOL_IP, libc::IP_PKTINFO, &[&index, local, local].concat()));
+    }
+    if let (true, Some(ttl)) = (wants.contains(Wants::TTL), body.ttl) {
+        controls.push(Control::new(libc::SOL_IP, libc::IP_TTL, &u32::from(ttl).to_le_bytes()));
+    }
+    if let (true, Some(tos)) = (wants.contains(Wants::TOS), body.tos) {
+        controls.push(Control::new(libc::SOL_IP, libc::IP_TOS, &[tos]));
+    }
+    if let Some(error) = body.error {
+        // `sock_extended_err`, and behind it the offender's address.
+        let value = [error, body.offender.unwrap_or(&[0; 16])].concat();
+        controls.push(Control::new(libc::SOL_IP, libc::IP_RECVERR, &value));
+    }
+    controls
+}
+
+/// The error queue and urgent octets are the node's.
+fn from_node(sup: &mut Supervisor, call: &Call, receive: Receive) -> Outcome {
+    let len = receive.buffers.len().min(MAX_DATA) as u32;
+    let flags = (receive.flags | libc::MSG_DONTWAIT | libc::MSG_TRUNC) as u32;
+    let sid = receive.sid;
+    sup.ask(call, sid, &Request::RecvMsg { len, flags }, move |sup, call, answer| {
+        outcome(answer.result.and_then(|_| {
+            let body = answer.body().map_err(|_| Errno::PROTO)?;
+            let data = body.data.unwrap_or_default();
+            let full = body.len.map_or(data.len(), |len| len as usize);
+            Ok(Outcome::Value(tell(sup, call, &receive, data, full, &body, 0)?))
+        }))
+    })
+}

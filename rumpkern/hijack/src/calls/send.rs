@@ -1,0 +1,170 @@
+//! sendto(2), sendmsg(2) and sendmmsg(2): what names an address or carries control messages. All else goes by itself.
+
+use super::message::{Buffers, MMSGHDR, MSGHDR, Message};
+use super::outcome;
+use crate::seccomp_unsafe::Call;
+use crate::supervisor::{Outcome, Supervisor};
+use rumpclient::Sid;
+use rumpclient::msg::{Ancillary, Request};
+use rumpclient::wire::MAX_DATA;
+use rustix::io::Errno;
+
+/// Most messages of one sendmmsg(2) (`UIO_MAXIOV`).
+const MOST: u64 = 1024;
+
+/// A message to be sent by the node.
+struct Outgoing {
+    data: Vec<u8>,
+    to: Option<Vec<u8>>,
+    local: Option<Vec<u8>>,
+    ifindex: Option<u32>,
+    ttl: Option<u8>,
+    tos: Option<u8>,
+}
+
+impl Outgoing {
+    fn ask(
+        &self,
+        sup: &mut Supervisor,
+        call: &Call,
+        sid: Sid,
+        flags: u32,
+        then: impl FnOnce(&mut Supervisor, &Call, Result<u64, Errno>) -> Outcome + 'static,
+    ) -> Outcome {
+        let with =
+            Ancillary { local: self.local.as_deref(), ifindex: self.ifindex, ttl: self.ttl, tos: self.tos };
+        let request = Request::SendMsg { data: &self.data, flags, to: self.to.as_deref(), with };
+        sup.ask(call, sid, &request, move |sup, call, answer| then(sup, call, answer.result))
+    }
+}
+
+/// The call's flags; one on a descriptor that does not block has MSG_DONTWAIT.
+fn flags(call: &Call, flags: u64) -> u32 {
+    let nonblocking = crate::process::is_nonblocking(call.tid, call.args[0]);
+    flags as u32 | if nonblocking { libc::MSG_DONTWAIT as u32 } else { 0 }
+}
+
+pub(super) fn sendto(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let (sid, stream) = (socket.sid, socket.is_stream());
+    let [_, place, len, call_flags, addr, addr_len] = call.args;
+    if stream && call_flags as i32 & (libc::MSG_FASTOPEN | libc::MSG_OOB) == 0 {
+        // A stream's peer is who it is, whatever address is given.
+        return outcome(stream_send(sup, call, &Buffers::one(place, len), call_flags as u32));
+    }
+    outcome((|| {
+        // A stream takes what it can of any amount.
+        let len = if stream { len.min(MAX_DATA as u64) } else { len };
+        let data = Buffers::one(place, len).gather(sup.memory, call.tid, MAX_DATA)?;
+        let to = if addr == 0 { None } else { Some(sup.address(call, addr, addr_len)?) };
+        let message = Outgoing { data, to, local: None, ifindex: None, ttl: None, tos: None };
+        Ok(message.ask(sup, call, sid, flags(call, call_flags), |_, _, sent| sent.into()))
+    })())
+}
+
+/// Sends on the program's own end. It has room, or the program is told to come again.
+fn stream_send(sup: &mut Supervisor, call: &Call, buffers: &Buffers, flags: u32) -> Result<Outcome, Errno> {
+    let Some((inode, _)) = sup.socket_of(call) else { return Ok(Outcome::Proceed) };
+    let data = buffers.gather(sup.memory, call.tid, usize::MAX).map(|mut data| {
+        data.truncate(MAX_DATA);
+        data
+    })?;
+    let end = sup.end_of(call, inode)?;
+    let flags = rustix::net::SendFlags::from_bits_retain(flags) | rustix::net::SendFlags::NOSIGNAL;
+    let sent = rustix::net::send(&end, &data, flags | rustix::net::SendFlags::DONTWAIT)?;
+    Ok(Outcome::Value(sent as i64))
+}
+
+pub(super) fn sendmsg(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let (sid, stream) = (socket.sid, socket.is_stream());
+    let urgent = call.args[2] as i32 & (libc::MSG_FASTOPEN | libc::MSG_OOB) != 0;
+    outcome(Message::read(sup.memory, call.tid, call.args[1]).and_then(|message| {
+        if !urgent && (stream || is_plain(&message)) {
+            return Ok(Outcome::Proceed);
+        }
+        let outgoing = outgoing(sup, call, &message, stream)?;
+        Ok(outgoing.ask(sup, call, sid, flags(call, call.args[2]), |_, _, sent| sent.into()))
+    }))
+}
+
+/// Whether the program's end can send it by itself.
+fn is_plain(message: &Message) -> bool {
+    message.name == 0 && (message.control == 0 || message.control_len == 0)
+}
+
+pub(super) fn sendmmsg(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    if socket.is_stream() || call.args[2] == 0 {
+        return Outcome::Proceed;
+    }
+    let sid = socket.sid;
+    send_from(sup, call, sid, 0)
+}
+
+/// Sends the `nth` message and those after it; the call returns how many were sent.
+fn send_from(sup: &mut Supervisor, call: &Call, sid: Sid, nth: u64) -> Outcome {
+    let [_, vector, count, call_flags, ..] = call.args;
+    let ended = |failed: Option<Errno>| match (nth, failed) {
+        (0, Some(errno)) => Outcome::Fail(errno),
+        (sent, _) => Outcome::Value(sent as i64),
+    };
+    if nth >= u64::from(count as u32).min(MOST) {
+        return ended(None);
+    }
+    let place = vector + nth * MMSGHDR;
+    let message =
+        Message::read(sup.memory, call.tid, place).and_then(|message| outgoing(sup, call, &message, false));
+    let message = match message {
+        Ok(message) => message,
+        Err(errno) => return ended(Some(errno)),
+    };
+    message.ask(sup, call, sid, flags(call, call_flags), move |sup, call, sent| match sent {
+        Ok(octets) => {
+            let told = sup.memory.write(call.tid, place + MSGHDR, &(octets as u32).to_le_bytes());
+            match told {
+                Ok(()) => send_from(sup, call, sid, nth + 1),
+                Err(errno) => Outcome::Fail(errno),
+            }
+        }
+        Err(errno) if nth == 0 => Outcome::Fail(errno),
+        Err(_) => Outcome::Value(nth as i64),
+    })
+}
+
+fn outgoing(sup: &Supervisor, call: &Call, message: &Message, stream: bool) -> Result<Outgoing, Errno> {
+    let mut data = if stream && message.buffers.len() > MAX_DATA {
+        message.buffers.gather(sup.memory, call.tid, usize::MAX)?
+    } else {
+        message.buffers.gather(sup.memory, call.tid, MAX_DATA)?
+    };
+    data.truncate(MAX_DATA);
+    let named = message.name != 0 && message.name_len != 0;
+    let to = named.then(|| sup.address(call, message.name, message.name_len.into())).transpose()?;
+    let mut outgoing = Outgoing { data, to, local: None, ifindex: None, ttl: None, tos: None };
+    for control in message.controls(sup.memory, call.tid)? {
+        let word = control.value.first_chunk().map(|word| i32::from_le_bytes(*word));
+        let octet = || word.and_then(|word| u8::try_from(word).ok()).or(control.value.first().copied());
+        match (control.level, control.kind) {
+            (libc::SOL_IP, libc::IP_PKTINFO) => {
+                // ipi_ifindex, ipi_spec_dst, ipi_addr
+                let index = word.ok_or(Errno::INVAL)?;
+                let source: [u8; 4] =
+                    control.value.get(4..8).and_then(|addr| addr.try_into().ok()).ok_or(Errno::INVAL)?;
+                outgoing.ifindex = u32::try_from(index).ok().filter(|index| *index != 0);
+                outgoing.local = (source != [0; 4]).then(|| {
+                    let mut addr = vec![0; 16];
+                    addr[..2].copy_from_slice(&(libc::AF_INET as u16).to_le_bytes());
+                    addr[4..8].copy_from_slice(&source);
+                    addr
+                });
+            }
+            (libc::SOL_IP, libc::IP_TTL) => outgoing.ttl = Some(octet().ok_or(Errno::INVAL)?),
+            (libc::SOL_IP, libc::IP_TOS) => outgoing.tos = Some(octet().ok_or(Errno::INVAL)?),
+            // As Linux: other levels are others' affair.
+            (libc::SOL_IP, _) => return Err(Errno::INVAL),
+            _ => {}
+        }
+    }
+    Ok(outgoing)
+}

@@ -1,0 +1,26 @@
+//! socket(2)
+
+use crate::seccomp_unsafe::Call;
+use crate::sockets::Socket;
+use crate::supervisor::{Outcome, Supervisor};
+use rumpclient::msg::Request;
+use rumpclient::{Errno, Sid};
+
+/// A new socket of the node; the program gets its end of the pair.
+pub(super) fn socket(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let [domain, kind, protocol, ..] = call.args.map(|arg| arg as u32);
+    let cloexec = kind & libc::SOCK_CLOEXEC as u32 != 0;
+    let request = Request::SocketPass { domain, kind: kind & !(libc::SOCK_CLOEXEC as u32), protocol };
+    sup.ask(call, Sid::NONE, &request, move |sup, _, answer| {
+        let sid = match answer.result {
+            Ok(sid) => Sid(sid as u32),
+            Err(errno) => return Outcome::Fail(errno),
+        };
+        let inode = answer.body().ok().and_then(|body| body.inode);
+        let (Some(end), Some(inode)) = (answer.passed, inode) else { return Outcome::Fail(Errno::PROTO) };
+        let socket = Socket::new(sid, domain, kind & 0xf);
+        sup.sockets.insert(inode, socket);
+        sup.keep(inode, &end);
+        Outcome::Descriptor(end, cloexec)
+    })
+}

@@ -1,0 +1,121 @@
+//! The filter run on calls, by an interpreter of the instructions it uses.
+
+use super::*;
+
+/// What the filter does with a call.
+fn verdict(arch: u32, nr: u32, args: [u64; 6]) -> u32 {
+    let mut data = vec![0; 64];
+    data[0..4].copy_from_slice(&nr.to_le_bytes());
+    data[4..8].copy_from_slice(&arch.to_le_bytes());
+    for (at, arg) in args.iter().enumerate() {
+        data[16 + 8 * at..24 + 8 * at].copy_from_slice(&arg.to_le_bytes());
+    }
+    let program = program(true);
+    let (mut pc, mut a) = (0, 0u32);
+    loop {
+        let Insn { code, jt, jf, k } = program[pc];
+        pc += 1;
+        let taken = match u32::from(code) {
+            c if c == BPF_RET => return k,
+            c if c == BPF_LD | BPF_W | BPF_ABS => {
+                a = u32::from_le_bytes(data[k as usize..k as usize + 4].try_into().unwrap());
+                continue;
+            }
+            c if c == BPF_ALU | BPF_AND => {
+                a &= k;
+                continue;
+            }
+            c if c == BPF_JMP | BPF_JEQ => a == k,
+            c if c == BPF_JMP | BPF_JGE => a >= k,
+            c if c == BPF_JMP | BPF_JSET => a & k != 0,
+            other => panic!("instruction {other:#x}"),
+        };
+        pc += usize::from(if taken { jt } else { jf });
+    }
+}
+
+fn x86_64(nr: i64, args: &[u64]) -> u32 {
+    let mut all = [0; 6];
+    all[..args.len()].copy_from_slice(args);
+    verdict(X86_64, nr as u32, all)
+}
+
+const N: u32 = SECCOMP_RET_USER_NOTIF;
+const A: u32 = SECCOMP_RET_ALLOW;
+const fn e(errno: i32) -> u32 {
+    SECCOMP_RET_ERRNO | errno as u32
+}
+
+#[test]
+fn sockets_are_the_nodes_by_family() {
+    let unknown = e(EAFNOSUPPORT);
+    let families = [
+        (2, N),
+        (10, N),
+        (16, N),
+        (17, N),
+        (1, A),
+        (38, A),
+        (40, unknown),
+        (0, unknown),
+        (0x1_0000, unknown),
+    ];
+    for (family, expected) in families {
+        assert_eq!(x86_64(SYS_socket, &[family, 1, 0]), expected, "family {family}");
+    }
+}
+
+#[test]
+fn data_goes_by_itself_and_addresses_are_looked_at() {
+    let (high, low) = (0x7fff_0000_0000, 0x10);
+    assert_eq!(x86_64(SYS_sendto, &[3, 1, 1, 0, 0, 0]), A);
+    assert_eq!(x86_64(SYS_sendto, &[3, 1, 1, 0, high, 16]), N, "an address whose lower half is 0");
+    assert_eq!(x86_64(SYS_sendto, &[3, 1, 1, 0, low, 16]), N);
+    assert_eq!(x86_64(SYS_sendto, &[3, 1, 1, 1, 0, 0]), N, "MSG_OOB");
+    assert_eq!(x86_64(SYS_recvfrom, &[3, 1, 1, 0x40, 0, 0]), A, "MSG_DONTWAIT");
+    assert_eq!(x86_64(SYS_recvfrom, &[3, 1, 1, 0x2000, 0, 0]), N, "MSG_ERRQUEUE");
+    assert_eq!(x86_64(SYS_recvfrom, &[3, 1, 1, 0, low, 0]), N);
+    let native = [libc::SYS_read, libc::SYS_write, libc::SYS_close, libc::SYS_shutdown, libc::SYS_epoll_wait];
+    for nr in native.into_iter().chain([libc::SYS_socketpair, libc::SYS_sendfile, libc::SYS_dup]) {
+        assert_eq!(x86_64(nr, &[3]), A);
+    }
+}
+
+#[test]
+fn options_and_requests() {
+    assert_eq!(x86_64(SYS_setsockopt, &[3, 1, 20]), A, "SO_RCVTIMEO");
+    assert_eq!(x86_64(SYS_getsockopt, &[3, 1, 67]), A, "SO_SNDTIMEO_NEW");
+    assert_eq!(x86_64(SYS_getsockopt, &[3, 1, 4]), N, "SO_ERROR");
+    assert_eq!(x86_64(SYS_setsockopt, &[3, 6, 20]), N, "another level");
+    assert_eq!(x86_64(SYS_ioctl, &[3, 0x8912]), N, "SIOCGIFCONF");
+    assert_eq!(x86_64(SYS_ioctl, &[3, 0x8b01]), N, "SIOCGIWNAME");
+    assert_eq!(x86_64(SYS_ioctl, &[3, 0x5411]), N, "SIOCOUTQ");
+    assert_eq!(x86_64(SYS_ioctl, &[3, 0x541b]), A, "FIONREAD");
+    assert_eq!(x86_64(SYS_ioctl, &[3, 0x5401]), A, "TCGETS");
+    assert_eq!(x86_64(SYS_prctl, &[4, 0]), e(0), "PR_SET_DUMPABLE");
+    assert_eq!(x86_64(SYS_prctl, &[15, 0]), A);
+    assert_eq!(x86_64(SYS_openat, &[3, 1, 0o2_000_000]), N);
+    assert_eq!(x86_64(SYS_openat, &[3, 1, 1]), A, "O_WRONLY");
+    assert_eq!(x86_64(SYS_open, &[1, 0o200_000]), A, "O_DIRECTORY");
+}
+
+#[test]
+fn there_is_no_way_around() {
+    assert_eq!(verdict(0x4000_0003, 359, [2, 1, 0, 0, 0, 0]), e(ENOSYS), "socket(2) of i386");
+    assert_eq!(verdict(X86_64, X32 | 41, [2, 1, 0, 0, 0, 0]), e(ENOSYS), "socket(2) of x32");
+    for nr in [SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register] {
+        assert_eq!(x86_64(nr, &[]), e(ENOSYS));
+    }
+}
+
+/// Each jump lands inside the program: the host would refuse it otherwise.
+#[test]
+fn the_host_takes_it() {
+    let program = program(true);
+    assert!(program.len() < 4096);
+    for (at, insn) in program.iter().enumerate() {
+        if u32::from(insn.code) & 7 == BPF_JMP {
+            assert!(at + 1 + usize::from(insn.jt.max(insn.jf)) < program.len());
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The program's descriptors, seen from outside: which socket a number is, and a copy of it.
+//!
+//! A socket is known by its inode, never by its number: that survives `dup`, `fork`, `exec` and being passed on.
+
+use rustix::fs::{FileType, stat};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+/// `PIDFD_THREAD` (Linux 6.9): any thread's number will do.
+const THREAD: PidfdFlags = PidfdFlags::from_bits_retain(0x80);
+/// Threads whose descriptors are kept.
+const MOST: usize = 256;
+
+/// Descriptors of the program's threads.
+#[derive(Debug, Default)]
+pub(crate) struct Threads(BTreeMap<i32, OwnedFd>);
+
+impl Threads {
+    /// A copy of the thread's descriptor `fd`.
+    pub(crate) fn copy(&mut self, tid: i32, fd: i32) -> Result<OwnedFd, Errno> {
+        if let Some(pidfd) = self.0.get(&tid) {
+            match pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty()) {
+                // It has ended, and another has its number.
+                Err(Errno::SRCH) => {}
+                done => return done,
+            }
+        }
+        let pidfd = open(tid)?;
+        let copy = pidfd_getfd(&pidfd, fd, PidfdGetfdFlags::empty());
+        if self.0.len() >= MOST {
+            self.0.clear();
+        }
+        self.0.insert(tid, pidfd);
+        copy
+    }
+}
+
+fn open(tid: i32) -> Result<OwnedFd, Errno> {
+    let pid = |number| Pid::from_raw(number).ok_or(Errno::SRCH);
+    match pidfd_open(pid(tid)?, THREAD) {
+        Err(Errno::INVAL) => {
+            let status = std::fs::read_to_string(format!("/proc/{tid}/status")).map_err(|_| Errno::SRCH)?;
+            let group = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
+            pidfd_open(pid(group.unwrap_or(tid))?, PidfdFlags::empty())
+        }
+        done => done,
+    }
+}
+
+/// The inode behind a thread's descriptor, if it is a socket.
+pub(crate) fn socket_inode(tid: i32, fd: u64) -> Option<u64> {
+    let fd = i32::try_from(fd as u32).ok()?;
+    let stat = stat(format!("/proc/{tid}/fd/{fd}")).ok()?;
+    FileType::from_raw_mode(stat.st_mode).is_socket().then_some(stat.st_ino)
+}
+
+/// Whether a thread's descriptor has O_NONBLOCK.
+pub(crate) fn is_nonblocking(tid: i32, fd: u64) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/{tid}/fdinfo/{}", fd as u32)).unwrap_or_default();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & libc::O_NONBLOCK as u32 != 0)
+}
+
+/// Whether the host lets us fetch descriptors from another process: containers may refuse it.
+pub(crate) fn fetching_works() -> bool {
+    let Ok(pidfd) = pidfd_open(rustix::process::getpid(), PidfdFlags::empty()) else { return false };
+    let own = std::os::fd::AsRawFd::as_raw_fd(&pidfd);
+    pidfd_getfd(&pidfd, own, PidfdGetfdFlags::empty()).is_ok()
+}

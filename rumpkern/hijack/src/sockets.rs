@@ -1,0 +1,82 @@
+//! The node's sockets that programs hold, by the inodes of their ends.
+
+use rumpclient::Sid;
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+/// One socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    /// Its descriptor on the node.
+    pub(crate) sid: Sid,
+    /// `AF_INET` …
+    pub(crate) domain: u32,
+    /// `SOCK_STREAM` …
+    pub(crate) kind: u32,
+    /// It was made to listen.
+    pub(crate) listening: bool,
+    /// What recvmsg(2) shall tell of datagrams.
+    pub(crate) wants: Wants,
+    /// A copy of its end, where the host lets nobody fetch one from the program.
+    pub(crate) kept: Option<OwnedFd>,
+}
+
+bitflags::bitflags! {
+    /// Control messages that a program has asked for.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct Wants: u8 {
+        /// IP_PKTINFO
+        const PKTINFO = 1;
+        /// IP_RECVTTL
+        const TTL = 2;
+        /// IP_RECVTOS
+        const TOS = 4;
+        /// SO_TIMESTAMP
+        const TIMESTAMP = 8;
+        /// SO_TIMESTAMPNS
+        const TIMESTAMPNS = 16;
+    }
+}
+
+impl Socket {
+    pub(crate) fn new(sid: Sid, domain: u32, kind: u32) -> Socket {
+        Socket { sid, domain, kind, listening: false, wants: Wants::empty(), kept: None }
+    }
+
+    pub(crate) fn is_stream(&self) -> bool {
+        self.kind == libc::SOCK_STREAM as u32
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    by_inode: BTreeMap<u64, Socket>,
+    inodes: BTreeMap<Sid, u64>,
+}
+
+impl Sockets {
+    pub(crate) fn insert(&mut self, inode: u64, socket: Socket) {
+        self.inodes.insert(socket.sid, inode);
+        self.by_inode.insert(inode, socket);
+    }
+
+    /// The node has closed it: the program's end is closed.
+    pub(crate) fn remove(&mut self, sid: Sid) {
+        if let Some(inode) = self.inodes.remove(&sid) {
+            self.by_inode.remove(&inode);
+        }
+    }
+
+    pub(crate) fn get(&self, inode: u64) -> Option<&Socket> {
+        self.by_inode.get(&inode)
+    }
+
+    pub(crate) fn get_mut(&mut self, inode: u64) -> Option<&mut Socket> {
+        self.by_inode.get_mut(&inode)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Socket)> {
+        self.by_inode.iter_mut().map(|(inode, socket)| (*inode, socket))
+    }
+}

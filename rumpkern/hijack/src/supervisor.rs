@@ -1,0 +1,381 @@
+//! The supervisor: serves the calls of a program and of all that it starts, until none of them is left.
+//!
+//! One thread, one epoll loop: calls come from the filter's listener, answers and events from the node, signals from the host. It
+//! never waits for one of them alone: what cannot be answered yet is remembered.
+
+use crate::calls;
+use crate::memory::Memory;
+use crate::process::{self, Threads};
+use crate::seccomp_unsafe::{Call, Listener};
+use crate::sockets::{Socket, Sockets};
+use crate::tree::Tree;
+use rumpclient::msg::Request;
+use rumpclient::wire::Op;
+use rumpclient::{CallError, Client, Completion, ReqId, Sid};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// What becomes of a call.
+pub(crate) enum Outcome {
+    /// The host does it: it is none of ours.
+    Proceed,
+    /// It returns this.
+    Value(i64),
+    /// It fails.
+    Fail(Errno),
+    /// It returns a new descriptor; `true`: close-on-exec.
+    Descriptor(OwnedFd, bool),
+    /// Later.
+    Pending,
+}
+
+impl From<Result<u64, Errno>> for Outcome {
+    fn from(result: Result<u64, Errno>) -> Outcome {
+        match result {
+            Ok(value) => Outcome::Value(value as i64),
+            Err(errno) => Outcome::Fail(errno),
+        }
+    }
+}
+
+/// What is done with the node's answer.
+type Then = Box<dyn FnOnce(&mut Supervisor, &Call, Completion) -> Outcome>;
+/// What is tried whenever the program's end has something to read. EAGAIN: it had not.
+type Attempt = Box<dyn FnMut(&mut Supervisor, &Call, &OwnedFd) -> Result<Outcome, Errno>>;
+
+/// A call that the node has been asked about.
+struct Asked {
+    call: Call,
+    then: Then,
+    /// The program has given up, and so was the node told.
+    cancelled: bool,
+}
+
+/// A call that waits for something to read.
+struct Waiting {
+    call: Call,
+    end: OwnedFd,
+    until: Option<Instant>,
+    attempt: Attempt,
+}
+
+/// Serves one program and its descendants.
+pub(crate) struct Supervisor {
+    pub(crate) listener: Listener,
+    pub(crate) node: Client,
+    pub(crate) memory: Memory,
+    pub(crate) sockets: Sockets,
+    threads: Threads,
+    /// The host lets us fetch descriptors from the program.
+    fetches: bool,
+    epoll: OwnedFd,
+    asked: BTreeMap<ReqId, Asked>,
+    waiting: BTreeMap<u64, Waiting>,
+    last_waiting: u64,
+}
+
+/// Where something to do comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Calls,
+    Node,
+    Signals,
+    End(u64),
+}
+
+const CALLS: u64 = 0;
+const NODE: u64 = 1;
+const SIGNALS: u64 = 2;
+/// From here on, ends by the numbers of those who wait for them.
+const ENDS: u64 = 3;
+
+/// How often calls that wait are asked whether their callers still do: a signal does not tell.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often kept copies are looked for in the program's tables.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Why serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// No process of the program's is left.
+    Done,
+    /// The node is gone.
+    NodeGone,
+    /// We were told to end it.
+    Told,
+}
+
+impl Supervisor {
+    pub(crate) fn new(listener: Listener, node: Client) -> Result<Supervisor, Errno> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &listener, EventData::new_u64(CALLS), EventFlags::IN)?;
+        epoll::add(&epoll, &node, EventData::new_u64(NODE), EventFlags::IN)?;
+        Ok(Supervisor {
+            listener,
+            node,
+            memory: Memory::probe(),
+            sockets: Sockets::default(),
+            threads: Threads::default(),
+            fetches: process::fetching_works(),
+            epoll,
+            asked: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            last_waiting: ENDS,
+        })
+    }
+
+    /// Serves until the end.
+    pub(crate) fn run(&mut self, tree: &mut Tree) -> Result<End, Errno> {
+        epoll::add(&self.epoll, tree.signals(), EventData::new_u64(SIGNALS), EventFlags::IN)?;
+        let mut swept = Instant::now();
+        loop {
+            for source in self.wait()? {
+                match source {
+                    Source::Calls => self.calls()?,
+                    Source::Node => {
+                        if !self.answers() {
+                            return Ok(End::NodeGone);
+                        }
+                    }
+                    Source::Signals => {
+                        if let Some(end) = tree.signalled() {
+                            return Ok(end);
+                        }
+                    }
+                    Source::End(number) => self.readable(number),
+                }
+            }
+            self.look();
+            if swept.elapsed() >= SWEEP {
+                swept = Instant::now();
+                self.sweep(tree);
+            }
+        }
+    }
+
+    fn wait(&self) -> Result<Vec<Source>, Errno> {
+        let now = Instant::now();
+        let deadlines = self.waiting.values().filter_map(|waiting| waiting.until);
+        let soonest = deadlines.map(|until| until.saturating_duration_since(now)).min();
+        let look = (!self.asked.is_empty() || !self.waiting.is_empty()).then_some(LOOK);
+        let sweep = (!self.fetches).then_some(SWEEP);
+        let timeout = [soonest, look, sweep].into_iter().flatten().min();
+        let timeout = timeout.and_then(|timeout| rustix::time::Timespec::try_from(timeout).ok());
+        let mut room = [MaybeUninit::uninit(); 32];
+        let events = match epoll::wait(&self.epoll, &mut room, timeout.as_ref()) {
+            Ok((events, _)) => &*events,
+            Err(Errno::INTR) => &[],
+            Err(error) => return Err(error),
+        };
+        Ok(events
+            .iter()
+            .map(|event| match event.data.u64() {
+                CALLS => Source::Calls,
+                NODE => Source::Node,
+                SIGNALS => Source::Signals,
+                number => Source::End(number),
+            })
+            .collect())
+    }
+
+    /// Serves the calls that have been made.
+    fn calls(&mut self) -> Result<(), Errno> {
+        if let Some(call) = self.listener.receive()? {
+            let outcome = calls::serve(self, &call);
+            self.end(&call, outcome);
+        }
+        Ok(())
+    }
+
+    /// Ends a call. That it is gone is its own affair.
+    fn end(&mut self, call: &Call, outcome: Outcome) {
+        let _ = match outcome {
+            Outcome::Proceed => self.listener.proceed(call),
+            Outcome::Value(value) => self.listener.finish(call, value),
+            Outcome::Fail(errno) => self.listener.fail(call, errno),
+            Outcome::Descriptor(end, cloexec) => {
+                let installed = self.listener.finish_with(call, end.as_fd(), cloexec);
+                match installed {
+                    // No room in the program's table, as EMFILE.
+                    Err(errno) if errno != Errno::NOENT => self.listener.fail(call, errno),
+                    done => done.map(drop),
+                }
+            }
+            Outcome::Pending => Ok(()),
+        };
+    }
+
+    /// Asks the node, and goes on with `then` when it has answered.
+    pub(crate) fn ask(
+        &mut self,
+        call: &Call,
+        sid: Sid,
+        request: &Request<'_>,
+        then: impl FnOnce(&mut Supervisor, &Call, Completion) -> Outcome + 'static,
+    ) -> Outcome {
+        loop {
+            match self.node.submit(sid, request) {
+                Ok(req) => {
+                    self.asked.insert(req, Asked { call: *call, then: Box::new(then), cancelled: false });
+                    return Outcome::Pending;
+                }
+                // It reads nothing while its answers lie unread.
+                Err(CallError::Io(Errno::AGAIN)) => {
+                    let _ = poll(&mut [PollFd::new(&self.node, PollFlags::IN | PollFlags::OUT)], None);
+                    if self.node.keep_answers().is_err() {
+                        return Outcome::Fail(Errno::NETDOWN);
+                    }
+                }
+                // The loop finds that the node is gone.
+                Err(_) => return Outcome::Fail(Errno::NETDOWN),
+            }
+        }
+    }
+
+    /// Takes the node's answers; false: it is gone.
+    fn answers(&mut self) -> bool {
+        loop {
+            match self.node.complete() {
+                Ok(Some(event)) if event.op == Op::Closed as u16 => self.sockets.remove(event.sid),
+                Ok(Some(answer)) => {
+                    if let Some(asked) = self.asked.remove(&answer.req) {
+                        let outcome = (asked.then)(self, &asked.call, answer);
+                        self.end(&asked.call, outcome);
+                    }
+                }
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Tries to receive from the program's end, now and whenever it is readable.
+    pub(crate) fn receive_on(
+        &mut self,
+        call: &Call,
+        end: OwnedFd,
+        dontwait: bool,
+        mut attempt: impl FnMut(&mut Supervisor, &Call, &OwnedFd) -> Result<Outcome, Errno> + 'static,
+    ) -> Outcome {
+        match attempt(self, call, &end) {
+            Ok(outcome) => return outcome,
+            Err(Errno::AGAIN) => {}
+            Err(errno) => return Outcome::Fail(errno),
+        }
+        if dontwait || fcntl_getfl(&end).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK)) {
+            return Outcome::Fail(Errno::AGAIN);
+        }
+        let limit = rustix::net::sockopt::socket_timeout(&end, rustix::net::sockopt::Timeout::Recv);
+        let until = limit.ok().flatten().map(|limit| Instant::now() + limit);
+        self.last_waiting += 1;
+        let number = self.last_waiting;
+        if let Err(errno) = epoll::add(&self.epoll, &end, EventData::new_u64(number), EventFlags::IN) {
+            return Outcome::Fail(errno);
+        }
+        self.waiting.insert(number, Waiting { call: *call, end, until, attempt: Box::new(attempt) });
+        Outcome::Pending
+    }
+
+    /// An end that is waited for has something to read.
+    fn readable(&mut self, number: u64) {
+        let Some(mut waiting) = self.waiting.remove(&number) else { return };
+        // Whoever has given up must not take what another waits for.
+        if !self.listener.is_waiting(&waiting.call) {
+            return;
+        }
+        let outcome = match (waiting.attempt)(self, &waiting.call, &waiting.end) {
+            Err(Errno::AGAIN) => {
+                self.waiting.insert(number, waiting);
+                return;
+            }
+            done => done.unwrap_or_else(Outcome::Fail),
+        };
+        self.end(&waiting.call, outcome);
+    }
+
+    /// Ends what has waited long enough, and forgets calls that are no longer made.
+    fn look(&mut self) {
+        let now = Instant::now();
+        let listener = &self.listener;
+        self.waiting.retain(|_, waiting| {
+            if waiting.until.is_some_and(|until| until <= now) {
+                let _ = listener.fail(&waiting.call, Errno::AGAIN);
+                return false;
+            }
+            listener.is_waiting(&waiting.call)
+        });
+        let gone: Vec<ReqId> = self
+            .asked
+            .iter()
+            .filter(|(_, asked)| !asked.cancelled && !listener.is_waiting(&asked.call))
+            .map(|(req, _)| *req)
+            .collect();
+        for req in gone {
+            let _ = self.node.cancel(req);
+            if let Some(asked) = self.asked.get_mut(&req) {
+                asked.cancelled = true;
+            }
+        }
+    }
+
+    /// The node's socket that argument 0 is, and its inode.
+    pub(crate) fn socket_of(&self, call: &Call) -> Option<(u64, &Socket)> {
+        let inode = process::socket_inode(call.tid, call.args[0])?;
+        self.sockets.get(inode).map(|socket| (inode, socket))
+    }
+
+    /// Whether argument 0 is a socket of the node.
+    pub(crate) fn is_ours(&self, call: &Call) -> bool {
+        self.socket_of(call).is_some()
+    }
+
+    /// Whether argument 0 is any socket.
+    pub(crate) fn is_socket(&self, call: &Call) -> bool {
+        process::socket_inode(call.tid, call.args[0]).is_some()
+    }
+
+    /// A copy of the program's end that argument 0 is.
+    pub(crate) fn end_of(&mut self, call: &Call, inode: u64) -> Result<OwnedFd, Errno> {
+        match self.sockets.get(inode).and_then(|socket| socket.kept.as_ref()) {
+            Some(kept) => rustix::io::fcntl_dupfd_cloexec(kept, 0),
+            None => self.threads.copy(call.tid, call.args[0] as i32),
+        }
+    }
+
+    /// Keeps a copy of an end where none can be fetched. Until its stream is connected nobody misses that it is closed.
+    pub(crate) fn keep(&mut self, inode: u64, end: &OwnedFd) {
+        if !self.fetches
+            && let (Ok(copy), Some(socket)) = (end.try_clone(), self.sockets.get_mut(inode))
+        {
+            socket.kept = Some(copy);
+        }
+    }
+
+    /// A connect(2) was answered.
+    pub(crate) fn connects(&mut self, inode: u64, result: Result<u64, Errno>) {
+        if let (Ok(_) | Err(Errno::INPROGRESS), Some(socket)) = (result, self.sockets.get_mut(inode))
+            && socket.is_stream()
+        {
+            socket.kept = None;
+        }
+    }
+
+    /// Lets go of kept ends that no process holds any more.
+    fn sweep(&mut self, tree: &Tree) {
+        if self.sockets.iter_mut().all(|(_, socket)| socket.kept.is_none()) {
+            return;
+        }
+        let held = tree.sockets();
+        for (inode, socket) in self.sockets.iter_mut() {
+            if !held.contains(&inode) {
+                socket.kept = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Passed sockets: sockets of the node whose other end an unmodified program holds.
+//!
+//! The program gets one end of a pair of unix sockets ("the program's end"), the node keeps the other ("the near
+//! end") and carries octets between it and its own socket. So reading, writing, polling, `sendfile`, `dup`, `fork` and
+//! closing are the host's own affair; only what names addresses, options or connections comes as a call
+//! ([`super::call`]). A stream's pair is `SOCK_STREAM`, all others are `SOCK_DGRAM`.
+//!
+//! Nobody but the program keeps a descriptor of its end: else nobody would see that it is closed. Who holds it is
+//! known from [`ends`].
+
+mod datagram;
+mod ends;
+mod stream;
+
+use crate::proc::filedesc::Fd;
+use crate::remote::Remote;
+use crate::syscall::socket_abi::{self, NONBLOCK};
+use crate::syscall::{Errno, MsgFlags, RecvMeta, SockType, Sys};
+use ends::Ends;
+use netstack::SocketId;
+use netstack::time::Duration;
+use rustix::fs::{OFlags, fcntl_setfl, fstat};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// How often the ends are looked at whose closing the host does not tell.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Octets that are carried at once.
+const SCRATCH: usize = 256 * 1024;
+/// Octets of the program's send buffer as `setsockopt` has them (the host doubles them): with less, one octet that is left unread
+/// of a large spliced buffer would keep the program from being writable.
+const SEND_BUFFER: usize = 106_496;
+
+/// The passed sockets of one session.
+pub(super) struct Passing {
+    sys: Sys,
+    ends: Ends,
+    sockets: RefCell<BTreeMap<Fd, Rc<Passed>>>,
+    scratch: RefCell<Vec<u8>>,
+    sweeping: Cell<bool>,
+    /// Told of each socket that the program has closed.
+    closed: Box<dyn Fn(Fd)>,
+}
+
+/// One socket, and the node's end of its pair.
+pub(super) struct Passed {
+    fd: Fd,
+    kind: SockType,
+    socket: Option<SocketId>,
+    near: RefCell<Option<Rc<Remote>>>,
+    phase: Cell<Phase>,
+    /// The lwp that carries, and calls that wait for a connection.
+    waiting: RefCell<Vec<Waker>>,
+    /// Calls that wait for the connection: they are told how it ended.
+    callers: Cell<u32>,
+    /// Of datagram sockets: what came with what was handed on lately.
+    metas: RefCell<VecDeque<datagram::Meta>>,
+    /// Of datagram sockets: an error that the program has not been told.
+    error: Cell<Option<Errno>>,
+    /// The host does not tell when the program's end is closed.
+    untold: Cell<bool>,
+}
+
+/// Where a socket stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A stream that is neither connected nor listens.
+    Idle,
+    /// A handshake goes on.
+    Connecting,
+    /// Octets flow; datagram sockets are here at once.
+    Carrying,
+    /// A listener.
+    Listening,
+    /// It failed: the near end is closed, the program has not closed its own yet.
+    Failed,
+    /// The program has closed its end.
+    Gone,
+}
+
+/// A program's end, to be sent to it.
+pub(super) struct ProgramEnd {
+    /// The node's descriptor.
+    pub(super) fd: Fd,
+    /// The end itself.
+    pub(super) end: OwnedFd,
+    /// Its inode.
+    pub(super) inode: u64,
+}
+
+impl Passing {
+    pub(super) fn new(sys: Sys, closed: Box<dyn Fn(Fd)>) -> Passing {
+        Passing {
+            sys,
+            ends: Ends::default(),
+            sockets: RefCell::default(),
+            scratch: RefCell::default(),
+            sweeping: Cell::new(false),
+            closed,
+        }
+    }
+
+    fn get(&self, fd: Fd) -> Option<Rc<Passed>> {
+        self.sockets.borrow().get(&fd).cloned()
+    }
+
+    /// socket(2): the node's descriptor and the program's end.
+    pub(super) fn socket(
+        self: &Rc<Self>,
+        domain: u32,
+        kind: u32,
+        protocol: u32,
+    ) -> Result<ProgramEnd, Errno> {
+        // Whether the program's end blocks is the host's affair.
+        let fd = socket_abi::socket(&self.sys, domain, kind & !NONBLOCK, protocol)?;
+        let made = self.pass(fd, Phase::Idle, kind & NONBLOCK != 0);
+        if made.is_err() {
+            let _ = self.sys.close(fd);
+        }
+        made
+    }
+
+    /// Makes a pair for a socket of the node, and begins to carry.
+    fn pass(self: &Rc<Self>, fd: Fd, phase: Phase, nonblocking: bool) -> Result<ProgramEnd, Errno> {
+        let kind = self.sys.socket_type(fd)?;
+        let stream = kind == SockType::Stream;
+        let ty = if stream { SocketType::STREAM } else { SocketType::DGRAM };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let pair = socketpair(AddressFamily::UNIX, ty, flags, None);
+        let (near, end) = pair.map_err(host)?;
+        let inode = fstat(&end).map_err(host)?.st_ino;
+        if stream {
+            stream::prepare(&end, phase).map_err(host)?;
+        } else {
+            datagram::prepare(&near, &end).map_err(host)?;
+        }
+        if !nonblocking {
+            fcntl_setfl(&end, OFlags::empty()).map_err(host)?;
+        }
+        self.ends.add(fd, &end).map_err(host)?;
+        let near = Remote::new(self.sys.kernel(), near).map_err(host)?;
+        let passed = Rc::new(Passed {
+            fd,
+            kind,
+            socket: self.sys.socket_id(fd).ok(),
+            near: RefCell::new(Some(Rc::new(near))),
+            phase: Cell::new(if stream { phase } else { Phase::Carrying }),
+            waiting: RefCell::default(),
+            callers: Cell::new(0),
+            metas: RefCell::default(),
+            error: Cell::new(None),
+            untold: Cell::new(false),
+        });
+        self.sockets.borrow_mut().insert(fd, passed.clone());
+        let passing = self.clone();
+        self.sys.spawn(async move {
+            if stream {
+                stream::live(&passing, &passed).await;
+            } else {
+                passing.sweep_for(&passed);
+                datagram::live(&passing, &passed).await;
+            }
+            passing.release(&passed);
+        });
+        Ok(ProgramEnd { fd, end, inode })
+    }
+
+    /// connect(2). A stream's handshake goes on by itself; who may block waits for its end.
+    pub(super) async fn connect(self: &Rc<Self>, fd: Fd, addr: &[u8], flags: MsgFlags) -> Result<(), Errno> {
+        match self.get(fd) {
+            Some(passed) if passed.kind == SockType::Stream => {
+                stream::connect(self, &passed, addr, flags).await
+            }
+            Some(_) | None => socket_abi::connect(&self.sys, fd, addr, flags).await,
+        }
+    }
+
+    /// bind(2). Somebody who has closed a socket may use its address at once.
+    pub(super) fn bind(self: &Rc<Self>, fd: Fd, addr: &[u8]) -> Result<(), Errno> {
+        match socket_abi::bind(&self.sys, fd, addr) {
+            Err(Errno::EADDRINUSE) if self.sweep() => socket_abi::bind(&self.sys, fd, addr),
+            done => done,
+        }
+    }
+
+    /// After listen(2) and whatever else changes what a socket is.
+    pub(super) fn listening(&self, fd: Fd) {
+        if let Some(passed) = self.get(fd).filter(|passed| passed.phase.get() == Phase::Idle) {
+            passed.enter(Phase::Listening);
+        }
+    }
+
+    /// SO_ERROR, where what was carried failed.
+    pub(super) fn take_error(&self, fd: Fd) -> Option<Errno> {
+        self.get(fd).and_then(|passed| passed.take_error())
+    }
+
+    /// What came with the datagram that the program's end received at `stamp` (nanoseconds since the Unix epoch).
+    pub(super) fn meta(&self, fd: Fd, stamp: u64) -> Result<RecvMeta, Errno> {
+        self.get(fd).and_then(|passed| passed.meta(stamp)).ok_or(Errno::ENOENT)
+    }
+
+    /// Looks for ends that are gone; whether there were any.
+    fn sweep(&self) -> bool {
+        let mut gone = self.ends.gone();
+        gone.retain(|fd| self.get(*fd).is_some());
+        for fd in &gone {
+            // At once: whoever asks wants the address.
+            if let Some(passed) = self.get(*fd) {
+                passed.enter(Phase::Gone);
+                self.release(&passed);
+            }
+        }
+        !gone.is_empty()
+    }
+
+    /// Nobody tells when this one's end is closed: ends are looked at each second for as long as there are such.
+    fn sweep_for(self: &Rc<Self>, passed: &Passed) {
+        passed.untold.set(true);
+        if self.sweeping.replace(true) {
+            return;
+        }
+        let passing = self.clone();
+        self.sys.spawn(async move {
+            loop {
+                passing.sys.sleep(SWEEP).await;
+                passing.sweep();
+                if !passing.sockets.borrow().values().any(|passed| passed.untold.get()) {
+                    break;
+                }
+            }
+            passing.sweeping.set(false);
+        });
+    }
+
+    /// Closes a socket whose program's end is closed.
+    fn release(&self, passed: &Rc<Passed>) {
+        let known = self.sockets.borrow_mut().remove(&passed.fd);
+        if known.is_some() {
+            passed.near.take();
+            self.ends.forget(passed.fd);
+            let _ = self.sys.close(passed.fd);
+            (self.closed)(passed.fd);
+        }
+    }
+
+    /// Memory to carry octets in; who takes it gives it back.
+    fn scratch(&self) -> Vec<u8> {
+        let mut scratch = self.scratch.take();
+        if scratch.is_empty() {
+            scratch = vec![0; SCRATCH];
+        }
+        scratch
+    }
+
+    fn give_back(&self, scratch: Vec<u8>) {
+        self.scratch.replace(scratch);
+    }
+}
+
+impl Passed {
+    fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        for waker in self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits until the phase is another.
+    async fn leaves(&self, phase: Phase) -> Phase {
+        poll_fn(|cx| match self.phase.get() {
+            now if now != phase => Poll::Ready(now),
+            _ => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    fn wait(&self, cx: &Context<'_>) {
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+    }
+
+    /// The near end, unless it is closed.
+    fn near(&self) -> Option<Rc<Remote>> {
+        self.near.borrow().clone()
+    }
+}
+
+/// What the host refused the node, as the program shall see it.
+fn host(error: rustix::io::Errno) -> Errno {
+    match error {
+        rustix::io::Errno::MFILE | rustix::io::Errno::NFILE => Errno::EMFILE,
+        _ => Errno::ENOBUFS,
+    }
+}
+
+/// The first of two to be done.
+async fn first<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|cx| match one.as_mut().poll(cx) {
+        Poll::Pending => other.as_mut().poll(cx),
+        done => done,
+    })
+    .await
+}

@@ -1,0 +1,438 @@
+//! Passed streams: connecting, listening, carrying octets, and how each end of a connection shows at the other.
+//!
+//! Until it is connected, a stream's end is full of octets that mean nothing ([`FILLER`]): it is not writable, as a socket that
+//! connects is not. One octet that was dealt with always stays unread in the near end: closing that end then is a
+//! reset for the program, where a shutdown is the peer's FIN.
+
+use super::{Passed, Passing, Phase, SEND_BUFFER, first};
+use crate::remote::{Remote, send_with};
+use crate::syscall::{Errno, MsgFlags, SockOpt, socket_abi};
+use netstack::socket::{RecvFlags, SendMeta, Shutdown};
+use netstack::time::Duration;
+use netstack::{Ready, SockError, SocketId};
+use rumpclient::sockaddr::SockAddrBuf;
+use rumpclient::{AcceptToken, Sid};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno as HostErrno, ioctl_fionread};
+use rustix::net::{RecvFlags as HostRecv, SendFlags, sockopt};
+use std::future::pending;
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+/// Octets that keep an end from being writable: it is while less than a quarter of its send buffer is in use.
+const FILLER: usize = 64 * 1024;
+static NOTHING: [u8; FILLER] = [0; FILLER];
+/// Connections that wait in a listener's near end: as many as fit into the smallest send buffer.
+const TOKENS: usize = 0;
+
+/// How carrying ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The program closed its end; `unread`: with octets in it.
+    Closed { unread: bool },
+    /// The connection failed.
+    Reset,
+}
+
+/// Makes a new pair what a stream's pair is in the beginning.
+pub(super) fn prepare(end: &OwnedFd, phase: Phase) -> Result<(), HostErrno> {
+    sockopt::set_socket_send_buffer_size(end, SEND_BUFFER)?;
+    let octets = if phase == Phase::Carrying { 1 } else { FILLER };
+    rustix::net::send(end, &NOTHING[..octets], SendFlags::DONTWAIT).map(drop)
+}
+
+/// A stream, from its socket(2) or accept(2) until the program has closed it.
+pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
+    loop {
+        let phase = passed.phase.get();
+        let Some(near) = passed.near() else {
+            // Only the sweep sees the program's end go.
+            passed.leaves(Phase::Failed).await;
+            return;
+        };
+        match phase {
+            Phase::Idle | Phase::Connecting => {
+                let left = async {
+                    passed.leaves(phase).await;
+                    false
+                };
+                if first(hung_up(&near), left).await {
+                    return;
+                }
+            }
+            Phase::Carrying => match carry(passing, passed, &near).await {
+                End::Closed { unread } => {
+                    if unread {
+                        // What Linux does when octets are lost by a close.
+                        let reset = SockOpt::Linger(Some(Duration::ZERO));
+                        let _ = passing.sys.setsockopt(passed.fd, reset);
+                    }
+                    return;
+                }
+                End::Reset => fail(passing, passed),
+            },
+            Phase::Listening => {
+                let closed = async {
+                    hung_up(&near).await;
+                };
+                first(closed, listen(passing, passed, &near)).await;
+                return;
+            }
+            Phase::Failed => fail(passing, passed),
+            Phase::Gone => return,
+        }
+    }
+}
+
+/// Closes the near end: the program reads what it has, then ECONNRESET.
+fn fail(passing: &Rc<Passing>, passed: &Passed) {
+    passed.near.take();
+    passed.enter(Phase::Failed);
+    passing.sweep_for(passed);
+}
+
+/// connect(2)
+pub(super) async fn connect(
+    passing: &Rc<Passing>,
+    passed: &Rc<Passed>,
+    addr: &[u8],
+    flags: MsgFlags,
+) -> Result<(), Errno> {
+    let sys = &passing.sys;
+    let try_now = || socket_abi::connect(sys, passed.fd, addr, flags | MsgFlags::DONTWAIT);
+    let mut caller = None;
+    loop {
+        match try_now().await {
+            Ok(()) => {
+                connected(passed);
+                return Ok(());
+            }
+            Err(errno @ (Errno::EINPROGRESS | Errno::EALREADY)) => {
+                follow(passing, passed);
+                if flags.contains(MsgFlags::DONTWAIT) {
+                    return Err(errno);
+                }
+                caller.get_or_insert_with(|| Caller::new(passed));
+                passed.leaves(Phase::Connecting).await;
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// A call that waits for a connection and will tell the program how it ended.
+struct Caller<'p>(&'p Passed);
+
+impl<'p> Caller<'p> {
+    fn new(passed: &'p Passed) -> Caller<'p> {
+        passed.callers.set(passed.callers.get() + 1);
+        Caller(passed)
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        self.0.callers.set(self.0.callers.get() - 1);
+    }
+}
+
+/// Follows a handshake to its end, if nobody does yet.
+pub(super) fn follow(passing: &Rc<Passing>, passed: &Rc<Passed>) {
+    let (Phase::Idle, Some(socket)) = (passed.phase.get(), passed.socket) else { return };
+    passed.enter(Phase::Connecting);
+    let (passing, passed) = (passing.clone(), passed.clone());
+    passing.sys.clone().spawn(async move {
+        let ready = passing.sys.kernel().socket_ready(socket, Ready::WRITE).await;
+        if passed.phase.get() != Phase::Connecting {
+            return;
+        }
+        if !ready.intersects(Ready::ERROR | Ready::HUP) {
+            connected(&passed);
+        } else if passed.callers.get() > 0 {
+            // The call tells; the socket may be connected anew.
+            passed.enter(Phase::Idle);
+        } else {
+            fail(&passing, &passed);
+        }
+    });
+}
+
+/// The connection stands: the program's end becomes writable.
+fn connected(passed: &Passed) {
+    if !matches!(passed.phase.get(), Phase::Idle | Phase::Connecting) {
+        return;
+    }
+    if let Some(near) = passed.near() {
+        let mut left = FILLER - 1;
+        let mut sink = [0; 4096];
+        while left > 0 {
+            let most = left.min(sink.len());
+            match rustix::io::read(near.fd(), &mut sink[..most]) {
+                Ok(octets) if octets > 0 => left -= octets,
+                Ok(_) | Err(_) => break,
+            }
+        }
+    }
+    passed.enter(Phase::Carrying);
+}
+
+/// Hands on the connections that come in, each as a token with a program's end.
+async fn listen(passing: &Rc<Passing>, passed: &Rc<Passed>, near: &Remote) {
+    let _ = sockopt::set_socket_send_buffer_size(near.fd(), TOKENS);
+    let sys = &passing.sys;
+    loop {
+        match sys.accept(passed.fd).await {
+            Ok((fd, peer)) => {
+                let Ok(made) = passing.pass(fd, Phase::Carrying, false) else {
+                    let _ = sys.close(fd);
+                    continue;
+                };
+                let peer = SockAddrBuf::from(peer);
+                let token = AcceptToken::new(Sid(fd.0), made.inode, peer.as_octets()).encode();
+                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                let sent = near.write_with(|near| send_with(near, &token, made.end.as_fd(), flags)).await;
+                if sent.is_err() {
+                    return;
+                }
+            }
+            // The connection broke before it could be taken, or the node is short of something.
+            Err(Errno::ECONNABORTED) => {}
+            Err(Errno::EMFILE | Errno::ENOBUFS) => sys.sleep(Duration::from_millis(100)).await,
+            // It no longer listens: shut down.
+            Err(_) => {
+                let _ = rustix::net::shutdown(near.fd(), rustix::net::Shutdown::Write);
+                pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// Resolves when both directions of the near end are shut, or the program's end is closed.
+async fn hung_up(near: &Remote) -> bool {
+    let hung = near.read_with(|near| match polled(near, PollFlags::empty())?.contains(PollFlags::HUP) {
+        true => Ok(()),
+        false => Err(HostErrno::AGAIN),
+    });
+    let _ = hung.await;
+    true
+}
+
+fn polled(fd: &OwnedFd, events: PollFlags) -> Result<PollFlags, HostErrno> {
+    let mut fds = [PollFd::new(fd, events)];
+    poll(&mut fds, Some(&rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    Ok(fds[0].revents())
+}
+
+/// Carries octets in both directions until one of them ends the connection.
+async fn carry(passing: &Rc<Passing>, passed: &Rc<Passed>, near: &Remote) -> End {
+    let Some(socket) = passed.socket else { return End::Reset };
+    let gone = async {
+        passed.leaves(Phase::Carrying).await;
+        End::Closed { unread: false }
+    };
+    let carried = first(to_program(passing, socket, near), to_node(passing, passed, socket, near));
+    first(carried, gone).await
+}
+
+/// From the socket to the program.
+async fn to_program(passing: &Passing, socket: SocketId, near: &Remote) -> End {
+    let kernel = passing.sys.kernel();
+    loop {
+        let ready = kernel.socket_ready(socket, Ready::READ).await;
+        kernel.turn().await;
+        if ready.contains(Ready::ERROR) && kernel.stack.borrow().readable_octets(socket).unwrap_or(0) == 0 {
+            return End::Reset;
+        }
+        let mut scratch = passing.scratch();
+        let received = kernel.stack.borrow_mut().recv(kernel.now(), socket, &mut scratch, RecvFlags::empty());
+        let (sent, rest) = match &received {
+            Ok(meta) if meta.len > 0 => send_what_fits(near.fd(), &scratch[..meta.len]),
+            Ok(_) | Err(_) => (Ok(()), Vec::new()),
+        };
+        passing.give_back(scratch);
+        match received {
+            Ok(meta) if meta.len == 0 => break,
+            Ok(_) => {}
+            Err(SockError::WouldBlock) => continue,
+            Err(_) => return End::Reset,
+        }
+        let sent = match sent {
+            Ok(()) => send_all(near, &rest).await,
+            failed => failed,
+        };
+        if sent.is_err() {
+            // The program reads no more: it has shut this direction, or closed.
+            let _ = kernel.stack.borrow_mut().shutdown(kernel.now(), socket, Shutdown::Read);
+            return pending().await;
+        }
+    }
+    // The peer's FIN. What follows can only be the end of the connection, or a reset.
+    let _ = rustix::net::shutdown(near.fd(), rustix::net::Shutdown::Write);
+    if kernel.socket_ready(socket, Ready::empty()).await.contains(Ready::ERROR) {
+        return End::Reset;
+    }
+    // Both directions are shut, in order: nothing more will happen here.
+    pending().await
+}
+
+/// Sends as much as the host takes now, and returns the rest.
+fn send_what_fits(near: &OwnedFd, octets: &[u8]) -> (Result<(), HostErrno>, Vec<u8>) {
+    let mut sent = 0;
+    while sent < octets.len() {
+        match rustix::net::send(near, &octets[sent..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(n) => sent += n,
+            Err(HostErrno::INTR) => {}
+            Err(HostErrno::AGAIN) => break,
+            Err(error) => return (Err(error), Vec::new()),
+        }
+    }
+    (Ok(()), octets[sent..].to_vec())
+}
+
+async fn send_all(near: &Remote, mut octets: &[u8]) -> Result<(), HostErrno> {
+    while !octets.is_empty() {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let sent = near.write_with(|near| rustix::net::send(near, octets, flags)).await?;
+        octets = &octets[sent..];
+    }
+    Ok(())
+}
+
+/// From the program to the socket.
+async fn to_node(passing: &Rc<Passing>, passed: &Passed, socket: SocketId, near: &Remote) -> End {
+    let kernel = passing.sys.kernel();
+    let mut taker = Taker { old: 1, shut: false };
+    loop {
+        let taken = near.read_with(|near| {
+            let mut scratch = passing.scratch();
+            match taker.take(near, &mut scratch) {
+                Ok(taken) => Ok((taken, scratch)),
+                Err(error) => {
+                    passing.give_back(scratch);
+                    Err(error)
+                }
+            }
+        });
+        let (new, scratch) = match taken.await {
+            Ok((Taken::Octets(new), scratch)) => (new, scratch),
+            Ok((Taken::Shut, scratch)) => {
+                passing.give_back(scratch);
+                let _ = kernel.stack.borrow_mut().shutdown(kernel.now(), socket, Shutdown::Write);
+                continue;
+            }
+            Ok((Taken::HungUp, scratch)) => {
+                passing.give_back(scratch);
+                if !passing.ends.is_open(passed.fd) {
+                    return End::Closed { unread: false };
+                }
+                // Shut in both directions; the sweep tells when it is closed.
+                let _ = kernel.stack.borrow_mut().shutdown(kernel.now(), socket, Shutdown::Both);
+                passing.sweep_for(passed);
+                return pending().await;
+            }
+            Err(_) => return End::Closed { unread: true },
+        };
+        let sent = send_to(passing, socket, &scratch[new.clone()]);
+        let rest = sent.map(|octets| scratch[new.start + octets..new.end].to_vec());
+        passing.give_back(scratch);
+        let Ok(mut rest) = rest else { return End::Reset };
+        while !rest.is_empty() {
+            kernel.socket_ready(socket, Ready::WRITE).await;
+            kernel.turn().await;
+            match send_to(passing, socket, &rest) {
+                Ok(octets) => rest.drain(..octets),
+                Err(Broken) => return End::Reset,
+            };
+        }
+    }
+}
+
+/// The connection takes nothing more.
+struct Broken;
+
+/// Gives the socket what it takes now.
+fn send_to(passing: &Passing, socket: SocketId, octets: &[u8]) -> Result<usize, Broken> {
+    let kernel = passing.sys.kernel();
+    let mut stack = kernel.stack.borrow_mut();
+    // An error that waits is SO_ERROR's: sending would take it.
+    if stack.ready(socket).contains(Ready::ERROR) {
+        return Err(Broken);
+    }
+    match stack.send(kernel.now(), socket, octets, &SendMeta::default()) {
+        Ok(octets) => Ok(octets),
+        Err(SockError::WouldBlock) => Ok(0),
+        Err(_) => Err(Broken),
+    }
+}
+
+enum Taken {
+    /// New octets, there in the buffer.
+    Octets(Range<usize>),
+    /// The program has shut its sending direction.
+    Shut,
+    /// Both directions are shut, or the program's end is closed.
+    HungUp,
+}
+
+/// Takes octets from a near end, all but one.
+struct Taker {
+    /// Octets at the head of its queue that were dealt with: 0 or 1.
+    old: usize,
+    shut: bool,
+}
+
+impl Taker {
+    fn take(&mut self, near: &OwnedFd, buffer: &mut [u8]) -> Result<Taken, HostErrno> {
+        // What is polled first is older than what is counted: octets before the end are not missed.
+        let state = polled(near, PollFlags::IN | PollFlags::RDHUP)?;
+        let waiting = usize::try_from(ioctl_fionread(near)?).unwrap_or(0);
+        if waiting > self.old {
+            return self.take_octets(near, waiting, buffer).map(Taken::Octets);
+        }
+        if state.contains(PollFlags::ERR) {
+            // The program closed its end with octets unread.
+            return Err(HostErrno::CONNRESET);
+        }
+        if state.contains(PollFlags::HUP) {
+            return Ok(Taken::HungUp);
+        }
+        if state.contains(PollFlags::RDHUP) && !self.shut {
+            self.shut = true;
+            return Ok(Taken::Shut);
+        }
+        Err(HostErrno::AGAIN)
+    }
+
+    fn take_octets(
+        &mut self,
+        near: &OwnedFd,
+        waiting: usize,
+        buffer: &mut [u8],
+    ) -> Result<Range<usize>, HostErrno> {
+        let most = (waiting - 1).min(buffer.len() - 1);
+        let (mut begin, mut end) = (0, 0);
+        if most > 0 {
+            end = rustix::net::recv(near, &mut buffer[..most], HostRecv::DONTWAIT)?.0;
+            begin = self.old.min(end);
+            self.old = 0;
+        }
+        if most == waiting - 1 {
+            // The last one is looked at and left.
+            let flags = HostRecv::DONTWAIT | HostRecv::PEEK;
+            let (octets, _) = rustix::net::recv(near, &mut buffer[end..end + 1], flags)?;
+            end += octets;
+            self.old = octets;
+        }
+        Ok(begin..end)
+    }
+}
+
+impl Passing {
+    /// After a send that connects (MSG_FASTOPEN).
+    pub(in crate::sysproxy) fn connecting(self: &Rc<Self>, fd: crate::syscall::Fd) {
+        if let Some(passed) = self.get(fd).filter(|passed| passed.kind == crate::syscall::SockType::Stream) {
+            follow(self, &passed);
+        }
+    }
+}
