@@ -1,5 +1,5 @@
 //! What a passed listener's program end receives for each connection: one token, and the connection's own end as a
-//! descriptor (`SCM_RIGHTS`).
+//! descriptor (`SCM_RIGHTS`). Whoever accepts it sends [`AcceptToken::MARK`] on that end before anything else.
 
 use crate::sockaddr::SOCKADDR_IN6;
 use crate::wire::Sid;
@@ -16,6 +16,8 @@ pub struct AcceptToken {
 }
 
 impl AcceptToken {
+    /// The connection is accepted.
+    pub const MARK: [u8; 1] = [0];
     /// Octets of a token.
     pub const LEN: usize = 48;
 

@@ -348,6 +348,16 @@ impl Supervisor {
         }
     }
 
+    /// A datagram socket's error is told, or looked for, where the node keeps it: it no longer shows at the program's end.
+    pub(crate) fn clear_error(&mut self, call: &Call) {
+        let Some((inode, socket)) = self.socket_of(call) else { return };
+        if !socket.is_stream()
+            && let Ok(end) = self.end_of(call, inode)
+        {
+            let _ = rustix::net::sockopt::socket_error(&end);
+        }
+    }
+
     /// Keeps a copy of an end where none can be fetched. Until its stream is connected nobody misses that it is closed.
     pub(crate) fn keep(&mut self, inode: u64, end: &OwnedFd) {
         if !self.fetches

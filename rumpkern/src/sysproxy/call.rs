@@ -4,13 +4,17 @@ use super::passed::Passing;
 use crate::syscall::socket_abi::{self, address};
 use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, RecvMeta, SendMeta, Sys, sockopt_abi};
 use netstack::net::IfIndex;
+use netstack::socket::QueuedError;
 use netstack::time::Duration;
-use rumpclient::msg::{self, Body, PollEntries, PollEntry, Request, RequestError, tag};
+use rumpclient::msg::{self, Body, EXTENDED_ERR, PollEntries, PollEntry, Request, RequestError, tag};
 use rumpclient::sockaddr::{self, SockAddrBuf};
 use rumpclient::wire::{DataFrame, FrameFlags, FrameWriter, Header, MAX_DATA, Op, Sid};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+
+const SOL_SOCKET: u32 = 1;
+const SO_ERROR: u32 = 4;
 
 /// A frame for the client, and perhaps a descriptor that goes with it.
 pub(super) struct Answer {
@@ -136,6 +140,9 @@ async fn call(
                 tos: with.tos,
                 ..SendMeta::default()
             };
+            if let Some(errno) = passing.take_error(fd) {
+                return Err(errno);
+            }
             let flags = MsgFlags::from_bits_truncate(flags);
             let sent = sys.sendmsg(fd, data, flags, &meta).await;
             if flags.contains(MsgFlags::FASTOPEN) {
@@ -143,7 +150,11 @@ async fn call(
             }
             value(sent? as i64)
         }
-        Request::RecvMsg { len, flags } => receive(sys, asked, len, flags).await,
+        Request::RecvMsg { len, flags } => {
+            let received = receive(sys, asked, len, flags).await;
+            passing.looked_at_errors(fd);
+            received
+        }
         Request::Shutdown { how } => {
             socket_abi::shutdown(sys, fd, how)?;
             value(0)
@@ -160,7 +171,11 @@ async fn call(
             value(0)
         }
         Request::GetSockOpt { level, name, len } => {
-            let octets = sockopt_abi::get_within(sys, fd, level, name, len as usize)?;
+            let waiting = if (level, name) == (SOL_SOCKET, SO_ERROR) { passing.take_error(fd) } else { None };
+            let octets = match waiting {
+                Some(errno) => i32::from(errno.number()).to_le_bytes()[..len.min(4) as usize].to_vec(),
+                None => sockopt_abi::get_within(sys, fd, level, name, len as usize)?,
+            };
             Ok(answer(asked, 0, &Body { data: Some(&octets), ..Body::default() }))
         }
         Request::Fcntl { command, argument } => value(socket_abi::fcntl(sys, fd, command, argument)?.into()),
@@ -200,7 +215,11 @@ async fn receive(sys: &Sys, asked: &Header, len: u32, flags: u32) -> Result<Vec<
 /// What came with what was received, as fields.
 fn received<T>(meta: &RecvMeta, with: impl FnOnce(&Body<'_>) -> T) -> T {
     let (from, local) = (meta.from.map(SockAddrBuf::from), meta.local.map(sockaddr::encode_ip));
+    let offender = meta.error.and_then(|error| error.offender).map(sockaddr::encode_ip);
+    let error = meta.error.map(extended_error);
     with(&Body {
+        error: error.as_ref().map(|octets| &octets[..]),
+        offender: offender.as_ref().map(SockAddrBuf::as_octets),
         addr: from.as_ref().map(SockAddrBuf::as_octets),
         local: local.as_ref().map(SockAddrBuf::as_octets),
         len: u32::try_from(meta.full_len).ok(),
@@ -210,6 +229,19 @@ fn received<T>(meta: &RecvMeta, with: impl FnOnce(&Body<'_>) -> T) -> T {
         time: Some(meta.time.as_nanos()),
         ..Body::default()
     })
+}
+
+/// A `struct sock_extended_err`.
+fn extended_error(queued: QueuedError) -> [u8; EXTENDED_ERR] {
+    /// `SO_EE_ORIGIN_LOCAL`, `SO_EE_ORIGIN_ICMP`.
+    const LOCAL: u8 = 1;
+    const ICMP: u8 = 2;
+    let mut octets = [0; EXTENDED_ERR];
+    octets[..4].copy_from_slice(&i32::from(Errno::from(queued.error).number()).to_le_bytes());
+    let (kind, code) = queued.wire;
+    octets[4..7].copy_from_slice(&[if queued.offender.is_some() { ICMP } else { LOCAL }, kind, code]);
+    octets[8..12].copy_from_slice(&queued.mtu.to_le_bytes());
+    octets
 }
 
 async fn poll(

@@ -8,7 +8,7 @@ use rumpclient::AcceptToken;
 use rumpclient::msg::Request;
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, IoSliceMut};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
@@ -49,6 +49,7 @@ fn take(sup: &mut Supervisor, call: &Call, end: &OwnedFd, domain: u32, flags: i3
     let mut socket = Socket::new(token.sid, domain, libc::SOCK_STREAM as u32);
     socket.listening = false;
     sup.sockets.insert(token.inode, socket);
+    rustix::net::send(&new, &AcceptToken::MARK, SendFlags::NOSIGNAL)?;
     if call.args[1] != 0 {
         sup.put_address(call, call.args[1], call.args[2], token.peer())?;
     }

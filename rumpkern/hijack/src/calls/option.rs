@@ -57,6 +57,9 @@ pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
     let Ok(len) = u32::try_from(len) else { return Outcome::Fail(Errno::INVAL) };
     let request =
         Request::GetSockOpt { level: level as u32, name: name as u32, len: len.min(MAX_DATA as u32) };
+    if (level as i32, name as i32) == (libc::SOL_SOCKET, libc::SO_ERROR) {
+        sup.clear_error(call);
+    }
     sup.ask(call, sid, &request, move |sup, call, answer| {
         if let Err(errno) = answer.result {
             return Outcome::Fail(errno);

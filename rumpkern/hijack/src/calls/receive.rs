@@ -119,7 +119,10 @@ fn take(
     then: impl FnOnce(&mut Supervisor, &Call, Result<i64, Errno>) -> Outcome + 'static,
 ) -> Result<Outcome, Errno> {
     let mut data = vec![0; receive.buffers.len().min(LARGEST)];
-    let (len, full, stamp) = receive_stamped(end, &mut data, receive.flags)?;
+    let (len, full, stamp) = match receive_stamped(end, &mut data, receive.flags) {
+        Err(Errno::CONNRESET) => return Ok(waiting_error(sup, call, receive.sid)),
+        done => done?,
+    };
     data.truncate(len);
     let receive = receive.clone();
     let Some(stamp) = stamp else {
@@ -132,6 +135,20 @@ fn take(
         let told = tell(sup, call, &receive, &data, full, &body, stamp);
         then(sup, call, told)
     }))
+}
+
+/// The end says that there is an error; the node knows which.
+fn waiting_error(sup: &mut Supervisor, call: &Call, sid: Sid) -> Outcome {
+    let request = Request::GetSockOpt { level: libc::SOL_SOCKET as u32, name: libc::SO_ERROR as u32, len: 4 };
+    sup.ask(call, sid, &request, |_, _, answer| {
+        let body = answer.body().unwrap_or_default();
+        let errno = body.data.and_then(|data| data.first_chunk()).map(|word| i32::from_le_bytes(*word));
+        // Told already: as if a signal had come, the caller tries again.
+        Outcome::Fail(match errno {
+            Some(errno @ 1..) => Errno::from_raw_os_error(errno),
+            Some(_) | None => Errno::INTR,
+        })
+    })
 }
 
 /// Octets received, octets that there were, and the stamp (nanoseconds since the Unix epoch).
@@ -214,6 +231,7 @@ fn from_node(sup: &mut Supervisor, call: &Call, receive: Receive) -> Outcome {
     let len = receive.buffers.len().min(MAX_DATA) as u32;
     let flags = (receive.flags | libc::MSG_DONTWAIT | libc::MSG_TRUNC) as u32;
     let sid = receive.sid;
+    sup.clear_error(call);
     sup.ask(call, sid, &Request::RecvMsg { len, flags }, move |sup, call, answer| {
         outcome(answer.result.and_then(|_| {
             let body = answer.body().map_err(|_| Errno::PROTO)?;

@@ -34,7 +34,12 @@ impl Outgoing {
         let with =
             Ancillary { local: self.local.as_deref(), ifindex: self.ifindex, ttl: self.ttl, tos: self.tos };
         let request = Request::SendMsg { data: &self.data, flags, to: self.to.as_deref(), with };
-        sup.ask(call, sid, &request, move |sup, call, answer| then(sup, call, answer.result))
+        sup.ask(call, sid, &request, move |sup, call, answer| {
+            if answer.result.is_err() {
+                sup.clear_error(call);
+            }
+            then(sup, call, answer.result)
+        })
     }
 }
 

@@ -3,20 +3,33 @@
 //! A datagram is a message of the pair, and nothing but its octets is in it, so that plain `read` and `write` work. Who sent it is
 //! asked for later, by whoever intercepts `recvfrom` and `recvmsg`: the program's end stamps what it is given with the time
 //! (SO_TIMESTAMPNS), and the node remembers between which two times it handed each datagram on.
+//!
+//! An error of the socket (ICMP says that nobody is there) shows as POLLERR at the program's end: see [`raise`].
 
 use super::{Passed, Passing, Phase, SEND_BUFFER, first};
-use crate::syscall::{Errno, MsgFlags, RecvMeta, SendMeta};
+use crate::remote::Remote;
+use crate::syscall::{Errno, MsgFlags, RecvMeta, SendMeta, SockOpt, SockOptName};
+use netstack::Ready;
+use netstack::time::Duration;
 use nix::sys::socket::sockopt::ReceiveTimestampns;
 use rustix::io::Errno as HostErrno;
-use rustix::net::{RecvFlags as HostRecv, SendFlags, sockopt};
+use rustix::net::{
+    AddressFamily, RecvFlags as HostRecv, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
+};
 use rustix::time::{ClockId, clock_gettime};
+use std::cell::RefCell;
+use std::future::{pending, poll_fn};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::task::Poll;
 
 /// Octets of the largest datagram, or message of netlink.
 const LARGEST: usize = 256 * 1024;
 /// Datagrams that are remembered: more than a pair can hold.
 const REMEMBERED: usize = 1024;
+
+/// A program that has sent nothing for so long is not in the middle of a burst.
+const BURST_GAP: Duration = Duration::from_millis(3);
 
 /// What came with a datagram that was handed on between two times (nanoseconds since the Unix epoch).
 pub(super) struct Meta {
@@ -29,6 +42,8 @@ pub(super) struct Meta {
 pub(super) fn prepare(near: &OwnedFd, end: &OwnedFd) -> Result<(), HostErrno> {
     for fd in [near, end] {
         sockopt::set_socket_send_buffer_size(fd, SEND_BUFFER)?;
+        // A name, of the host's choice: `raise` connects by it.
+        rustix::net::bind(fd, &SocketAddrUnix::new_unnamed())?;
     }
     nix::sys::socket::setsockopt(end, ReceiveTimestampns, &true)
         .map_err(|errno| HostErrno::from_raw_os_error(errno as i32))
@@ -48,6 +63,7 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
                 Err(Errno::EBADF) => return,
                 Err(errno) => {
                     passed.failed(errno);
+                    raise_once(passing, passed, &near);
                     continue;
                 }
             };
@@ -70,6 +86,7 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
             let received =
                 near.read_with(|near| rustix::net::recv(near, &mut buffer[..], HostRecv::DONTWAIT));
             let Ok((octets, _)) = received.await else { return };
+            passed.sent.set(passing.sys.now());
             let to_peer = SendMeta::default();
             let sent = passing.sys.sendmsg(passed.fd, &buffer[..octets], MsgFlags::empty(), &to_peer);
             match sent.await {
@@ -79,7 +96,61 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
             }
         }
     };
-    first(gone, first(to_program, to_node)).await;
+    let errors = async {
+        let Some(socket) = passed.socket else { return pending().await };
+        let kernel = passing.sys.kernel();
+        loop {
+            if !kernel.socket_ready(socket, Ready::empty()).await.contains(Ready::ERROR) {
+                return pending().await; // shut in both directions
+            }
+            if let Some(error) = kernel.stack.borrow_mut().take_error(socket) {
+                passed.failed(error.into());
+            }
+            // A native send would fail with the end's own error number. Who looks into the error queue sends in bursts, then polls.
+            while kernel.stack.borrow().option(socket, SockOptName::RecvErr) == Ok(SockOpt::RecvErr(true)) {
+                let quiet = passed.sent.get() + BURST_GAP;
+                if quiet <= kernel.clock() {
+                    break;
+                }
+                passing.sys.sleep_until(quiet).await;
+            }
+            raise_once(passing, passed, &near);
+            passed.told().await;
+        }
+    };
+    first(first(gone, errors), first(to_program, to_node)).await;
+}
+
+/// Shows the program that there is an error, unless it shows already.
+fn raise_once(passing: &Passing, passed: &Passed, near: &Remote) {
+    if !passed.raised.replace(true) {
+        // Without it the program learns of the error by its next call.
+        let _ = raise(near.fd(), &passing.herald);
+    }
+}
+
+/// Puts an error on the other end of the pair: POLLERR, and ECONNRESET for who reads or writes natively.
+///
+/// The host does that to a datagram socket whose peer turns away from it with messages unread. So the near end is parted from the
+/// program's, gets a message from `herald`, and is joined, parted and joined again.
+fn raise(near: &OwnedFd, herald: &RefCell<Option<OwnedFd>>) -> Result<(), HostErrno> {
+    let name = rustix::net::getsockname(near)?;
+    let end = rustix::net::getpeername(near)?.ok_or(HostErrno::NOTCONN)?;
+    let mut herald = herald.borrow_mut();
+    let herald = match &mut *herald {
+        Some(herald) => herald,
+        none => {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let new = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+            none.insert(new)
+        }
+    };
+    rustix::net::connect_unspec(near)?;
+    let sent = rustix::net::sendto(herald, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL, &name);
+    rustix::net::connect(near, &end)?;
+    rustix::net::connect_unspec(near)?;
+    rustix::net::connect(near, &end)?;
+    sent.map(drop)
 }
 
 impl Passed {
@@ -105,9 +176,28 @@ impl Passed {
         self.error.set(Some(errno));
     }
 
-    /// SO_ERROR of what was carried.
-    pub(in crate::sysproxy) fn take_error(&self) -> Option<Errno> {
+    /// The error that waits, which is thereby told.
+    pub(super) fn take_error(&self) -> Option<Errno> {
         self.error.take()
+    }
+
+    /// A call has told an error, or looked into the error queue: what is left there shows anew.
+    pub(super) fn has_told(&self) {
+        if self.raised.replace(false) {
+            self.wake();
+        }
+    }
+
+    /// Waits for that.
+    async fn told(&self) {
+        poll_fn(|cx| match self.raised.get() {
+            false => Poll::Ready(()),
+            true => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        })
+        .await;
     }
 }
 

@@ -18,7 +18,7 @@ use crate::syscall::socket_abi::{self, NONBLOCK};
 use crate::syscall::{Errno, MsgFlags, RecvMeta, SockType, Sys};
 use ends::Ends;
 use netstack::SocketId;
-use netstack::time::Duration;
+use netstack::time::{Duration, Instant};
 use rustix::fs::{OFlags, fcntl_setfl, fstat};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::cell::{Cell, RefCell};
@@ -44,6 +44,8 @@ pub(super) struct Passing {
     sockets: RefCell<BTreeMap<Fd, Rc<Passed>>>,
     scratch: RefCell<Vec<u8>>,
     sweeping: Cell<bool>,
+    /// Brings near ends the message that makes their parting an error.
+    herald: RefCell<Option<OwnedFd>>,
     /// Told of each socket that the program has closed.
     closed: Box<dyn Fn(Fd)>,
 }
@@ -55,6 +57,8 @@ pub(super) struct Passed {
     socket: Option<SocketId>,
     near: RefCell<Option<Rc<Remote>>>,
     phase: Cell<Phase>,
+    /// A connection from a listener's queue.
+    comes_in: bool,
     /// The lwp that carries, and calls that wait for a connection.
     waiting: RefCell<Vec<Waker>>,
     /// Calls that wait for the connection: they are told how it ended.
@@ -63,6 +67,10 @@ pub(super) struct Passed {
     metas: RefCell<VecDeque<datagram::Meta>>,
     /// Of datagram sockets: an error that the program has not been told.
     error: Cell<Option<Errno>>,
+    /// When the program sent last.
+    sent: Cell<Instant>,
+    /// The error shows at the program's end.
+    raised: Cell<bool>,
     /// The host does not tell when the program's end is closed.
     untold: Cell<bool>,
 }
@@ -102,6 +110,7 @@ impl Passing {
             sockets: RefCell::default(),
             scratch: RefCell::default(),
             sweeping: Cell::new(false),
+            herald: RefCell::default(),
             closed,
         }
     }
@@ -151,10 +160,13 @@ impl Passing {
             socket: self.sys.socket_id(fd).ok(),
             near: RefCell::new(Some(Rc::new(near))),
             phase: Cell::new(if stream { phase } else { Phase::Carrying }),
+            comes_in: stream && phase == Phase::Carrying,
             waiting: RefCell::default(),
             callers: Cell::new(0),
             metas: RefCell::default(),
             error: Cell::new(None),
+            sent: Cell::new(Instant::ZERO),
+            raised: Cell::new(false),
             untold: Cell::new(false),
         });
         self.sockets.borrow_mut().insert(fd, passed.clone());
@@ -196,9 +208,19 @@ impl Passing {
         }
     }
 
-    /// SO_ERROR, where what was carried failed.
+    /// The error that waits on a datagram socket: the next call tells it.
     pub(super) fn take_error(&self, fd: Fd) -> Option<Errno> {
-        self.get(fd).and_then(|passed| passed.take_error())
+        let passed = self.get(fd)?;
+        let error = passed.take_error()?;
+        passed.has_told();
+        Some(error)
+    }
+
+    /// A call has looked into the error queue.
+    pub(super) fn looked_at_errors(&self, fd: Fd) {
+        if let Some(passed) = self.get(fd) {
+            passed.has_told();
+        }
     }
 
     /// What came with the datagram that the program's end received at `stamp` (nanoseconds since the Unix epoch).
@@ -267,6 +289,10 @@ impl Passing {
 impl Passed {
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
+        self.wake();
+    }
+
+    fn wake(&self) {
         for waker in self.waiting.take() {
             waker.wake();
         }

@@ -3,6 +3,8 @@
 //! Until it is connected, a stream's end is full of octets that mean nothing ([`FILLER`]): it is not writable, as a socket that
 //! connects is not. One octet that was dealt with always stays unread in the near end: closing that end then is a
 //! reset for the program, where a shutdown is the peer's FIN.
+//!
+//! Whoever accepts a connection puts one octet into its end ([`AcceptToken`]): one that goes without it was never accepted, and is reset.
 
 use super::{Passed, Passing, Phase, SEND_BUFFER, first};
 use crate::remote::{Remote, send_with};
@@ -303,6 +305,7 @@ async fn send_all(near: &Remote, mut octets: &[u8]) -> Result<(), HostErrno> {
 async fn to_node(passing: &Rc<Passing>, passed: &Passed, socket: SocketId, near: &Remote) -> End {
     let kernel = passing.sys.kernel();
     let mut taker = Taker { old: 1, shut: false };
+    let mut unaccepted = passed.comes_in;
     loop {
         let taken = near.read_with(|near| {
             let mut scratch = passing.scratch();
@@ -315,7 +318,12 @@ async fn to_node(passing: &Rc<Passing>, passed: &Passed, socket: SocketId, near:
             }
         });
         let (new, scratch) = match taken.await {
-            Ok((Taken::Octets(new), scratch)) => (new, scratch),
+            Ok((Taken::Octets(mut new), scratch)) => {
+                if std::mem::take(&mut unaccepted) {
+                    new.start += 1;
+                }
+                (new, scratch)
+            }
             Ok((Taken::Shut, scratch)) => {
                 passing.give_back(scratch);
                 let _ = kernel.stack.borrow_mut().shutdown(kernel.now(), socket, Shutdown::Write);
@@ -324,7 +332,7 @@ async fn to_node(passing: &Rc<Passing>, passed: &Passed, socket: SocketId, near:
             Ok((Taken::HungUp, scratch)) => {
                 passing.give_back(scratch);
                 if !passing.ends.is_open(passed.fd) {
-                    return End::Closed { unread: false };
+                    return End::Closed { unread: unaccepted };
                 }
                 // Shut in both directions; the sweep tells when it is closed.
                 let _ = kernel.stack.borrow_mut().shutdown(kernel.now(), socket, Shutdown::Both);
