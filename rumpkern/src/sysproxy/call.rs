@@ -173,7 +173,7 @@ async fn call(
         Request::GetSockOpt { level, name, len } => {
             let waiting = if (level, name) == (SOL_SOCKET, SO_ERROR) { passing.take_error(fd) } else { None };
             let octets = match waiting {
-                Some(errno) => i32::from(errno.number()).to_le_bytes()[..len.min(4) as usize].to_vec(),
+                Some(errno) => errno.number().to_le_bytes()[..len.min(4) as usize].to_vec(),
                 None => sockopt_abi::get_within(sys, fd, level, name, len as usize)?,
             };
             Ok(answer(asked, 0, &Body { data: Some(&octets), ..Body::default() }))
@@ -237,7 +237,7 @@ fn extended_error(queued: QueuedError) -> [u8; EXTENDED_ERR] {
     const LOCAL: u8 = 1;
     const ICMP: u8 = 2;
     let mut octets = [0; EXTENDED_ERR];
-    octets[..4].copy_from_slice(&i32::from(Errno::from(queued.error).number()).to_le_bytes());
+    octets[..4].copy_from_slice(&Errno::from(queued.error).number().to_le_bytes());
     let (kind, code) = queued.wire;
     octets[4..7].copy_from_slice(&[if queued.offender.is_some() { ICMP } else { LOCAL }, kind, code]);
     octets[8..12].copy_from_slice(&queued.mtu.to_le_bytes());

@@ -110,7 +110,7 @@ impl Sockets for Node {
     }
 
     fn connect(&mut self, fd: Fd, addr: &[u8]) -> Answer<()> {
-        self.value(fd, &Request::Connect { addr }).map(drop)
+        self.value(fd, &Request::Connect { addr, flags: 0 }).map(drop)
     }
 
     fn sendto(&mut self, fd: Fd, data: &[u8], flags: u32, to: Option<&[u8]>) -> Answer<usize> {

@@ -18,7 +18,7 @@ impl Node {
     /// The next request.
     fn recv(&mut self) -> Option<(Header, usize)> {
         self.frame.resize(MAX_FRAME, 0);
-        let (len, _) = recv(&self.fd, &mut self.frame[..], RecvFlags::empty()).ok()?;
+        let (len, _) = rustix::net::recv(&self.fd, &mut self.frame[..], RecvFlags::empty()).ok()?;
         (len > 0).then(|| (Header::decode(&self.frame[..len]).expect("clients send frames").0, len))
     }
 
