@@ -197,7 +197,8 @@ impl Ifnet {
             })
     }
 
-    pub(crate) fn rx_filter(&self) -> RxFilter {
+    /// Which frames it wants of its wire.
+    pub fn rx_filter(&self) -> RxFilter {
         let mut multicast = vec![multicast_mac(ALL_SYSTEMS)];
         multicast.extend(self.groups.keys().filter_map(|g| match g {
             IpAddr::V4(g) => Some(multicast_mac(*g)),
@@ -263,20 +264,34 @@ pub(crate) struct Interfaces {
 impl Interfaces {
     /// Adds an interface under the next number.
     pub(crate) fn attach(&mut self, config: IfConfig) -> Result<IfIndex, IfError> {
-        let name = &config.name;
-        let odd = |c: char| c == '/' || c.is_whitespace() || c.is_control();
-        if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.contains(odd) {
-            return Err(IfError::BadName(config.name));
-        }
-        if self.iter().any(|i| i.name == *name) {
-            return Err(IfError::Exists(config.name));
-        }
+        self.check_name(&config.name)?;
         if self.slots.is_empty() {
             self.slots.push(None);
         }
         let index = IfIndex(self.slots.len() as u32);
         self.slots.push(Some(Ifnet::new(index, config)));
         Ok(index)
+    }
+
+    /// Gives an interface another name; whether it is another.
+    pub(crate) fn rename(&mut self, ifindex: IfIndex, name: &str) -> Result<bool, IfError> {
+        if self.get(ifindex).is_some_and(|i| i.name == name) {
+            return Ok(false);
+        }
+        self.check_name(name)?;
+        self.get_mut(ifindex).ok_or(IfError::NoDevice(ifindex))?.name = name.to_owned();
+        Ok(true)
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), IfError> {
+        let odd = |c: char| c == '/' || c.is_whitespace() || c.is_control();
+        if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.contains(odd) {
+            return Err(IfError::BadName(name.to_owned()));
+        }
+        if self.iter().any(|i| i.name == name) {
+            return Err(IfError::Exists(name.to_owned()));
+        }
+        Ok(())
     }
 
     pub(crate) fn detach(&mut self, ifindex: IfIndex) -> Option<Ifnet> {

@@ -3,6 +3,7 @@
 //! | group | doors | where |
 //! |---|---|---|
 //! | configuration | `new`, `if_*`, `addr_*`, `route_*`, `neigh_*`, `set_forwarding` | here |
+//! | habits | `config`, `set_ttl`, `set_redirects` | `habits` |
 //! | frames in, time, frames out | `rx_mbuf`, `input`, `poll_timeout`, `handle_timeout`, `poll_transmit`, `recycle`, `rx_filter` | [`frames`](self) |
 //! | events, in order | `poll_event` | `events` |
 //! | sockets | `socket`, `bind`, `connect`, `send`, `recv`, …, `bind_packet` | `sockets`, `options`, `datagrams`, `streams` |
@@ -15,6 +16,7 @@ pub mod config;
 mod datagrams;
 mod events;
 mod frames;
+mod habits;
 mod options;
 mod sockets;
 pub mod stats;
@@ -232,6 +234,17 @@ impl Stack {
         check_mtu(mtu)?;
         ifnet.mtu = mtu;
         self.link_event(ifindex);
+        Ok(())
+    }
+
+    /// Gives an interface another name.
+    pub fn if_set_name(&mut self, ifindex: IfIndex, name: &str) -> Result<(), IfError> {
+        if self.ifnet(ifindex)?.loopback {
+            return Err(IfError::Loopback);
+        }
+        if self.ip.ifs.rename(ifindex, name)? {
+            self.link_event(ifindex);
+        }
         Ok(())
     }
 
