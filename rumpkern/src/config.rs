@@ -60,6 +60,10 @@ pub struct NodeConfig {
     /// A file with such names, one JSON array for all nodes of a lab; read when the first name is asked for, if `hosts` is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosts_file: Option<PathBuf>,
+    /// Files and directories of the host that the node's programs find at other paths: absolute path on the node to absolute path
+    /// on the host.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub files: IndexMap<String, PathBuf>,
 }
 
 /// The lab's time zero, on two host clocks read at the same moment.
@@ -220,6 +224,14 @@ impl NodeConfig {
                 return fault(format!("routes[{i}].dev"), "names no interface of this node");
             }
         }
+        for (node, host) in &self.files {
+            if !node.starts_with('/') || node.split('/').any(|part| part == "..") {
+                return fault(format!("files.{node}"), "is no absolute path on the node");
+            }
+            if !host.is_absolute() {
+                return fault(format!("files.{node}"), "stands for no absolute path of the host");
+            }
+        }
         self.tcp_config().map(drop)
     }
 
@@ -319,6 +331,14 @@ mod tests {
         assert!(spoil(|c| c.routes[0].via = Some("::1".parse().unwrap())).starts_with("routes[0].via:"));
         assert!(spoil(|c| c.routes[0].dev = Some("eth7".into())).starts_with("routes[0].dev:"));
         assert_eq!(spoil(|c| c.tcp = Some("beos".into())), "tcp: no profile is called beos");
+        let file = |node: &str, host: &str| {
+            let mut config = minimal();
+            config.files.insert(node.into(), host.into());
+            config.validate().map_err(|error| error.to_string())
+        };
+        assert_eq!(file("/srv", "/tmp/www"), Ok(()));
+        assert_eq!(file("/srv/../x", "/tmp"), Err("files./srv/../x: is no absolute path on the node".into()));
+        assert_eq!(file("/srv", "www"), Err("files./srv: stands for no absolute path of the host".into()));
         let sysctl = |name: &str, value: &str| {
             let mut config = minimal();
             config.sysctl.insert(name.into(), value.into());

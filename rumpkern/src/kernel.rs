@@ -15,12 +15,14 @@ use crate::remote::Remotes;
 use crate::rumpuser::{AttachError, Rumpuser};
 use crate::syscall::Sys;
 use crate::syscall::sleepq::SleepQueues;
+use indexmap::IndexMap;
 use netstack::Stack;
 use netstack::net::IfIndex;
 use netstack::net::route::{Route, RouteError, RouteKind, RouteProto};
 use netstack::stack::StackConfig;
 use netstack::time::{Duration, Instant};
 use std::cell::{Cell, OnceCell, RefCell};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 /// One node.
@@ -41,6 +43,7 @@ pub struct Kernel {
     node: String,
     hosts: OnceCell<Vec<HostConfig>>,
     hosts_source: Cell<Option<HostsSource>>,
+    files: IndexMap<String, PathBuf>,
 }
 
 /// Where the names of a lab come from when the first one is asked for.
@@ -77,6 +80,7 @@ impl Kernel {
             node: config.node.clone(),
             hosts: if config.hosts.is_empty() { OnceCell::new() } else { config.hosts.clone().into() },
             hosts_source: Cell::new(None),
+            files: config.files.clone(),
         })
     }
 
@@ -186,6 +190,11 @@ impl Kernel {
     /// that keep a thousand names each would cost a tenth of a gigabyte, and most never ask.
     pub fn hosts_from(&self, source: HostsSource) {
         self.hosts_source.set(Some(source));
+    }
+
+    /// The host's files and directories that the node's programs find at other paths, which stand first.
+    pub fn files(&self) -> &IndexMap<String, PathBuf> {
+        &self.files
     }
 
     /// The time of the present turn: what the stack is told. [`Kernel::clock`] is the exact one.

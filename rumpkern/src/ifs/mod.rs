@@ -4,15 +4,16 @@
 //! wire holds up the stack's queue, that the sockets, and nobody needs a signal. A frame that must
 //! wait stays at the head of its interface.
 
+pub(crate) mod flags;
 pub mod shmif;
 
 use crate::config::InterfaceConfig;
 use crate::kernel::Kernel;
 use crate::rumpuser::{AttachError, Filter, PortNumber, Received, Sent};
 use netstack::Mbuf;
-use netstack::net::IfIndex;
-use netstack::net::ifnet::IfConfig;
+use netstack::net::ifnet::{IfConfig, IfError};
 use netstack::net::mbuf::Offload;
+use netstack::net::{IfIndex, MacAddr};
 use netstack::time::Instant;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -37,6 +38,8 @@ pub(crate) struct Interfaces {
 struct Interface {
     ifindex: IfIndex,
     port: PortNumber,
+    /// The link address by which the wire knows it.
+    mac: MacAddr,
     bus: PathBuf,
     /// Whether packets leave with their checksums and segmentation left undone.
     offload: bool,
@@ -85,6 +88,7 @@ impl Kernel {
         self.ifs.all.borrow_mut().push(Interface {
             ifindex,
             port,
+            mac: config.mac,
             bus: config.bus.clone(),
             offload: config.offload,
             wire: Wire::Alive,
@@ -95,6 +99,15 @@ impl Kernel {
         });
         self.if_filters_changed();
         Ok(ifindex)
+    }
+
+    /// Sets the size of the largest packet of an interface; the size that it has is never refused.
+    pub(crate) fn if_set_mtu(&self, ifindex: IfIndex, mtu: u32) -> Result<(), IfError> {
+        let mut stack = self.stack.borrow_mut();
+        match stack.interface(ifindex) {
+            Some(ifnet) if ifnet.mtu == mtu => Ok(()),
+            Some(_) | None => stack.if_set_mtu(ifindex, mtu),
+        }
     }
 
     /// Leaves all wires.
@@ -212,11 +225,15 @@ impl Kernel {
         }
         let stack = self.stack.borrow();
         for interface in self.ifs.all.borrow_mut().iter_mut() {
-            let up = stack.interface(interface.ifindex).is_some_and(|ifnet| ifnet.up);
+            let ifnet = stack.interface(interface.ifindex);
+            let up = ifnet.is_some_and(|ifnet| ifnet.up);
+            // What goes to another address than the wire knows, the stack must pick out itself.
+            let renamed = ifnet.is_some_and(|ifnet| ifnet.mac != interface.mac);
             let wanted = stack.rx_filter(interface.ifindex);
             if interface.filter != Some((up, wanted.generation)) {
                 interface.filter = Some((up, wanted.generation));
-                let filter = Filter { up, promiscuous: wanted.promiscuous, multicast: wanted.multicast };
+                let filter =
+                    Filter { up, promiscuous: wanted.promiscuous || renamed, multicast: wanted.multicast };
                 self.user.borrow_mut().if_filter(interface.port, &filter);
             }
         }

@@ -43,6 +43,8 @@ pub type Copies = Box<dyn FnMut(&[u8]) -> usize>;
 #[derive(Default)]
 struct Wire {
     inboxes: Vec<VecDeque<(Vec<u8>, Offload)>>,
+    /// Ports that asked for every frame; they get them anyway.
+    promiscuous: BTreeMap<usize, bool>,
 }
 
 struct User {
@@ -69,7 +71,11 @@ impl Rumpuser for User {
         Ok(PortNumber(self.ports.len() as u32 - 1))
     }
     fn if_detach(&mut self, _: PortNumber) {}
-    fn if_filter(&mut self, _: PortNumber, _: &Filter) {}
+    fn if_filter(&mut self, port: PortNumber, filter: &Filter) {
+        let (bus, place) = &self.ports[port.0 as usize];
+        let mut wires = self.ether.wires.borrow_mut();
+        wires.get_mut(bus).unwrap().promiscuous.insert(*place, filter.promiscuous);
+    }
     fn if_recv(&mut self, port: PortNumber, frame: &mut Mbuf) -> Received {
         let (bus, place) = &self.ports[port.0 as usize];
         match self.ether.wires.borrow_mut().get_mut(bus).unwrap().inboxes[*place].pop_front() {
@@ -122,6 +128,13 @@ impl Rumpuser for User {
 pub struct World {
     pub ether: Rc<Ether>,
     pub kernels: Vec<Rc<Kernel>>,
+}
+
+impl Ether {
+    /// Whether the port that came to a wire as number `place` (from 0) has asked for every frame.
+    pub fn promiscuous(&self, bus: &str, place: usize) -> bool {
+        self.wires.borrow()[&PathBuf::from(bus)].promiscuous.get(&place).is_some_and(|on| *on)
+    }
 }
 
 /// Text that a program wrote.

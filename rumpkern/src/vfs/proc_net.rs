@@ -1,0 +1,324 @@
+//! `/proc/net`: interfaces, routes, neighbours, groups; and the table of all files there.
+
+use super::{Opened, directory_of, proc_net_sockets as sockets, proc_net_stat as stat};
+use crate::kernel::Kernel;
+use crate::syscall::Errno;
+use netstack::net::neigh::NudState;
+use netstack::net::route::{Route, RouteKind};
+use netstack::net::{IfIndex, ifnet::ALL_SYSTEMS};
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Writes a file as it is at this moment.
+type Writer = fn(&Kernel) -> String;
+
+/// Every file.
+const FILES: &[(&str, Writer)] = &[
+    ("arp", arp),
+    ("dev", dev),
+    ("dev_mcast", dev_mcast),
+    ("fib_trie", fib_trie),
+    ("icmp", sockets::icmp),
+    ("icmp6", sockets::icmp6),
+    ("if_inet6", if_inet6),
+    ("igmp", igmp),
+    ("ipv6_route", ipv6_route),
+    ("netlink", |_| NETLINK.to_owned()),
+    ("netstat", stat::netstat),
+    ("packet", sockets::packet),
+    ("protocols", sockets::protocols),
+    ("psched", |_| PSCHED.to_owned()),
+    ("ptype", |_| PTYPE.to_owned()),
+    ("raw", sockets::raw),
+    ("raw6", sockets::raw6),
+    ("route", route),
+    ("rt_cache", |_| padded(RT_CACHE)),
+    ("snmp", stat::snmp),
+    ("snmp6", stat::snmp6),
+    ("sockstat", sockets::sockstat),
+    ("sockstat6", sockets::sockstat6),
+    ("tcp", sockets::tcp),
+    ("tcp6", sockets::tcp6),
+    ("udp", sockets::udp),
+    ("udp6", sockets::udp6),
+    ("udplite", sockets::udplite),
+    ("udplite6", sockets::udplite6),
+    ("wireless", |_| WIRELESS.to_owned()),
+];
+
+/// The file or directory `below` `/proc/net`.
+pub(super) fn open(kernel: &Kernel, below: &str) -> Result<Opened, Errno> {
+    match FILES.iter().find(|(name, _)| *name == below) {
+        Some((_, write)) => Ok(Opened::Octets(write(kernel).into_bytes())),
+        None => directory_of(FILES.iter().map(|(name, _)| *name), below),
+    }
+}
+
+/// Ticks of the packet scheduler's clock, and of the timer's, in nanoseconds: those of every kernel.
+const PSCHED: &str = "000003e8 00000040 000f4240 3b9aca00\n";
+
+const PTYPE: &str = "Type Device      Function\n0800          ip_rcv\n0806          arp_rcv\n";
+
+const RT_CACHE: &str = "Iface\tDestination\tGateway \tFlags\t\tRefCnt\tUse\tMetric\tSource\t\tMTU\tWindow\tIRTT\tTOS\tHHRef\t\
+                        HHUptod\tSpecDst";
+
+const NETLINK: &str =
+    "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n";
+
+const WIRELESS: &str = "Inter-| sta-|   Quality        |   Discarded packets               | Missed | WE\n \
+                        face | tus | link level noise |  nwid  crypt   frag  retry   misc | beacon | 22\n";
+
+/// A row of a table whose rows are 127 columns and the end of the line.
+fn padded(row: &str) -> String {
+    format!("{row:<127}\n")
+}
+
+/// Nobody reads more of the row of an address than what `%08X` of its word in memory shows.
+pub(super) fn hex4(addr: Ipv4Addr) -> String {
+    format!("{:08X}", u32::from_le_bytes(addr.octets()))
+}
+
+/// An IPv6 address as 32 digits.
+fn hex6(addr: Ipv6Addr) -> String {
+    format!("{:032x}", addr.to_bits())
+}
+
+fn name(kernel: &Kernel, ifindex: IfIndex) -> String {
+    kernel.stack.borrow().interface(ifindex).map_or_else(String::new, |ifnet| ifnet.name.clone())
+}
+
+fn dev(kernel: &Kernel) -> String {
+    let mut text = String::from(concat!(
+        "Inter-|   Receive                                                |  Transmit\n",
+        " face |bytes    packets errs drop fifo frame compressed multicast|",
+        "bytes    packets errs drop fifo colls carrier compressed\n"
+    ));
+    let stack = kernel.stack.borrow();
+    for ifnet in stack.interfaces() {
+        let c = &ifnet.counters;
+        let _ = writeln!(
+            text,
+            "{:>6}: {:>7} {:>7} {:>4} {:>4} {:>4} {:>5} {:>10} {:>9} {:>8} {:>7} {:>4} {:>4} {:>4} {:>5} {:>7} {:>10}",
+            ifnet.name,
+            c.in_octets,
+            c.in_packets,
+            0,
+            c.in_discards,
+            0,
+            0,
+            0,
+            c.in_multicast,
+            c.out_octets,
+            c.out_packets,
+            0,
+            c.out_discards,
+            0,
+            0,
+            0,
+            0
+        );
+    }
+    text
+}
+
+fn arp(kernel: &Kernel) -> String {
+    // Neighbours age by the clock, which the stack only learns when it is told.
+    kernel.stack.borrow_mut().handle_timeout(kernel.clock());
+    let mut text =
+        String::from("IP address       HW type     Flags       HW address            Mask     Device\n");
+    let stack = kernel.stack.borrow();
+    for n in stack.neighbours().filter(|n| n.addr.is_ipv4()) {
+        let flags = match n.state {
+            NudState::Incomplete | NudState::Failed => 0x0,
+            NudState::Reachable | NudState::Stale | NudState::Delay | NudState::Probe => 0x2, // ATF_COM
+            NudState::Permanent => 0x6,                                                       // and ATF_PERM
+        };
+        let mac = n.mac.unwrap_or_default().to_string();
+        let _ = writeln!(
+            text,
+            "{:<16} 0x{:<10x}0x{:<10x}{mac:<17}     *        {}",
+            n.addr.to_string(),
+            1,
+            flags,
+            name(kernel, n.ifindex)
+        );
+    }
+    text
+}
+
+/// Routes that Linux would have: those of an interface that is down are gone there, and kept here.
+fn live_routes(kernel: &Kernel) -> Vec<Route> {
+    let stack = kernel.stack.borrow();
+    let up = |ifindex| stack.interface(ifindex).is_some_and(|ifnet| ifnet.up);
+    let mut routes: Vec<Route> = stack.routes().filter(|r| r.dev.is_none_or(up)).copied().collect();
+    // As a trie is walked: by address, and of one address the longest prefix first.
+    routes.sort_by_key(|r| (r.to.network(), core::cmp::Reverse(r.to.prefix_len()), r.metric));
+    routes
+}
+
+fn is_reject(route: &Route) -> bool {
+    match route.kind {
+        RouteKind::Unreachable | RouteKind::Prohibit => true,
+        RouteKind::Unicast | RouteKind::Local | RouteKind::Broadcast | RouteKind::Blackhole => false,
+    }
+}
+
+const RTF_UP: u16 = 0x1;
+const RTF_GATEWAY: u16 = 0x2;
+const RTF_HOST: u16 = 0x4;
+const RTF_REJECT: u16 = 0x200;
+
+fn flags(route: &Route) -> u16 {
+    let mut flags = RTF_UP;
+    if route.via.is_some() {
+        flags |= RTF_GATEWAY;
+    }
+    if route.to.prefix_len() == route.to.max_prefix_len() {
+        flags |= RTF_HOST;
+    }
+    if is_reject(route) {
+        flags |= RTF_REJECT;
+    }
+    flags
+}
+
+fn route(kernel: &Kernel) -> String {
+    let header = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT";
+    let mut text = padded(header);
+    for route in live_routes(kernel) {
+        let (IpAddr::V4(to), IpAddr::V4(mask)) = (route.to.network(), route.to.netmask()) else { continue };
+        let via = match route.via {
+            Some(IpAddr::V4(via)) => via,
+            Some(IpAddr::V6(_)) | None => Ipv4Addr::UNSPECIFIED,
+        };
+        let dev = route.dev.map_or_else(|| "*".to_owned(), |dev| name(kernel, dev));
+        text += &padded(&format!(
+            "{dev}\t{}\t{}\t{:04X}\t0\t0\t{}\t{}\t0\t0\t0",
+            hex4(to),
+            hex4(via),
+            flags(&route),
+            route.metric,
+            hex4(mask)
+        ));
+    }
+    text
+}
+
+fn ipv6_route(kernel: &Kernel) -> String {
+    let mut text = String::new();
+    let locals: Vec<Route> = kernel.stack.borrow().local_routes().copied().collect();
+    for route in live_routes(kernel).into_iter().chain(locals) {
+        let IpAddr::V6(to) = route.to.network() else { continue };
+        let via = match route.via {
+            Some(IpAddr::V6(via)) => via,
+            Some(IpAddr::V4(_)) | None => Ipv6Addr::UNSPECIFIED,
+        };
+        // A local route is a host's, without next hop (RTF_LOCAL | RTF_NONEXTHOP).
+        let flags = match route.kind {
+            RouteKind::Local => 0x8020_0001,
+            RouteKind::Unicast
+            | RouteKind::Broadcast
+            | RouteKind::Blackhole
+            | RouteKind::Unreachable
+            | RouteKind::Prohibit => u32::from(flags(&route)),
+        };
+        let dev = route.dev.map_or_else(|| "lo".to_owned(), |dev| name(kernel, dev));
+        let _ = writeln!(
+            text,
+            "{} {:02x} {:032x} 00 {} {:08x} {:08x} {:08x} {flags:08x} {dev:>8}",
+            hex6(to),
+            route.to.prefix_len(),
+            0,
+            hex6(via),
+            route.metric,
+            1,
+            0
+        );
+    }
+    text
+}
+
+fn if_inet6(kernel: &Kernel) -> String {
+    let stack = kernel.stack.borrow();
+    let mut text = String::new();
+    for ifnet in stack.interfaces() {
+        for net in ifnet.addrs() {
+            let IpAddr::V6(addr) = net.addr() else { continue };
+            // IPV6_ADDR_LOOPBACK, _LINKLOCAL, global; all permanent (IFA_F_PERMANENT).
+            let scope = match addr {
+                _ if addr.is_loopback() => 0x10,
+                _ if addr.segments()[0] & 0xffc0 == 0xfe80 => 0x20,
+                _ => 0x00,
+            };
+            let _ = writeln!(
+                text,
+                "{} {:02x} {:02x} {scope:02x} 80 {:>8}",
+                hex6(addr),
+                ifnet.index.0,
+                net.prefix_len(),
+                ifnet.name
+            );
+        }
+    }
+    text
+}
+
+fn igmp(kernel: &Kernel) -> String {
+    let mut text = String::from("Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n");
+    let stack = kernel.stack.borrow();
+    for ifnet in stack.interfaces().filter(|ifnet| ifnet.up) {
+        let mut groups: Vec<Ipv4Addr> = vec![ALL_SYSTEMS];
+        groups.extend(ifnet.groups().filter_map(|group| match group {
+            IpAddr::V4(group) => Some(group).filter(|group| *group != ALL_SYSTEMS),
+            IpAddr::V6(_) => None,
+        }));
+        let (name, n) = (&ifnet.name, groups.len());
+        let _ = writeln!(text, "{}\t{name:<10}: {n:>5} {:>7}", ifnet.index.0, "V3");
+        // The one that everybody is in was joined first and stands last.
+        for group in groups.iter().rev() {
+            let _ = writeln!(text, "\t\t\t\t{} {:>5} 0:00000000\t\t0", hex4(*group), 1);
+        }
+    }
+    text
+}
+
+fn dev_mcast(kernel: &Kernel) -> String {
+    let stack = kernel.stack.borrow();
+    let mut text = String::new();
+    for ifnet in stack.interfaces().filter(|ifnet| ifnet.up && !ifnet.loopback) {
+        for mac in ifnet.rx_filter().multicast {
+            let mac: String = mac.0.iter().map(|octet| format!("{octet:02x}")).collect();
+            let _ = writeln!(text, "{:<4} {:<15} {:<5} {:<5} {mac}", ifnet.index.0, ifnet.name, 1, 0);
+        }
+    }
+    text
+}
+
+/// The routes by address, all of them leaves of one node: the shape that Linux's trie has besides is its own affair.
+fn fib_trie(kernel: &Kernel) -> String {
+    let stack = kernel.stack.borrow();
+    let mut routes: Vec<Route> = stack.routes().chain(stack.local_routes()).copied().collect();
+    routes.retain(|r| r.to.addr().is_ipv4());
+    routes.sort_by_key(|r| (r.to.network(), core::cmp::Reverse(r.to.prefix_len()), r.metric));
+    let mut tree = String::new();
+    let mut last = None;
+    for route in &routes {
+        let network = route.to.network();
+        if last.replace(network) != Some(network) {
+            let _ = writeln!(tree, "     |-- {network}");
+        }
+        let (scope, kind) = match route.kind {
+            RouteKind::Unicast if route.via.is_none() => ("link", "UNICAST"),
+            RouteKind::Unicast => ("universe", "UNICAST"),
+            RouteKind::Local => ("host", "LOCAL"),
+            RouteKind::Broadcast => ("link", "BROADCAST"),
+            RouteKind::Blackhole => ("universe", "BLACKHOLE"),
+            RouteKind::Unreachable => ("universe", "UNREACHABLE"),
+            RouteKind::Prohibit => ("universe", "PROHIBIT"),
+        };
+        let _ = writeln!(tree, "        /{} {scope} {kind}", route.to.prefix_len());
+    }
+    // Both tables are one as long as there are no rules.
+    let root = "  +-- 0.0.0.0/0 0 0 0\n";
+    format!("Main:\n{root}{tree}Local:\n{root}{tree}")
+}
