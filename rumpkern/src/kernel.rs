@@ -14,6 +14,7 @@ use crate::proc::{ProcTable, Process};
 use crate::remote::Remotes;
 use crate::rumpuser::{AttachError, Rumpuser};
 use crate::syscall::Sys;
+use crate::syscall::ioctl_ifreq::Labels;
 use crate::syscall::sleepq::SleepQueues;
 use indexmap::IndexMap;
 use netstack::Stack;
@@ -36,6 +37,8 @@ pub struct Kernel {
     pub(crate) sleepers: SleepQueues,
     pub(crate) remotes: Remotes,
     pub(crate) ifs: Interfaces,
+    /// Names of addresses.
+    pub(crate) labels: RefCell<Labels>,
     now: Cell<Instant>,
     born: Cell<Instant>,
     stopping: Cell<bool>,
@@ -73,6 +76,7 @@ impl Kernel {
             sleepers: SleepQueues::default(),
             remotes: Remotes::default(),
             ifs: Interfaces::default(),
+            labels: RefCell::default(),
             now: Cell::new(Instant::ZERO),
             born: Cell::new(Instant::ZERO),
             stopping: Cell::new(false),
