@@ -5,11 +5,12 @@
 use super::fault::Fault;
 use super::rundir::LabDir;
 use super::state::{BusState, Epoch, InterfaceState, LabState, NodeState, Phase, VERSION};
-use crate::topology::model::{Interface, Lab, Mode, Node, Origin};
+use crate::topology::model::{Interface, Lab, Mode, Node, NodeFile, Origin};
+use indexmap::IndexMap;
 use rumpkern::config::{HostConfig, InterfaceConfig, NodeConfig, RouteConfig};
 use std::net::IpAddr;
 use std::num::NonZeroU8;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Everything that `up` writes.
 #[derive(Debug)]
@@ -35,24 +36,27 @@ pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
     let nodes = lab
         .nodes
         .values()
-        .map(|node| NodeConfig {
-            lab: lab.name.clone(),
-            node: node.name.clone(),
-            dir: dir.node(&node.name).path().to_owned(),
-            epoch: rumpkern::config::Epoch { unix_ns: epoch.unix_ns, mono_ns: epoch.mono_ns },
-            seed: node_seed(seed, &node.name),
-            home: Some(home),
-            forward: node.forward,
-            ttl: NonZeroU8::new(node.ttl),
-            tcp: Some(node.tcp.as_str().to_owned()),
-            sysctl: node.sysctl.clone(),
-            interfaces: node.interfaces.iter().map(|one| interface(one, dir)).collect(),
-            loopback: node.loopback.clone(),
-            routes: routes(node),
-            hosts: Vec::new(),
-            hosts_file: Some(dir.hosts()),
+        .map(|node| {
+            Ok(NodeConfig {
+                lab: lab.name.clone(),
+                node: node.name.clone(),
+                dir: dir.node(&node.name).path().to_owned(),
+                epoch: rumpkern::config::Epoch { unix_ns: epoch.unix_ns, mono_ns: epoch.mono_ns },
+                seed: node_seed(seed, &node.name),
+                home: Some(home),
+                forward: node.forward,
+                ttl: NonZeroU8::new(node.ttl),
+                tcp: Some(node.tcp.as_str().to_owned()),
+                sysctl: node.sysctl.clone(),
+                interfaces: node.interfaces.iter().map(|one| interface(one, dir)).collect(),
+                loopback: node.loopback.clone(),
+                routes: routes(node),
+                hosts: Vec::new(),
+                hosts_file: Some(dir.hosts()),
+                files: files(node)?,
+            })
         })
-        .collect();
+        .collect::<Result<_, Fault>>()?;
     let state = LabState {
         version: VERSION,
         lab: lab.name.clone(),
@@ -97,6 +101,15 @@ fn routes(node: &Node) -> Vec<RouteConfig> {
             },
         })
         .collect()
+}
+
+/// Absolute paths: the node lives on in another directory.
+fn files(node: &Node) -> Result<IndexMap<String, PathBuf>, Fault> {
+    let absolute = |file: &NodeFile| {
+        let host = std::path::absolute(&file.host).map_err(Fault::io("find", &file.host))?;
+        Ok((file.node.clone(), host))
+    };
+    node.files.iter().map(absolute).collect()
 }
 
 fn node_state(node: &Node) -> NodeState {
@@ -181,12 +194,6 @@ fn refuse_what_is_missing(lab: &Lab) -> Result<(), Fault> {
         }
     }
     for node in lab.nodes.values() {
-        if let Some(file) = node.files.first() {
-            return refuse(
-                format!("a file on a node (`node.{}.files`: {})", node.name, file.node),
-                Some("take `files` out"),
-            );
-        }
         for one in &node.interfaces {
             if one.impair.is_some() {
                 let key = format!("node.{}.if.{}.impair", node.name, one.name);
