@@ -232,6 +232,30 @@ fn refuse_ipv6(lab: &Lab) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_by_absolute_paths() {
+        let file = |node: &str, host: &str| NodeFile { node: node.into(), host: host.into() };
+        let node = Node {
+            name: "h1".into(),
+            forward: false,
+            ttl: 64,
+            tcp: crate::topology::model::TcpProfile::Linux,
+            sysctl: IndexMap::new(),
+            loopback: Vec::new(),
+            interfaces: Vec::new(),
+            routes: Vec::new(),
+            files: vec![file("/srv/index.html", "lab/www/index.html"), file("/etc/resolv.conf", "/r")],
+        };
+        let here = std::env::current_dir().unwrap();
+        let want = [
+            ("/srv/index.html".to_owned(), here.join("lab/www/index.html")),
+            ("/etc/resolv.conf".to_owned(), "/r".into()),
+        ];
+        assert_eq!(files(&node).unwrap(), IndexMap::from(want));
+    }
+
     #[test]
     fn a_fresh_seed_is_a_double() {
         for _ in 0..64 {

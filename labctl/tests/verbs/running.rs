@@ -69,6 +69,36 @@ fn names_that_are_not_there_have_a_hint() {
     assert_eq!(place.pids().len(), 3);
 }
 
+#[test]
+fn files_reach_their_node() {
+    const FILES: &str = r#"
+name = "files"
+node.web = { files = { "/srv/index.html" = "www/index.html", "/etc/resolv.conf" = "resolv" } }
+node.b = {}
+bus.link = { subnet = "192.0.2.0/30", nodes = ["web", "b"] }
+"#;
+    let place = Place::new();
+    let here = place.dir.path();
+    fs::create_dir(here.join("www")).unwrap();
+    for file in ["www/index.html", "resolv"] {
+        fs::write(here.join(file), "x").unwrap();
+    }
+    fs::write(here.join("files.lab.toml"), FILES).unwrap();
+    place.ok(&["-t", "files.lab.toml", "up"]);
+    let config = |node: &str| -> serde_json::Value {
+        let path = place.lab().with_file_name("files").join("node").join(node).join("config.json");
+        serde_json::from_slice(&fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))).unwrap()
+    };
+    // Wherever the node lives, the paths lead to them.
+    let host = |file: &str| fs::canonicalize(here.join(file)).unwrap();
+    let told = |path: &str| fs::canonicalize(config("web")["files"][path].as_str().unwrap()).unwrap();
+    assert_eq!(told("/srv/index.html"), host("www/index.html"));
+    assert_eq!(told("/etc/resolv.conf"), host("resolv"));
+    assert!(config("b").get("files").is_none());
+    place.ok(&["--lab", "files", "down"]);
+    place.assert_clean();
+}
+
 const STACKS: &str = r#"
 name = "stacks"
 node.l = {}

@@ -54,7 +54,7 @@ impl Entry {
 
 /// Whether a path is one that every node answers itself. The files that a topology adds are [`Kernel::files`].
 pub fn is_ours(path: &[u8]) -> bool {
-    path::normal(path).is_some_and(|path| Place::of(&path).is_some())
+    path::may_lead(path) && path::normal(path).is_some_and(|path| Place::of(&path).is_some())
 }
 
 /// What stands at `path`, an absolute one. `None`: it is not the node's, the host's file is meant.

@@ -48,6 +48,12 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Whether a path may lead to a [`Place`], told by its first octets: most paths do not, and need no second look.
+pub(super) fn may_lead(path: &[u8]) -> bool {
+    let starts = ["/proc/", "/sys/", "/etc/"].iter().any(|start| path.starts_with(start.as_bytes()));
+    starts || path.windows(2).any(|pair| matches!(pair, b"//" | b"/."))
+}
+
 /// What follows the directory `place` in `path`: empty if `path` is the directory itself.
 fn below<'a>(path: &'a str, place: &str) -> Option<&'a str> {
     match path.strip_prefix(place)? {
@@ -98,8 +104,11 @@ mod tests {
             "/proc/1234/task/1235/net/dev",
             "/proc/self/task/7/net/dev",
             "/proc/sys/../net/dev",
+            "/usr/../proc/net/dev",
+            "/./proc/net/dev",
         ] {
             assert_eq!(place(path).as_deref(), Some("ProcNet(\"dev\")"), "{path}");
+            assert!(may_lead(path.as_bytes()), "{path}");
         }
         assert_eq!(place("/proc/net/").as_deref(), Some("ProcNet(\"\")"));
         assert_eq!(place("/proc/sys/net/core/somaxconn").as_deref(), Some("SysctlNet(\"core/somaxconn\")"));

@@ -14,6 +14,7 @@ type Writer = fn(&Kernel) -> String;
 
 /// Every file.
 const FILES: &[(&str, Writer)] = &[
+    ("anycast6", |_| String::new()),
     ("arp", arp),
     ("dev", dev),
     ("dev_mcast", dev_mcast),
@@ -22,7 +23,14 @@ const FILES: &[(&str, Writer)] = &[
     ("icmp6", sockets::icmp6),
     ("if_inet6", if_inet6),
     ("igmp", igmp),
+    ("igmp6", igmp6),
+    ("ip6_mr_cache", |_| IP6_MR_CACHE.to_owned()),
+    ("ip6_mr_vif", |_| IP6_MR_VIF.to_owned()),
+    ("ip_mr_cache", |_| IP_MR_CACHE.to_owned()),
+    ("ip_mr_vif", |_| IP_MR_VIF.to_owned()),
     ("ipv6_route", ipv6_route),
+    ("mcfilter", |_| MCFILTER.to_owned()),
+    ("mcfilter6", |_| MCFILTER6.to_owned()),
     ("netlink", |_| NETLINK.to_owned()),
     ("netstat", stat::netstat),
     ("packet", sockets::packet),
@@ -57,6 +65,15 @@ pub(super) fn open(kernel: &Kernel, below: &str) -> Result<Opened, Errno> {
 /// Ticks of the packet scheduler's clock, and of the timer's, in nanoseconds: those of every kernel.
 const PSCHED: &str = "000003e8 00000040 000f4240 3b9aca00\n";
 
+// Tables that are empty here: nothing forwards multicast, no socket picks sources of a group, no route is cached.
+const IP_MR_CACHE: &str = "Group    Origin   Iif     Pkts    Bytes    Wrong Oifs\n";
+const IP_MR_VIF: &str = "Interface      BytesIn  PktsIn  BytesOut PktsOut Flags Local    Remote\n";
+const IP6_MR_CACHE: &str = "Group                            Origin                           Iif      Pkts  Bytes     Wrong  Oifs\n";
+const IP6_MR_VIF: &str = "Interface      BytesIn  PktsIn  BytesOut PktsOut Flags\n";
+const MCFILTER: &str = "Idx Device        MCA        SRC    INC    EXC\n";
+const MCFILTER6: &str =
+    "Idx Device                Multicast Address                   Source Address    INC    EXC\n";
+
 const PTYPE: &str = "Type Device      Function\n0800          ip_rcv\n0806          arp_rcv\n";
 
 const RT_CACHE: &str = "Iface\tDestination\tGateway \tFlags\t\tRefCnt\tUse\tMetric\tSource\t\tMTU\tWindow\tIRTT\tTOS\tHHRef\t\
@@ -73,7 +90,7 @@ fn padded(row: &str) -> String {
     format!("{row:<127}\n")
 }
 
-/// Nobody reads more of the row of an address than what `%08X` of its word in memory shows.
+/// An IPv4 address as the word that it is in memory, in hexadecimal.
 pub(super) fn hex4(addr: Ipv4Addr) -> String {
     format!("{:08X}", u32::from_le_bytes(addr.octets()))
 }
@@ -277,6 +294,19 @@ fn igmp(kernel: &Kernel) -> String {
         // The one that everybody is in was joined first and stands last.
         for group in groups.iter().rev() {
             let _ = writeln!(text, "\t\t\t\t{} {:>5} 0:00000000\t\t0", hex4(*group), 1);
+        }
+    }
+    text
+}
+
+fn igmp6(kernel: &Kernel) -> String {
+    let stack = kernel.stack.borrow();
+    let mut text = String::new();
+    for ifnet in stack.interfaces().filter(|ifnet| ifnet.up) {
+        for group in ifnet.groups() {
+            let IpAddr::V6(group) = group else { continue };
+            let (index, name) = (ifnet.index.0, &ifnet.name);
+            let _ = writeln!(text, "{index:<4} {name:<15} {} {:>5} 00000004 0", hex6(group), 1);
         }
     }
     text

@@ -203,11 +203,15 @@ fn port_table(kernel: &Kernel, family: Family, protocol: u8) -> Vec<String> {
 
 fn table4(header: &str, rows: Vec<String>) -> String {
     let header = format!("{header}{DATAGRAM}");
-    rows.iter().fold(format!("{header:<127}\n"), |text, row| format!("{text}{row:<127}\n"))
+    let mut text = format!("{header:<127}\n");
+    for row in rows {
+        let _ = writeln!(text, "{row:<127}");
+    }
+    text
 }
 
 fn table6(rows: Vec<String>) -> String {
-    rows.iter().fold(format!("{HEADER6}{DATAGRAM}\n"), |text, row| format!("{text}{row}\n"))
+    rows.iter().fold(format!("{HEADER6}{DATAGRAM}\n"), |text, row| text + row + "\n")
 }
 
 pub(super) fn udp(kernel: &Kernel) -> String {

@@ -247,7 +247,7 @@ const IP_EXT: &str = "InNoRoutes InTruncatedPkts InMcastPkts OutMcastPkts InBcas
 
 /// `/proc/net/snmp6`: a name and a value a line.
 pub(super) fn snmp6(_: &Kernel) -> String {
-    SNMP6.split_whitespace().fold(String::new(), |text, name| format!("{text}{name:<32}\t0\n"))
+    SNMP6.split_whitespace().map(|name| format!("{name:<32}\t0\n")).collect()
 }
 
 /// The names of IPv6, ICMPv6 and UDP over it, in order.

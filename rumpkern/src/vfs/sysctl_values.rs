@@ -11,7 +11,7 @@ pub(super) const FIXED: &[(&str, &str)] = &[
     ("core/netdev_max_backlog", "1000"),
     ("core/optmem_max", "131072"),
     ("ipv4/fib_multipath_hash_fields", "7"),
-    ("ipv4/fib_multipath_hash_policy", "0"),
+    ("ipv4/fib_multipath_hash_policy", "1"),
     ("ipv4/fib_multipath_use_neigh", "0"),
     ("ipv4/icmp_echo_ignore_all", "0"),
     ("ipv4/icmp_echo_ignore_broadcasts", "1"),
