@@ -6,7 +6,7 @@ use netstack::net::MacAddr;
 use netstack::net::route::{Route, RouteKind};
 use rumpkern::config::{HostConfig, NodeConfig};
 use rumpkern::kernel::Kernel;
-use rumpkern::syscall::{Errno, Family, MsgFlags, Shutdown, SockType, sockopt_abi};
+use rumpkern::syscall::{Errno, Family, MsgFlags, Shutdown, SockOpt, SockType, ioctl, sockopt_abi};
 use rumpkern::vfs::{self, Opened};
 use std::rc::Rc;
 use world::{World, interface};
@@ -213,6 +213,30 @@ fn datagram_sockets() {
     assert!(protocols.contains(want), "{protocols}");
 }
 
+/// What the columns of a table are called, and where they are, is what programs go by: the host says it.
+#[test]
+fn headers_are_the_hosts() {
+    let (_world, kernel) = alone();
+    for (file, lines) in [
+        ("arp", 1),
+        ("dev", 2),
+        ("icmp", 1),
+        ("igmp", 1),
+        ("netlink", 1),
+        ("packet", 1),
+        ("psched", 1),
+        ("raw", 1),
+        ("route", 1),
+        ("tcp", 1),
+        ("udp", 1),
+    ] {
+        let path = format!("/proc/net/{file}");
+        let host = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let header = |text: &str| text.split_inclusive('\n').take(lines).collect::<String>();
+        assert_eq!(header(&text(&kernel, &path)), header(&host), "{path}");
+    }
+}
+
 #[test]
 fn every_file_can_be_read_and_is_listed() {
     let (_world, kernel) = alone();
@@ -290,6 +314,26 @@ fn an_interface_in_sysfs() {
     assert_eq!(write(&kernel, "/sys/class/net/eth0/address", "x"), Err(Errno::EACCES));
     assert_eq!(write(&kernel, "/sys/class/net/eth9/mtu", "1500"), Err(Errno::ENOENT));
     assert_eq!(write(&kernel, "/sys/class/net/eth0/tx_queue_len", "1000\n"), Ok(()));
+}
+
+#[test]
+fn a_packet_socket_that_wants_every_frame_shows() {
+    let (world, kernel) = alone();
+    let open = world.spawn(0, async |sys| {
+        let fd = sys.socket(Family::Inet, SockType::Packet, 3).unwrap();
+        sys.setsockopt(fd, SockOpt::Promiscuous(true)).unwrap();
+        std::future::pending::<()>().await;
+    });
+    world.settle();
+    assert!(open.take().is_none());
+    assert_eq!(text(&kernel, "/sys/class/net/eth0/flags"), "0x1103\n");
+    let mut ifreq = [0; 40];
+    ifreq[..4].copy_from_slice(b"eth0");
+    ioctl::ioctl(&kernel, 0x8913, &mut ifreq, None).unwrap();
+    assert_eq!(ifreq[16..18], 0x1043u16.to_ne_bytes(), "only to sysfs, as on Linux");
+    let packet = text(&kernel, "/proc/net/packet");
+    assert_eq!(packet.lines().count(), 2);
+    assert_eq!(packet.lines().last().unwrap().split_whitespace().nth(2), Some("3"), "SOCK_RAW");
 }
 
 #[test]

@@ -20,15 +20,18 @@ pub(crate) const ARPHRD_ETHER: u16 = 1;
 /// `ARPHRD_LOOPBACK`
 pub(crate) const ARPHRD_LOOPBACK: u16 = 772;
 
-/// What was set by configuration, as `/sys/class/net/IF/flags` has it.
-pub(crate) fn configured(ifnet: &Ifnet) -> u32 {
+/// What it is and was set to.
+fn configured(ifnet: &Ifnet) -> u32 {
     let kind = if ifnet.loopback { IFF_LOOPBACK } else { IFF_BROADCAST | IFF_MULTICAST };
-    let up = if ifnet.up { IFF_UP } else { 0 };
-    let promiscuous = if ifnet.rx_filter().promiscuous { IFF_PROMISC } else { 0 };
-    kind | up | promiscuous
+    kind | if ifnet.up { IFF_UP } else { 0 }
 }
 
-/// The same with the state of the wire, as SIOCGIFFLAGS has it.
+/// As `/sys/class/net/IF/flags` has them: packet sockets show.
+pub(crate) fn in_sysfs(ifnet: &Ifnet) -> u32 {
+    configured(ifnet) | if ifnet.rx_filter().promiscuous { IFF_PROMISC } else { 0 }
+}
+
+/// As SIOCGIFFLAGS has them: the wire shows, packet sockets do not.
 pub(crate) fn of(ifnet: &Ifnet) -> u32 {
     configured(ifnet) | if ifnet.usable() { IFF_RUNNING } else { 0 }
 }

@@ -102,7 +102,7 @@ fn read(ifnet: &Ifnet, config: &StackConfig, file: &str) -> Result<String, Errno
         "speed" if ifnet.up && ethernet => "10000".to_owned(),
         "carrier" | "duplex" | "speed" => return Err(Errno::EINVAL),
         "dev_id" => "0x0".to_owned(),
-        "flags" => format!("{:#x}", flags::configured(ifnet)),
+        "flags" => format!("{:#x}", flags::in_sysfs(ifnet)),
         "ifalias" => return Ok(String::new()),
         "ifindex" | "iflink" => ifnet.index.0.to_string(),
         "mtu" => ifnet.mtu.to_string(),
