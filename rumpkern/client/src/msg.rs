@@ -21,8 +21,8 @@
 //! | RESOLVE | NAME | 0; ADDR (port 0) |
 //! | SOCKETPASS | SOCKET | sid; INODE (of the program's end), and that end as a descriptor |
 //! | META | TIME (its stamp, from the Unix epoch) | 0; as RECVMSG without DATA |
-//! | OPEN | DATA (path) | 0; a memory file as a descriptor |
-//! | STRUCTIOCTL | OPTION (command, 0), DATA | what ioctl(2) returns; DATA |
+//! | OPEN | DATA (path) | 0 and a memory file as a descriptor; 1 and DATA, the host's path; 2: the host's file of that path. Of no path: 0 and DATA, the paths that the topology lays over the host's, a NUL behind each |
+//! | STRUCTIOCTL | OPTION (command, octets of the structure), DATA (the structure and what it points to) | what ioctl(2) returns; DATA, TARGET (where the structure points). Without DATA: the call needs LEN octets from TARGET |
 //! | *event* CLOSED | | sid |
 //!
 //! Numbers inside are Linux's ABI: domains, types, levels, option names, flags, `struct sockaddr`, option values.
@@ -341,7 +341,7 @@ pub enum Request<'a> {
     SocketPass { domain: u32, kind: u32, protocol: u32 },
     Meta { time: u64 },
     Open { path: &'a [u8] },
-    StructIoctl { request: u32, octets: &'a [u8] },
+    StructIoctl { request: u32, split: u32, octets: &'a [u8] },
 }
 
 /// Why the arguments of a call cannot be taken.
@@ -423,8 +423,8 @@ impl<'a> Request<'a> {
             Op::Meta => Request::Meta { time: need(body.time, tag::TIME)? },
             Op::Open => Request::Open { path: need(body.data, tag::DATA)? },
             Op::StructIoctl => {
-                let [request, _] = need(body.option, tag::OPTION)?;
-                Request::StructIoctl { request, octets: need(body.data, tag::DATA)? }
+                let [request, split] = need(body.option, tag::OPTION)?;
+                Request::StructIoctl { request, split, octets: need(body.data, tag::DATA)? }
             }
             Op::Closed => return Err(unknown),
         })
@@ -484,8 +484,8 @@ impl<'a> Request<'a> {
             }
             Request::Meta { time } => (Op::Meta, Body { time: Some(time), ..none }),
             Request::Open { path } => (Op::Open, Body { data: Some(path), ..none }),
-            Request::StructIoctl { request, octets } => {
-                (Op::StructIoctl, Body { option: Some([request, 0]), data: Some(octets), ..none })
+            Request::StructIoctl { request, split, octets } => {
+                (Op::StructIoctl, Body { option: Some([request, split]), data: Some(octets), ..none })
             }
         }
     }

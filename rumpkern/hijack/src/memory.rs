@@ -9,6 +9,8 @@ use std::fs::OpenOptions;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::unix::fs::FileExt;
 
+const PAGE: usize = 4096;
+
 /// How memory is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Memory {
@@ -73,6 +75,16 @@ impl Memory {
         Ok(octets)
     }
 
+    /// As many octets from `address` as there are, at most `most`.
+    pub(crate) fn take_up_to(self, tid: i32, address: u64, most: usize) -> Vec<u8> {
+        let page_end = PAGE - address as usize % PAGE;
+        match self.take(tid, address, most) {
+            // What follows the page may not be there.
+            Err(_) if page_end < most => self.take(tid, address, page_end).unwrap_or_default(),
+            done => done.unwrap_or_default(),
+        }
+    }
+
     /// A little-endian number of `N` octets.
     pub(crate) fn number<const N: usize>(self, tid: i32, address: u64) -> Result<u64, Errno> {
         let mut octets = [0; 8];
@@ -82,7 +94,6 @@ impl Memory {
 
     /// The octets before the first NUL, at most `most`.
     pub(crate) fn string(self, tid: i32, address: u64, most: usize) -> Result<Vec<u8>, Errno> {
-        const PAGE: usize = 4096;
         let mut string = Vec::new();
         while string.len() < most {
             // Up to the end of a page: the next may not be there.

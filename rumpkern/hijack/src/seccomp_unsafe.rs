@@ -128,33 +128,11 @@ impl Listener {
 
     /// The call returns a new descriptor of the program's for what `fd` is.
     pub(crate) fn finish_with(&self, call: &Call, fd: BorrowedFd<'_>, cloexec: bool) -> Result<c_int, Errno> {
-        self.add(call, fd, libc::SECCOMP_ADDFD_FLAG_SEND as u32, 0, cloexec)
-    }
-
-    /// `fd` takes the place of the program's descriptor `at`.
-    pub(crate) fn replace(
-        &self,
-        call: &Call,
-        at: u32,
-        fd: BorrowedFd<'_>,
-        cloexec: bool,
-    ) -> Result<(), Errno> {
-        self.add(call, fd, libc::SECCOMP_ADDFD_FLAG_SETFD as u32, at, cloexec).map(drop)
-    }
-
-    fn add(
-        &self,
-        call: &Call,
-        fd: BorrowedFd<'_>,
-        flags: u32,
-        at: u32,
-        cloexec: bool,
-    ) -> Result<c_int, Errno> {
         let mut add = seccomp_notif_addfd {
             id: call.id,
-            flags,
+            flags: libc::SECCOMP_ADDFD_FLAG_SEND as u32,
             srcfd: fd.as_raw_fd() as u32,
-            newfd: at,
+            newfd: 0,
             newfd_flags: if cloexec { libc::O_CLOEXEC as u32 } else { 0 },
         };
         self.ioctl(ADDFD, &raw mut add)

@@ -71,6 +71,8 @@ pub(crate) struct Supervisor {
     pub(crate) node: Client,
     pub(crate) memory: Memory,
     pub(crate) sockets: Sockets,
+    /// Paths that the topology lays over the host's.
+    pub(crate) files: Vec<Vec<u8>>,
     threads: Threads,
     /// The host lets us fetch descriptors from the program.
     fetches: bool,
@@ -112,7 +114,15 @@ pub(crate) enum End {
 }
 
 impl Supervisor {
-    pub(crate) fn new(listener: Listener, node: Client) -> Result<Supervisor, Errno> {
+    pub(crate) fn new(listener: Listener, mut node: Client) -> Result<Supervisor, Errno> {
+        let files = match node.call(Sid::NONE, &Request::Open { path: b"" }) {
+            Ok((_, body)) => {
+                let paths = body.data.unwrap_or_default().split(|octet| *octet == 0);
+                paths.filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect()
+            }
+            // The loop finds that the node is gone.
+            Err(_) => Vec::new(),
+        };
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &listener, EventData::new_u64(CALLS), EventFlags::IN)?;
         epoll::add(&epoll, &node, EventData::new_u64(NODE), EventFlags::IN)?;
@@ -121,6 +131,7 @@ impl Supervisor {
             node,
             memory: Memory::probe(),
             sockets: Sockets::default(),
+            files,
             threads: Threads::default(),
             fetches: process::fetching_works(),
             epoll,

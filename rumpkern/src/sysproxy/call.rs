@@ -1,8 +1,9 @@
 //! One call: from a frame to the frame that answers it.
 
+use super::host_file;
 use super::passed::Passing;
 use crate::syscall::socket_abi::{self, address};
-use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, RecvMeta, SendMeta, Sys, sockopt_abi};
+use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, RecvMeta, SendMeta, Sys, ioctl, sockopt_abi};
 use netstack::net::IfIndex;
 use netstack::socket::QueuedError;
 use netstack::time::Duration;
@@ -76,6 +77,7 @@ pub(super) async fn perform(sys: Sys, passing: Rc<Passing>, frame: Vec<u8>) -> A
         Ok(Request::SocketPass { domain, kind, protocol }) => {
             socket_pass(&passing, &asked, domain, kind, protocol)
         }
+        Ok(Request::Open { path }) => host_file::open(&sys, &asked, path),
         Ok(request) => call(&sys, &passing, &asked, &request).await.map(Answer::from),
         Err(error) => Err(refusal(&error)),
     };
@@ -190,10 +192,9 @@ async fn call(
             writer.finish(&answer_to(asked, 0));
             Ok(frame)
         }
-        // `perform` has seen to this one.
-        Request::SocketPass { .. } => Err(Errno::EINVAL),
-        Request::Open { .. } => Err(Errno::ENOENT),
-        Request::StructIoctl { .. } => Err(Errno::ENOTTY),
+        // `perform` has seen to these.
+        Request::SocketPass { .. } | Request::Open { .. } => Err(Errno::EINVAL),
+        Request::StructIoctl { request, split, octets } => struct_ioctl(sys, asked, request, split, octets),
         Request::Resolve { name } => {
             let first = sys.resolve(name)?.first().copied().ok_or(Errno::ENOENT)?;
             let addr = sockaddr::encode_ip(first);
@@ -229,6 +230,43 @@ fn received<T>(meta: &RecvMeta, with: impl FnOnce(&Body<'_>) -> T) -> T {
         time: Some(meta.time.as_nanos()),
         ..Body::default()
     })
+}
+
+/// ioctl(2) of a structure, which may point to more: that is asked for if it is read, and comes behind the structure.
+fn struct_ioctl(
+    sys: &Sys,
+    asked: &Header,
+    request: u32,
+    split: u32,
+    octets: &[u8],
+) -> Result<Vec<u8>, Errno> {
+    let kernel = sys.kernel();
+    let need = ioctl::argument(request).ok_or(Errno::ENOTTY)?;
+    let split = if split == 0 { octets.len() } else { split as usize };
+    let (arg, more) = octets.split_at_checked(split).ok_or(Errno::EINVAL)?;
+    let mut arg = arg.get(..need).ok_or(Errno::EFAULT)?.to_vec();
+    let beyond = ioctl::beyond(request, &arg);
+    let mut more = match beyond {
+        Some(beyond) if beyond.fresh => Some(vec![0; beyond.len.min(MAX_DATA - need)]),
+        Some(beyond) if more.is_empty() => {
+            let wanted =
+                Body { target: Some(beyond.pointer), len: u32::try_from(beyond.len).ok(), ..Body::default() };
+            return Ok(answer(asked, 0, &wanted));
+        }
+        Some(_) => Some(more.to_vec()),
+        None => None,
+    };
+    let ret = ioctl::ioctl(kernel, request, &mut arg, more.as_mut())?;
+    if let Some(more) = more.filter(|_| beyond.is_some_and(|beyond| beyond.back)) {
+        arg.extend(more);
+    }
+    arg.truncate(MAX_DATA);
+    let target = beyond.map(|beyond| beyond.pointer);
+    Ok(answer(
+        asked,
+        ret.into(),
+        &Body { data: Some(&arg), target, len: u32::try_from(need).ok(), ..Body::default() },
+    ))
 }
 
 /// A `struct sock_extended_err`.

@@ -6,6 +6,7 @@
 mod accept;
 mod message;
 mod name;
+mod open;
 mod option;
 mod receive;
 mod send;
@@ -37,6 +38,7 @@ pub(crate) fn serve(sup: &mut Supervisor, call: &Call) -> Outcome {
         libc::SYS_recvfrom => receive::recvfrom(sup, call),
         libc::SYS_recvmsg => receive::recvmsg(sup, call),
         libc::SYS_recvmmsg => receive::recvmmsg(sup, call),
+        libc::SYS_open | libc::SYS_openat => open::open(sup, call),
         libc::SYS_uname => name::uname(sup, call),
         _ => Outcome::Proceed,
     }

@@ -12,8 +12,8 @@ use rustix::io::Errno;
 /// `SIOCOUTQ`, `SIOCATMARK`: of an `int`.
 const SIOCOUTQ: u32 = 0x5411;
 const SIOCATMARK: u32 = 0x8905;
-/// Octets of a `struct ifreq`.
-const IFREQ: usize = 40;
+/// Octets of the largest structure (`struct rtentry`), and some.
+const STRUCTURE: usize = 128;
 
 pub(super) fn setsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
     let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
@@ -89,17 +89,48 @@ pub(super) fn ioctl(sup: &mut Supervisor, call: &Call) -> Outcome {
         (SIOCOUTQ | SIOCATMARK, None) => Outcome::Proceed,
         // Interfaces are the node's on any socket: glibc asks on one of AF_UNIX.
         (_, ours) if ours.is_some() || sup.is_socket(call) => {
-            outcome(sup.memory.take(call.tid, place, IFREQ).map(|octets| {
-                let request = Request::StructIoctl { request, octets: &octets };
-                sup.ask(call, ours.unwrap_or(Sid::NONE), &request, move |sup, call, answer| {
-                    outcome(answer.result.and_then(|value| {
-                        let body = answer.body().map_err(|_| Errno::PROTO)?;
-                        sup.memory.write(call.tid, place, body.data.unwrap_or_default())?;
-                        Ok(Outcome::Value(value as i64))
-                    }))
-                })
-            }))
+            let octets = sup.memory.take_up_to(call.tid, place, STRUCTURE);
+            struct_ioctl(sup, call, ours.unwrap_or(Sid::NONE), request, 0, octets)
         }
         _ => Outcome::Proceed,
     }
+}
+
+/// Asks the node, with what the structure points to if it wants that, and writes both back.
+fn struct_ioctl(
+    sup: &mut Supervisor,
+    call: &Call,
+    sid: Sid,
+    request: u32,
+    split: u32,
+    octets: Vec<u8>,
+) -> Outcome {
+    let place = call.args[2];
+    let asked = Request::StructIoctl { request, split, octets: &octets };
+    let sent = octets.clone();
+    sup.ask(call, sid, &asked, move |sup, call, answer| {
+        outcome(answer.result.and_then(|value| {
+            let body = answer.body().map_err(|_| Errno::PROTO)?;
+            let len = body.len.unwrap_or(0) as usize;
+            match (body.data, body.target) {
+                (Some(data), pointer) => {
+                    let (structure, beyond) = data.split_at_checked(len).ok_or(Errno::PROTO)?;
+                    sup.memory.write(call.tid, place, structure)?;
+                    if let Some(pointer) = pointer {
+                        sup.memory.write(call.tid, pointer, beyond)?;
+                    }
+                    Ok(Outcome::Value(value as i64))
+                }
+                (None, Some(pointer)) if split == 0 => {
+                    let beyond = sup.memory.take_up_to(call.tid, pointer, len.min(MAX_DATA / 2));
+                    if beyond.is_empty() {
+                        return Err(Errno::FAULT);
+                    }
+                    let split = sent.len() as u32;
+                    Ok(struct_ioctl(sup, call, sid, request, split, [sent, beyond].concat()))
+                }
+                (None, _) => Err(Errno::PROTO),
+            }
+        }))
+    })
 }

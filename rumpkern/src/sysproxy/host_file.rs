@@ -1,0 +1,51 @@
+//! Files of the node ([`crate::vfs`]) for programs of the host: what one reads is a memory file of the moment's contents.
+
+use super::call::{Answer, answer};
+use crate::syscall::{Errno, Sys};
+use crate::vfs::{self, Opened};
+use rumpclient::msg::Body;
+use rumpclient::wire::Header;
+use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+
+/// What the program gets: the file that comes with the answer, the host's by another path, or the host's by this one.
+const PASSED: i64 = 0;
+const ELSEWHERE: i64 = 1;
+const HOST: i64 = 2;
+
+/// open(2), read-only. Of no path: which paths the topology lays over the host's.
+pub(super) fn open(sys: &Sys, asked: &Header, path: &[u8]) -> Result<Answer, Errno> {
+    let kernel = sys.kernel();
+    if path.is_empty() {
+        let mut paths = Vec::new();
+        for path in kernel.files().keys() {
+            paths.extend_from_slice(path.as_bytes());
+            paths.push(0);
+        }
+        return Ok(answer(asked, 0, &Body { data: Some(&paths), ..Body::default() }).into());
+    }
+    match vfs::open(kernel, path).transpose()? {
+        Some(Opened::Octets(octets)) => {
+            let passed = Some(memory_file(path, &octets).map_err(|_| Errno::EMFILE)?);
+            Ok(Answer { frame: answer(asked, PASSED, &Body::default()), passed })
+        }
+        Some(Opened::Host(host)) => {
+            let data = Some(host.as_os_str().as_bytes());
+            Ok(answer(asked, ELSEWHERE, &Body { data, ..Body::default() }).into())
+        }
+        // What can be done with a directory the host does.
+        Some(Opened::Directory(_)) | None => Ok(answer(asked, HOST, &Body::default()).into()),
+    }
+}
+
+fn memory_file(path: &[u8], mut octets: &[u8]) -> Result<OwnedFd, rustix::io::Errno> {
+    let name = path.rsplit(|octet| *octet == b'/').next().unwrap_or_default();
+    let file = memfd_create(name, MemfdFlags::CLOEXEC)?;
+    while !octets.is_empty() {
+        let written = rustix::io::write(&file, octets)?;
+        octets = &octets[written..];
+    }
+    seek(&file, SeekFrom::Start(0))?;
+    Ok(file)
+}
