@@ -173,7 +173,7 @@ fn datagrams_between_two_clients() {
     assert_eq!(one.send(a, b"back", 0).unwrap(), 4);
     assert_eq!(two.recv(b, &mut buffer, 0).unwrap(), 4);
     // connect(2) with AF_UNSPEC
-    one.call(a, &Request::Connect { addr: &[0, 0] }).unwrap();
+    one.call(a, &Request::Connect { addr: &[0, 0], flags: 0 }).unwrap();
     assert_eq!(one.peer_addr(a), Err(CallError::Sys(Errno::NOTCONN)));
 }
 
