@@ -125,7 +125,7 @@ mod tests {
             assert_eq!(memory.string(me, address, 100), Ok(b"one".to_vec()));
             assert_eq!(memory.string(me, address, 2), Err(Errno::NAMETOOLONG));
             assert_eq!(memory.number::<2>(me, address), Ok(0x6e6f));
-            let place = vec![0u8; 3];
+            let place = [0u8; 3];
             memory.write(me, place.as_ptr() as u64, b"abc").unwrap();
             assert_eq!(memory.take(me, place.as_ptr() as u64, 3), Ok(b"abc".to_vec()));
             assert_eq!(memory.take(me, 8, 4), Err(Errno::FAULT));

@@ -4,7 +4,7 @@ use super::*;
 
 /// What the filter does with a call.
 fn verdict(arch: u32, nr: u32, args: [u64; 6]) -> u32 {
-    let mut data = vec![0; 64];
+    let mut data = [0; 64];
     data[0..4].copy_from_slice(&nr.to_le_bytes());
     data[4..8].copy_from_slice(&arch.to_le_bytes());
     for (at, arg) in args.iter().enumerate() {
