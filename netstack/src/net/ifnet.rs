@@ -161,6 +161,11 @@ impl Ifnet {
         self.tx.len()
     }
 
+    /// Packet sockets that want every frame.
+    pub fn promiscuity(&self) -> u32 {
+        self.promiscuous
+    }
+
     /// Up, and with a wire.
     pub fn usable(&self) -> bool {
         self.up && self.carrier

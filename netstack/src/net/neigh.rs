@@ -50,6 +50,26 @@ pub struct Neighbour {
     pub state: NudState,
 }
 
+/// What is told of a neighbour by somebody who knows (`ip neigh add … nud …`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It stays as it is.
+    Permanent,
+    /// It answers, for the next ReachableTime.
+    Reachable,
+    /// It is known, but not since when.
+    Stale,
+}
+
+/// Something to tell about a neighbour.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    /// This is known of it now.
+    Is(Neighbour),
+    /// It was forgotten.
+    Gone(Neighbour),
+}
+
 #[derive(Debug)]
 struct Entry {
     ifindex: IfIndex,
@@ -129,7 +149,7 @@ pub(crate) struct Neighbours {
     /// Packets that waited for an evicted neighbour.
     pub(crate) lost: Vec<Mbuf>,
     /// Changes to tell, if somebody wants them.
-    pub(crate) changes: Vec<Neighbour>,
+    pub(crate) changes: Vec<Change>,
 }
 
 impl Neighbours {
@@ -305,7 +325,7 @@ impl Neighbours {
         let after = e.show(now);
         self.waiting -= queue.len();
         if before != after {
-            self.changes.push(after);
+            self.changes.push(Change::Is(after));
         }
         queue
     }
@@ -370,39 +390,49 @@ impl Neighbours {
         e.state = NudState::Failed;
         let queue = core::mem::take(&mut e.queue);
         self.waiting -= queue.len();
-        self.changes.push(e.show(now));
+        self.changes.push(Change::Is(e.show(now)));
         Due::Failed(e.ifindex, e.addr, queue)
     }
 
     /// A configured entry. Returns the packets that waited for it.
-    pub(crate) fn set_permanent(
+    pub(crate) fn set(
         &mut self,
         now: Instant,
         ifindex: IfIndex,
         addr: IpAddr,
         mac: MacAddr,
+        told: Told,
         timers: &mut Timers,
     ) -> Option<VecDeque<Mbuf>> {
         let slot = self.find(ifindex, addr).or_else(|| self.insert(ifindex, addr, timers))?;
         let e = self.slots[slot].as_mut()?;
-        e.state = NudState::Permanent;
+        e.state = match told {
+            Told::Permanent => NudState::Permanent,
+            Told::Reachable => NudState::Reachable,
+            Told::Stale => NudState::Stale,
+        };
+        e.reachable_until = now + self.config.reachable_time;
         e.mac = mac;
+        e.probes = 0;
         timers.disarm(e.timer.take());
         let queue = core::mem::take(&mut e.queue);
         self.waiting -= queue.len();
-        self.changes.push(e.show(now));
+        self.changes.push(Change::Is(e.show(now)));
         Some(queue)
     }
 
     /// Forgets a neighbour; `None` if it was not known. Returns the packets that waited for it.
     pub(crate) fn remove(
         &mut self,
+        now: Instant,
         ifindex: IfIndex,
         addr: IpAddr,
         timers: &mut Timers,
     ) -> Option<VecDeque<Mbuf>> {
         let slot = self.find(ifindex, addr)?;
-        self.take(slot, timers).map(|e| e.queue)
+        let gone = self.take(slot, timers)?;
+        self.changes.push(Change::Gone(gone.show(now)));
+        Some(gone.queue)
     }
 
     /// Forgets the neighbours of an interface that went down (the permanent ones only when it is

@@ -85,7 +85,7 @@ impl Route {
     }
 
     /// Whether both lead the same way (which makes a second one a duplicate).
-    fn same_path(&self, other: &Route) -> bool {
+    pub(crate) fn same_path(&self, other: &Route) -> bool {
         (self.to, self.via, self.dev, self.metric, self.kind)
             == (other.to, other.via, other.dev, other.metric, other.kind)
     }
@@ -238,6 +238,11 @@ impl Routes {
     /// Every configured route, by destination, then metric.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Route> {
         self.rib.values().flatten()
+    }
+
+    /// The routes to exactly `to`, by metric.
+    pub(crate) fn to(&self, to: IpNet) -> &[Route] {
+        self.rib.get(&to).map_or(&[], Vec::as_slice)
     }
 
     /// Adds a route whose `dev` is resolved.

@@ -1,7 +1,7 @@
 //! What the stack tells its owner, in the order in which it happened.
 
 use crate::net::IfIndex;
-use crate::net::neigh::Neighbour;
+use crate::net::neigh::{Change, Neighbour};
 use crate::net::route::Route;
 use crate::socket::table::{Entry, Sockets};
 use crate::socket::{Ready, SocketId};
@@ -52,6 +52,9 @@ pub enum Event {
     },
     /// What is known of a neighbour changed.
     Neigh(Neighbour),
+    /// Somebody had a neighbour forgotten; what was known of it. Those that go with their interface, or to make room,
+    /// go in silence.
+    NeighGone(Neighbour),
     /// Somebody else on the link uses an address of ours (RFC 5227).
     AddrConflict {
         /// The interface.
@@ -119,8 +122,11 @@ impl Stack {
         for (ifindex, addr) in self.ip.conflicts.drain(..) {
             self.events.push(Event::AddrConflict { ifindex, addr });
         }
-        for n in self.ip.neigh.changes.drain(..) {
-            self.events.push(Event::Neigh(n));
+        for change in self.ip.neigh.changes.drain(..) {
+            self.events.push(match change {
+                Change::Is(n) => Event::Neigh(n),
+                Change::Gone(n) => Event::NeighGone(n),
+            });
         }
         self.events.pop(&mut self.sockets)
     }

@@ -2,7 +2,7 @@
 //!
 //! | group | doors | where |
 //! |---|---|---|
-//! | configuration | `new`, `if_*`, `addr_*`, `route_*`, `neigh_*`, `set_forwarding` | here |
+//! | configuration | `new`, `if_*`, `addr_*`, `route_*`, `neigh_*`, `set_forwarding` | here, `routes` |
 //! | habits | `config`, `set_ttl`, `set_redirects` | `habits` |
 //! | frames in, time, frames out | `rx_mbuf`, `input`, `poll_timeout`, `handle_timeout`, `poll_transmit`, `recycle`, `rx_filter` | [`frames`](self) |
 //! | events, in order | `poll_event` | `events` |
@@ -18,17 +18,19 @@ mod events;
 mod frames;
 mod habits;
 mod options;
+mod routes;
 mod sockets;
 pub mod stats;
 mod streams;
 
 pub use config::{NeighConfig, ReassConfig, StackConfig};
 pub use events::Event;
+pub use routes::Way;
 pub use stats::{Drop, Stats};
 
 use crate::net::bpf::Bpf;
 use crate::net::ifnet::{IfConfig, IfError, Ifnet, RxFilter};
-use crate::net::neigh::Neighbour;
+use crate::net::neigh::{Neighbour, Told};
 use crate::net::route::{Route, RouteError, RouteKind, RouteProto};
 use crate::net::{IfIndex, MacAddr};
 use crate::netinet::IpLayer;
@@ -293,12 +295,9 @@ impl Stack {
         }
         ifnet.addrs.push(addr);
         let loopback = ifnet.loopback;
-        for route in address_routes(ifindex, addr, loopback) {
-            // The same subnet by two interfaces, or an address on both: the first one counts.
-            let _ = self.ip.routes.add(route, &self.ip.ifs);
-        }
-        self.ip.routes.refresh_all(&self.ip.ifs);
         self.events.push(Event::Addr { ifindex, addr, added: true });
+        self.address_routes_add(address_routes(ifindex, addr, loopback));
+        self.ip.routes.refresh_all(&self.ip.ifs);
         if let IpAddr::V4(a) = ip
             && self.ip.config.neigh.announce
             && !loopback
@@ -320,16 +319,26 @@ impl Stack {
             ifnet.addrs.iter().flat_map(|a| address_routes(ifindex, *a, loopback)).collect();
         let its =
             |r: &Route| (r.proto, r.dev, r.src) == (RouteProto::Kernel, Some(ifindex), Some(addr.addr()));
-        self.ip.routes.remove_all(its, &self.ip.ifs);
-        // Other addresses of the same subnet bring its routes again, with themselves as source.
-        for route in kept {
-            let _ = self.ip.routes.add(route, &self.ip.ifs);
-        }
-        self.ip.routes.refresh_all(&self.ip.ifs);
         self.events.push(Event::Addr { ifindex, addr, added: false });
+        for route in self.ip.routes.remove_all(its, &self.ip.ifs) {
+            self.events.push(Event::Route { route, added: false });
+        }
+        // Other addresses of the same subnet bring its routes again, with themselves as source.
+        self.address_routes_add(kept);
+        self.ip.routes.refresh_all(&self.ip.ifs);
         self.drop_routes_from(addr.addr());
         self.settle();
         Ok(())
+    }
+
+    /// The routes that an address brings.
+    fn address_routes_add(&mut self, routes: Vec<Route>) {
+        for route in routes {
+            // The same subnet by two interfaces, or an address on both: the first one counts.
+            if self.ip.routes.add(route, &self.ip.ifs).is_ok() {
+                self.events.push(Event::Route { route, added: true });
+            }
+        }
     }
 
     /// Routes do not outlive the source address that they name, unless another interface has it.
@@ -377,7 +386,7 @@ impl Stack {
         self.ip.routes.iter().filter(|r| matches!(r.kind, RouteKind::Local | RouteKind::Broadcast))
     }
 
-    fn check_route(&self, mut route: Route) -> Result<Route, RouteError> {
+    pub(super) fn check_route(&self, mut route: Route) -> Result<Route, RouteError> {
         if route.to != route.to.trunc() {
             return Err(RouteError::HostBits(route.to));
         }
@@ -438,12 +447,24 @@ impl Stack {
         addr: IpAddr,
         mac: MacAddr,
     ) -> Result<(), IfError> {
+        self.neigh_set(now, ifindex, addr, mac, Told::Permanent)
+    }
+
+    /// What somebody who knows tells of a neighbour.
+    pub fn neigh_set(
+        &mut self,
+        now: Instant,
+        ifindex: IfIndex,
+        addr: IpAddr,
+        mac: MacAddr,
+        told: Told,
+    ) -> Result<(), IfError> {
         self.ip.now = now;
         self.ifnet(ifindex)?;
         if mac.is_multicast() {
             return Err(IfError::BadMac(mac));
         }
-        let queue = self.ip.neigh.set_permanent(now, ifindex, addr, mac, &mut self.ip.timers);
+        let queue = self.ip.neigh.set(now, ifindex, addr, mac, told, &mut self.ip.timers);
         self.ip.flush_queue(ifindex, mac, queue.unwrap_or_default());
         self.settle();
         Ok(())
@@ -451,7 +472,9 @@ impl Stack {
 
     /// Forgets a neighbour; whether it was known.
     pub fn neigh_del(&mut self, ifindex: IfIndex, addr: IpAddr) -> bool {
-        let Some(queue) = self.ip.neigh.remove(ifindex, addr, &mut self.ip.timers) else { return false };
+        let Some(queue) = self.ip.neigh.remove(self.ip.now, ifindex, addr, &mut self.ip.timers) else {
+            return false;
+        };
         for m in queue {
             self.ip.discard(Drop::NeighUnreachable, m);
         }

@@ -140,3 +140,98 @@ fn a_stream_goes_to_one_host() {
     s.pass(netstack::time::Duration::from_secs(1));
     s.expect(0, &[]);
 }
+
+/// Routes that came (`+`) and went, in order.
+fn changes(s: &mut Script) -> Vec<String> {
+    let told = |event| match event {
+        Event::Route { route, added } => Some(format!("{}{}", if added { '+' } else { '-' }, route.to)),
+        Event::Addr { addr, added, .. } => Some(format!("{}address {addr}", if added { '+' } else { '-' })),
+        _ => None,
+    };
+    s.events().into_iter().filter_map(told).collect()
+}
+
+#[test]
+fn the_routes_that_an_address_brings_are_told_behind_it() {
+    let mut s = host();
+    s.events();
+    s.stack.addr_add(s.now, s.ifs[0], "10.9.0.1/24".parse().unwrap()).unwrap();
+    let routes = ["10.9.0.1/32", "10.9.0.0/24", "10.9.0.255/32"];
+    let told = |sign: char| {
+        let routes = routes.iter().map(move |r| format!("{sign}{r}"));
+        std::iter::once(format!("{sign}address 10.9.0.1/24")).chain(routes).collect::<Vec<_>>()
+    };
+    assert_eq!(changes(&mut s), told('+'));
+    s.stack.addr_del(s.now, s.ifs[0], "10.9.0.1/24".parse().unwrap()).unwrap();
+    let mut gone = changes(&mut s);
+    gone.sort();
+    let mut expected = told('-');
+    expected.sort();
+    assert_eq!(gone, expected);
+}
+
+#[test]
+fn routes_are_replaced_all_or_nothing() {
+    let mut s = host();
+    s.neighbour(0, "10.0.0.3");
+    let net = "192.0.2.0/24".parse().unwrap();
+    let by = |via: &str| Route { dev: Some(s.ifs[0]), ..Route::via(net, via.parse().unwrap()) };
+    let (a, b, c) = (by("10.0.0.2"), by("10.0.0.3"), by("10.0.0.4"));
+    s.stack.route_replace(&[], &[a, b]).unwrap();
+    let hops =
+        |s: &Script| s.stack.routes().filter(|r| r.to == net).map(|r| r.via.unwrap()).collect::<Vec<_>>();
+    assert_eq!(hops(&s), [a.via.unwrap(), b.via.unwrap()]);
+    s.events();
+    assert_eq!(s.stack.route_replace(&[a], &[b]), Err(RouteError::Exists(net)), "b stays");
+    assert_eq!(s.stack.route_replace(&[a], &[c, c]), Err(RouteError::Exists(net)));
+    assert_eq!(s.stack.route_replace(&[c], &[a]), Err(RouteError::Exists(net)));
+    assert_eq!(s.stack.route_replace(&[a, c], &[a]), Err(RouteError::NotFound(net)));
+    let nowhere = Route { dev: None, ..Route::via(net, "198.51.100.1".parse().unwrap()) };
+    assert_eq!(
+        s.stack.route_replace(&[a, b], &[nowhere]),
+        Err(RouteError::Gateway("198.51.100.1".parse().unwrap()))
+    );
+    assert_eq!(hops(&s), [a.via.unwrap(), b.via.unwrap()]);
+    assert_eq!(changes(&mut s), [""; 0]);
+    // The same way with another metric or another origin is a change too.
+    s.stack
+        .route_replace(&[a, b], &[Route { proto: netstack::net::route::RouteProto::Other(12), ..a }])
+        .unwrap();
+    assert_eq!(hops(&s), [a.via.unwrap()]);
+    assert_eq!(changes(&mut s), ["-192.0.2.0/24", "-192.0.2.0/24", "+192.0.2.0/24"]);
+}
+
+#[test]
+fn a_way_is_told_without_a_packet() {
+    use netstack::net::route::RouteKind;
+    let mut s = host();
+    s.route("192.0.2.0/24", "10.0.0.2");
+    let lost = Route::special("198.51.100.0/24".parse().unwrap(), RouteKind::Prohibit);
+    s.stack.route_add(lost).unwrap();
+    let way = |dst: &str| s.stack.way(dst.parse().unwrap(), None);
+    let told = |dst: &str| way(dst).map(|w| (w.ifindex.0, w.via.map(|v| v.to_string()), w.kind));
+    assert_eq!(told("10.0.0.9"), Ok((2, None, RouteKind::Unicast)));
+    assert_eq!(told("192.0.2.7"), Ok((2, Some("10.0.0.2".into()), RouteKind::Unicast)));
+    assert_eq!(told("10.0.0.1"), Ok((1, None, RouteKind::Local)));
+    assert_eq!(told("10.0.0.255"), Ok((2, None, RouteKind::Broadcast)));
+    assert_eq!(told("198.51.100.1"), Err(SockError::Access));
+    assert_eq!(told("203.0.113.1"), Err(SockError::NetUnreachable));
+    assert_eq!(way("192.0.2.7").unwrap().src, Some("10.0.0.1".parse().unwrap()));
+}
+
+#[test]
+fn an_interface_gets_another_name() {
+    use netstack::net::IfIndex;
+    use netstack::net::ifnet::IfError;
+    let mut s = Script::router();
+    s.events();
+    s.stack.if_set_name(s.ifs[0], "wan").unwrap();
+    assert_eq!(s.stack.if_by_name("wan"), Some(s.ifs[0]));
+    assert_eq!(s.stack.if_by_name("eth0"), None);
+    assert_eq!(s.events(), [Event::Link { ifindex: s.ifs[0], up: true, carrier: true }]);
+    s.stack.if_set_name(s.ifs[0], "wan").unwrap();
+    assert_eq!(s.events(), [], "it is called so");
+    assert_eq!(s.stack.if_set_name(s.ifs[0], "eth1"), Err(IfError::Exists("eth1".into())));
+    assert_eq!(s.stack.if_set_name(s.ifs[0], "a/b"), Err(IfError::BadName("a/b".into())));
+    assert_eq!(s.stack.if_set_name(IfIndex::LOOPBACK, "home"), Err(IfError::Loopback));
+}

@@ -254,3 +254,30 @@ fn a_request_for_an_address_of_another_interface_is_answered() {
     s.input(0, &arp_request("10.0.1.1", "10.0.0.1"));
     assert_eq!(s.counter("arpConflicts"), 0);
 }
+
+#[test]
+fn what_is_told_of_a_neighbour_is_believed_for_as_long_as_it_says() {
+    use netstack::net::neigh::Told;
+    let mut s = Script::host();
+    let (id, dev, addr) = (sender(&mut s), s.ifs[0], "10.0.0.2".parse().unwrap());
+    let tell = |s: &mut Script, told| s.stack.neigh_set(s.now, dev, addr, peer_mac(2), told).unwrap();
+    tell(&mut s, Told::Reachable);
+    assert_eq!(s.nud("10.0.0.2"), "Reachable");
+    s.pass(50 * S);
+    assert_eq!(s.nud("10.0.0.2"), "Stale");
+    tell(&mut s, Told::Stale);
+    send(&mut s, id);
+    s.expect(0, &[DATA]);
+    assert_eq!(s.nud("10.0.0.2"), "Delay");
+    tell(&mut s, Told::Permanent);
+    s.pass(50 * S);
+    assert_eq!(s.nud("10.0.0.2"), "Permanent");
+    s.events();
+    assert!(s.stack.neigh_del(dev, addr));
+    let gone = s.events();
+    assert!(
+        matches!(gone[..], [Event::NeighGone(n)] if n.addr == addr && n.mac == Some(peer_mac(2))),
+        "{gone:?}"
+    );
+    assert!(!s.stack.neigh_del(dev, addr));
+}

@@ -1,0 +1,70 @@
+//! Routes as routing daemons change them, several at once, and where a packet would go.
+
+use super::Stack;
+use super::events::Event;
+use crate::net::IfIndex;
+use crate::net::route::{Route, RouteError, RouteKind};
+use crate::netinet::ip::WayKind;
+use crate::socket::SockError;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Where a packet to some address would go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Out by this interface; to ourselves: by the loopback.
+    pub ifindex: IfIndex,
+    /// The next hop, unless the destination is on the link.
+    pub via: Option<IpAddr>,
+    /// The source address it would leave with.
+    pub src: Option<IpAddr>,
+    /// What the destination is: [`RouteKind::Unicast`], [`RouteKind::Local`] or [`RouteKind::Broadcast`]; of groups the first.
+    pub kind: RouteKind,
+    /// Octets of the largest packet that the path is believed to take.
+    pub mtu: u32,
+}
+
+impl Stack {
+    /// Takes the routes `gone` away and puts `come` in their place, all or nothing; no packet sees a state between.
+    pub fn route_replace(&mut self, gone: &[Route], come: &[Route]) -> Result<(), RouteError> {
+        let come = come.iter().map(|r| self.check_route(*r)).collect::<Result<Vec<_>, _>>()?;
+        for (i, r) in come.iter().enumerate() {
+            let stays = |old: &&Route| !gone.contains(old);
+            let mut others = self.ip.routes.to(r.to).iter().filter(stays).chain(&come[..i]);
+            if others.any(|other| other.same_path(r)) {
+                return Err(RouteError::Exists(r.to));
+            }
+        }
+        if let Some(r) = gone.iter().find(|r| !self.ip.routes.to(r.to).contains(r)) {
+            return Err(RouteError::NotFound(r.to));
+        }
+        for route in gone.iter().copied() {
+            self.ip.routes.remove(route.to, |r| *r == route, &self.ip.ifs)?;
+            self.events.push(Event::Route { route, added: false });
+        }
+        for route in come {
+            self.ip.routes.add(route, &self.ip.ifs)?;
+            self.events.push(Event::Route { route, added: true });
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// Where a packet to `dst` would go, by `dev` if one is named. Of equal paths: the one of a flow without ports.
+    pub fn way(&self, dst: IpAddr, dev: Option<IfIndex>) -> Result<Way, SockError> {
+        let IpAddr::V4(dst) = dst else { return Err(SockError::NetUnreachable) };
+        let flow = self.ip.flow4(Ipv4Addr::UNSPECIFIED, dst, 0, None);
+        let way = self.ip.way4(dst, dev, flow)?;
+        let kind = match way.kind {
+            WayKind::Local => RouteKind::Local,
+            WayKind::Broadcast => RouteKind::Broadcast,
+            WayKind::Unicast | WayKind::Multicast | WayKind::MulticastOthers => RouteKind::Unicast,
+        };
+        Ok(Way {
+            ifindex: way.ifindex,
+            via: (way.next != dst).then_some(IpAddr::V4(way.next)),
+            src: way.src.map(IpAddr::V4),
+            kind,
+            mtu: way.mtu,
+        })
+    }
+}
