@@ -7,6 +7,7 @@
 //! In virtual time [`turn`] and [`deadline`] are called by the scheduler of all kernels instead of [`run`].
 
 use crate::kernel::Kernel;
+use crate::netlink::monitor::Monitor;
 use crate::rumpuser::Wake;
 use netstack::stack::Event;
 use netstack::time::{Duration, Instant};
@@ -87,9 +88,10 @@ fn timeouts(kernel: &Kernel, now: Instant) {
     kernel.callouts.run(now);
 }
 
-/// Wakes the calls that what happened lets go on.
-fn events(kernel: &Kernel) {
+/// Wakes the calls that what happened lets go on, and tells routing sockets.
+pub(crate) fn events(kernel: &Kernel) {
     let mut stack = kernel.stack.borrow_mut();
+    let mut monitor = Monitor::new(kernel);
     while let Some(event) = stack.poll_event() {
         match event {
             Event::Socket { id, ready } => kernel.sleepers.wake(id, ready),
@@ -98,13 +100,14 @@ fn events(kernel: &Kernel) {
                 let line = format_args!("{name}: somebody else uses {addr} too");
                 kernel.user.borrow_mut().log(tracing::Level::WARN, line);
             }
-            // Nobody here listens to these yet (routing sockets will).
-            Event::Link { .. }
-            | Event::LinkGone { .. }
-            | Event::Addr { .. }
-            | Event::Route { .. }
-            | Event::Neigh(_)
-            | Event::Overrun => {}
+            Event::Link { ifindex, up: _, carrier: _ } => monitor.link(&stack, ifindex),
+            Event::LinkGone { ifindex } => monitor.link_gone(&stack, ifindex),
+            Event::Addr { ifindex, addr, added } => monitor.addr(&stack, ifindex, addr, added),
+            Event::Route { route, added } => monitor.route(&stack, route, added),
+            Event::Neigh(neighbour) => monitor.neigh(&stack, &neighbour),
+            Event::NeighGone(neighbour) => monitor.neigh_gone(&stack, &neighbour),
+            Event::Overrun => monitor.overrun(&stack),
         }
     }
+    monitor.finish(&stack);
 }

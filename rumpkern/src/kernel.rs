@@ -7,6 +7,7 @@
 use crate::config::{ConfigError, HostConfig, NodeConfig, RouteConfig};
 use crate::ctl::proto::{Code, Failure};
 use crate::ifs::Interfaces;
+use crate::netlink::Netlink;
 use crate::proc::callout::Callouts;
 use crate::proc::filedesc::{File, Kind, Sink};
 use crate::proc::lwp::{Lwps, Quantum};
@@ -39,6 +40,7 @@ pub struct Kernel {
     pub(crate) ifs: Interfaces,
     /// Names of addresses.
     pub(crate) labels: RefCell<Labels>,
+    pub(crate) netlink: Netlink,
     now: Cell<Instant>,
     born: Cell<Instant>,
     stopping: Cell<bool>,
@@ -77,6 +79,7 @@ impl Kernel {
             remotes: Remotes::default(),
             ifs: Interfaces::default(),
             labels: RefCell::default(),
+            netlink: Netlink::default(),
             now: Cell::new(Instant::ZERO),
             born: Cell::new(Instant::ZERO),
             stopping: Cell::new(false),
@@ -267,6 +270,7 @@ impl Kernel {
                 self.if_filters_changed();
                 self.sleepers.wake_all(*id);
             }
+            Kind::Netlink(socket) => self.netlink_close(socket),
             Kind::Sink(_) | Kind::Null => {}
         }
     }

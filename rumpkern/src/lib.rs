@@ -14,6 +14,7 @@ pub mod evloop;
 pub mod ifs;
 pub mod kernel;
 pub mod listener;
+pub mod netlink;
 pub mod node;
 pub mod proc;
 pub mod prog;

@@ -347,7 +347,7 @@ impl Stack {
 
 impl RecvMeta {
     /// The end of what a peer sends.
-    pub(crate) fn end(time: Instant) -> RecvMeta {
+    pub fn end(time: Instant) -> RecvMeta {
         RecvMeta {
             len: 0,
             full_len: 0,

@@ -3,6 +3,7 @@
 //! An open file ([`File`]) is shared by its duplicates, flags included, as POSIX has it; the last
 //! one that is closed closes what is behind it. A new descriptor is the lowest free number.
 
+use crate::netlink;
 use crate::syscall::Errno;
 use netstack::SocketId;
 use netstack::socket::SockType;
@@ -38,6 +39,8 @@ pub struct File {
 pub enum Kind {
     /// A socket of the stack, and its type.
     Socket(SocketId, SockType),
+    /// A routing socket, or one for diagnostics.
+    Netlink(Rc<netlink::Socket>),
     /// Somewhere to write text to: a program's standard output and error.
     Sink(Rc<dyn Sink>),
     /// Nothing to read, everything written vanishes.
@@ -54,6 +57,7 @@ impl core::fmt::Debug for Kind {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Kind::Socket(id, ty) => write!(f, "{ty:?}({}.{})", id.index, id.generation),
+            Kind::Netlink(socket) => write!(f, "{:?}({:?})", socket.protocol(), socket.port()),
             Kind::Sink(_) => f.write_str("Sink"),
             Kind::Null => f.write_str("Null"),
         }

@@ -2,6 +2,7 @@
 
 use super::{Errno, Sys};
 use crate::kernel::Kernel;
+use crate::netlink;
 use crate::proc::callout::Callout;
 use crate::proc::filedesc::File;
 use crate::syscall::sleepq::Ticket;
@@ -26,17 +27,23 @@ pub(super) struct Blocking {
 pub(super) struct Asleep<'k> {
     kernel: &'k Kernel,
     tickets: Vec<Ticket>,
+    netlink: Vec<(Rc<netlink::Socket>, u64)>,
     callout: Option<Callout>,
 }
 
 impl<'k> Asleep<'k> {
     pub(super) fn new(kernel: &'k Kernel) -> Asleep<'k> {
-        Asleep { kernel, tickets: Vec::new(), callout: None }
+        Asleep { kernel, tickets: Vec::new(), netlink: Vec::new(), callout: None }
     }
 
     /// Sleeps until `socket` is ready for `interest` too.
     pub(super) fn on(&mut self, socket: SocketId, interest: Ready, cx: &Context<'_>) {
         self.tickets.push(self.kernel.sleepers.sleep(socket, interest, cx.waker()));
+    }
+
+    /// Sleeps until `socket` has something to read too.
+    pub(super) fn on_netlink(&mut self, socket: &Rc<netlink::Socket>, cx: &Context<'_>) {
+        self.netlink.push((socket.clone(), socket.sleep(cx.waker())));
     }
 
     /// Sleeps until `at` at the latest.
@@ -48,6 +55,9 @@ impl<'k> Asleep<'k> {
     pub(super) fn wake(&mut self) {
         for ticket in self.tickets.drain(..) {
             self.kernel.sleepers.leave(ticket);
+        }
+        for (socket, ticket) in self.netlink.drain(..) {
+            socket.leave(ticket);
         }
         if let Some(callout) = self.callout.take() {
             self.kernel.callouts.stop(callout);

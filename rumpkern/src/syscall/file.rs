@@ -33,7 +33,7 @@ impl Sys {
     pub async fn write(&self, fd: Fd, octets: &[u8]) -> Result<usize, Errno> {
         let file = self.file(fd)?;
         match &file.kind {
-            Kind::Socket(..) => self.send(fd, octets, MsgFlags::empty()).await,
+            Kind::Socket(..) | Kind::Netlink(_) => self.send(fd, octets, MsgFlags::empty()).await,
             Kind::Null => Ok(octets.len()),
             Kind::Sink(sink) => {
                 self.kernel.turn().await;

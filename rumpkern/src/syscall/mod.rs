@@ -13,13 +13,14 @@ mod ioctl_arp;
 mod ioctl_ethtool;
 pub(crate) mod ioctl_ifreq;
 mod ioctl_route;
+mod netlink;
 mod poll;
 pub mod sleepq;
 mod socket;
 pub mod socket_abi;
 mod sockopt;
 pub mod sockopt_abi;
-mod tcp_info;
+pub(crate) mod tcp_info;
 mod time;
 
 pub use crate::proc::filedesc::{Fd, Sink};
@@ -75,11 +76,21 @@ impl Sys {
         self.socket_of(fd).map(|(_, id)| id)
     }
 
-    /// The file and its socket.
+    /// The file and its socket of the stack.
     fn socket_of(&self, fd: Fd) -> Result<(Rc<File>, SocketId), Errno> {
         let file = self.file(fd)?;
         match file.kind {
             Kind::Socket(id, _) => Ok((file, id)),
+            Kind::Netlink(_) => Err(Errno::EOPNOTSUPP),
+            Kind::Sink(_) | Kind::Null => Err(Errno::ENOTSOCK),
+        }
+    }
+
+    /// The file, if it is a socket of any kind.
+    fn socket_file(&self, fd: Fd) -> Result<Rc<File>, Errno> {
+        let file = self.file(fd)?;
+        match file.kind {
+            Kind::Socket(..) | Kind::Netlink(_) => Ok(file),
             Kind::Sink(_) | Kind::Null => Err(Errno::ENOTSOCK),
         }
     }

@@ -53,6 +53,9 @@ impl Sys {
             for (socket, interest) in places(asked) {
                 asleep.on(socket, interest, cx);
             }
+            for socket in fds.iter().filter_map(|poll| self.netlink(poll.fd).ok()) {
+                asleep.on_netlink(&socket, cx);
+            }
             if let Some(until) = until {
                 asleep.until(until, cx);
             }
@@ -64,13 +67,22 @@ impl Sys {
     fn look(&self, poll: PollFd) -> PollFlags {
         match self.file(poll.fd) {
             Err(_) => PollFlags::NVAL,
-            Ok(file) => match file.kind {
-                Kind::Socket(id, ty) => {
+            Ok(file) => match &file.kind {
+                &Kind::Socket(id, ty) => {
                     let always = PollFlags::ERR | PollFlags::HUP;
                     let mut told = told(self.kernel.stack.borrow().ready(id));
                     // As Linux: streams know no bands.
                     told.set(PollFlags::WRBAND, ty != SockType::Stream && told.contains(PollFlags::OUT));
                     told & (poll.events | always)
+                }
+                Kind::Netlink(socket) => {
+                    // Requests are answered at once: there is always room for one.
+                    let out = PollFlags::OUT | PollFlags::WRNORM | PollFlags::WRBAND;
+                    let mut told = poll.events & out;
+                    let readable = PollFlags::IN | PollFlags::RDNORM;
+                    told |= if socket.is_readable() { poll.events & readable } else { PollFlags::empty() };
+                    told.set(PollFlags::ERR, socket.has_error());
+                    told
                 }
                 Kind::Sink(_) | Kind::Null => poll.events & (PollFlags::IN | PollFlags::OUT),
             },

@@ -116,6 +116,9 @@ impl Sys {
         flags: MsgFlags,
         meta: &SendMeta,
     ) -> Result<usize, Errno> {
+        if self.netlink(fd).is_ok() {
+            return if meta.to.is_some() { Err(Errno::EINVAL) } else { self.netlink_send(fd, octets, None) };
+        }
         let (file, id) = self.socket_of(fd)?;
         let blocking = self.blocking(&file, Ready::WRITE, flags);
         let mut meta = SendMeta { flags: meta.flags | flags.to_send(), ..*meta };
@@ -148,6 +151,13 @@ impl Sys {
 
     /// Receives, with all that is known about it.
     pub async fn recvmsg(&self, fd: Fd, buffer: &mut [u8], flags: MsgFlags) -> Result<RecvMeta, Errno> {
+        if self.netlink(fd).is_ok() {
+            // The buffer may be a carrier's, larger than that of whom it carries for.
+            let received = self.netlink_recv(fd, 0, flags).await?.octets;
+            let len = received.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&received[..len]);
+            return Ok(RecvMeta { len, full_len: received.len(), ..RecvMeta::end(self.kernel.now()) });
+        }
         let (file, id) = self.socket_of(fd)?;
         let blocking = self.blocking(&file, Ready::READ, flags);
         let stream = self.socket_type(fd)? == SockType::Stream;
@@ -179,6 +189,9 @@ impl Sys {
 
     /// FIONREAD: octets that wait to be read; of datagrams, those of the next.
     pub fn readable_octets(&self, fd: Fd) -> Result<usize, Errno> {
+        if let Ok(socket) = self.netlink(fd) {
+            return Ok(socket.readable_octets());
+        }
         let (_, id) = self.socket_of(fd)?;
         Ok(self.kernel.stack.borrow().readable_octets(id)?)
     }
@@ -192,8 +205,10 @@ impl Sys {
 
     /// SO_TYPE
     pub fn socket_type(&self, fd: Fd) -> Result<SockType, Errno> {
-        match self.file(fd)?.kind {
-            Kind::Socket(_, kind) => Ok(kind),
+        match &self.file(fd)?.kind {
+            Kind::Socket(_, kind) => Ok(*kind),
+            Kind::Netlink(socket) if socket.kind() == 2 => Ok(SockType::Dgram),
+            Kind::Netlink(_) => Ok(SockType::Raw),
             Kind::Sink(_) | Kind::Null => Err(Errno::ENOTSOCK),
         }
     }
@@ -218,11 +233,14 @@ impl Sys {
 
     /// SO_ERROR: the error that waits, which is thereby taken.
     pub fn take_error(&self, fd: Fd) -> Result<Option<Errno>, Errno> {
+        if let Ok(socket) = self.netlink(fd) {
+            return Ok(socket.take_error());
+        }
         let (_, id) = self.socket_of(fd)?;
         Ok(self.kernel.stack.borrow_mut().take_error(id).map(Errno::from))
     }
 
-    fn blocking(&self, file: &Rc<File>, interest: Ready, flags: MsgFlags) -> Blocking {
+    pub(super) fn blocking(&self, file: &Rc<File>, interest: Ready, flags: MsgFlags) -> Blocking {
         let limit = if interest == Ready::READ { &file.rcvtimeo } else { &file.sndtimeo };
         Blocking {
             interest,

@@ -2,7 +2,9 @@
 //! `fcntl`. As [`super::sockopt_abi`], for whoever has a program's octets at hand.
 
 use super::{Errno, Family, Fd, MsgFlags, Shutdown, SockType, Sys};
-use rumpclient::sockaddr::{AF_INET, AF_INET6, SOCKADDR_IN, SockAddr, SockAddrError};
+use crate::netlink::socket::AF_NETLINK;
+use crate::netlink::{NlAddr, Protocol};
+use rumpclient::sockaddr::{AF_INET, AF_INET6, SOCKADDR_IN, SockAddr, SockAddrBuf, SockAddrError};
 use std::net::SocketAddr;
 
 /// `SOCK_NONBLOCK` and `O_NONBLOCK`.
@@ -25,6 +27,14 @@ pub fn socket(sys: &Sys, domain: u32, kind: u32, protocol: u32) -> Result<Fd, Er
     let (kind, flags) = (kind & 0xf, kind & !0xf);
     if flags & !(NONBLOCK | CLOEXEC) != 0 {
         return Err(Errno::EINVAL);
+    }
+    if u16::try_from(domain) == Ok(AF_NETLINK) {
+        if !matches!(kind, 2 | 3) {
+            return Err(Errno::ESOCKTNOSUPPORT);
+        }
+        let fd = sys.netlink_socket(kind, Protocol::by_number(protocol)?)?;
+        sys.set_nonblocking(fd, flags & NONBLOCK != 0)?;
+        return Ok(fd);
     }
     let family = match u16::try_from(domain) {
         Ok(AF_INET) => Family::Inet,
@@ -69,6 +79,9 @@ fn address_of_any_family(octets: &[u8]) -> Result<SocketAddr, Errno> {
 
 /// bind(2). AF_UNSPEC stands for AF_INET if the address is no particular one.
 pub fn bind(sys: &Sys, fd: Fd, octets: &[u8]) -> Result<(), Errno> {
+    if sys.netlink(fd).is_ok() {
+        return sys.netlink_bind(fd, NlAddr::decode(octets)?);
+    }
     sys.socket_type(fd)?; // a bad descriptor before a bad address
     let addr = address_of_any_family(octets)?;
     sys.bind(fd, if addr.ip().is_unspecified() { addr } else { address(octets)? })
@@ -76,6 +89,13 @@ pub fn bind(sys: &Sys, fd: Fd, octets: &[u8]) -> Result<(), Errno> {
 
 /// connect(2): AF_UNSPEC dissolves the connection. With MSG_DONTWAIT it does not block.
 pub async fn connect(sys: &Sys, fd: Fd, octets: &[u8], flags: MsgFlags) -> Result<(), Errno> {
+    if sys.netlink(fd).is_ok() {
+        let addr = match SockAddr::decode(octets) {
+            Ok(SockAddr::Unspec) => NlAddr::default(),
+            Ok(SockAddr::Inet(_)) | Err(_) => NlAddr::decode(octets)?,
+        };
+        return sys.netlink_connect(fd, addr);
+    }
     sys.socket_type(fd)?;
     match SockAddr::decode(octets) {
         Ok(SockAddr::Unspec) => sys.disconnect(fd),
@@ -90,6 +110,22 @@ pub fn destination(sys: &Sys, fd: Fd, octets: Option<&[u8]>) -> Result<Option<So
         SockType::Dgram | SockType::Raw | SockType::Packet | SockType::PacketDgram => {
             octets.map(address_of_any_family).transpose()
         }
+    }
+}
+
+/// getsockname(2): the octets of the address.
+pub fn getsockname(sys: &Sys, fd: Fd) -> Result<Vec<u8>, Errno> {
+    match sys.netlink(fd) {
+        Ok(socket) => Ok(socket.name().encode().to_vec()),
+        Err(_) => Ok(SockAddrBuf::from(sys.getsockname(fd)?).as_octets().to_vec()),
+    }
+}
+
+/// getpeername(2): the octets of the address.
+pub fn getpeername(sys: &Sys, fd: Fd) -> Result<Vec<u8>, Errno> {
+    match sys.netlink(fd) {
+        Ok(socket) => Ok(socket.peer().encode().to_vec()),
+        Err(_) => Ok(SockAddrBuf::from(sys.getpeername(fd)?).as_octets().to_vec()),
     }
 }
 

@@ -42,21 +42,21 @@ impl Sys {
 
     /// SO_RCVTIMEO: how long receive and accept block at most, then EAGAIN; `None`: for ever.
     pub fn set_rcvtimeo(&self, fd: Fd, limit: Option<Duration>) -> Result<(), Errno> {
-        let (file, _) = self.socket_of(fd)?;
+        let file = self.socket_file(fd)?;
         file.rcvtimeo.set(limit.filter(|limit| !limit.is_zero()));
         Ok(())
     }
 
     /// SO_SNDTIMEO: how long send and connect block at most, then EAGAIN (connect: EINPROGRESS); `None`: for ever.
     pub fn set_sndtimeo(&self, fd: Fd, limit: Option<Duration>) -> Result<(), Errno> {
-        let (file, _) = self.socket_of(fd)?;
+        let file = self.socket_file(fd)?;
         file.sndtimeo.set(limit.filter(|limit| !limit.is_zero()));
         Ok(())
     }
 
     /// SO_RCVTIMEO and SO_SNDTIMEO as they are.
     pub fn timeouts(&self, fd: Fd) -> Result<(Option<Duration>, Option<Duration>), Errno> {
-        let (file, _) = self.socket_of(fd)?;
+        let file = self.socket_file(fd)?;
         Ok((file.rcvtimeo.get(), file.sndtimeo.get()))
     }
 }

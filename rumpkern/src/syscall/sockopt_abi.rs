@@ -3,7 +3,7 @@
 //!
 //! Not here: what the stack has no option for (timestamps, filters, IPv6's level): ENOPROTOOPT.
 
-use super::{Errno, Family, Fd, SockOpt, SockOptName, SockType, Sys, tcp_info};
+use super::{Errno, Family, Fd, SockOpt, SockOptName, SockType, Sys, netlink, tcp_info};
 use netstack::net::IfIndex;
 use netstack::socket::MtuDiscover;
 use netstack::tcp::cc::Algorithm;
@@ -24,6 +24,12 @@ const CA_NAME: usize = 16;
 
 /// setsockopt(2), of the octets `value`.
 pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(), Errno> {
+    match (level, name) {
+        (SOCKET, 20) if sys.netlink(fd).is_ok() => return sys.set_rcvtimeo(fd, timeval(value)?),
+        (SOCKET, 21) if sys.netlink(fd).is_ok() => return sys.set_sndtimeo(fd, timeval(value)?),
+        _ if sys.netlink(fd).is_ok() => return netlink::set(sys, fd, level, name, value),
+        _ => {}
+    }
     if !serves(sys.socket_type(fd)?, level) {
         return Err(Errno::ENOPROTOOPT);
     }
@@ -173,6 +179,11 @@ pub fn get_within(sys: &Sys, fd: Fd, level: u32, name: u32, len: usize) -> Resul
 
 /// The octets of an option's value, however many.
 pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
+    match (level, name) {
+        (SOCKET, 20 | 21) => {}
+        _ if sys.netlink(fd).is_ok() => return netlink::get(sys, fd, level, name),
+        _ => {}
+    }
     if !serves(sys.socket_type(fd)?, level) {
         return Err(Errno::EOPNOTSUPP);
     }

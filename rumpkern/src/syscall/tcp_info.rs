@@ -23,7 +23,7 @@ const SYN_DATA: u8 = 32;
 const LEN: usize = 280;
 
 /// The structure's octets.
-pub(super) fn octets(info: &TcpInfo, now: Instant) -> Vec<u8> {
+pub(crate) fn octets(info: &TcpInfo, now: Instant) -> Vec<u8> {
     let mss = info.snd_mss.max(1);
     let (srtt, variance, least) = info.rtt.unwrap_or_default();
     let (snd_scale, rcv_scale) = info.wscale;
@@ -82,7 +82,7 @@ pub(super) fn octets(info: &TcpInfo, now: Instant) -> Vec<u8> {
 }
 
 /// The nine words of SO_MEMINFO, in octets of payload: the stack does not count its bookkeeping.
-pub(super) fn meminfo(info: &SocketInfo) -> Vec<u8> {
+pub(crate) fn meminfo(info: &SocketInfo) -> Vec<u8> {
     let (received, unsent) = (word(info.recv_queue), word(info.send_queue));
     let (rcvbuf, sndbuf) = info.tcp.as_ref().map_or((0, 0), |tcp| (word(tcp.rcvbuf), word(tcp.sndbuf)));
     let mut out = Out(Vec::new());

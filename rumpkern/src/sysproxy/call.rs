@@ -2,6 +2,7 @@
 
 use super::host_file;
 use super::passed::Passing;
+use crate::netlink::NlAddr;
 use crate::syscall::socket_abi::{self, address};
 use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, RecvMeta, SendMeta, Sys, ioctl, sockopt_abi};
 use netstack::net::IfIndex;
@@ -133,6 +134,10 @@ async fn call(
             passing.connect(fd, addr, MsgFlags::from_bits_truncate(flags)).await?;
             value(0)
         }
+        Request::SendMsg { data, flags: _, to, with: _ } if sys.netlink(fd).is_ok() => {
+            let to = to.map(NlAddr::decode).transpose()?;
+            value(sys.netlink_send(fd, data, to)? as i64)
+        }
         Request::SendMsg { data, flags, to, with } => {
             let meta = SendMeta {
                 to: socket_abi::destination(sys, fd, to)?,
@@ -166,8 +171,14 @@ async fn call(
             value(0)
         }
         Request::Dup => value(sys.dup(fd)?.0.into()),
-        Request::GetSockName => with_address(0, sys.getsockname(fd)?),
-        Request::GetPeerName => with_address(0, sys.getpeername(fd)?),
+        Request::GetSockName => {
+            let addr = socket_abi::getsockname(sys, fd)?;
+            Ok(answer(asked, 0, &Body { addr: Some(&addr), ..Body::default() }))
+        }
+        Request::GetPeerName => {
+            let addr = socket_abi::getpeername(sys, fd)?;
+            Ok(answer(asked, 0, &Body { addr: Some(&addr), ..Body::default() }))
+        }
         Request::SetSockOpt { level, name, value: octets } => {
             sockopt_abi::set(sys, fd, level, name, octets)?;
             value(0)
@@ -206,6 +217,17 @@ async fn call(
 async fn receive(sys: &Sys, asked: &Header, len: u32, flags: u32) -> Result<Vec<u8>, Errno> {
     let mut frame = DataFrame::new(tag::DATA, (len as usize).min(MAX_DATA));
     let flags = MsgFlags::from_bits_truncate(flags);
+    if sys.netlink(Fd(asked.sid.0)).is_ok() {
+        let room = frame.room();
+        let received = sys.netlink_recv(Fd(asked.sid.0), room.len(), flags).await?;
+        let taken = received.octets.len().min(room.len());
+        room[..taken].copy_from_slice(&received.octets[..taken]);
+        let ret = if flags.contains(MsgFlags::TRUNC) { received.octets.len() } else { taken };
+        let from = received.from.encode();
+        let len = u32::try_from(received.octets.len()).ok();
+        let rest = Body { addr: Some(&from), len, ..Body::default() };
+        return Ok(frame.finish(taken, &answer_to(asked, ret as i64), |writer| rest.encode(writer)));
+    }
     let meta = sys.recvmsg(Fd(asked.sid.0), frame.room(), flags).await?;
     // As recvmsg(2): the datagram's whole length only if asked for.
     let ret = if flags.contains(MsgFlags::TRUNC) { meta.full_len } else { meta.len };
