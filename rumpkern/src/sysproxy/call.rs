@@ -1,14 +1,14 @@
 //! One call: from a frame to the frame that answers it.
 
+use super::came::Came;
 use super::host_file;
 use super::passed::Passing;
 use crate::netlink::NlAddr;
 use crate::syscall::socket_abi::{self, address};
-use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, RecvMeta, SendMeta, Sys, ioctl, sockopt_abi};
+use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, SendMeta, Sys, ioctl, sockopt_abi};
 use netstack::net::IfIndex;
-use netstack::socket::QueuedError;
 use netstack::time::Duration;
-use rumpclient::msg::{self, Body, EXTENDED_ERR, PollEntries, PollEntry, Request, RequestError, tag};
+use rumpclient::msg::{self, Body, PollEntries, PollEntry, Request, RequestError, tag};
 use rumpclient::sockaddr::{self, SockAddrBuf};
 use rumpclient::wire::{DataFrame, FrameFlags, FrameWriter, Header, MAX_DATA, Op, Sid};
 use std::net::SocketAddr;
@@ -196,10 +196,10 @@ async fn call(
         Request::Poll { entries, timeout } => poll(sys, asked, entries, timeout).await,
         Request::GetPid => value(sys.getpid().0.into()),
         Request::Meta { time } => {
-            let meta = passing.meta(fd, time)?;
+            let came = passing.came(fd, time)?;
             let mut frame = Vec::new();
             let mut writer = FrameWriter::new(&mut frame);
-            received(&meta, |body| body.encode(&mut writer));
+            came.fields(|body| body.encode(&mut writer));
             writer.finish(&answer_to(asked, 0));
             Ok(frame)
         }
@@ -217,41 +217,12 @@ async fn call(
 async fn receive(sys: &Sys, asked: &Header, len: u32, flags: u32) -> Result<Vec<u8>, Errno> {
     let mut frame = DataFrame::new(tag::DATA, (len as usize).min(MAX_DATA));
     let flags = MsgFlags::from_bits_truncate(flags);
-    if sys.netlink(Fd(asked.sid.0)).is_ok() {
-        let room = frame.room();
-        let received = sys.netlink_recv(Fd(asked.sid.0), room.len(), flags).await?;
-        let taken = received.octets.len().min(room.len());
-        room[..taken].copy_from_slice(&received.octets[..taken]);
-        let ret = if flags.contains(MsgFlags::TRUNC) { received.octets.len() } else { taken };
-        let from = received.from.encode();
-        let len = u32::try_from(received.octets.len()).ok();
-        let rest = Body { addr: Some(&from), len, ..Body::default() };
-        return Ok(frame.finish(taken, &answer_to(asked, ret as i64), |writer| rest.encode(writer)));
-    }
-    let meta = sys.recvmsg(Fd(asked.sid.0), frame.room(), flags).await?;
+    let room = frame.room().len();
+    let came = Came::receive(sys, Fd(asked.sid.0), frame.room(), room, flags).await?;
     // As recvmsg(2): the datagram's whole length only if asked for.
-    let ret = if flags.contains(MsgFlags::TRUNC) { meta.full_len } else { meta.len };
+    let ret = if flags.contains(MsgFlags::TRUNC) { came.meta.full_len } else { came.meta.len };
     let header = answer_to(asked, ret as i64);
-    Ok(received(&meta, |rest| frame.finish(meta.len, &header, |writer| rest.encode(writer))))
-}
-
-/// What came with what was received, as fields.
-fn received<T>(meta: &RecvMeta, with: impl FnOnce(&Body<'_>) -> T) -> T {
-    let (from, local) = (meta.from.map(SockAddrBuf::from), meta.local.map(sockaddr::encode_ip));
-    let offender = meta.error.and_then(|error| error.offender).map(sockaddr::encode_ip);
-    let error = meta.error.map(extended_error);
-    with(&Body {
-        error: error.as_ref().map(|octets| &octets[..]),
-        offender: offender.as_ref().map(SockAddrBuf::as_octets),
-        addr: from.as_ref().map(SockAddrBuf::as_octets),
-        local: local.as_ref().map(SockAddrBuf::as_octets),
-        len: u32::try_from(meta.full_len).ok(),
-        ifindex: meta.ifindex.map(|index| index.0),
-        ttl: Some(meta.ttl),
-        tos: Some(meta.tos),
-        time: Some(meta.time.as_nanos()),
-        ..Body::default()
-    })
+    Ok(came.fields(|rest| frame.finish(came.meta.len, &header, |writer| rest.encode(writer))))
 }
 
 /// ioctl(2) of a structure, which may point to more: that is asked for if it is read, and comes behind the structure.
@@ -289,19 +260,6 @@ fn struct_ioctl(
         ret.into(),
         &Body { data: Some(&arg), target, len: u32::try_from(need).ok(), ..Body::default() },
     ))
-}
-
-/// A `struct sock_extended_err`.
-fn extended_error(queued: QueuedError) -> [u8; EXTENDED_ERR] {
-    /// `SO_EE_ORIGIN_LOCAL`, `SO_EE_ORIGIN_ICMP`.
-    const LOCAL: u8 = 1;
-    const ICMP: u8 = 2;
-    let mut octets = [0; EXTENDED_ERR];
-    octets[..4].copy_from_slice(&Errno::from(queued.error).number().to_le_bytes());
-    let (kind, code) = queued.wire;
-    octets[4..7].copy_from_slice(&[if queued.offender.is_some() { ICMP } else { LOCAL }, kind, code]);
-    octets[8..12].copy_from_slice(&queued.mtu.to_le_bytes());
-    octets
 }
 
 async fn poll(

@@ -12,6 +12,7 @@
 //! Sockets of unmodified programs are [`passed`]: their octets take another way than calls.
 
 mod call;
+mod came;
 mod host_file;
 mod passed;
 mod session;

@@ -8,7 +8,8 @@
 
 use super::{Passed, Passing, Phase, SEND_BUFFER, first};
 use crate::remote::Remote;
-use crate::syscall::{Errno, MsgFlags, RecvMeta, SendMeta, SockOpt, SockOptName};
+use crate::syscall::{Errno, MsgFlags, SendMeta, SockOpt, SockOptName};
+use crate::sysproxy::came::Came;
 use netstack::Ready;
 use netstack::time::Duration;
 use nix::sys::socket::sockopt::ReceiveTimestampns;
@@ -35,7 +36,7 @@ const BURST_GAP: Duration = Duration::from_millis(3);
 pub(super) struct Meta {
     after: u64,
     before: u64,
-    meta: RecvMeta,
+    came: Came,
 }
 
 /// Makes a new pair what a datagram socket's pair is.
@@ -58,8 +59,8 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
     let to_program = async {
         let mut buffer = vec![0; LARGEST];
         loop {
-            let meta = match passing.sys.recvmsg(passed.fd, &mut buffer, MsgFlags::empty()).await {
-                Ok(meta) => meta,
+            let came = match Came::receive(&passing.sys, passed.fd, &mut buffer, 0, MsgFlags::empty()).await {
+                Ok(came) => came,
                 Err(Errno::EBADF) => return,
                 Err(errno) => {
                     passed.failed(errno);
@@ -71,10 +72,10 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
             let mut after = 0;
             let sent = near.write_with(|near| {
                 after = unix_now();
-                rustix::net::send(near, &buffer[..meta.len], flags)
+                rustix::net::send(near, &buffer[..came.meta.len], flags)
             });
             let sent = sent.await;
-            passed.remember(Meta { after, before: unix_now(), meta });
+            passed.remember(Meta { after, before: unix_now(), came });
             if sent == Err(HostErrno::CONNREFUSED) {
                 return;
             }
@@ -163,12 +164,12 @@ impl Passed {
     }
 
     /// What came with the datagram that was stamped with `stamp`. Those handed on before it are forgotten: a queue is read in order.
-    pub(super) fn meta(&self, stamp: u64) -> Option<RecvMeta> {
+    pub(super) fn came(&self, stamp: u64) -> Option<Came> {
         let mut metas = self.metas.borrow_mut();
         let at = metas.iter().position(|meta| (meta.after..=meta.before).contains(&stamp))?;
         metas.drain(..at);
         // It may have been only looked at (MSG_PEEK).
-        metas.front().map(|meta| meta.meta)
+        metas.front().map(|meta| meta.came)
     }
 
     /// An error that no call of the program's has told yet.

@@ -15,7 +15,8 @@ mod stream;
 use crate::proc::filedesc::Fd;
 use crate::remote::Remote;
 use crate::syscall::socket_abi::{self, NONBLOCK};
-use crate::syscall::{Errno, MsgFlags, RecvMeta, SockType, Sys};
+use crate::syscall::{Errno, MsgFlags, SockType, Sys};
+use crate::sysproxy::came::Came;
 use ends::Ends;
 use netstack::SocketId;
 use netstack::time::{Duration, Instant};
@@ -224,8 +225,8 @@ impl Passing {
     }
 
     /// What came with the datagram that the program's end received at `stamp` (nanoseconds since the Unix epoch).
-    pub(super) fn meta(&self, fd: Fd, stamp: u64) -> Result<RecvMeta, Errno> {
-        self.get(fd).and_then(|passed| passed.meta(stamp)).ok_or(Errno::ENOENT)
+    pub(super) fn came(&self, fd: Fd, stamp: u64) -> Result<Came, Errno> {
+        self.get(fd).and_then(|passed| passed.came(stamp)).ok_or(Errno::ENOENT)
     }
 
     /// Looks for ends that are gone; whether there were any.

@@ -1,0 +1,69 @@
+//! What came with what was received: who sent it, to whom, when, and what went wrong.
+
+use crate::netlink::NlAddr;
+use crate::syscall::{Errno, Fd, MsgFlags, RecvMeta, Sys};
+use netstack::socket::QueuedError;
+use rumpclient::msg::{Body, EXTENDED_ERR};
+use rumpclient::sockaddr::{self, SockAddrBuf};
+
+/// What is known of a datagram beside its octets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    pub(super) meta: RecvMeta,
+    /// Netlink: from whom.
+    netlink: Option<NlAddr>,
+}
+
+impl Came {
+    /// Receives into `buffer`, from any socket; `room` is the program's buffer, for dumps of netlink (0: not known).
+    pub(super) async fn receive(
+        sys: &Sys,
+        fd: Fd,
+        buffer: &mut [u8],
+        room: usize,
+        flags: MsgFlags,
+    ) -> Result<Came, Errno> {
+        if sys.netlink(fd).is_err() {
+            let meta = sys.recvmsg(fd, buffer, flags).await?;
+            return Ok(Came { meta, netlink: None });
+        }
+        let received = sys.netlink_recv(fd, room, flags).await?;
+        let len = received.octets.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&received.octets[..len]);
+        let meta = RecvMeta { len, full_len: received.octets.len(), ..RecvMeta::end(sys.now()) };
+        Ok(Came { meta, netlink: Some(received.from) })
+    }
+
+    /// It as the fields of an answer.
+    pub(super) fn fields<T>(&self, with: impl FnOnce(&Body<'_>) -> T) -> T {
+        let (meta, netlink) = (&self.meta, self.netlink.map(NlAddr::encode));
+        let (from, local) = (meta.from.map(SockAddrBuf::from), meta.local.map(sockaddr::encode_ip));
+        let offender = meta.error.and_then(|error| error.offender).map(sockaddr::encode_ip);
+        let error = meta.error.map(extended_error);
+        with(&Body {
+            error: error.as_ref().map(|octets| &octets[..]),
+            offender: offender.as_ref().map(SockAddrBuf::as_octets),
+            addr: netlink.as_ref().map(|addr| &addr[..]).or(from.as_ref().map(SockAddrBuf::as_octets)),
+            local: local.as_ref().map(SockAddrBuf::as_octets),
+            len: u32::try_from(meta.full_len).ok(),
+            ifindex: meta.ifindex.map(|index| index.0),
+            ttl: Some(meta.ttl),
+            tos: Some(meta.tos),
+            time: Some(meta.time.as_nanos()),
+            ..Body::default()
+        })
+    }
+}
+
+/// A `struct sock_extended_err`.
+fn extended_error(queued: QueuedError) -> [u8; EXTENDED_ERR] {
+    /// `SO_EE_ORIGIN_LOCAL`, `SO_EE_ORIGIN_ICMP`.
+    const LOCAL: u8 = 1;
+    const ICMP: u8 = 2;
+    let mut octets = [0; EXTENDED_ERR];
+    octets[..4].copy_from_slice(&Errno::from(queued.error).number().to_le_bytes());
+    let (kind, code) = queued.wire;
+    octets[4..7].copy_from_slice(&[if queued.offender.is_some() { ICMP } else { LOCAL }, kind, code]);
+    octets[8..12].copy_from_slice(&queued.mtu.to_le_bytes());
+    octets
+}
