@@ -65,6 +65,13 @@ struct Waiting {
     attempt: Attempt,
 }
 
+impl Waiting {
+    /// It waits no more. The program's end lives on, and so would its place in the epoll instance.
+    fn forget(&self, epoll: &OwnedFd) {
+        let _ = epoll::delete(epoll, &self.end);
+    }
+}
+
 /// Serves one program and its descendants.
 pub(crate) struct Supervisor {
     pub(crate) listener: Listener,
@@ -298,7 +305,7 @@ impl Supervisor {
         let Some(mut waiting) = self.waiting.remove(&number) else { return };
         // Whoever has given up must not take what another waits for.
         if !self.listener.is_waiting(&waiting.call) {
-            return;
+            return waiting.forget(&self.epoll);
         }
         let outcome = match (waiting.attempt)(self, &waiting.call, &waiting.end) {
             Err(Errno::AGAIN) => {
@@ -307,6 +314,7 @@ impl Supervisor {
             }
             done => done.unwrap_or_else(Outcome::Fail),
         };
+        waiting.forget(&self.epoll);
         self.end(&waiting.call, outcome);
     }
 
@@ -315,11 +323,15 @@ impl Supervisor {
         let now = Instant::now();
         let listener = &self.listener;
         self.waiting.retain(|_, waiting| {
-            if waiting.until.is_some_and(|until| until <= now) {
+            let late = waiting.until.is_some_and(|until| until <= now);
+            if late {
                 let _ = listener.fail(&waiting.call, Errno::AGAIN);
-                return false;
             }
-            listener.is_waiting(&waiting.call)
+            let stays = !late && listener.is_waiting(&waiting.call);
+            if !stays {
+                waiting.forget(&self.epoll);
+            }
+            stays
         });
         let gone: Vec<ReqId> = self
             .asked
