@@ -4,60 +4,10 @@ mod world;
 
 use netstack::time::{Duration, Instant};
 use rumpkern::config::{HostConfig, NodeConfig, RouteConfig};
-use rumpkern::proc::Process;
 use rumpkern::syscall::{Family, MsgFlags, SockType};
 use serde_json::Value;
-use std::rc::Rc;
-use world::{Text, World, interface};
-
-/// A program that runs, or ran.
-struct Run {
-    process: Rc<Process>,
-    out: Text,
-    err: Text,
-}
-
-impl Run {
-    fn out(&self) -> String {
-        self.out.0.borrow().clone()
-    }
-
-    fn err(&self) -> String {
-        self.err.0.borrow().clone()
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out()).unwrap_or_else(|error| panic!("{error}: {}", self.out()))
-    }
-}
-
-/// Starts `command` on kernel `n`.
-fn start(world: &World, n: usize, command: &str, json: bool) -> Run {
-    let (out, err) = (Text::default(), Text::default());
-    let argv: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
-    let sinks = (Rc::new(out.clone()), Rc::new(err.clone()));
-    let process =
-        world.kernels[n].spawn("prog", sinks.0, sinks.1, |sys| rumpkern::prog::run(sys, argv, json));
-    Run { process, out, err }
-}
-
-/// Starts a server, and lets it listen.
-fn serve(world: &World, n: usize, command: &str, json: bool) -> Run {
-    let run = start(world, n, command, json);
-    world.settle();
-    run
-}
-
-/// Runs it to its end; its status is checked, for people first and then as JSON.
-fn run(world: &World, n: usize, command: &str, status: i32) -> (Run, Run) {
-    let [text, json] = [false, true].map(|json| {
-        let run = start(world, n, command, json);
-        world.run_until(|| run.process.status().is_some());
-        assert_eq!(run.process.status(), Some(status), "{command}\n{}{}", run.out(), run.err());
-        run
-    });
-    (text, json)
-}
+use world::prog::{run, serve, start};
+use world::{World, interface};
 
 /// h1, r1, r2, h2 in a row; what `routed` says is routed by r1 to r2 beyond the lab.
 fn chain(routed: &[&str]) -> World {

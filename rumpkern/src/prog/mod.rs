@@ -5,6 +5,8 @@
 //! Exit statuses are the tool's: 0 done, 1 the work failed, 2 wrong arguments.
 
 mod args;
+mod connsink;
+mod connsource;
 mod echo;
 mod get;
 mod http;
@@ -63,6 +65,8 @@ macro_rules! programs {
 
 /// Every program, in order of names.
 pub const PROGRAMS: &[Program] = programs![
+    connsink: "accepts TCP connections, and closes or keeps them",
+    connsource: "opens and closes TCP connections as fast as it can, or keeps many, and measures",
     echo: "sends back whatever comes, over TCP or UDP",
     get: "fetches a resource over HTTP and measures it",
     httpd: "serves /octets/N over HTTP",

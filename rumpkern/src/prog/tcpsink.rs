@@ -13,8 +13,8 @@ pub(super) const USAGE: &str = "[-n CONNECTIONS] PORT";
 
 /// Octets of the receive buffer: large enough that a call costs nothing beside its copy, small enough for the cache.
 const BUFFER: usize = 128 * 1024;
-/// Connections that wait to be accepted: Linux's `somaxconn` of old.
-const BACKLOG: usize = 128;
+/// Connections that wait to be accepted: Linux's `somaxconn`.
+const BACKLOG: usize = 4096;
 
 #[derive(Debug)]
 pub(super) struct Options {

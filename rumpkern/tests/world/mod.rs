@@ -3,6 +3,8 @@
 
 #![allow(dead_code, unreachable_pub)] // each test binary uses some of it
 
+pub mod prog;
+
 use netstack::Mbuf;
 use netstack::net::MacAddr;
 use netstack::net::mbuf::Offload;

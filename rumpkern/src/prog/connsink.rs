@@ -1,0 +1,99 @@
+//! `connsink`: accepts TCP connections, and closes each at once or keeps them; `connsource`'s peer.
+//!
+//! Closing first, it is the end that stays in TIME-WAIT: the other end's port is free for the next connection at once, and
+//! its SYN ends the TIME-WAIT here (RFC 6191). What it keeps, it keeps until it ends itself.
+
+use super::args::{Args, Piece, Usage, number, operands, unknown};
+use super::io::{Context, Count, Cx, Fail};
+use super::tcpsink::{accept, listen};
+use crate::syscall::{Errno, Fd};
+use std::rc::Rc;
+
+pub(super) const USAGE: &str = "[-k] [-p PORTS] PORT";
+
+/// How often other ports are tried where some of those in a row are taken.
+const ATTEMPTS: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct Options {
+    port: u16,
+    /// How many ports in a row: each gives a client of one address as many connections as it has ephemeral ports.
+    ports: u16,
+    then: Then,
+}
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Close,
+    Keep,
+}
+
+impl Options {
+    pub(super) fn parse(mut args: Args) -> Result<Options, Usage> {
+        let (mut then, mut ports, mut rest) = (Then::Close, 1, Vec::new());
+        while let Some(piece) = args.next()? {
+            match piece {
+                Piece::Option(k) if k == "k" => then = Then::Keep,
+                Piece::Option(p) if p == "p" => ports = args.number(1, 64)?,
+                Piece::Option(other) => return Err(unknown(&other)),
+                Piece::Operand(operand) => rest.push(operand),
+            }
+        }
+        let [port] = operands(rest, ["PORT"])?;
+        let port = number(&port, 0, u16::MAX - (ports - 1))?;
+        Ok(Options { port, ports, then })
+    }
+}
+
+pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
+    let listeners = listen_in_a_row(cx, options.port, options.ports)?;
+    let first = cx.sys.getsockname(listeners[0]).context("getsockname")?.port();
+    cx.complain(&format!("listening on port {first}")).await;
+    let ended = Rc::new(Count::default());
+    for listener in listeners {
+        let (me, ended) = (cx.clone(), ended.clone());
+        cx.sys.spawn(async move {
+            let errno = serve(&me, listener, options.then).await;
+            me.complain(&format!("accept: {errno}")).await;
+            ended.add_one();
+        });
+    }
+    ended.reach(1).await;
+    Ok(1)
+}
+
+/// Accepts for as long as that works. A kept connection is a socket and its descriptor, nothing more.
+async fn serve(cx: &Cx, listener: Fd, then: Then) -> Errno {
+    loop {
+        match (accept(&cx.sys, listener).await, then) {
+            (Ok((fd, _)), Then::Close) => {
+                let _ = cx.sys.close(fd);
+            }
+            (Ok(_), Then::Keep) => {}
+            (Err(errno), _) => return errno,
+        }
+    }
+}
+
+/// Sockets that listen on `ports` ports from `port` on; 0: wherever so many in a row are free.
+fn listen_in_a_row(cx: &Cx, port: u16, ports: u16) -> Result<Vec<Fd>, Fail> {
+    let attempts = if port == 0 { ATTEMPTS } else { 1 };
+    let mut failed = Fail::new("listen");
+    for _ in 0..attempts {
+        let mut row = vec![listen(cx, port)?];
+        let first = cx.sys.getsockname(row[0]).context("getsockname")?.port();
+        let mut rest = (1..ports).map(|n| match first.checked_add(n) {
+            Some(next) => listen(cx, next),
+            None => Err(Fail::new(format!("{ports} ports from {first} on: there are not so many"))),
+        });
+        match rest.try_for_each(|next| next.map(|fd| row.push(fd))) {
+            Ok(()) => return Ok(row),
+            Err(fail) => failed = fail,
+        }
+        for fd in row {
+            let _ = cx.sys.close(fd);
+        }
+    }
+    Err(failed)
+}
