@@ -1,4 +1,6 @@
-//! `labctl perf tcp|udp|rtt FROM TO`: a source on one node, a sink or echo on the other, one result.
+//! `labctl perf tcp|udp|rtt|conn FROM TO`: a source on one node, a sink or echo on the other, one result.
+
+mod conn;
 
 use super::{Exit, Failure, Global, Output, number, running};
 use crate::lab::fault::Fault;
@@ -25,6 +27,8 @@ enum Measure {
     Udp,
     /// Round trips of one octet over TCP
     Rtt,
+    /// TCP connections opened and closed, or held
+    Conn,
 }
 
 /// Arguments of `perf`.
@@ -52,16 +56,31 @@ pub struct Args {
     /// Round trips over UDP instead of TCP
     #[arg(short, long)]
     udp: bool,
+    /// Connections under way at a time
+    #[arg(short = 'P', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    parallel: Option<u32>,
+    /// Open so many connections and hold them idle for the time; tells what they weigh and cost
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=130_000))]
+    hold: Option<u32>,
 }
 
 impl Args {
-    /// Refuses a length that what is measured cannot have.
-    fn check_length(&self) -> Result<(), Failure> {
+    /// Refuses what cannot be said of what is measured.
+    fn check(&self) -> Result<(), Failure> {
+        let many = [("--parallel", self.parallel), ("--hold", self.hold)];
+        if self.measure != Measure::Conn
+            && let Some((option, _)) = many.iter().find(|(_, value)| value.is_some())
+        {
+            let message = format!("{option} is about many connections");
+            return Err(Failure::usage(message, "`labctl perf conn` measures them".to_owned()));
+        }
         let payload = u64::from(number::MOST_PAYLOAD);
         let (least, most) = match self.measure {
             Measure::Tcp => (1, 16 << 20),
             Measure::Udp => (UDP_HEADER, payload),
             Measure::Rtt => (1, payload),
+            // They bring nothing.
+            Measure::Conn => (0, 0),
         };
         match self.length {
             Some(length) if !(least..=most).contains(&length) => {
@@ -74,7 +93,7 @@ impl Args {
 
     fn over_tcp(&self) -> bool {
         match self.measure {
-            Measure::Tcp => true,
+            Measure::Tcp | Measure::Conn => true,
             Measure::Udp => false,
             Measure::Rtt => !self.udp,
         }
@@ -82,13 +101,17 @@ impl Args {
 }
 
 pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
-    args.check_length()?;
+    args.check()?;
     let session = running::session(global)?;
     session.state.expect_node(&args.from)?;
     let to = args.to.split(':').next().unwrap_or_default();
     session.state.expect_node(to)?;
     let address = session.state.resolve(&args.from, &args.to)?.to_string();
-    let (source, sink) = running::attended(&session, |session| measure(session, &args, to, &address, global.json))?;
+    if args.measure == Measure::Conn {
+        return conn::run(&args, &session, to, &address, global.json, out);
+    }
+    let measured = |session: &Session| measure(session, &args, to, &address, global.json, |_| ());
+    let (source, sink) = running::attended(&session, measured)?;
     // A program that failed and has nothing to complain about has measured: that all was lost.
     let failed = source.status != 0;
     if failed && !source.err.trim().is_empty() {
@@ -110,14 +133,23 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     Ok(exit)
 }
 
-fn measure(session: &Session, args: &Args, to: &str, address: &str, json: bool) -> Result<(Run, Option<Run>), Fault> {
+/// Runs both ends; `heard` is told what the source has written so far, each time it writes.
+fn measure(
+    session: &Session,
+    args: &Args,
+    to: &str,
+    address: &str,
+    json: bool,
+    mut heard: impl FnMut(&Run),
+) -> Result<(Run, Option<Run>), Fault> {
     let transport = if args.over_tcp() { "tcp" } else { "udp" };
-    let server: &[&str] = match args.measure {
-        Measure::Tcp => &["tcpsink", "-n", "1", "0"],
-        Measure::Udp => &["udpsink", "-n", "1", "0"],
-        Measure::Rtt => &["echo", transport, "0"],
+    let server = match args.measure {
+        Measure::Tcp => "tcpsink -n 1 0".to_owned(),
+        Measure::Udp => "udpsink -n 1 0".to_owned(),
+        Measure::Rtt => format!("echo {transport} 0"),
+        Measure::Conn => conn::sink(args),
     };
-    let server: Vec<String> = server.iter().map(|word| (*word).to_owned()).collect();
+    let server: Vec<String> = server.split(' ').map(str::to_owned).collect();
     let server = session.serve(to, &server, json)?;
     let mut argv = vec!["-t".to_owned(), args.time.to_string()];
     let mut option = |flag: &str, value: Option<String>| {
@@ -125,6 +157,7 @@ fn measure(session: &Session, args: &Args, to: &str, address: &str, json: bool) 
     };
     option("-w", args.over_tcp().then(|| CONNECT_WAIT.to_owned()));
     let length = args.length.map(|octets| octets.to_string());
+    let mut port = server.port.to_string();
     let program = match args.measure {
         Measure::Tcp => {
             option("-l", length);
@@ -140,15 +173,31 @@ fn measure(session: &Session, args: &Args, to: &str, address: &str, json: bool) 
             argv.push(transport.to_owned());
             "rtt"
         }
+        Measure::Conn => {
+            option("-P", args.parallel.map(|n| n.to_string()));
+            option("-n", args.hold.map(|n| n.to_string()));
+            argv.extend(args.hold.map(|_| "-k".to_owned()));
+            port = conn::ports(args, server.port);
+            "connsource"
+        }
     };
     argv.insert(0, program.to_owned());
-    argv.extend([address.to_owned(), server.port.to_string()]);
+    argv.extend([address.to_owned(), port]);
     // The connection, the time itself, and what then lies in buffers: `tcpsource` gives that as long again, or 10 s.
+    // Held connections are opened before, and let go afterwards.
     let time = Duration::try_from_secs_f64(args.time).unwrap_or_default().min(Duration::from_secs(1 << 30));
     let patience = 2 * time + Duration::from_secs(30);
-    let source = session.run(&args.from, &argv, json, Patience::Silence(patience))?;
-    // An echo has no end of its own.
-    let sink = if args.measure == Measure::Rtt || source.status != 0 { None } else { server.finish(SETTLE) };
+    let mut source = Run::default();
+    source.status = session.stream(&args.from, &argv, json, Patience::Silence(patience), |output| {
+        source.keep(output);
+        heard(&source);
+    })?;
+    let sink = match args.measure {
+        Measure::Tcp | Measure::Udp if source.status == 0 => server.finish(SETTLE),
+        Measure::Tcp | Measure::Udp => None,
+        // These have no end of their own.
+        Measure::Rtt | Measure::Conn => None,
+    };
     Ok((source, sink))
 }
 
@@ -184,6 +233,7 @@ fn merged(measure: Measure, mut source: Value, sink: Option<Value>) -> Value {
         Measure::Rtt => {
             result.entry("rtt_us").or_insert(json!({}));
         }
+        Measure::Conn => {}
     }
     source
 }

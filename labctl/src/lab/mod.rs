@@ -21,4 +21,5 @@ pub mod session;
 pub mod state;
 pub mod stop;
 pub mod test;
+pub mod usage;
 pub mod view;

@@ -24,6 +24,56 @@ fn a_measured_stream_tells_what_its_connection_was() {
 }
 
 #[test]
+fn connections_are_counted_and_held_ones_are_weighed() {
+    let place = Place::new();
+    place.ok(&["up"]);
+    let json = |words: &[&str]| {
+        let words = [&["perf", "conn", "h1", "h2", "-t", "0.2", "--json"], words].concat();
+        serde_json::from_str::<serde_json::Value>(&place.ok(&words)).unwrap()
+    };
+    let result = json(&["-P", "4"]);
+    for number in ["seconds", "connections_per_second", "connections_per_cpu_second"] {
+        assert!(result[number].as_f64() > Some(0.0), "{number}: {result}");
+    }
+    assert!(result["connections"].as_u64() > Some(0), "{result}");
+    assert_eq!(result["failed"], 0, "{result}");
+    for number in ["min", "avg", "p50", "p99", "max"] {
+        assert!(result["connect_us"][number].as_f64() > Some(0.0), "{number}: {result}");
+    }
+    for end in ["from", "to"] {
+        assert!(result["cpu_seconds"][end].as_f64() > Some(0.0), "{end}: {result}");
+    }
+    assert_eq!(result.get("held"), None, "{result}");
+
+    // More than one port has room for.
+    let result = json(&["--hold", "30000"]);
+    assert_eq!((&result["connections"], &result["failed"]), (&30_000.into(), &0.into()), "{result}");
+    for end in ["from", "to"] {
+        // A socket is no less than its numbers, and no more than a page.
+        let octets = result["held"]["octets_per_connection"][end].as_i64().unwrap();
+        assert!((500..4096).contains(&octets), "{end}: {result}");
+        assert!(result["held"]["cpu_seconds"][end].as_f64() >= Some(0.0), "{end}: {result}");
+    }
+    // Nothing is left of them where they came from.
+    assert!(place.ok(&["show", "sockets", "h1", "--json"]).trim() == "[]");
+    let said = place.ok(&["perf", "conn", "h1", "h2", "-t", "0.1", "--hold", "50"]);
+    let lines: Vec<&str> = said.lines().collect();
+    let begins = [
+        "50 connections in ",
+        "connect p50/p99/max = ",
+        "processor time: h1 ",
+        "held for 0.1 s: processor time h1 ",
+        "memory a connection: h1 ",
+    ];
+    assert_eq!(lines.len(), begins.len(), "{said}");
+    for (line, begin) in lines.iter().zip(begins) {
+        assert!(line.starts_with(begin), "{said}");
+    }
+    place.ok(&["down"]);
+    place.assert_clean();
+}
+
+#[test]
 fn a_wire_check_sees_what_a_bulk_transfer_pushed_out_of_the_ring() {
     const BULK: &str = r#"
 name = "bulk"
