@@ -84,7 +84,7 @@ impl Shim {
     pub(crate) fn connect(&self, fd: RawFd, address: &[u8]) -> Result<(), Errno> {
         let fd = self.fds.socket(fd)?;
         let address = address.to_vec();
-        self.node.call(async move |sys: Sys| socket_abi::connect(&sys, fd, &address).await)
+        self.node.call(async move |sys: Sys| socket_abi::connect(&sys, fd, &address, MsgFlags::empty()).await)
     }
 
     pub(crate) fn shutdown(&self, fd: RawFd, how: i32) -> Result<(), Errno> {
