@@ -328,6 +328,13 @@ impl IpLayer for Ip {
         }
     }
 
+    fn learn_mtu(&mut self, dst: IpAddr, mtu: u32) {
+        match dst {
+            IpAddr::V4(dst) => self.exceptions.learn_mtu(dst, self.now, PathMtu::told(mtu)),
+            IpAddr::V6(_) => {}
+        }
+    }
+
     fn is_local(&self, addr: IpAddr) -> bool {
         match addr {
             IpAddr::V4(a) => self.is_local4(a),

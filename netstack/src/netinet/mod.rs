@@ -36,6 +36,9 @@ pub trait IpLayer {
     /// paths it is the one that [`IpLayer::output`] takes, if the flow is told whole.
     fn path(&self, flow: &Flow) -> Result<Path, SockError>;
 
+    /// Packets of more than `mtu` octets do not reach `dst`, as a transport knows by now.
+    fn learn_mtu(&mut self, _dst: IpAddr, _mtu: u32) {}
+
     /// Whether `addr` is one of ours (unicast, loopback included).
     fn is_local(&self, addr: IpAddr) -> bool;
 

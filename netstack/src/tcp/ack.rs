@@ -67,12 +67,14 @@ impl Tcb {
 
     /// Everything before SEG.ACK leaves the queue and the buffer.
     fn take_acknowledged(&mut self, cx: &Cx<'_>, seg: &Segment<'_>) -> Acked {
-        let arrival = self.arrival(cx, seg);
-        let Tcb { rtx, rack, rate, .. } = self;
+        let (arrival, headers) = (self.arrival(cx, seg), self.headers());
+        let Tcb { rtx, rack, rate, sizes, .. } = self;
         let acked = rtx.ack(seg.ack, cx.now, |sent| {
             rack.delivered(sent, &arrival);
             rate.arrived(sent);
+            sizes.arrived(sent, headers);
         });
+        sizes.forget_before(seg.ack);
         self.snd_una = seg.ack;
         if seg.ack.gt(self.snd_buf_seq) {
             let octets = (seg.ack.since(self.snd_buf_seq) as usize).min(self.sndbuf.len());
@@ -89,7 +91,7 @@ impl Tcb {
 
     /// RFC 2018 §5, RFC 2883 §5: marks what the blocks name. Returns whether they report a duplicate.
     fn take_blocks(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, acked: &mut Acked) -> bool {
-        let arrival = self.arrival(cx, seg);
+        let (arrival, headers) = (self.arrival(cx, seg), self.headers());
         let blocks = seg.options.sack;
         let range = |at: usize| blocks.as_slice().get(at).map(|&(l, r)| (SeqNum(l), SeqNum(r)));
         // D-SACK: the first block lies below the acknowledgment, or inside of the second.
@@ -104,10 +106,11 @@ impl Tcb {
         });
         news.sort_unstable_by_key(|block| block.map(|(left, _)| left.since(self.snd_una)));
         for block in news.into_iter().flatten() {
-            let Tcb { rtx, rack, rate, .. } = self;
+            let Tcb { rtx, rack, rate, sizes, .. } = self;
             rtx.sack(block, cx.now, acked, |sent| {
                 rack.delivered(sent, &arrival);
                 rate.arrived(sent);
+                sizes.arrived(sent, headers);
             });
         }
         let duplicate = duplicate.is_some_and(|(_, right)| right.gt(self.snd_una - self.max_snd_wnd));

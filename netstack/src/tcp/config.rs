@@ -5,6 +5,7 @@ use super::cc::Algorithm;
 use super::ecn::EcnMode;
 use super::fastopen::FastOpen;
 use super::plpmtud::MtuProbing;
+use super::pmtu::PmtuClaims;
 use super::profile::Profile;
 use super::syncookie::SynCookies;
 use crate::time::Duration;
@@ -204,6 +205,8 @@ pub struct TcpConfig {
     pub default_mss: (u16, u16),
     /// No peer and no ICMP message can push the payload of a segment below this many octets.
     pub min_mss: u16,
+    /// When an ICMP error's word about the path MTU counts.
+    pub pmtu_claims: PmtuClaims,
     /// When packet sizes are found by trying (`tcp_mtu_probing`).
     pub mtu_probing: MtuProbing,
     /// Payload of a segment that such a search begins with (RFC 4821 §7.2), octets.

@@ -19,7 +19,7 @@
 //! | `cc` | congestion control |
 //! | `rate`, `pace` | how fast the path is, and how fast segments leave |
 //! | `ecn` | what the network says instead of losing packets |
-//! | `plpmtud` | packet sizes that are found by trying |
+//! | `pmtu`, `plpmtud` | packet sizes that the network tells, and that are found by trying |
 //! | `config`, `profile`, `sysctl` | what can be turned, whose values it has, and their names |
 //! | `icmp` | what the network says about our segments |
 //!
@@ -59,6 +59,7 @@ mod options;
 mod output;
 mod pace;
 mod plpmtud;
+mod pmtu;
 mod profile;
 mod prr;
 mod rack;
@@ -88,6 +89,7 @@ pub use fastopen::FastOpen;
 pub use info::{Congestion, TcpInfo};
 pub use options::{TcpOpt, TcpOptName};
 pub use plpmtud::MtuProbing;
+pub use pmtu::PmtuClaims;
 pub use profile::Profile;
 pub use rtx::Segments;
 pub use segment::Arrived;

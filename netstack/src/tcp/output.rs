@@ -450,6 +450,7 @@ impl Tcb {
         } else {
             tcp::fill_checksum(src, dst, m.data_mut());
         }
+        self.sizes.sent(m.longest_segment(ip_header + m.len()) as u32);
         let tx = IpTx {
             src,
             dst,
@@ -492,6 +493,9 @@ impl Tcb {
         let before = self.window.mss;
         let lowered = mtu < self.mtu;
         self.mtu = mtu;
+        if lowered {
+            self.sizes.lowered(mtu);
+        }
         self.search.path_changed(lowered, self.largest_packet(), cx.now);
         self.update_mss(cx.sh.config.min_mss);
         if self.window.mss < before {

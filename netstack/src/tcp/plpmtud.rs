@@ -88,7 +88,7 @@ impl Tcb {
     }
 
     /// Octets of headers of a segment of data.
-    fn headers(&self) -> u32 {
+    pub(super) fn headers(&self) -> u32 {
         self.ip_header_len() + HEADER_LEN as u32 + if self.timestamps { 12 } else { 0 }
     }
 

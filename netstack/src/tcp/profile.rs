@@ -8,6 +8,7 @@ use super::config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpC
 use super::ecn::EcnMode;
 use super::fastopen::FastOpen;
 use super::plpmtud::MtuProbing;
+use super::pmtu::PmtuClaims;
 use super::syncookie::SynCookies;
 use crate::time::Duration;
 use crate::wire::tcp::OptionOrder;
@@ -19,7 +20,7 @@ pub enum Profile {
     Linux,
     /// FreeBSD 14.
     FreeBsd,
-    /// The text of RFC 9293, 5681, 6298, 6582 and 7323.
+    /// The text of RFC 9293, 5681, 5927, 6298, 6582 and 7323.
     Rfc,
 }
 
@@ -109,6 +110,8 @@ fn linux() -> TcpConfig {
         challenge_interval: Duration::from_millis(500),
         default_mss: (536, 1220),
         min_mss: 48,
+        // tcp_v4_mtu_reduced; FreeBSD's tcp_ctlinput too
+        pmtu_claims: PmtuClaims::AtOnce,
         mtu_probing: MtuProbing::Never,
         base_mss: 1024,
         mtu_probe_floor: 48,
@@ -185,6 +188,7 @@ fn rfc() -> TcpConfig {
         // RFC 6056 §3.2
         ephemeral_ports: (1024, 65_535),
         congestion_control: Algorithm::NewReno,
+        pmtu_claims: PmtuClaims::OnTimeout,
         ..linux()
     }
 }

@@ -9,6 +9,7 @@ use super::listen::Listen;
 use super::options::Settings;
 use super::pace::Pace;
 use super::plpmtud;
+use super::pmtu::Sizes;
 use super::prr::Prr;
 use super::rack::Rack;
 use super::rate::Rate;
@@ -95,6 +96,7 @@ pub(crate) struct Tcb {
     pub(crate) ifindex: IfIndex,
     pub(crate) mtu: u32,
     pub(crate) search: plpmtud::Search,
+    pub(crate) sizes: Sizes,
 
     // ---- what the program sees
     /// SO_ERROR
@@ -281,6 +283,7 @@ impl Tcb {
             ifindex: IfIndex::LOOPBACK,
             mtu: 0,
             search: plpmtud::Search::default(),
+            sizes: Sizes::default(),
             error: None,
             soft_error: None,
             connecting: false,

@@ -192,6 +192,7 @@ impl Tcb {
         }
         cx.sh.stats.timeouts += 1;
         self.tally.timed_out(cx.now);
+        self.honour_claim(cx);
         match self.recovery {
             Recovery::Open => {
                 self.remember_window(cx);

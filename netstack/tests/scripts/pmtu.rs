@@ -5,7 +5,10 @@ use etherparse::Icmpv4Type;
 use etherparse::icmpv4::DestUnreachableHeader;
 use netstack::SocketId;
 use netstack::socket::{Family, MtuDiscover, RecvFlags, SendMeta, SockError, SockOpt, SockOptName, SockType};
+use netstack::stack::StackConfig;
+use netstack::tcp::Profile;
 use netstack::time::Duration;
+use netstack::wire::tcp::{self, Flags};
 
 fn host() -> Script {
     let mut s = Script::host();
@@ -39,6 +42,27 @@ fn mtu(s: &Script, id: SocketId) -> u32 {
     }
 }
 
+/// The peer acknowledges the last segment that went out, and has none of its own.
+fn answer(s: &mut Script, seq: u32, flags: Flags) -> Vec<u8> {
+    let sent = s.frames(0).pop().unwrap()[34..].to_vec();
+    let (header, payload) = tcp::Header::parse(&sent).unwrap();
+    let reply = tcp::Header {
+        src_port: 80,
+        dst_port: header.src_port,
+        seq,
+        ack: header.seq + payload.len() as u32 + u32::from(header.flags.contains(Flags::SYN)),
+        flags,
+        window: 1000,
+        ..Default::default()
+    };
+    let mut octets = vec![0; reply.len()];
+    reply.emit(&mut octets);
+    let (us, them) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+    tcp::fill_checksum(them, us, &mut octets);
+    s.input(0, &Ip::new("10.0.0.2", "10.0.0.1").raw(6, &octets));
+    sent
+}
+
 #[test]
 fn an_error_about_nobodys_packet_teaches_nothing() {
     let mut s = host();
@@ -70,6 +94,33 @@ fn the_sequence_number_of_a_quoted_segment_must_be_in_flight() {
 }
 
 #[test]
+fn what_tcp_doubts_is_not_learned_before_it_is_believed() {
+    let config = StackConfig { tcp: Profile::Rfc.config(), ..StackConfig::default() };
+    let mut s = Script::new(config, &["10.0.0.1/24"]);
+    s.neighbour(0, "10.0.0.2");
+    let udp = connected(&mut s, 1);
+    let tcp = s.stack.socket(Family::Inet, SockType::Stream, 0).unwrap();
+    let _ = s.stack.connect(s.now, tcp, "10.0.0.2:80".parse().unwrap());
+    s.pass(Duration::from_millis(1));
+    answer(&mut s, 7, Flags::SYN | Flags::ACK);
+    s.pass(Duration::from_millis(1));
+    s.frames(0);
+    let send = |s: &mut Script| s.stack.send(s.now, tcp, &[0; 536], &SendMeta::default()).unwrap();
+    send(&mut s);
+    s.pass(Duration::from_millis(1));
+    answer(&mut s, 8, Flags::ACK);
+    send(&mut s);
+    s.pass(Duration::from_millis(1));
+    let sent = s.frames(0).pop().unwrap()[34..].to_vec();
+    s.input(0, &too_big(300, 6, &sent[..8]));
+    assert_eq!((mtu(&s, udp), s.stack.tcp_info(tcp).unwrap().pmtu), (1500, 1500));
+    s.pass(Duration::from_secs(2));
+    assert_eq!((mtu(&s, udp), s.stack.tcp_info(tcp).unwrap().pmtu), (552, 552));
+    // Less than the floor: routers are to fragment what is no smaller.
+    assert!(s.sent(0).iter().all(|frame| !frame.contains("df")), "no DF");
+}
+
+#[test]
 fn below_the_floor_routers_fragment() {
     let mut s = host();
     let id = connected(&mut s, 1);
@@ -92,22 +143,7 @@ fn a_segment_larger_than_the_smallest_link_is_fragmented() {
     let tcp = s.stack.socket(Family::Inet, SockType::Stream, 0).unwrap();
     let _ = s.stack.connect(s.now, tcp, "10.0.0.2:80".parse().unwrap());
     s.pass(Duration::from_millis(1));
-    let syn = s.frames(0).remove(0)[34..].to_vec();
-    let syn = netstack::wire::tcp::Header::parse(&syn).unwrap().0;
-    let reply = netstack::wire::tcp::Header {
-        src_port: 80,
-        dst_port: syn.src_port,
-        seq: 7,
-        ack: syn.seq + 1,
-        flags: netstack::wire::tcp::Flags::SYN | netstack::wire::tcp::Flags::ACK,
-        window: 1000,
-        ..Default::default()
-    };
-    let mut octets = vec![0; reply.len()];
-    reply.emit(&mut octets);
-    let (us, them) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-    netstack::wire::tcp::fill_checksum(them, us, &mut octets);
-    s.input(0, &Ip::new("10.0.0.2", "10.0.0.1").raw(6, &octets));
+    answer(&mut s, 7, Flags::SYN | Flags::ACK);
     s.stack.send(s.now, tcp, &[0; 48], &SendMeta::default()).unwrap();
     s.pass(Duration::from_millis(1));
     let sent = s.sent(0);

@@ -6,7 +6,7 @@ use crate::link::{Fate, Link, Peer, octets};
 use netstack::SockError;
 use netstack::socket::{Family, RecvFlags, SendFlags};
 use netstack::tcp::cc::Algorithm;
-use netstack::tcp::{Arrived, EcnMode, Shutdown, State, TcpConfig};
+use netstack::tcp::{Arrived, EcnMode, Profile, Shutdown, State, TcpConfig};
 use netstack::time::Duration;
 use netstack::wire::tcp::{self, Flags, Header, Options, Timestamps};
 use proptest::prelude::*;
@@ -225,8 +225,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_comes_nothing_breaks(steps in prop::collection::vec(wild(), 1..120)) {
-        let mut h = Host::new("10.0.0.1", TcpConfig::default(), 3);
+    fn whatever_comes_nothing_breaks(
+        profile in prop::sample::select(Profile::ALL),
+        steps in prop::collection::vec(wild(), 1..120),
+    ) {
+        let mut h = Host::new("10.0.0.1", profile.config(), 3);
         let them: IpAddr = "10.0.0.9".parse().unwrap();
         let listener = h.listener(80, 2);
         let mut sockets = Vec::new();

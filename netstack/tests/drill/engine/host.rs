@@ -63,6 +63,10 @@ impl IpLayer for Floor {
         Ok(Path { src: flow.src.unwrap_or(self.addr), ifindex: IF, mtu: self.mtu })
     }
 
+    fn learn_mtu(&mut self, _: IpAddr, mtu: u32) {
+        self.mtu = self.mtu.min(mtu);
+    }
+
     fn is_local(&self, addr: IpAddr) -> bool {
         addr == self.addr || addr.is_loopback()
     }
