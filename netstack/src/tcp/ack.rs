@@ -208,7 +208,7 @@ impl Tcb {
     fn enter_recovery(&mut self, cx: &mut Cx<'_>) {
         cx.sh.stats.sack_recoveries += 1;
         cx.sh.stats.fast_retrans += 1;
-        self.remember_window(cx);
+        self.remember_window();
         if matches!(self.recovery, Recovery::Cwr { .. }) {
             // The window is on its way down for this data.
             self.keep_the_cut();

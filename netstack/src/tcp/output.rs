@@ -82,7 +82,7 @@ impl Tcb {
                         self.count_retransmission(cx, end.since(start));
                         self.prr.sent(end.since(start));
                         self.pace.sent(&mut pace, end.since(start));
-                        self.sent_again();
+                        self.sent_again(cx);
                         self.send_data(cx, start, end, Sending::Again);
                         sent += 1;
                     }

@@ -113,6 +113,11 @@ impl RtxQueue {
         segments
     }
 
+    /// Whether anything that is not known to have arrived was sent more than once.
+    pub(crate) fn any_retransmitted(&self) -> bool {
+        self.queue.iter().any(|s| s.retransmitted && !s.sacked)
+    }
+
     /// When the oldest segment was sent last.
     pub(crate) fn head_sent(&self) -> Option<Instant> {
         self.queue.front().map(|s| s.at)

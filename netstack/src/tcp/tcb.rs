@@ -154,6 +154,8 @@ pub(crate) struct Tcb {
     pub(crate) rack: Rack,
     pub(crate) prr: Prr,
     pub(crate) undo: Option<Undo>,
+    /// The timestamp of the first retransmission of those under way: an ACK that echoes an older one is of an original.
+    pub(crate) retrans_stamp: Option<u32>,
     pub(crate) frto: Frto,
     pub(crate) ecn: Ecn,
     pub(crate) rate: Rate,
@@ -320,6 +322,7 @@ impl Tcb {
             rack: Rack::default(),
             prr: Prr::default(),
             undo: None,
+            retrans_stamp: None,
             frto: Frto::Off,
             ecn: Ecn::default(),
             rate: Rate::default(),

@@ -195,13 +195,13 @@ impl Tcb {
         self.honour_claim(cx);
         match self.recovery {
             Recovery::Open => {
-                self.remember_window(cx);
+                self.remember_window();
                 self.cut(cx, self.flight(), Congestion::Loss);
                 self.cc.on_timeout();
             }
             // The threshold came down for this window of data (RFC 3168 §6.1.2).
             Recovery::Cwr { .. } => {
-                self.remember_window(cx);
+                self.remember_window();
                 self.keep_the_cut();
                 self.cc.on_timeout();
             }

@@ -12,9 +12,8 @@ use super::timestamp;
 pub(crate) struct Undo {
     /// `None`: the cut stays, whatever becomes of the losses.
     before: Option<Before>,
-    /// The timestamp of its first retransmission: an ACK that echoes an older one is of the original.
-    stamp: u32,
-    /// Retransmissions, less those whose duplicate arrival was reported.
+    /// Retransmissions, less those whose duplicate arrival was reported; those of an earlier recovery that are still under
+    /// way included.
     again: u32,
     /// There was one.
     any: bool,
@@ -42,11 +41,14 @@ pub(crate) enum Frto {
 
 impl Tcb {
     /// A recovery begins: keeps what its end may give back. One that follows upon another keeps what that one began with.
-    pub(super) fn remember_window(&mut self, cx: &Cx<'_>) {
-        let stamp = timestamp(cx.now, self.ts_offset);
+    pub(super) fn remember_window(&mut self) {
         let (cwnd, ssthresh) = (self.window.cwnd, self.window.ssthresh);
         let before = Some(Before { cc: self.cc.copy(), cwnd, ssthresh });
-        self.undo = Some(Undo { before, stamp, again: 0, any: false });
+        let again = self.rtx.segments().retransmitted;
+        if !self.rtx.any_retransmitted() {
+            self.retrans_stamp = None;
+        }
+        self.undo = Some(Undo { before, again, any: again > 0 });
     }
 
     /// The network has said that it is congested: that is no error of ours (RFC 3168).
@@ -57,7 +59,8 @@ impl Tcb {
     }
 
     /// Something was sent again.
-    pub(super) fn sent_again(&mut self) {
+    pub(super) fn sent_again(&mut self, cx: &Cx<'_>) {
+        self.retrans_stamp.get_or_insert(timestamp(cx.now, self.ts_offset));
         if let Some(undo) = &mut self.undo {
             (undo.again, undo.any) = (undo.again.saturating_add(1), true);
         }
@@ -78,7 +81,10 @@ impl Tcb {
             undo.again = undo.again.saturating_sub(1);
         }
         let echo = seg.options.timestamps.filter(|ts| self.timestamps && ts.ecr != 0);
-        let older = octets > 0 && echo.is_some_and(|ts| (ts.ecr.wrapping_sub(undo.stamp) as i32) < 0);
+        let older = octets > 0
+            && echo
+                .zip(self.retrans_stamp)
+                .is_some_and(|(ts, first)| (ts.ecr.wrapping_sub(first) as i32) < 0);
         let twice = duplicate && undo.again == 0;
         if !(original || (undo.any && (older || twice))) {
             return;
