@@ -532,6 +532,12 @@ fn tcp_options_have_linux_layout() {
         assert_eq!(word(&info, 128), 1000, "tcpi_bytes_received");
         assert_eq!(word(&info, 228), sys_info.snd_wnd, "tcpi_snd_wnd");
 
+        let first = sys.socket(Family::Inet, SockType::Stream, 0).unwrap();
+        sockopt_abi::set(&sys, first, 6, 30, &1u32.to_le_bytes()).unwrap();
+        sys.connect(first, addr("127.0.0.1:80")).await.unwrap();
+        let (unasked, asked) = (get(client, 6, 11).unwrap()[7], get(first, 6, 11).unwrap()[7]);
+        assert_eq!((unasked, asked), (0, 1 << 1), "tcpi_fastopen_client_fail: TFO_COOKIE_UNAVAILABLE");
+
         let memory = get(server, 1, 55).unwrap();
         assert_eq!((memory.len(), word(&memory, 0)), (36, 400), "SO_MEMINFO: octets that wait");
         assert_eq!(get(server, 6, 26).unwrap(), b"", "TCP_CC_INFO");

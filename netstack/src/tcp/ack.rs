@@ -37,7 +37,11 @@ impl Tcb {
         }
         let mut rtt = None;
         if self.sack {
+            let late = self.rack.order.take_late();
             let duplicate = self.take_blocks(cx, seg, &mut acked);
+            for late in [late, self.rack.order.take_late()].into_iter().flatten() {
+                self.count_reordering(cx, late);
+            }
             rtt = self.measure(cx, seg, &acked, octets);
             self.undo_if_spurious(cx, seg, &acked, duplicate, octets);
             self.take_echo(cx, seg, flight);
@@ -95,14 +99,14 @@ impl Tcb {
         let blocks = seg.options.sack;
         let range = |at: usize| blocks.as_slice().get(at).map(|&(l, r)| (SeqNum(l), SeqNum(r)));
         // D-SACK: the first block lies below the acknowledgment, or inside of the second.
-        let duplicate = range(0).filter(|(left, right)| {
+        let known = range(0).filter(|(left, right)| {
             let inside = range(1).is_some_and(|(l, r)| l.le(*left) && right.le(r));
             left.lt(*right) && (right.le(seg.ack) || inside)
         });
         // In their order in the stream: the newest comes first in the option, which is no reordering in the network.
         let mut news: [_; 4] = std::array::from_fn(|at| {
-            let known = at == 0 && duplicate.is_some();
-            range(at).filter(|(l, r)| !known && l.lt(*r) && self.snd_una.le(*l) && r.le(self.snd_nxt))
+            let again = at == 0 && known.is_some();
+            range(at).filter(|(l, r)| !again && l.lt(*r) && self.snd_una.le(*l) && r.le(self.snd_nxt))
         });
         news.sort_unstable_by_key(|block| block.map(|(left, _)| left.since(self.snd_una)));
         for block in news.into_iter().flatten() {
@@ -113,7 +117,10 @@ impl Tcb {
                 sizes.arrived(sent, headers);
             });
         }
-        let duplicate = duplicate.is_some_and(|(_, right)| right.gt(self.snd_una - self.max_snd_wnd));
+        let duplicate = known.is_some_and(|(_, right)| right.gt(self.snd_una - self.max_snd_wnd));
+        if let Some(copy) = known.filter(|_| duplicate).and_then(|block| self.rtx.copy_of_arrived(block)) {
+            self.rack.order.is_late(copy);
+        }
         if duplicate {
             cx.sh.stats.dsacks += 1;
             self.tally.dsack_dups += 1;

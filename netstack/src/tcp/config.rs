@@ -169,6 +169,8 @@ pub struct TcpConfig {
     pub initial_window: InitialWindow,
     /// Duplicate ACKs that mean a loss (RFC 5681 §3.2).
     pub dup_threshold: u32,
+    /// Segments by which one can be seen displaced, at most (`tcp_max_reordering`).
+    pub max_reordering: u32,
     /// Begin again with the initial window after an idle RTO (RFC 5681 §4.1).
     pub slow_start_after_idle: bool,
     /// How the congestion window moves.

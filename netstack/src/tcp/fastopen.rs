@@ -47,6 +47,20 @@ pub(crate) enum Use {
     Active,
 }
 
+/// Why the data of a SYN did not get through, by the names and numbers of Linux's `tcp_fastopen_client_fail`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FastOpenFail {
+    /// TFO_STATUS_UNSPEC: it did, or it was not tried, or another reason.
+    #[default]
+    Unspecified = 0,
+    /// TFO_COOKIE_UNAVAILABLE: there was no cookie; it was asked for.
+    NoCookie = 1,
+    /// TFO_DATA_NOT_ACKED: the SYN-ACK did not acknowledge it.
+    NotAcked = 2,
+    /// TFO_SYN_RETRANSMITTED: nor did it when the SYN was sent again, without data.
+    SynRetransmitted = 3,
+}
+
 /// Connections that were reset before the handshake ended count for so long (§5.1): their SYNs were
 /// somebody else's.
 const RESET_COUNTS: Duration = Duration::from_secs(60);
@@ -192,7 +206,10 @@ impl Tcb {
             Known::Cookie(cookie, mss) => (Some(cookie), Some(mss)),
             // Payload before the peer has said its MSS: RFC 9293 §3.7.1.
             Known::Nothing if self.needs_no_cookie(cx) => (None, Some(self.peer_mss)),
-            Known::Nothing => (Some(FastOpenCookie::REQUEST), None),
+            Known::Nothing => {
+                self.fast_open_fail = FastOpenFail::NoCookie;
+                (Some(FastOpenCookie::REQUEST), None)
+            }
             Known::Blackhole => (None, None),
         };
         let path = self.mtu.saturating_sub(self.ip_header_len() + 20);
@@ -239,6 +256,10 @@ impl Tcb {
             self.syn_data_acked = true;
         } else {
             cx.sh.stats.fast_open_active_fails += 1;
+            self.fast_open_fail = match self.total_retrans {
+                0 => FastOpenFail::NotAcked,
+                1.. => FastOpenFail::SynRetransmitted,
+            };
             self.rtx.mark_all_lost();
             self.wants_output = true;
         }

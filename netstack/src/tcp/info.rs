@@ -1,6 +1,7 @@
 //! What is shown of a connection: `TCP_INFO`, `ss`, `labctl show sockets` (STATUS of RFC 9293 §3.10.6).
 
 use super::config::TcpConfig;
+use super::fastopen::FastOpenFail;
 use super::rtx::Segments;
 use super::tally::Tally;
 use super::tcb::{Recovery, RtxTimer, Tcb};
@@ -75,9 +76,11 @@ pub struct TcpInfo {
     pub tally: Tally,
     /// Whether the data of the SYN was taken (RFC 7413): of ours by the peer, of its by us.
     pub syn_data: bool,
+    /// Why the peer has not taken the data of our SYN.
+    pub fast_open_fail: FastOpenFail,
     /// The delay of acknowledgments.
     pub ato: Duration,
-    /// Duplicates that mean a loss.
+    /// Segments by which one may be displaced without being missed: duplicates that mean a loss, or what was seen.
     pub reordering: u32,
     /// The round trip as the receiver sees it, if it was measured.
     pub rcv_rtt: Option<Duration>,
@@ -172,10 +175,11 @@ impl Tcb {
             octets_acked: self.octets_acked,
             octets_received: self.octets_received,
             unsent: self.sndbuf.len().saturating_sub(self.snd_nxt.since(self.snd_buf_seq) as usize),
-            tally: Tally { reord_seen: self.rack.reordered, ..self.tally },
+            tally: Tally { reord_seen: self.rack.order.seen, ..self.tally },
             syn_data: self.syn_data_acked,
+            fast_open_fail: self.fast_open_fail,
             ato: config.delayed_ack,
-            reordering: config.dup_threshold,
+            reordering: self.rack.order.degree,
             rcv_rtt: self.tune.rtt(),
             rcv_space: self.tune.most(),
             rcv_ssthresh: self.rcv_space(),

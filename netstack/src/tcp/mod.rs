@@ -85,7 +85,7 @@ mod window;
 
 pub use config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig, TwReuse};
 pub use ecn::EcnMode;
-pub use fastopen::FastOpen;
+pub use fastopen::{FastOpen, FastOpenFail};
 pub use info::{Congestion, TcpInfo};
 pub use options::{TcpOpt, TcpOptName};
 pub use plpmtud::MtuProbing;

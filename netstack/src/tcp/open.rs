@@ -295,7 +295,7 @@ impl Tcb {
     /// What was connected is so no more, and the next attempt may go another way. The port is still shown.
     fn forget_connection(&mut self) {
         (self.connecting, self.was_connected, self.fin_received) = (false, false, false);
-        self.fast_open = fastopen::Use::No;
+        (self.fast_open, self.fast_open_fail) = (fastopen::Use::No, fastopen::FastOpenFail::Unspecified);
         (self.shut_read, self.shut_write) = (false, false);
         (self.rcv_up, self.urgent) = (None, None);
         self.rcvbuf.free();

@@ -93,6 +93,7 @@ fn linux() -> TcpConfig {
         sockbuf_doubled: true,
         initial_window: InitialWindow::Segments(10),
         dup_threshold: 3,
+        max_reordering: 300,
         slow_start_after_idle: true,
         congestion_control: Algorithm::Cubic,
         newreno_hystart: false,

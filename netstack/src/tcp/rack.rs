@@ -29,10 +29,7 @@ pub(crate) struct Rack {
     rtt: Duration,
     /// RACK.fack: the highest number that has arrived.
     fack: Option<SeqNum>,
-    /// RACK.reordering_seen
-    reordering: bool,
-    /// How often that was seen.
-    pub(super) reordered: u32,
+    pub(super) order: Order,
     /// RACK.reo_wnd_mult, RACK.reo_wnd_persist
     mult: u8,
     persist: u8,
@@ -42,6 +39,29 @@ pub(crate) struct Rack {
     probe: Option<Probe>,
 }
 
+/// How far segments were seen to be displaced (Linux's `tcp_check_sack_reordering`).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Order {
+    /// RACK.reordering_seen, and how often: once an acknowledgment for what it acknowledges, and once for its blocks.
+    pub(super) seen: u32,
+    /// Segments by which one was displaced at most; what is taken for granted if it was less.
+    pub(super) degree: u32,
+    /// The first segment that is now found to have arrived after a later one.
+    late: Option<SeqNum>,
+}
+
+impl Order {
+    /// A segment has arrived after others that were sent later: one that began at `start`.
+    pub(super) fn is_late(&mut self, start: SeqNum) {
+        self.late = Some(self.late.map_or(start, |late| late.earliest(start)));
+    }
+
+    /// What was late since the last call.
+    pub(super) fn take_late(&mut self) -> Option<SeqNum> {
+        self.late.take()
+    }
+}
+
 /// TLP.end_seq, TLP.is_retrans
 #[derive(Clone, Copy, Debug)]
 struct Probe {
@@ -49,14 +69,14 @@ struct Probe {
     again: bool,
 }
 
-impl Default for Rack {
-    fn default() -> Rack {
+impl Rack {
+    /// `degree`: by how many segments one may be displaced without being missed.
+    pub(super) fn new(degree: u32) -> Rack {
         Rack {
             newest: None,
             rtt: Duration::ZERO,
             fack: None,
-            reordering: false,
-            reordered: 0,
+            order: Order { seen: 0, degree, late: None },
             mult: 1,
             persist: PERSIST,
             round: None,
@@ -78,6 +98,12 @@ pub(super) struct Arrival {
 impl Rack {
     /// A segment has arrived, says an acknowledgment (RFC 8985 §6.2, steps 2 and 3).
     pub(super) fn delivered(&mut self, sent: &Sent, arrival: &Arrival) {
+        // Step 3
+        if !sent.retransmitted && self.fack.is_some_and(|fack| sent.end.lt(fack)) {
+            self.order.is_late(sent.start);
+        }
+        self.fack = Some(self.fack.map_or(sent.end, |fack| fack.latest(sent.end)));
+        // Step 2
         let rtt = arrival.now.since(sent.at);
         if sent.retransmitted {
             // It may be the original that has arrived.
@@ -85,11 +111,7 @@ impl Rack {
             if older || arrival.min_rtt.is_some_and(|min| rtt < min) {
                 return;
             }
-        } else if self.fack.is_some_and(|fack| sent.end.lt(fack)) {
-            self.reordering = true;
-            self.reordered += 1;
         }
-        self.fack = Some(self.fack.map_or(sent.end, |fack| fack.latest(sent.end)));
         self.rtt = rtt;
         if self.newest.is_none_or(|newest| sent_after((sent.at, sent.end), newest)) {
             self.newest = Some((sent.at, sent.end));
@@ -140,11 +162,23 @@ impl Tcb {
     /// RACK_update_reo_wnd
     fn reordering_window(&self, cx: &Cx<'_>) -> Duration {
         let sure = self.in_recovery() || self.rtx.sacked_segments() >= cx.sh.config.dup_threshold;
-        if !self.rack.reordering && sure {
+        if self.rack.order.seen == 0 && sure {
             return Duration::ZERO;
         }
         let (Some(min), Some(srtt)) = (self.rtt.min(), self.rtt.srtt()) else { return Duration::ZERO };
         (min / 4 * u32::from(self.rack.mult)).min(srtt)
+    }
+
+    /// The segment at `late` has arrived after later ones: by how many it was displaced (Linux counts the full segments
+    /// up to the highest number that has arrived).
+    pub(super) fn count_reordering(&mut self, cx: &Cx<'_>, late: SeqNum) {
+        let Some(fack) = self.rack.fack.map(|fack| fack.latest(self.snd_una)).filter(|fack| late.lt(*fack))
+        else {
+            return;
+        };
+        let degree = fack.since(late).div_ceil(self.window.mss.max(1)).min(cx.sh.config.max_reordering);
+        self.rack.order.degree = self.rack.order.degree.max(degree);
+        self.rack.order.seen = self.rack.order.seen.saturating_add(1);
     }
 
     /// When the echoed timestamp was sent.

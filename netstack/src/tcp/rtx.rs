@@ -199,6 +199,14 @@ impl RtxQueue {
         }
     }
 
+    /// Of what the D-SACK `left..right` says has come twice: the first segment that had arrived and was sent again, so
+    /// that it was its original that came first, later than others.
+    pub(crate) fn copy_of_arrived(&self, (left, right): (SeqNum, SeqNum)) -> Option<SeqNum> {
+        let first = self.queue.partition_point(|s| s.start.lt(left));
+        let mut within = self.queue.range(first..).take_while(|s| s.end.le(right));
+        within.find(|s| s.sacked && s.retransmitted).map(|s| s.start)
+    }
+
     /// RACK_detect_loss (RFC 8985 §6.2, step 5): a segment sent before `newest` is lost when it has been under way for `patience`.
     /// Returns when the last of those that are not will be.
     pub(crate) fn mark_lost_before(

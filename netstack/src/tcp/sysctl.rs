@@ -350,6 +350,7 @@ const ROWS: &[Row] = &[
     row("net.ipv4.tcp_keepalive_probes", Value::U8(|c| &mut c.keep_count)),
     row("net.ipv4.tcp_keepalive_time", Value::Seconds(|c| &mut c.keep_idle)),
     row("net.ipv4.tcp_max_orphans", Value::Usize(|c| &mut c.max_orphans)),
+    row("net.ipv4.tcp_max_reordering", Value::U32(|c| &mut c.max_reordering)),
     row("net.ipv4.tcp_max_syn_backlog", Value::Usize(|c| &mut c.max_syn_backlog)),
     row("net.ipv4.tcp_max_tw_buckets", Value::Usize(|c| &mut c.max_time_waits)),
     row("net.ipv4.tcp_min_snd_mss", Value::U16(|c| &mut c.min_mss)),

@@ -108,6 +108,7 @@ pub(crate) struct Tcb {
     /// There was a connection: reading after its end is end of stream.
     pub(crate) was_connected: bool,
     pub(crate) fast_open: fastopen::Use,
+    pub(crate) fast_open_fail: fastopen::FastOpenFail,
     /// The peer has taken the data of our SYN, or we of its.
     pub(crate) syn_data_acked: bool,
     pub(crate) shut_read: bool,
@@ -291,6 +292,7 @@ impl Tcb {
             connecting: false,
             was_connected: false,
             fast_open: fastopen::Use::No,
+            fast_open_fail: fastopen::FastOpenFail::Unspecified,
             syn_data_acked: false,
             shut_read: false,
             shut_write: false,
@@ -319,7 +321,7 @@ impl Tcb {
             dup_acks: 0,
             retransmit_now: false,
             recover: zero,
-            rack: Rack::default(),
+            rack: Rack::new(config.dup_threshold),
             prr: Prr::default(),
             undo: None,
             retrans_stamp: None,

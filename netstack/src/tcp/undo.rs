@@ -90,6 +90,10 @@ impl Tcb {
             return;
         }
         let Some(undo) = self.undo.take() else { return };
+        // The hole was filled by what came late, and not by what was sent again.
+        if older && matches!(self.recovery, Recovery::Fast { until } if seg.ack.lt(until)) {
+            self.count_reordering(cx, seg.ack - octets);
+        }
         cx.sh.stats.spurious_recoveries += 1;
         if let Some(before) = undo.before {
             if let Some(cc) = before.cc {

@@ -1,9 +1,8 @@
 //! `struct tcp_info` of `TCP_INFO` and the words of `SO_MEMINFO`, as Linux lays them out (`linux/tcp.h`,
 //! `linux/sock_diag.h`). Programs of any age read a prefix: the layout only ever grew at its end.
 //!
-//! What the stack does not know is 0: `tcpi_rehash`, what came of a Fast Open that failed, marks of
-//! congestion, and (as on Linux) when an acknowledgment was last sent. ECN's counters at the end are there,
-//! because programs check the length.
+//! What the stack does not know is 0: `tcpi_rehash`, marks of congestion, and (as on Linux) when an acknowledgment
+//! was last sent. ECN's counters at the end are there, because programs check the length.
 
 use netstack::socket::SocketInfo;
 use netstack::tcp::{Congestion, State, TcpInfo};
@@ -44,7 +43,8 @@ pub(crate) fn octets(info: &TcpInfo, now: Instant) -> Vec<u8> {
         info.backoff,
         options,
         (snd_scale & 15) | (rcv_scale << 4),
-        0, // tcpi_delivery_rate_app_limited, tcpi_fastopen_client_fail
+        // tcpi_delivery_rate_app_limited:1 (0), tcpi_fastopen_client_fail:2
+        (info.fast_open_fail as u8) << 1,
     ]);
     out.words(&[micros(info.rto), micros(info.ato)]);
     out.words(&[info.snd_mss, info.rcv_mss]);

@@ -96,6 +96,8 @@ pub(crate) enum Info {
     Congestion,
     PacingRate,
     DeliveryRate,
+    Reordering,
+    FastOpenFail,
     Tally(Counter),
 }
 
@@ -188,6 +190,8 @@ impl Info {
             "sendq" => Info::SendQueue,
             "recvq" => Info::RecvQueue,
             "congestion" => Info::Congestion,
+            "reordering" => Info::Reordering,
+            "fastopen_client_fail" => Info::FastOpenFail,
             "pacing" => Info::PacingRate,
             "delivery" => Info::DeliveryRate,
             "segs_in" => Info::Tally(|t| t.segs_in.to_string()),

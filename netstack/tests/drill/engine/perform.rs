@@ -222,6 +222,8 @@ impl Script {
             Info::PacingRate => i.pacing_rate.map_or("none".into(), |n| n.to_string()),
             Info::DeliveryRate => i.delivery_rate.map_or("none".into(), |n| n.to_string()),
             Info::Congestion => i.congestion_control.into(),
+            Info::Reordering => i.reordering.to_string(),
+            Info::FastOpenFail => format!("{:?}", i.fast_open_fail),
             Info::Tally(counter) => counter(&i.tally.at(self.host.ip.now)),
         })
     }
