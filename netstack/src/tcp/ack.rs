@@ -8,7 +8,7 @@
 //! inflation of the window in fast recovery need no code of their own.
 
 use super::cc::{AckInfo, Congestion, Repair, Window};
-use super::prr::Prr;
+use super::prr::{Progress, Prr};
 use super::rtx::Acked;
 use super::segment::Segment;
 use super::seq::SeqNum;
@@ -167,7 +167,7 @@ impl Tcb {
         }
     }
 
-    /// The congestion window with selective acknowledgments: RFC 6675 §5, where RFC 8985 finds the losses and RFC 6937 says how
+    /// The congestion window with selective acknowledgments: RFC 6675 §5, where RFC 8985 finds the losses and RFC 9937 says how
     /// fast they are repaired. `octets` were acknowledged, `arrived` have arrived, and whether something was found lost.
     fn move_window_by_blocks(
         &mut self,
@@ -176,28 +176,32 @@ impl Tcb {
         (octets, arrived): (u32, u32),
         (flight, lost): (u32, bool),
     ) {
+        let progress = Progress::of(octets, lost);
         match self.recovery {
             Recovery::Open => {
                 // What was too long for the path and is sent again in pieces was not lost to congestion.
                 if lost && !self.probe_was_too_large(cx) {
-                    self.enter_recovery(cx);
-                    self.reduce(arrived);
+                    self.enter_recovery(cx, arrived);
+                    self.reduce(arrived, progress);
                 } else if octets > 0 {
                     self.grow_window(cx, octets, flight);
                 }
             }
             Recovery::Cwr { .. } => {
                 if lost {
-                    self.enter_recovery(cx);
+                    self.enter_recovery(cx, arrived);
                 }
-                self.reduce(arrived);
+                if arrived > 0 {
+                    self.reduce(arrived, progress);
+                }
             }
             Recovery::Fast { until } if seg.ack.ge(until) => {
                 self.window.cwnd = self.window.ssthresh;
                 self.recovery = Recovery::Open;
                 self.rack.recovered();
             }
-            Recovery::Fast { .. } => self.reduce(arrived),
+            Recovery::Fast { .. } if arrived == 0 => {}
+            Recovery::Fast { .. } => self.reduce(arrived, progress),
             Recovery::Timeout { until } => {
                 if octets > 0 {
                     self.cwnd_limited = true;
@@ -211,8 +215,8 @@ impl Tcb {
         }
     }
 
-    /// RFC 6675 §5 (4.1), (4.2)
-    fn enter_recovery(&mut self, cx: &mut Cx<'_>) {
+    /// RFC 6675 §5 (4.1), (4.2); `arrived` octets have shown the loss.
+    fn enter_recovery(&mut self, cx: &mut Cx<'_>, arrived: u32) {
         cx.sh.stats.sack_recoveries += 1;
         cx.sh.stats.fast_retrans += 1;
         self.remember_window();
@@ -221,7 +225,8 @@ impl Tcb {
             self.keep_the_cut();
         } else {
             self.cut(cx, self.flight_size(), Congestion::Loss);
-            self.prr = Prr::begin(self.flight());
+            // RFC 9937 §6.1: what had arrived before will not be counted as delivered.
+            self.prr = Prr::begin((self.flight() - self.rtx.sacked()).saturating_add(arrived));
         }
         self.recover = self.snd_nxt;
         self.recovery = Recovery::Fast { until: self.snd_nxt };
@@ -236,17 +241,18 @@ impl Tcb {
         if self.cwnd_limited { self.window.cwnd } else { self.flight().min(self.window.cwnd) }
     }
 
-    /// The window of a recovery, after `arrived` octets more (RFC 6937 §3).
-    fn reduce(&mut self, arrived: u32) {
-        let (pipe, Window { ssthresh, mss, .. }) = (self.pipe(), self.window);
-        self.window.cwnd = pipe.saturating_add(self.prr.may_send(arrived, pipe, ssthresh, mss)).max(mss);
+    /// The window of a recovery, after `arrived` octets more (RFC 9937 §6.2).
+    fn reduce(&mut self, arrived: u32, progress: Progress) {
+        let pipe = self.pipe();
+        let sndcnt = self.prr.may_send(arrived, progress, pipe, &self.window);
+        self.window.cwnd = pipe.saturating_add(sndcnt).max(self.window.mss);
     }
 
     /// RACK's reordering timer went off: what had time to come in order is lost.
     pub(super) fn reorder_timeout(&mut self, cx: &mut Cx<'_>) {
         if self.detect_losses(cx) && !self.in_recovery() && !self.probe_was_too_large(cx) {
-            self.enter_recovery(cx);
-            self.reduce(0);
+            self.enter_recovery(cx, 0);
+            self.reduce(0, Progress::Unsafe);
         }
         self.wants_output |= self.rtx.lost() > 0;
     }
@@ -273,7 +279,7 @@ impl Tcb {
             }
             Recovery::Cwr { .. } => {
                 self.dup_acks = 0;
-                self.reduce(acked);
+                self.reduce(acked, Progress::Safe);
             }
             // RFC 6582 §3.2 step 3: full acknowledgment
             Recovery::Fast { until } if seg.ack.ge(until) => {
@@ -347,7 +353,7 @@ impl Tcb {
             Recovery::Open | Recovery::Cwr { .. } => {
                 self.dup_acks += 1;
                 if self.recovery != Recovery::Open {
-                    self.reduce(self.window.mss);
+                    self.reduce(self.window.mss, Progress::Unsafe);
                 }
                 // RFC 6582 §3.2 step 2: only if the ACK covers more than `recover`.
                 if self.dup_acks >= cx.sh.config.dup_threshold && self.snd_una.gt(self.recover) {

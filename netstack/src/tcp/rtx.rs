@@ -37,7 +37,7 @@ impl Sent {
 /// What an acknowledgment says has arrived.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Acked {
-    /// Octets of which no acknowledgment had said so before (RFC 6937's DeliveredData).
+    /// Octets of which no acknowledgment had said so before (RFC 9937's DeliveredData).
     pub(crate) octets: u32,
     /// Segments of these.
     pub(crate) segments: u32,
