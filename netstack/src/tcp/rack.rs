@@ -118,6 +118,11 @@ impl Rack {
         }
     }
 
+    /// RACK.rtt
+    pub(super) fn rtt(&self) -> Duration {
+        self.rtt
+    }
+
     /// A segment came twice, says D-SACK: the window was too small (step 4).
     pub(super) fn duplicate_seen(&mut self, una: SeqNum, nxt: SeqNum) {
         if self.round.is_none_or(|round| una.ge(round)) {

@@ -250,19 +250,27 @@ impl RtxQueue {
 
     /// Takes everything for lost that has not arrived (RFC 6298 §5.4 with RFC 5681's loss window).
     pub(crate) fn mark_all_lost(&mut self) {
+        self.mark_lost_on_timeout(Instant::ZERO, None);
+    }
+
+    /// The same for the oldest segment, and for those that were sent `patience` ago or earlier (RFC 8985 §6.3).
+    pub(crate) fn mark_lost_on_timeout(&mut self, now: Instant, patience: Option<Duration>) {
         // RFC 2018 §8: a receiver that has the oldest and does not acknowledge it has thrown it away, and may have all.
         let reneged = self.queue.front().is_some_and(|head| head.sacked);
         if reneged {
             self.sacked = (0, 0);
         }
-        self.lost = 0;
+        let (mut oldest, mut lost) = (true, 0);
         for s in &mut self.queue {
+            let recent = !oldest && !reneged && patience.is_some_and(|patience| s.at + patience > now);
+            oldest = false;
             s.sacked &= !reneged;
-            s.lost = !s.sacked;
+            s.lost = !s.sacked && (s.lost || !recent);
             if s.lost {
-                self.lost += s.len();
+                lost += s.len();
             }
         }
+        self.lost = lost;
     }
 
     /// Nothing was lost after all.

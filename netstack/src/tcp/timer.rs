@@ -214,12 +214,14 @@ impl Tcb {
         }
         // RFC 5682 §3.1 step 1
         self.frto = if self.sack { Frto::First } else { Frto::Off };
-        self.window.cwnd = self.window.mss;
         self.dup_acks = 0;
         self.forget_probe();
         self.recover = self.snd_nxt;
         self.recovery = Recovery::Timeout { until: self.snd_nxt };
-        self.rtx.mark_all_lost();
+        self.rtx.mark_lost_on_timeout(cx.now, self.sack.then(|| self.rack.rtt()));
+        // The loss window is one segment, beside what is not lost: as on Linux.
+        self.window.cwnd = self.pipe().saturating_add(self.window.mss);
+        self.retransmit_now = true;
         self.retries = self.retries.saturating_add(1);
         self.rtt.back_off();
         if self.retries == cx.sh.config.retries1 {
