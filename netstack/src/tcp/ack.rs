@@ -117,16 +117,15 @@ impl Tcb {
                 sizes.arrived(sent, headers);
             });
         }
-        let duplicate = known.is_some_and(|(_, right)| right.gt(self.snd_una - self.max_snd_wnd));
-        if let Some(copy) = known.filter(|_| duplicate).and_then(|block| self.rtx.copy_of_arrived(block)) {
+        let recent = known.filter(|(_, right)| right.gt(self.snd_una - self.max_snd_wnd));
+        let Some(duplicate) = recent else { return false };
+        if let Some(copy) = self.rtx.copy_of_arrived(duplicate) {
             self.rack.order.is_late(copy);
         }
-        if duplicate {
-            cx.sh.stats.dsacks += 1;
-            self.tally.dsack_dups += 1;
-            self.rack.duplicate_seen(self.snd_una, self.snd_nxt);
-        }
-        duplicate
+        cx.sh.stats.dsacks += 1;
+        self.tally.dsack_dups += 1;
+        self.rack.duplicate_seen(cx.sh.config.rack, duplicate.1, (self.snd_una, self.snd_nxt));
+        true
     }
 
     /// Takes the round trip and the delivery rate. Returns the round trip.

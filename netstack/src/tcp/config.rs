@@ -7,6 +7,7 @@ use super::fastopen::FastOpen;
 use super::plpmtud::MtuProbing;
 use super::pmtu::PmtuClaims;
 use super::profile::Profile;
+use super::rack::RackRules;
 use super::syncookie::SynCookies;
 use crate::time::Duration;
 use crate::wire::tcp::OptionOrder;
@@ -169,6 +170,8 @@ pub struct TcpConfig {
     pub initial_window: InitialWindow,
     /// Duplicate ACKs that mean a loss (RFC 5681 §3.2).
     pub dup_threshold: u32,
+    /// Whose RACK-TLP it is.
+    pub rack: RackRules,
     /// Segments by which one can be seen displaced, at most (`tcp_max_reordering`).
     pub max_reordering: u32,
     /// Begin again with the initial window after an idle RTO (RFC 5681 §4.1).

@@ -91,6 +91,7 @@ pub use options::{TcpOpt, TcpOptName};
 pub use plpmtud::MtuProbing;
 pub use pmtu::PmtuClaims;
 pub use profile::Profile;
+pub use rack::RackRules;
 pub use rtx::Segments;
 pub use segment::Arrived;
 pub use state::State;

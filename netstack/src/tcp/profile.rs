@@ -9,6 +9,7 @@ use super::ecn::EcnMode;
 use super::fastopen::FastOpen;
 use super::plpmtud::MtuProbing;
 use super::pmtu::PmtuClaims;
+use super::rack::RackRules;
 use super::syncookie::SynCookies;
 use crate::time::Duration;
 use crate::wire::tcp::OptionOrder;
@@ -20,7 +21,7 @@ pub enum Profile {
     Linux,
     /// FreeBSD 14.
     FreeBsd,
-    /// The text of RFC 9293, 5681, 5927, 6298, 6582 and 7323.
+    /// The text of RFC 9293, 5681, 5927, 6298, 6582, 7323 and 8985.
     Rfc,
 }
 
@@ -93,6 +94,7 @@ fn linux() -> TcpConfig {
         sockbuf_doubled: true,
         initial_window: InitialWindow::Segments(10),
         dup_threshold: 3,
+        rack: RackRules::Linux,
         max_reordering: 300,
         slow_start_after_idle: true,
         congestion_control: Algorithm::Cubic,
@@ -190,6 +192,7 @@ fn rfc() -> TcpConfig {
         ephemeral_ports: (1024, 65_535),
         congestion_control: Algorithm::NewReno,
         pmtu_claims: PmtuClaims::OnTimeout,
+        rack: RackRules::Rfc,
         ..linux()
     }
 }

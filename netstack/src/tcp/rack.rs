@@ -3,6 +3,17 @@
 //! probed before the retransmission timeout.
 //!
 //! What is done about a loss stands in `ack`.
+//!
+//! What the RFC asks for, and where it is: §6.2 steps 1 to 3, [`Rack::delivered`] (the least round trip is `rtt`'s); step 4,
+//! [`Rack::duplicate_seen`], [`Rack::recovered`], [`Tcb::reordering_window`] (MUST be bounded, SHOULD be by SRTT); step 5,
+//! [`Tcb::detect_losses`] and the timer, [`Tcb::reorder_timeout`]; §6.3, `RtxQueue::mark_lost_on_timeout`; §7.2,
+//! [`Tcb::schedule_probe`] (not in recovery, not while blocks are reported, no later than the timeout); §7.3,
+//! [`Tcb::probe_timeout`] (MUST NOT be without the end of the one before; new data if there is some and the window takes it);
+//! §7.4, [`Tcb::probe_answered`] (a loss that only the probe has seen MUST be answered as congestion).
+//!
+//! Where Linux is not the RFC's in values that a peer can see, [`RackRules`] chooses. Where it is in both profiles as on Linux:
+//! RACK.rtt is that of the last segment in the order of the stream that an acknowledgment names, not of the one sent last
+//! (§6.2 step 2), and a timeout's patience (§6.3) is without the reordering window.
 
 use super::cc::Congestion;
 use super::ecn::Sending;
@@ -19,6 +30,16 @@ const PERSIST: u8 = 16;
 const ACK_DELAY: Duration = Duration::from_millis(200);
 /// PTO before the first measurement (§7.2).
 const FIRST_PTO: Duration = Duration::from_secs(1);
+
+/// Two rules in which Linux is not as RFC 8985 wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RackRules {
+    /// Linux: a duplicate that is reported widens the reordering window only if reordering was seen before, and not if it is
+    /// a tail loss probe's; a probe may follow upon another though no round trip was measured since.
+    Linux,
+    /// Every such duplicate does (§6.2 step 4); a probe needs a new measurement (§7.3).
+    Rfc,
+}
 
 /// What one connection knows of the order of its deliveries.
 #[derive(Clone, Debug)]
@@ -37,6 +58,8 @@ pub(crate) struct Rack {
     round: Option<SeqNum>,
     /// The probe that is under way.
     probe: Option<Probe>,
+    /// Round trips measured when the last one was sent.
+    measured: u32,
 }
 
 /// How far segments were seen to be displaced (Linux's `tcp_check_sack_reordering`).
@@ -81,6 +104,7 @@ impl Rack {
             persist: PERSIST,
             round: None,
             probe: None,
+            measured: 0,
         }
     }
 }
@@ -123,9 +147,13 @@ impl Rack {
         self.rtt
     }
 
-    /// A segment came twice, says D-SACK: the window was too small (step 4).
-    pub(super) fn duplicate_seen(&mut self, una: SeqNum, nxt: SeqNum) {
-        if self.round.is_none_or(|round| una.ge(round)) {
+    /// A segment that ended at `end` came twice, says D-SACK: the window was too small (step 4).
+    pub(super) fn duplicate_seen(&mut self, rules: RackRules, end: SeqNum, (una, nxt): (SeqNum, SeqNum)) {
+        let counts = match rules {
+            RackRules::Linux => self.order.seen > 0 && self.probe.is_none_or(|probe| probe.end != end),
+            RackRules::Rfc => true,
+        };
+        if counts && self.round.is_none_or(|round| una.ge(round)) {
             self.round = Some(nxt);
             self.mult = self.mult.saturating_add(1);
             self.persist = PERSIST;
@@ -218,6 +246,11 @@ impl Tcb {
         if self.in_recovery() || self.flight() == 0 {
             return;
         }
+        // The second condition of §7.3; the first is that none is under way.
+        if cx.sh.config.rack == RackRules::Rfc && self.rtt.samples() == self.rack.measured {
+            return;
+        }
+        self.rack.measured = self.rtt.samples();
         cx.sh.stats.loss_probes += 1;
         let again = !self.send_forced(cx);
         if again {

@@ -15,6 +15,8 @@ pub(crate) struct Rtt {
     min: Duration,
     /// The last measurement, until it is taken.
     latest: Option<Duration>,
+    /// How many there were; it begins anew some time.
+    samples: u32,
     /// How often the timeout was doubled since the last progress.
     backoff: u8,
     /// The SYN was sent again.
@@ -23,7 +25,7 @@ pub(crate) struct Rtt {
 
 impl Rtt {
     pub(crate) fn new() -> Rtt {
-        Rtt { smooth: None, min: Duration::MAX, latest: None, backoff: 0, syn_lost: false }
+        Rtt { smooth: None, min: Duration::MAX, latest: None, samples: 0, backoff: 0, syn_lost: false }
     }
 
     /// Takes a measurement R' (RFC 6298 §2.2, §2.3).
@@ -31,11 +33,16 @@ impl Rtt {
         // A clock that did not move still means that time has passed.
         let r = r.max(Duration::from_micros(1));
         self.min = self.min.min(r);
-        self.latest = Some(r);
+        (self.latest, self.samples) = (Some(r), self.samples.wrapping_add(1));
         self.smooth = Some(match self.smooth {
             None => (r, r / 2),
             Some((srtt, var)) => ((srtt * 7 + r) / 8, (var * 3 + srtt.abs_diff(r)) / 4),
         });
+    }
+
+    /// How many measurements there were.
+    pub(crate) fn samples(&self) -> u32 {
+        self.samples
     }
 
     /// SRTT.

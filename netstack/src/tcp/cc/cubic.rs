@@ -4,8 +4,25 @@
 //! Windows are octets where the RFC has segments, times are seconds. The arithmetic is that of
 //! IEEE 754's basic operations only, so that runs repeat on every machine.
 //!
-//! §4.9 (spurious losses) is the affair of `undo`, which puts back a copy from before the loss. A mark
-//! of ECN is a loss (§4.6), or less by RFC 8511.
+//! What the RFC asks for, and where it is:
+//!
+//! | § | | here |
+//! |---|---|---|
+//! | 4.2 | MUST NOT grow, nor count time, while the program limits the sender | `ack` asks, [`Cubic::on_app_limited`] |
+//! | 4.2 | target between the window and one and a half | [`Cubic::avoid_congestion`] |
+//! | 4.3 | SHOULD be W_est where that is larger; α SHOULD be 1 from cwnd_prior on | the same |
+//! | 4.4, 4.5 | MUST grow by (target - cwnd) / cwnd for each segment | the same, by octets |
+//! | 4.6 | MUST reduce at once, MAY by PRR; β SHOULD be 0.7 | `ack`, `prr`; [`Cubic::on_congestion`] |
+//! | 4.7 | fast convergence SHOULD be | [`Cubic::on_congestion`] |
+//! | 4.8 | a timeout: K 0, W_max and W_est of the congestion avoidance that begins | [`Cubic::on_timeout`] |
+//! | 4.9 | spurious losses SHOULD be undone | `undo` puts back a copy from before the loss |
+//! | 4.10 | MUST have a slow start; MAY leave the first by HyStart++ | `hystart` |
+//! | 5.1 | C SHOULD be 0.4 | [`C`] |
+//!
+//! As on Linux, and otherwise than in the RFC: slow start ends where the window reaches the threshold, not beyond it (§4.10); a
+//! mark leaves two segments, not one (§4.6). As in the RFC, and otherwise than on Linux: β of what is in flight, not of the
+//! window (§4.6); the state of the curve comes back after a spurious loss (§4.9). A mark of ECN is a loss (§4.6), or less by
+//! RFC 8511.
 
 use super::{AckInfo, Congestion, CongestionControl, HyStart, Window};
 use crate::time::{Duration, Instant};

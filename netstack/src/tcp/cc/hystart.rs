@@ -4,6 +4,15 @@
 //! Only the first slow start (§4.3): a later one ends at the threshold that the first has found.
 //! L is infinite (§4.3 wants 8 of a sender that does not pace): receivers on a bus acknowledge a
 //! burst of 64 segments at once, and the interface's queue spreads what follows.
+//!
+//! What the RFC asks for (§4.2, §4.3), and where it is: rounds end when what was SND.NXT at their begin is acknowledged
+//! ([`HyStart::slow_start`]); 8 measurements before a judgment, an eighth of the round trip within 4 and 16 ms, back from
+//! conservative slow start if the least round trip falls below its baseline ([`HyStart::measure`]); a quarter of the growth,
+//! five rounds, the one in which it began included, then `ssthresh` is the window ([`HyStart::end_round`]); a loss or a mark
+//! ends it by the threshold that it sets.
+//!
+//! Linux's CUBIC still has the older HyStart (delay, and trains of acknowledgments), which ends slow start at once and also
+//! later ones.
 
 use super::{AckInfo, Window};
 use crate::tcp::seq::SeqNum;
