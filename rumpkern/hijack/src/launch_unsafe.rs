@@ -3,6 +3,7 @@
 //! The child shares memory and descriptors with its parent, which stands still until the child has executed the program (as
 //! `vfork`): so the filter's listener, made in the child, is the parent's without being sent, and why an execution failed
 //! is left in memory. Executing gives the child a descriptor table of its own.
+#![allow(unsafe_code)]
 
 use crate::filter;
 use crate::seccomp_unsafe::{Listener, assemble, install};

@@ -21,12 +21,10 @@
 
 mod calls;
 mod filter;
-#[allow(unsafe_code)]
 mod launch_unsafe;
 mod memory;
 mod process;
 mod run;
-#[allow(unsafe_code)]
 mod seccomp_unsafe;
 mod sockets;
 mod supervisor;

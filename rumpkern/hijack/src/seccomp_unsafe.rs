@@ -1,4 +1,5 @@
 //! seccomp(2): the filter goes in, notifications come out, and answers and descriptors go back.
+#![allow(unsafe_code)]
 
 use crate::filter::Insn;
 use libc::{c_int, c_ulong, seccomp_notif, seccomp_notif_addfd, seccomp_notif_resp, sock_filter, sock_fprog};
