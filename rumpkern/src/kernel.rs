@@ -18,12 +18,13 @@ use crate::syscall::Sys;
 use crate::syscall::ioctl_ifreq::Labels;
 use crate::syscall::sleepq::SleepQueues;
 use indexmap::IndexMap;
-use netstack::Stack;
 use netstack::net::IfIndex;
 use netstack::net::route::{Route, RouteError, RouteKind, RouteProto};
 use netstack::stack::StackConfig;
 use netstack::time::{Duration, Instant};
+use netstack::{SocketId, Stack};
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -41,6 +42,8 @@ pub struct Kernel {
     /// Names of addresses.
     pub(crate) labels: RefCell<Labels>,
     pub(crate) netlink: Netlink,
+    /// The host's inodes of the sockets that stand for ours in programs.
+    inodes: RefCell<BTreeMap<SocketId, u64>>,
     now: Cell<Instant>,
     born: Cell<Instant>,
     stopping: Cell<bool>,
@@ -80,6 +83,7 @@ impl Kernel {
             ifs: Interfaces::default(),
             labels: RefCell::default(),
             netlink: Netlink::default(),
+            inodes: RefCell::default(),
             now: Cell::new(Instant::ZERO),
             born: Cell::new(Instant::ZERO),
             stopping: Cell::new(false),
@@ -216,6 +220,17 @@ impl Kernel {
         now
     }
 
+    /// The number by which a table of sockets names one: the inode that a program's `/proc/PID/fd` shows for it, so that
+    /// `ss -p` and `netstat -p` find the program; for a socket that no program of the host holds, one that tells it apart.
+    pub fn socket_inode(&self, id: SocketId) -> u64 {
+        self.inodes.borrow().get(&id).copied().unwrap_or(u64::from(id.index) + 1)
+    }
+
+    /// Tells the inode of the host's socket that stands for `id` in a program.
+    pub fn set_socket_inode(&self, id: SocketId, inode: u64) {
+        self.inodes.borrow_mut().insert(id, inode);
+    }
+
     /// A process that makes system calls on behalf of somebody else (a remote client). It has no
     /// descriptors at first, and lives until [`Kernel::exit`].
     pub fn attach_process(self: &Rc<Self>, name: &str) -> Sys {
@@ -269,6 +284,7 @@ impl Kernel {
                 let _ = self.stack.borrow_mut().close(now, *id);
                 self.if_filters_changed();
                 self.sleepers.wake_all(*id);
+                self.inodes.borrow_mut().remove(id);
             }
             Kind::Netlink(socket) => self.netlink_close(socket),
             Kind::Sink(_) | Kind::Null => {}

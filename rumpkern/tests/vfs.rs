@@ -317,6 +317,26 @@ fn an_interface_in_sysfs() {
 }
 
 #[test]
+fn a_socket_that_a_program_holds_has_the_inode_that_its_program_sees() {
+    let world = World::lan(1);
+    let held = world.spawn(0, async |sys| {
+        let fd = sys.socket(Family::Inet, SockType::Dgram, 0).unwrap();
+        sys.bind(fd, "0.0.0.0:53".parse().unwrap()).unwrap();
+        let id = sys.socket_id(fd).unwrap();
+        sys.kernel().set_socket_inode(id, 4711);
+        let inode = |sys: &rumpkern::syscall::Sys| {
+            let udp = text(sys.kernel(), "/proc/net/udp");
+            udp.lines().nth(1).and_then(|row| row.split_whitespace().nth(9)).map(str::to_owned)
+        };
+        let first = inode(&sys);
+        sys.close(fd).unwrap();
+        assert_ne!(sys.kernel().socket_inode(id), 4711, "it goes with the socket");
+        first
+    });
+    assert_eq!(world.result(&held).as_deref(), Some("4711"));
+}
+
+#[test]
 fn a_packet_socket_that_wants_every_frame_shows() {
     let (world, kernel) = alone();
     let open = world.spawn(0, async |sys| {

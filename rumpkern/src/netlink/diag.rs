@@ -202,8 +202,8 @@ fn payload(kernel: &Kernel, stack: &Stack, info: &SocketInfo, asked: &InetReques
         recv_queue: word(info.recv_queue),
         send_queue: word(info.send_queue),
         uid: 0,
-        // One that no other socket has at present.
-        inode: info.id.map_or(0, |id| id.index + 1),
+        // Linux tells no more of it either.
+        inode: info.id.map_or(0, |id| kernel.socket_inode(id) as u32),
     };
     // What waits is no socket any more, and has no more to say.
     let nlas = if waits { Vec::new() } else { attributes(kernel, stack, info, &asked.extensions) };

@@ -72,7 +72,7 @@ impl Sys {
     }
 
     /// The socket of the stack behind a descriptor.
-    pub(crate) fn socket_id(&self, fd: Fd) -> Result<SocketId, Errno> {
+    pub fn socket_id(&self, fd: Fd) -> Result<SocketId, Errno> {
         self.socket_of(fd).map(|(_, id)| id)
     }
 

@@ -1,7 +1,6 @@
 //! `/proc/net`: tables of sockets, and how many there are.
 //!
-//! A socket has no inode and no pointer here that a program could make something of: the number in the `inode`
-//! column only tells sockets apart. Everybody is root (`uid` 0).
+//! A socket has no address in memory that a program could make something of, and everybody is root (`uid` 0).
 
 use super::proc_net::hex4;
 use crate::kernel::Kernel;
@@ -57,10 +56,10 @@ fn tcp_rows(kernel: &Kernel, family: Family) -> Vec<String> {
         .filter(|(_, info)| info.state != State::Closed)
         .partition(|(_, info)| info.state == State::Listen);
     let all = listeners.into_iter().chain(others).enumerate();
-    all.map(|(sl, (id, info))| tcp_row(sl, id, &info, now, time_wait)).collect()
+    all.map(|(sl, (id, info))| tcp_row(sl, inode(kernel, id), &info, now, time_wait)).collect()
 }
 
-fn tcp_row(sl: usize, id: Option<SocketId>, info: &TcpInfo, now: Instant, time_wait: Duration) -> String {
+fn tcp_row(sl: usize, inode: u64, info: &TcpInfo, now: Instant, time_wait: Duration) -> String {
     let (number, held) = match info.state {
         State::Closed => (0x07, true),
         State::Listen => (0x0a, true),
@@ -111,7 +110,7 @@ fn tcp_row(sl: usize, id: Option<SocketId>, info: &TcpInfo, now: Instant, time_w
     match info.state {
         State::SynReceived => format!("{start} 0 0 {POINTER}"),
         State::TimeWait => format!("{start} 0 3 {POINTER}"),
-        State::Listen => format!("{start} {} 1 {POINTER} {} 0 0 10 0", inode(id), ticks(info.rto)),
+        State::Listen => format!("{start} {inode} 1 {POINTER} {} 0 0 10 0", ticks(info.rto)),
         State::Closed
         | State::SynSent
         | State::Established
@@ -126,7 +125,7 @@ fn tcp_row(sl: usize, id: Option<SocketId>, info: &TcpInfo, now: Instant, time_w
                 octets => (octets / mss).to_string(),
             };
             let (rto, ato, cwnd) = (ticks(info.rto), ticks(info.ato), info.cwnd / mss);
-            format!("{start} {} 1 {POINTER} {rto} {ato} 0 {cwnd} {ssthresh}", inode(id))
+            format!("{start} {inode} 1 {POINTER} {rto} {ato} 0 {cwnd} {ssthresh}")
         }
     }
 }
@@ -136,9 +135,9 @@ fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_millis() / 10).unwrap_or(u64::MAX)
 }
 
-/// The number that tells a socket apart; 0: no program holds it.
-fn inode(id: Option<SocketId>) -> u64 {
-    id.map_or(0, |id| u64::from(id.index) + 1)
+/// Its number in the tables; 0: no program holds it.
+fn inode(kernel: &Kernel, id: Option<SocketId>) -> u64 {
+    id.map_or(0, |id| kernel.socket_inode(id))
 }
 
 /// An address and a port, each word as it lies in memory and the port as it is read.
@@ -182,7 +181,7 @@ fn datagram_rows(
             s.recv_queue,
             0,
             0,
-            inode(s.id),
+            inode(kernel, s.id),
             s.drops
         )
     };
@@ -272,7 +271,7 @@ pub(super) fn packet(kernel: &Kernel) -> String {
             0,
             s.recv_queue,
             0,
-            inode(s.id)
+            inode(kernel, s.id)
         );
     }
     text

@@ -145,6 +145,9 @@ impl Passing {
         let pair = socketpair(AddressFamily::UNIX, ty, flags, None);
         let (near, end) = pair.map_err(host)?;
         let inode = fstat(&end).map_err(host)?.st_ino;
+        if let Ok(id) = self.sys.socket_id(fd) {
+            self.sys.kernel().set_socket_inode(id, inode);
+        }
         if stream {
             stream::prepare(&end, phase).map_err(host)?;
         } else {
