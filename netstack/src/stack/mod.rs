@@ -439,11 +439,6 @@ impl Stack {
         self.ip.neigh.iter(self.ip.now)
     }
 
-    /// The constants of neighbour discovery.
-    pub fn neigh_config(&self) -> &NeighConfig {
-        &self.ip.config.neigh
-    }
-
     /// A permanent neighbour.
     pub fn neigh_add(
         &mut self,

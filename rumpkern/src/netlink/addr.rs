@@ -1,7 +1,8 @@
 //! RTM_*ADDR: addresses of interfaces.
 //!
-//! The stack knows an address and its prefix. What else a program says of one (label, broadcast address, scope, flags,
-//! lifetimes) is remembered here and shown; lifetimes do not end an address. An address with a peer is refused.
+//! The stack knows an address and its prefix. What else a program says of one (broadcast address, scope, flags, lifetimes;
+//! its name the kernel knows, for ioctls too) is remembered here and shown; lifetimes do not end an address. An address
+//! with a peer is refused.
 
 use super::message::{Answer, Payload, Refusal, Request, refusal};
 use super::rtnl::{DELADDR, NEWADDR, Served, Strictness, check_family, family};
@@ -21,6 +22,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// Octets of a `struct ifaddrmsg`.
 const HEADER: usize = 8;
+/// Octets of a name at most.
+const NAME_MAX: usize = 15;
 /// `IFA_F_SECONDARY`, `IFA_F_NOPREFIXROUTE`, `IFA_F_PERMANENT`.
 const SECONDARY: u32 = 0x01;
 const PERMANENT: u32 = 0x80;
@@ -36,8 +39,6 @@ const HOST: u8 = 254;
 /// What a program said of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Label {
-    /// IFA_LABEL; `None`: the interface's name.
-    name: Option<String>,
     broadcast: Option<Ipv4Addr>,
     scope: u8,
     flags: u32,
@@ -61,7 +62,6 @@ impl Label {
             IpAddr::V6(addr) => addr.segments()[0] & 0xffc0 == 0xfe80, // RFC 4291 §2.5.6
         };
         Label {
-            name: None,
             broadcast,
             scope: if net.addr().is_loopback() {
                 HOST
@@ -139,8 +139,7 @@ pub(super) fn payload(kernel: &Kernel, ifnet: &Ifnet, net: IpNet, kind: u16) -> 
     if net.addr().is_ipv4() {
         attributes.push(AddressAttribute::Local(net.addr()));
         attributes.extend(label.broadcast.map(AddressAttribute::Broadcast));
-        let name = label.name.unwrap_or_else(|| ifnet.name.clone());
-        attributes.push(AddressAttribute::Label(name));
+        attributes.push(AddressAttribute::Label(name(kernel, ifnet, net)));
     }
     attributes.extend(label.protocol.map(|protocol| AddressAttribute::Protocol(protocol.into())));
     attributes.push(AddressAttribute::Flags(AddressFlags::from_bits_retain(flags)));
@@ -151,6 +150,15 @@ pub(super) fn payload(kernel: &Kernel, ifnet: &Ifnet, net: IpNet, kind: u16) -> 
     Payload::new(kind, &message)
 }
 
+/// IFA_LABEL
+fn name(kernel: &Kernel, ifnet: &Ifnet, net: IpNet) -> String {
+    let own = match net.addr() {
+        IpAddr::V4(addr) => kernel.labels.borrow().get(&(ifnet.index, addr)).cloned(),
+        IpAddr::V6(_) => None,
+    };
+    own.unwrap_or_else(|| ifnet.name.clone())
+}
+
 fn hundredths(time: Instant) -> u32 {
     (time.as_nanos() / 10_000_000) as u32
 }
@@ -159,28 +167,29 @@ fn hundredths(time: Instant) -> u32 {
 struct Asked {
     ifindex: IfIndex,
     prefix_len: u8,
-    local: Option<IpAddr>,
-    address: Option<IpAddr>,
+    local: Option<Ipv4Addr>,
+    address: Option<Ipv4Addr>,
+    name: Option<String>,
     message: AddressMessage,
 }
 
 fn asked(request: &Request<'_>) -> Result<Asked, Refusal> {
     check_family(request.body.first().copied().unwrap_or(0))?;
     let message: AddressMessage = request.parse()?;
-    let find = |pick: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(pick);
-    let local = find(|attribute| match attribute {
-        AddressAttribute::Local(addr) => Some(*addr),
-        _ => None,
-    });
-    let address = find(|attribute| match attribute {
-        AddressAttribute::Address(addr) => Some(*addr),
-        _ => None,
-    });
-    if [local, address].into_iter().flatten().any(|addr| addr.is_ipv6()) {
-        return Err(Errno::EINVAL.into());
+    let (mut local, mut address, mut name) = (None, None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(IpAddr::V4(addr)) => local = Some(*addr),
+            AddressAttribute::Address(IpAddr::V4(addr)) => address = Some(*addr),
+            AddressAttribute::Local(IpAddr::V6(_)) | AddressAttribute::Address(IpAddr::V6(_)) => {
+                return Err(Errno::EINVAL.into());
+            }
+            AddressAttribute::Label(label) => name = Some(label.clone()),
+            _ => {}
+        }
     }
     let (ifindex, prefix_len) = (IfIndex(message.header.index), message.header.prefix_len);
-    Ok(Asked { ifindex, prefix_len, local, address, message })
+    Ok(Asked { ifindex, prefix_len, local, address, name, message })
 }
 
 /// RTM_NEWADDR
@@ -193,7 +202,10 @@ pub(super) fn add(kernel: &Kernel, socket: &Socket, request: &Request<'_>) -> Re
     if asked.address.is_some_and(|address| address != local) {
         return Err(refusal(Errno::EOPNOTSUPP, "addresses have no peers here"));
     }
-    let net = IpNet::new(local, asked.prefix_len).map_err(|_| Errno::EINVAL)?;
+    let net = IpNet::new(local.into(), asked.prefix_len).map_err(|_| Errno::EINVAL)?;
+    if asked.name.as_ref().is_some_and(|name| name.is_empty() || name.len() > NAME_MAX) {
+        return Err(Errno::EINVAL.into());
+    }
     let (label, there) = {
         let stack = kernel.stack.borrow();
         let ifnet = stack.interface(asked.ifindex);
@@ -204,15 +216,18 @@ pub(super) fn add(kernel: &Kernel, socket: &Socket, request: &Request<'_>) -> Re
     if there && (request.excludes() || !request.replaces()) {
         return Err(refusal(Errno::EEXIST, "ipv4: Address already assigned"));
     }
-    let key = (asked.ifindex, local);
+    let key = (asked.ifindex, IpAddr::V4(local));
     if there {
         let created = kernel.netlink.labels.borrow().get(&key).map_or(Instant::ZERO, |old| old.created);
         kernel.netlink.labels.borrow_mut().insert(key, Label { created, ..label });
+        rename(kernel, (asked.ifindex, local), asked.name);
         super::monitor::address_changed(kernel, asked.ifindex, net, request.by(socket));
         return Ok(Answer::Done);
     }
     let without_route = label.flags & NOPREFIXROUTE != 0;
-    let old = kernel.netlink.labels.borrow_mut().insert(key, label);
+    // Before the address, so that what is told of it is all of it.
+    kernel.netlink.labels.borrow_mut().insert(key, label);
+    rename(kernel, (asked.ifindex, local), asked.name);
     let added = kernel.netlink_change(request.by(socket), |stack, now| {
         stack.addr_add(now, asked.ifindex, net)?;
         if without_route {
@@ -221,13 +236,20 @@ pub(super) fn add(kernel: &Kernel, socket: &Socket, request: &Request<'_>) -> Re
         Ok(())
     });
     if added.is_err() {
-        match old {
-            Some(old) => drop(kernel.netlink.labels.borrow_mut().insert(key, old)),
-            None => drop(kernel.netlink.labels.borrow_mut().remove(&key)),
-        }
+        kernel.netlink.labels.borrow_mut().remove(&key);
+        rename(kernel, (asked.ifindex, local), None);
     }
     added.map_err(refused)?;
     Ok(Answer::Done)
+}
+
+/// Gives an address a name, which it loses if it is that of its interface.
+fn rename(kernel: &Kernel, key: (IfIndex, Ipv4Addr), name: Option<String>) {
+    let device = kernel.stack.borrow().interface(key.0).map(|ifnet| ifnet.name.clone());
+    match name.filter(|name| Some(name) != device.as_ref()) {
+        Some(name) => drop(kernel.labels.borrow_mut().insert(key, name)),
+        None => drop(kernel.labels.borrow_mut().remove(&key)),
+    }
 }
 
 /// IFA_F_NOPREFIXROUTE: the subnet gets no route.
@@ -250,7 +272,6 @@ fn said(message: &AddressMessage, plain: &Label, now: Instant) -> Result<Label, 
     let mut label = Label { broadcast: None, scope, created: now, updated: now, ..plain.clone() };
     for attribute in &message.attributes {
         match attribute {
-            AddressAttribute::Label(name) => label.name = Some(name.clone()),
             AddressAttribute::Broadcast(addr) => label.broadcast = Some(*addr),
             AddressAttribute::Flags(bits) => flags = bits.bits(),
             AddressAttribute::CacheInfo(info) => label.lifetimes = (info.ifa_valid, info.ifa_preferred),
@@ -258,7 +279,7 @@ fn said(message: &AddressMessage, plain: &Label, now: Instant) -> Result<Label, 
             _ => {}
         }
     }
-    if label.name.as_ref().is_some_and(|name| name.len() > 15) || label.lifetimes.0 == 0 {
+    if label.lifetimes.0 == 0 {
         return Err(Errno::EINVAL.into());
     }
     if label.lifetimes.1 > label.lifetimes.0 {
@@ -275,24 +296,18 @@ fn said(message: &AddressMessage, plain: &Label, now: Instant) -> Result<Label, 
 pub(super) fn del(kernel: &Kernel, socket: &Socket, request: &Request<'_>) -> Result<Answer, Refusal> {
     let asked = asked(request)?;
     let none = refusal(Errno::EADDRNOTAVAIL, "ipv4: Address not found");
-    let wanted = asked.message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Label(name) => Some(name),
-        _ => None,
-    });
     let net = {
         let stack = kernel.stack.borrow();
         let ifnet = stack.interface(asked.ifindex);
         let ifnet = ifnet.ok_or(refusal(Errno::ENODEV, "ipv4: Device not found"))?;
-        let named = |net: &IpNet| {
-            let label = kernel.netlink.label(ifnet, *net).name;
-            wanted.is_none_or(|wanted| *wanted == label.unwrap_or_else(|| ifnet.name.clone()))
-        };
+        let named =
+            |net: &IpNet| asked.name.as_ref().is_none_or(|wanted| *wanted == name(kernel, ifnet, *net));
         let fits = |net: &&IpNet| {
             let addr = net.addr();
             let prefixed = net.prefix_len() == asked.prefix_len;
             addr.is_ipv4()
                 && asked.local.is_none_or(|local| local == addr)
-                && asked.address.is_none_or(|address| prefixed && net.contains(&address))
+                && asked.address.is_none_or(|address| prefixed && net.contains(&IpAddr::V4(address)))
                 && named(net)
         };
         *ifnet.addrs().iter().find(fits).ok_or(none)?
@@ -321,5 +336,8 @@ fn refused(error: IfError) -> Refusal {
 pub(super) fn forget(kernel: &Kernel, ifnet: &Ifnet, net: IpNet) -> Payload {
     let payload = payload(kernel, ifnet, net, DELADDR);
     kernel.netlink.labels.borrow_mut().remove(&(ifnet.index, net.addr()));
+    if let IpAddr::V4(addr) = net.addr() {
+        kernel.labels.borrow_mut().remove(&(ifnet.index, addr));
+    }
     payload
 }

@@ -5,28 +5,22 @@
 
 use super::Socket;
 use super::message::{Answer, Payload, Refusal, Request, refusal};
-use super::rtnl::{DELLINK, NEWLINK, Strictness};
+use super::rtnl::{DELLINK, NEWLINK, Strictness, mac};
+use crate::ifs::flags::{self, IFF_UP};
 use crate::kernel::Kernel;
-use crate::syscall::Errno;
+use crate::syscall::{Errno, ioctl_ifreq};
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecUnspec, InetDevConf, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType,
     LinkMessage, LinkMode, LinkXdp, Map, State, Stats, Stats64, XdpAttached,
 };
 use netstack::Stack;
-use netstack::net::IfIndex;
 use netstack::net::ifnet::{IfError, Ifnet};
+use netstack::net::{IfIndex, MacAddr};
 
 /// Octets of a `struct ifinfomsg`.
 const HEADER: usize = 16;
-/// `IFF_*`
-const UP: u32 = 0x1;
-const BROADCAST: u32 = 0x2;
-const LOOPBACK: u32 = 0x8;
-const RUNNING: u32 = 0x40;
-const MULTICAST: u32 = 0x1000;
+/// `IFF_LOWER_UP`
 const LOWER_UP: u32 = 0x1_0000;
-/// `txqueuelen` of every interface: the stack's transmit queue.
-const TXQLEN: u32 = 1000;
 /// The least and the most that an interface carries (`IP_MIN_MTU`, an IP packet).
 const MTU_MIN: u32 = 68;
 const MTU_MAX: u32 = 65_535;
@@ -102,16 +96,25 @@ pub(super) fn set(kernel: &Kernel, socket: &Socket, request: &Request<'_>) -> Re
     kernel
         .netlink_change(request.by(socket), |stack, now| {
             changes.iter().try_for_each(|change| match change {
+                Change::Mac(mac) => stack.if_set_mac(ifindex, *mac),
                 Change::Mtu(mtu) => stack.if_set_mtu(ifindex, *mtu),
                 Change::Name(name) => stack.if_set_name(ifindex, name),
                 Change::Up(up) => stack.if_set_up(now, ifindex, *up),
             })
         })
         .map_err(refused)?;
+    let name = changes.iter().find_map(|change| match change {
+        Change::Name(name) => Some(name),
+        Change::Mac(_) | Change::Mtu(_) | Change::Up(_) => None,
+    });
+    if let Some(name) = name {
+        ioctl_ifreq::labels_follow(kernel, ifindex, name);
+    }
     Ok(Answer::Done)
 }
 
 enum Change {
+    Mac(MacAddr),
     Mtu(u32),
     Name(String),
     Up(bool),
@@ -131,8 +134,11 @@ fn changes(stack: &Stack, ifindex: IfIndex, message: &LinkMessage) -> Result<Vec
                 changes.push(Change::Name(name.clone()));
                 true
             }
-            LinkAttribute::Address(octets) => octets[..] == ifnet.mac.0,
-            LinkAttribute::TxQueueLen(frames) => *frames == TXQLEN,
+            LinkAttribute::Address(octets) if octets[..] != ifnet.mac.0 => {
+                changes.push(Change::Mac(mac(octets)?));
+                true
+            }
+            LinkAttribute::TxQueueLen(frames) => *frames == tx_queue(stack),
             LinkAttribute::Group(n) | LinkAttribute::Controller(n) => *n == 0,
             LinkAttribute::Carrier(carrier) => (*carrier != 0) == ifnet.carrier,
             LinkAttribute::IfAlias(alias) => alias.is_empty(),
@@ -147,8 +153,8 @@ fn changes(stack: &Stack, ifindex: IfIndex, message: &LinkMessage) -> Result<Vec
     }
     // As Linux: without a mask the flags are all meant, if there are any.
     let (flags, mask) = (message.header.flags.bits(), message.header.change_mask.bits());
-    if mask & UP != 0 || (mask == 0 && flags != 0) {
-        changes.push(Change::Up(flags & UP != 0));
+    if mask & IFF_UP != 0 || (mask == 0 && flags != 0) {
+        changes.push(Change::Up(flags & IFF_UP != 0));
     }
     Ok(changes)
 }
@@ -160,8 +166,8 @@ fn refused(error: IfError) -> Refusal {
         IfError::Exists(_) | IfError::AddrExists(_) => Errno::EEXIST.into(),
         IfError::NoDevice(_) => Errno::ENODEV.into(),
         IfError::Loopback => Errno::EOPNOTSUPP.into(),
-        IfError::BadName(_) | IfError::BadMac(_) | IfError::BadAddr(_) => Errno::EINVAL.into(),
-        IfError::NoAddr(_) => Errno::EADDRNOTAVAIL.into(),
+        IfError::BadName(_) | IfError::BadAddr(_) => Errno::EINVAL.into(),
+        IfError::NoAddr(_) | IfError::BadMac(_) => Errno::EADDRNOTAVAIL.into(),
     }
 }
 
@@ -190,13 +196,12 @@ pub(super) fn gone(ifindex: IfIndex) -> Payload {
 fn message(stack: &Stack, ifnet: &Ifnet) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.header.index = ifnet.index.0;
-    message.header.link_layer_type =
-        if ifnet.loopback { LinkLayerType::Loopback } else { LinkLayerType::Ether };
+    message.header.link_layer_type = LinkLayerType::from(flags::hardware(ifnet));
     message.header.flags = LinkFlags::from_bits_retain(flags(ifnet));
     let broadcast = if ifnet.loopback { [0; 6] } else { [0xff; 6] };
     message.attributes = vec![
         LinkAttribute::IfName(ifnet.name.clone()),
-        LinkAttribute::TxQueueLen(TXQLEN),
+        LinkAttribute::TxQueueLen(tx_queue(stack)),
         LinkAttribute::OperState(operstate(ifnet)),
         LinkAttribute::Mode(LinkMode::Default),
         LinkAttribute::Mtu(ifnet.mtu),
@@ -228,12 +233,14 @@ fn message(stack: &Stack, ifnet: &Ifnet) -> LinkMessage {
     message
 }
 
-/// `ifi_flags`
+/// `ifi_flags`: those of ioctls, and that the wire is there.
 fn flags(ifnet: &Ifnet) -> u32 {
-    let kind = if ifnet.loopback { LOOPBACK } else { BROADCAST | MULTICAST };
-    let up = if ifnet.up { UP } else { 0 };
-    let running = if ifnet.usable() { RUNNING | LOWER_UP } else { 0 };
-    kind | up | running
+    flags::of(ifnet) | if ifnet.usable() { LOWER_UP } else { 0 }
+}
+
+/// `txqueuelen`: one length for all, the stack's.
+fn tx_queue(stack: &Stack) -> u32 {
+    u32::try_from(stack.config().tx_queue).unwrap_or(u32::MAX)
 }
 
 /// RFC 2863's ifOperStatus; the loopback has none.

@@ -54,7 +54,7 @@ pub(super) fn neighbour_tables(kernel: &Kernel, served: Served) -> Vec<Payload> 
         return Vec::new();
     }
     let stack = kernel.stack.borrow();
-    let config = stack.neigh_config();
+    let config = &stack.config().neigh;
     let message = |attributes: Vec<NeighbourTableAttribute>| {
         let mut message = NeighbourTableMessage::default();
         message.header.family = INET.into();

@@ -204,12 +204,16 @@ fn rename(kernel: &Kernel, ifindex: IfIndex, name: &str) -> Result<(), Errno> {
         return Err(Errno::EINVAL);
     }
     kernel.stack.borrow_mut().if_set_name(ifindex, name).map_err(|error| errno(&error))?;
-    // Its addresses go by the new one.
+    labels_follow(kernel, ifindex, name);
+    Ok(())
+}
+
+/// The addresses of an interface go by its new name.
+pub(crate) fn labels_follow(kernel: &Kernel, ifindex: IfIndex, name: &str) {
     for (_, label) in kernel.labels.borrow_mut().iter_mut().filter(|((of, _), _)| *of == ifindex) {
         let number = label.split_once(':').map_or("", |(_, number)| number);
         *label = format!("{name}:{number}").chars().take(IFNAMSIZ - 1).collect();
     }
-    Ok(())
 }
 
 /// The address with this name: of an interface's own name the first.

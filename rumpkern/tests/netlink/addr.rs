@@ -52,6 +52,12 @@ fn addresses_come_and_go() {
     assert_eq!(asker.tell(21, 0, &labelled), 0);
     assert_eq!(asker.tell(21, 0, &new(24, "10.0.0.1", &[])), 0);
     assert_eq!(all(&asker), ["127.0.0.1/8 lo", "10.0.0.3/24 eth0"]);
+    // Its name goes with the interface's.
+    assert_eq!(asker.tell(20, CREATE | EXCL, &labelled), 0);
+    assert_eq!(asker.tell(16, 0, &[ifinfo(ETH0, 0, 0), attr(3, b"wan\0")].concat()), 0);
+    assert_eq!(all(&asker), ["127.0.0.1/8 lo", "10.0.0.3/24 wan", "10.1.0.1/16 wan:x"]);
+    assert_eq!(asker.tell(16, 0, &[ifinfo(ETH0, 0, 0), attr(3, b"eth0\0")].concat()), 0);
+    assert_eq!(asker.tell(21, 0, &new(16, "10.1.0.1", &[])), 0);
     // A label does not outlive its address.
     assert_eq!(asker.tell(20, CREATE | EXCL, &new(16, "10.1.0.1", &[])), 0);
     assert_eq!(all(&asker)[2], "10.1.0.1/16 eth0");

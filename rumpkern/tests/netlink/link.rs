@@ -69,7 +69,10 @@ fn what_ip_link_set_says_is_done() {
     assert_eq!(with(attr32(13, 1000)), ok);
     assert_eq!(with(attr32(13, 500)).0, Errno::EOPNOTSUPP.number());
     assert_eq!(with(attr(1, &[2, 0, 0, 0, 0, 1])), ok);
-    assert_eq!(with(attr(1, &[2, 0, 0, 0, 0, 9])).0, Errno::EOPNOTSUPP.number());
+    assert_eq!(with(attr(1, &[2, 0, 0, 0, 0, 9])), ok);
+    assert_eq!(eth(&asker).attr(1), Some(vec![2, 0, 0, 0, 0, 9]));
+    assert_eq!(with(attr(1, &[3, 0, 0, 0, 0, 9])).0, Errno::EADDRNOTAVAIL.number());
+    assert_eq!(with(attr(1, &[2, 0])).0, einval);
     // What is not there, and what cannot be made or taken away.
     assert_eq!(set(ifinfo(99, 1, 1)).0, Errno::ENODEV.number());
     let kind = |kind: &[u8]| attr(18, &attr(1, kind));
