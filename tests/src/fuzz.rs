@@ -2,8 +2,10 @@
 //! finds (`tests/tests/corpus.rs`). A target fails by panicking, by hanging, or by breaking what it asserts.
 
 mod bus;
+mod netlink;
 
 pub use bus::bus;
+pub use netlink::netlink;
 
 use netstack::net::mbuf::{Gso, GsoKind, Offload};
 
@@ -20,6 +22,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("bus", bus),
     ("frame", frame),
     ("offload", offload),
+    ("netlink", netlink),
 ];
 
 /// A topology file. Whatever it says, its diagnostics can be shown.
