@@ -90,6 +90,8 @@ pub(super) fn set(kernel: &Kernel, socket: &Socket, request: &Request<'_>) -> Re
             return Err(refusal(Errno::EOPNOTSUPP, text));
         }
         Ok(None) => return Err(Errno::ENODEV.into()),
+        // By this iproute2 finds out whether there is an RTM_NEWLINK at all: EINVAL would say no.
+        Err(_) if request.kind == NEWLINK => return Err(Errno::ENODEV.into()),
         Err(why) => return Err(why),
     };
     let changes = changes(&kernel.stack.borrow(), ifindex, &message)?;

@@ -84,6 +84,9 @@ fn what_ip_link_set_says_is_done() {
     assert_eq!(new(kind(b"dummy")).0, unsupported);
     let there = [ifinfo(0, 0, 0), attr(IFNAME, b"wan\0"), kind(b"dummy")].concat();
     assert_eq!(asker.tell(16, CREATE | EXCL, &there), Errno::EEXIST.number());
+    // iproute2 asks so whether RTM_NEWLINK is there; RTM_SETLINK needs to be told which.
+    assert_eq!(asker.tell(16, 0, &ifinfo(0, 0, 0)), Errno::ENODEV.number());
+    assert_eq!(asker.tell(19, 0, &ifinfo(0, 0, 0)), einval);
     assert_eq!(asker.tell(17, 0, &ifinfo(ETH0, 0, 0)), unsupported);
     assert_eq!(asker.tell(17, 0, &ifinfo(99, 0, 0)), Errno::ENODEV.number());
 }
