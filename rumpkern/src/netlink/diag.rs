@@ -8,7 +8,7 @@ use super::message::{Answer, Payload, Refusal, Request};
 use super::rtnl::{INET, INET6, family};
 use crate::kernel::Kernel;
 use crate::syscall::{Errno, tcp_info};
-use netlink_packet_core::{DefaultNla, Parseable, ParseableParametrized};
+use netlink_packet_core::{DefaultNla, NlasIterator, Parseable, ParseableParametrized};
 use netlink_packet_sock_diag::inet::nlas::{LegacyMemInfo, Nla};
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponse, InetResponseHeader, SocketId as DiagId, StateFlags, Timer,
@@ -19,8 +19,9 @@ use netstack::socket::{SockOpt, SockOptName, SockType, SocketInfo};
 use netstack::tcp::State;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Messages: `TCPDIAG_GETSOCK`, the old one, `SOCK_DIAG_BY_FAMILY`, `SOCK_DESTROY`.
+/// Messages: `TCPDIAG_GETSOCK` and `DCCPDIAG_GETSOCK`, the old ones, `SOCK_DIAG_BY_FAMILY`, `SOCK_DESTROY`.
 const TCPDIAG_GETSOCK: u16 = 18;
+const DCCPDIAG_GETSOCK: u16 = 19;
 const BY_FAMILY: u16 = 20;
 const DESTROY: u16 = 21;
 /// Families of sockets that nobody has: AF_UNIX, AF_NETLINK, AF_PACKET, AF_VSOCK, AF_XDP, AF_TIPC.
@@ -31,6 +32,10 @@ const AF_MAX: u8 = 46;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const RAW: u8 = 255;
+/// `INET_DIAG_REQ_PROTOCOL`: the protocol, where its number does not fit into the request (Multipath TCP's).
+const REQ_PROTOCOL: u16 = 3;
+/// Octets of a `struct inet_diag_req_v2`.
+const REQUEST: usize = 56;
 /// INET_DIAG_SKMEMINFO: the words of SO_MEMINFO.
 const SKMEMINFO: u16 = 7;
 /// `INET_DIAG_NOCOOKIE`
@@ -46,6 +51,7 @@ const SHUT_SENDING: u8 = 2;
 pub(super) fn handle(kernel: &Kernel, _: &Socket, request: &Request<'_>) -> Result<Answer, Refusal> {
     let &[family, protocol, ..] = request.body else { return Err(Errno::EINVAL.into()) };
     match (request.kind, family) {
+        (DCCPDIAG_GETSOCK, _) => none(request),
         (TCPDIAG_GETSOCK, _) => sockets(kernel, request, &old_request(request)?),
         (BY_FAMILY, INET | INET6) => sockets(kernel, request, &inet_request(request)?),
         (BY_FAMILY, other) if OTHERS.contains(&other) && request.is_dump() => Ok(Answer::Dump(Vec::new())),
@@ -80,9 +86,8 @@ fn old_request(request: &Request<'_>) -> Result<InetRequest, Refusal> {
 
 /// The sockets that a request means: all of a kind, or one.
 fn sockets(kernel: &Kernel, request: &Request<'_>, asked: &InetRequest) -> Result<Answer, Refusal> {
-    if !matches!(asked.protocol, TCP | UDP | RAW) {
-        let none = Refusal::from(Errno::ENOENT);
-        return if request.is_dump() { Ok(Answer::NoDump(none)) } else { Err(none) };
+    if !matches!(asked.protocol, TCP | UDP | RAW) || is_of_another_protocol(request) {
+        return none(request);
     }
     let stack = kernel.stack.borrow();
     let all = stack.sockets().filter(|info| speaks(info, asked.protocol));
@@ -112,6 +117,19 @@ fn sockets(kernel: &Kernel, request: &Request<'_>, asked: &InetRequest) -> Resul
     };
     let found = all.filter(wanted).map(|info| payload(kernel, &stack, &info, asked)).collect();
     Ok(Answer::Dump(found))
+}
+
+/// ENOENT: nobody speaks this protocol.
+fn none(request: &Request<'_>) -> Result<Answer, Refusal> {
+    let none = Refusal::from(Errno::ENOENT);
+    if request.is_dump() { Ok(Answer::NoDump(none)) } else { Err(none) }
+}
+
+/// Whether an attribute names a protocol of which there is nothing.
+fn is_of_another_protocol(request: &Request<'_>) -> bool {
+    let behind = request.body.get(REQUEST..).filter(|_| request.kind == BY_FAMILY).unwrap_or_default();
+    let named = NlasIterator::new(behind).flatten().find(|attribute| attribute.kind() == REQ_PROTOCOL);
+    named.is_some_and(|named| !matches!(named.value(), [TCP | UDP | RAW, 0, 0, 0]))
 }
 
 fn ends(id: &DiagId) -> (SocketAddr, SocketAddr) {

@@ -114,6 +114,15 @@ fn sockets_are_listed_found_and_ended() {
         let old = [&[2, 0, 0, 0][..], &any(), &ALL.to_le_bytes(), &[0; 4]].concat();
         assert_eq!(asker.table(18, &old).len(), 3);
 
+        // Nobody speaks DCCP, nor Multipath TCP, which `ss -M` asks for as a TCP of number 262.
+        let none = |kind: u16, body: &[u8]| {
+            let [end] = &asker.ask(kind, DUMP, body)[..] else { panic!("nothing but the end") };
+            assert_eq!((end.kind, end.error()), (DONE, Errno::ENOENT.number()));
+        };
+        none(19, &old);
+        none(20, &[inet(TCP, 0, ALL, &any()), attr32(3, 262)].concat());
+        assert_eq!(asker.table(20, &[inet(TCP, 0, ALL, &any()), attr32(3, 6)].concat()).len(), 3);
+
         // SOCK_DESTROY: of a connection, by its ends and (if it is told) its cookie.
         let mut wrong = inet(TCP, 0, ALL, &sockid("127.0.0.1:80", "127.0.0.1:4000"));
         let end = wrong.len();
