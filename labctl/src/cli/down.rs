@@ -49,6 +49,14 @@ fn say(ended: &Ended, global: &Global, out: &mut Output) -> Result<(), Failure> 
     if global.json {
         return out.json(ended);
     }
+    out.say(format_args!("lab `{}` is down: {} ended", ended.lab, what(ended)))
+}
+
+/// What a lab consisted of.
+pub(super) fn what(ended: &Ended) -> String {
     let nodes = plural(ended.processes, "node");
-    out.say(format_args!("lab `{}` is down: {nodes} ended", ended.lab))
+    match ended.programs {
+        0 => nodes,
+        programs => format!("{nodes} and {}", plural(programs, "program")),
+    }
 }

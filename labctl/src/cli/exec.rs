@@ -1,7 +1,7 @@
 //! `labctl exec NODE -- CMD…`: an unmodified host program on a node.
 
 use super::{Exit, Failure, Global, Output, running};
-use crate::lab::{exec, view};
+use crate::lab::{doctor, exec, supervisors, view};
 use rumphijack::{Report, Status};
 use std::ffi::OsString;
 
@@ -19,17 +19,22 @@ pub struct Args {
 }
 
 pub(super) fn run(args: Args, global: &Global, _out: &mut Output) -> Result<Exit, Failure> {
-    program(&args.node, &args.command, global)
+    program(&args.node, &args.command, &[], global)
 }
 
-/// Runs a program on a node, in the terminal; how it ended.
-pub(super) fn program(node: &str, command: &[OsString], global: &Global) -> Result<Exit, Failure> {
+/// Runs a program on a node, in the terminal, with these variables besides its environment; how it ended.
+pub(super) fn program(
+    node: &str,
+    command: &[OsString],
+    environment: &[(String, OsString)],
+    global: &Global,
+) -> Result<Exit, Failure> {
+    supervisors::outside()?;
     let dir = running::lab(global)?;
     let state = view::started(&dir)?;
     state.expect_node(node)?;
     view::running_node(&dir, &state, node)?;
-    let environment = [("LABCTL_NODE".to_owned(), node.to_owned())];
-    let report = exec::foreground(&dir.node(node).sysproxy(), command, &environment)?;
+    let report = exec::foreground(&dir.node(node), command, environment)?;
     let name = || command[0].to_string_lossy().into_owned();
     Ok(match report {
         Report::Ended(Status::Exited(code)) => Exit::Program(code as u8),
@@ -43,10 +48,7 @@ pub(super) fn program(node: &str, command: &[OsString], global: &Global) -> Resu
             eprintln!("labctl: {node}: {why}");
             Exit::Program(OURSELVES)
         }
-        Report::Refused(why) => {
-            let hint = "`labctl doctor` says what programs on nodes need".to_owned();
-            return Err(Failure::host(format!("cannot run programs here: {why}"), hint));
-        }
-        Report::Stopped => Exit::Program(OURSELVES),
+        Report::Refused(why) => return Err(doctor::no_programs(&why).into()),
+        Report::Began(_) | Report::Stopped => Exit::Program(OURSELVES),
     })
 }

@@ -33,10 +33,14 @@ pub(super) fn run(_: Args, global: &Global, out: &mut Output) -> Result<Exit, Fa
 
 fn say(swept: &Swept, out: &mut Output) -> Result<(), Failure> {
     for lab in &swept.labs {
-        out.say(format_args!("lab `{}` removed: {} ended", lab.lab, plural(lab.processes, "node")))?;
+        out.say(format_args!("lab `{}` removed: {} ended", lab.lab, super::down::what(lab)))?;
     }
     if swept.orphans > 0 {
         out.say(format_args!("{} without a lab ended", plural(swept.orphans, "node")))?;
+    }
+    if swept.programs > 0 {
+        let programs = plural(swept.programs, "process");
+        out.say(format_args!("{programs} of programs without a lab ended"))?;
     }
     if swept.leftovers > 0 {
         out.say(format_args!("{} of a killed `down` removed", plural(swept.leftovers, "folder")))?;

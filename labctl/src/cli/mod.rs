@@ -47,6 +47,10 @@ verbs! {
     Ps = ps,
     /// Run an unmodified program on a node
     Exec = exec,
+    /// An interactive shell on a node
+    Shell = shell,
+    /// What programs and nodes wrote
+    Logs = logs,
     /// Ping from a node
     Ping = ping,
     /// Trace the path of packets from a node
@@ -147,7 +151,6 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
 /// Verbs that are promised and not there: a verb of a similar name would not be what was meant.
 fn not_yet(usage: &clap::Error) -> Option<Fault> {
     const PROMISED: &[(&str, &str)] = &[
-        ("shell", "the built-in programs need no host program: `labctl ping`, `labctl trace`, `labctl perf`"),
         ("top", "`labctl ps`, `labctl bus ls` and `labctl show stats NODE` say what there is at the moment"),
         ("impair", "`labctl link down NODE:IF` takes a link away altogether"),
     ];

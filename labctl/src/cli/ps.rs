@@ -1,14 +1,16 @@
-//! `labctl ps`: the nodes of a lab, or all labs: what lives, where, with which addresses.
+//! `labctl ps`: the nodes of a lab and the programs on them, or all labs: what lives, where, with which addresses.
 
 use super::{Exit, Failure, Global, Output, running};
 use crate::lab::fault::Fault;
 use crate::lab::node;
 use crate::lab::process::NodeProcess;
+use crate::lab::program::{self, Doing, Shown};
 use crate::lab::rundir::{LabDir, RunRoot};
 use crate::lab::state::{InterfaceState, NodeState};
 use crate::lab::view::{LabLife, LabView, NodeLife, Presence};
 use crate::topology::render::plural;
 use crate::ui::{Align, Table};
+use rumphijack::{Report, Status};
 use rumpkern::ctl::proto;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -112,6 +114,10 @@ fn one(dir: &LabDir, global: &Global, out: &mut Output) -> Result<Exit, Failure>
                 plural(state.buses.len(), "bus"),
             ))?;
             write!(out, "{}", nodes(&view))?;
+            let programs = program::list(dir, state);
+            if !programs.is_empty() {
+                write!(out, "\n{}", table_of(&programs))?;
+            }
             Ok(Exit::Done)
         }
     }
@@ -143,6 +149,36 @@ fn nodes(view: &LabView) -> Table {
         }
     }
     table
+}
+
+/// A line a program.
+fn table_of(programs: &[Shown]) -> Table {
+    let left = |title| (title, Align::Left);
+    let mut table =
+        Table::new(&[left("PROGRAM"), left("NODE"), left("STATE"), ("PID", Align::Right), left("COMMAND")]);
+    for one in programs {
+        let name = if one.in_topology { one.name.clone() } else { format!("({})", one.name) };
+        let pid = one.pid.map_or(String::new(), |pid| pid.to_string());
+        table.row([name, one.node.clone(), one.doing.to_string(), pid, one.command.join(" ")]);
+    }
+    table
+}
+
+fn program_json(one: &Shown) -> Value {
+    let (exit, signal) = match one.doing {
+        Doing::Ended(Report::Ended(Status::Exited(code))) => (Some(code), None),
+        Doing::Ended(Report::Ended(Status::Signalled(signal))) => (None, Some(signal)),
+        Doing::Ended(_) | Doing::Running | Doing::Background | Doing::Dead => (None, None),
+    };
+    json!({
+        "name": one.name,
+        "from": if one.in_topology { "topology" } else { "exec" },
+        "state": one.doing.word(),
+        "exit": exit,
+        "signal": signal,
+        "pid": one.pid,
+        "command": one.command,
+    })
 }
 
 /// How long one node may keep the whole list waiting: a node that is well answers a thousand times faster.
@@ -185,7 +221,8 @@ fn json_of(dir: &LabDir) -> Result<Option<Value>, Fault> {
         }
         Presence::There(view) => view,
     };
-    let nodes: Vec<_> = view.state.nodes.iter().map(|node| node_json(&view, node)).collect();
+    let programs = program::list(dir, &view.state);
+    let nodes: Vec<_> = view.state.nodes.iter().map(|node| node_json(&view, node, &programs)).collect();
     Ok(Some(json!({
         "lab": view.state.lab,
         "state": view.lab_life().as_str(),
@@ -199,7 +236,7 @@ fn half_json(dir: &LabDir, process: &NodeProcess) -> Option<Value> {
     Some(json!({ "name": name, "state": "running", "pid": process.id.pid, "interfaces": [], "programs": [] }))
 }
 
-fn node_json(view: &LabView, node: &NodeState) -> Value {
+fn node_json(view: &LabView, node: &NodeState, programs: &[Shown]) -> Value {
     let live = interfaces_now(view, node);
     let interfaces: Vec<_> = node
         .interfaces
@@ -221,7 +258,7 @@ fn node_json(view: &LabView, node: &NodeState) -> Value {
         "pid": view.process(&node.name).map(|process| process.id.pid),
         "interfaces": interfaces,
         "loopback": node.loopback,
-        "programs": [],
+        "programs": programs.iter().filter(|one| one.node == node.name).map(program_json).collect::<Vec<_>>(),
     })
 }
 

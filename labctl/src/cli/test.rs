@@ -136,7 +136,6 @@ fn one(
     if let Some(seed) = args.seed {
         lab.time.seed = seed;
     }
-    test::refuse_checks(&lab)?;
     let text = std::fs::read(file).map_err(Fault::io("read", file))?;
     let absolute = std::path::absolute(file).map_err(Fault::io("find", file))?;
     let mut teller = Teller { out, quiet: global.quiet || global.json, progress: None, gone: None };

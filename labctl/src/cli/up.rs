@@ -1,4 +1,4 @@
-//! `labctl up`: starts a lab and waits until every node is ready.
+//! `labctl up`: starts a lab and waits until every node is ready, and every program of the topology.
 
 use super::{Exit, Failure, Global, Output};
 use crate::lab::fault::Fault;
@@ -24,17 +24,19 @@ pub(super) fn run(_: Args, global: &Global, out: &mut Output) -> Result<Exit, Fa
     let dir = RunRoot::create()?.lab(&lab.name);
     let plan = plan::plan(&lab, &file, &dir)?;
     let (nodes, buses) = (plan.nodes.len(), plan.state.buses.len());
+    let programs = plan.state.programs.len();
     let interrupt = Interrupt::catch()?;
     let progress = Progress::new("starting", nodes, global.quiet || global.json);
-    launch::up(&dir, &plan, &text, &interrupt, |ready| progress.set(ready))?;
+    launch::up(&dir, &plan, &text, &interrupt, None, |ready| progress.set(ready))?;
     drop(progress);
     let took = begin.elapsed().as_secs_f64() * 1000.0;
     if global.json {
         let took_ms = (took * 1000.0).round() / 1000.0;
-        out.json(&json!({ "lab": lab.name, "state": "up", "nodes": nodes, "buses": buses, "took_ms": took_ms }))?;
+        out.json(&json!({ "lab": lab.name, "state": "up", "nodes": nodes, "buses": buses, "programs": programs, "took_ms": took_ms }))?;
     } else {
         let (nodes, buses) = (plural(nodes, "node"), plural(buses, "bus"));
-        out.say(format_args!("lab `{}` is up: {nodes}, {buses}, {took:.0} ms", lab.name))?;
+        let programs = if programs > 0 { format!(", {}", plural(programs, "program")) } else { String::new() };
+        out.say(format_args!("lab `{}` is up: {nodes}, {buses}{programs}, {took:.0} ms", lab.name))?;
     }
     Ok(Exit::Done)
 }

@@ -1,5 +1,9 @@
 //! What this host allows: everything that a lab needs or likes, tried rather than guessed where that is cheap.
 
+mod programs;
+
+pub(crate) use programs::no_programs;
+
 use super::limits;
 use super::rundir::RunRoot;
 use rustix::process::{Resource, getrlimit};
@@ -52,7 +56,8 @@ impl Finding {
 pub fn examine() -> Vec<Finding> {
     let mut findings = vec![kernel(), processors(), clock(), processes(), files(), futex()];
     findings.extend(run_directory());
-    findings.extend([seccomp(), yama(), namespaces()]);
+    findings.extend(programs::examine());
+    findings.push(namespaces());
     findings.extend([program("tshark", "tshark"), program("wireshark", "wireshark")]);
     findings
 }
@@ -231,33 +236,6 @@ fn sockets(folder: &Path) -> Finding {
         Err(error) => {
             Finding::fail("sockets, FIFOs", error.to_string(), "set LABCTL_DIR to a local file system")
         }
-    }
-}
-
-/// How `exec` sees a program's system calls where the dynamic linker cannot be asked.
-fn seccomp() -> Finding {
-    let actions = fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default();
-    if actions.split_whitespace().any(|action| action == "user_notif") {
-        Finding::ok("seccomp", "user notification is there")
-    } else {
-        Finding::warn(
-            "seccomp",
-            "no user notification",
-            "static programs cannot be run on nodes; Linux 5.0 or newer has it",
-        )
-    }
-}
-
-fn yama() -> Finding {
-    let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
-    match scope.as_deref().map(str::trim) {
-        None => Finding::ok("yama", "not there"),
-        Some(scope @ ("0" | "1")) => Finding::ok("yama", format!("ptrace_scope {scope}")),
-        Some(scope) => Finding::warn(
-            "yama",
-            format!("ptrace_scope {scope}"),
-            "programs on nodes cannot be seen into: `sysctl kernel.yama.ptrace_scope=1`",
-        ),
     }
 }
 

@@ -1,21 +1,26 @@
 //! Starting a host program on a node: the front of a supervisor (see the crate `rumphijack`).
 //!
-//! The front is `labctl` itself: it stands in the terminal's foreground with the program, is stopped when the program is, and ends with
-//! its status. The supervisor is this program again, under another name: it must go on serving while the front is stopped, and
-//! ends the program when the front is killed.
+//! In the foreground the front is `labctl` itself: it stands in the terminal's foreground with the program, is stopped when the program
+//! is, and ends with its status. The supervisor is this program again, under another name: it must go on serving while the front
+//! is stopped, and ends the program when the front is killed. [`captured`] is the same without a terminal.
 
 use super::fault::Fault;
+use super::rundir::NodeDir;
+use super::supervisors;
 use nix::sys::signal::{SigSet, Signal};
 use rumphijack::Report;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal as Kill, kill_process, pidfd_open};
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
-use std::os::fd::AsRawFd;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// This very program, also after its file was replaced.
 const SELF: &str = "/proc/self/exe";
@@ -25,11 +30,79 @@ fn terminal_signals() -> SigSet {
     SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU])
 }
 
-/// The command that becomes the supervisor of `command` on the node whose socket is `sysproxy`; it reports to `report`.
-pub fn supervisor(sysproxy: &Path, report: &Path, command: &[OsString]) -> Command {
+/// The command that becomes the supervisor of `command` on a node; it reports to `report`.
+pub fn supervisor(node: &NodeDir, report: &Path, command: &[OsString]) -> Command {
     let mut supervisor = Command::new(SELF);
-    supervisor.arg0(rumphijack::ARGV0).arg(sysproxy).arg(report).args(command);
+    supervisor.arg0(rumphijack::ARGV0).arg(node.sysproxy()).arg(report).args(command);
+    supervisor.envs(supervisors::environment(node));
     supervisor
+}
+
+fn os(what: &'static str) -> impl FnOnce(Errno) -> Fault {
+    move |error| Fault::os(what)(std::io::Error::from(error))
+}
+
+/// What a supervisor reports, line by line.
+struct Reports {
+    pipe: File,
+    /// What the supervisor's path leads to.
+    _writer: OwnedFd,
+    partial: Vec<u8>,
+    /// Readable once the supervisor has ended.
+    ended: OwnedFd,
+    child: Child,
+}
+
+impl Reports {
+    /// Starts the supervisor of `command`; `streams` says where its streams go.
+    fn start(
+        node: &NodeDir,
+        command: &[OsString],
+        streams: impl FnOnce(&mut Command),
+    ) -> Result<Reports, Fault> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(os("make a pipe"))?;
+        // By this path the supervisor opens it: nothing needs to be inherited.
+        let report = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), writer.as_raw_fd()));
+        let mut supervisor = supervisor(node, &report, command);
+        streams(&mut supervisor);
+        let child = supervisor.spawn().map_err(Fault::os("start a program"))?;
+        let ended = pidfd_open(pid_of(&child)?, PidfdFlags::empty()).map_err(os("start a program"))?;
+        Ok(Reports { pipe: File::from(reader), _writer: writer, partial: Vec::new(), ended, child })
+    }
+
+    /// Waits for a report, for something in `others`, or until the time is over. False: the supervisor has ended, all is said.
+    fn wait(&self, others: &[&File], until: Option<Instant>) -> Result<bool, Fault> {
+        let mut fds = vec![PollFd::new(&self.pipe, PollFlags::IN), PollFd::new(&self.ended, PollFlags::IN)];
+        fds.extend(others.iter().map(|file| PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)));
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(os("wait for a program")(error)),
+        }
+        let says = fds[0].revents().contains(PollFlags::IN);
+        Ok(says || !fds[1].revents().contains(PollFlags::IN))
+    }
+
+    /// Takes what there is to read; nothing, if there is nothing.
+    fn read(&mut self) -> Result<(), Fault> {
+        let mut fds = [PollFd::new(&self.pipe, PollFlags::IN)];
+        let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        if fds[0].revents().contains(PollFlags::IN) {
+            let mut room = [0; 4096];
+            let count = self.pipe.read(&mut room).map_err(Fault::os("read what became of a program"))?;
+            self.partial.extend_from_slice(&room[..count]);
+        }
+        Ok(())
+    }
+
+    /// The next report that has come.
+    fn next(&mut self) -> Result<Option<Report>, Fault> {
+        let Some(end) = self.partial.iter().position(|octet| *octet == b'\n') else { return Ok(None) };
+        let line: Vec<u8> = self.partial.drain(..=end).collect();
+        let line = String::from_utf8_lossy(&line);
+        Report::parse(&line).map(Some).ok_or_else(|| Fault::Exec(format!("its supervisor says {line:?}")))
+    }
 }
 
 /// Runs `command` in the foreground until it ends. The last thing that its supervisor reports.
@@ -37,42 +110,122 @@ pub fn supervisor(sysproxy: &Path, report: &Path, command: &[OsString]) -> Comma
 /// # Errors
 /// There can be no supervisor, or it ended without a word.
 pub fn foreground(
-    sysproxy: &Path,
+    node: &NodeDir,
     command: &[OsString],
-    environment: &[(String, String)],
+    environment: &[(String, OsString)],
 ) -> Result<Report, Fault> {
-    let os =
-        |what: &'static str| move |error: rustix::io::Errno| Fault::os(what)(std::io::Error::from(error));
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(os("make a pipe"))?;
-    // By this path the supervisor opens it: nothing needs to be inherited.
-    let report = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), writer.as_raw_fd()));
     let _ = terminal_signals().thread_block();
-    let mut supervisor = supervisor(sysproxy, &report, command);
-    supervisor.envs(environment.iter().map(|(name, value)| (name, value)));
-    let child = supervisor.spawn().map_err(Fault::os("start a program"))?;
-    let ended = pidfd_open(pid_of(&child)?, PidfdFlags::empty()).map_err(os("start a program"))?;
-
-    let mut lines = BufReader::new(std::fs::File::from(reader));
+    let mut reports = Reports::start(node, command, |supervisor| {
+        supervisor.envs(environment.iter().map(|(name, value)| (name, value)));
+    })?;
+    let mut program = None;
     loop {
-        let mut fds = [PollFd::new(lines.get_ref(), PollFlags::IN), PollFd::new(&ended, PollFlags::IN)];
-        match poll(&mut fds, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(os("wait for a program")(error)),
-        }
-        if !fds[0].revents().contains(PollFlags::IN) {
-            if fds[1].revents().contains(PollFlags::IN) {
-                return Err(Fault::Exec("its supervisor ended without a word".to_owned()));
+        while let Some(report) = reports.next()? {
+            match report {
+                Report::Began(pid) => program = Pid::from_raw(pid),
+                Report::Stopped => {
+                    let _ = kill_process(rustix::process::getpid(), Kill::STOP);
+                    // A shell is in a group of its own: who continues ours does not reach it.
+                    if let Some(program) = program {
+                        let _ = kill_process(program, Kill::CONT);
+                    }
+                }
+                Report::Ended(_) | Report::NotExecuted { .. } | Report::NoNode(_) | Report::Refused(_) => {
+                    return Ok(report);
+                }
             }
-            continue;
         }
-        let mut line = String::new();
-        lines.read_line(&mut line).map_err(Fault::os("read what became of a program"))?;
-        match Report::parse(&line) {
-            Some(Report::Stopped) => {
-                let _ = kill_process(rustix::process::getpid(), Kill::STOP);
+        if !reports.wait(&[], None)? {
+            return Err(Fault::Exec("its supervisor ended without a word".to_owned()));
+        }
+        reports.read()?;
+    }
+}
+
+/// What a program did that nobody watched.
+#[derive(Debug, Default)]
+pub struct Captured {
+    /// How it ended; `None`: it was still at its work when it had to end.
+    pub report: Option<Report>,
+    /// What it wrote to its standard output, and is text.
+    pub stdout: String,
+    /// What it wrote to its standard error.
+    pub stderr: String,
+}
+
+/// How often is asked whether there is to be an end.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Octets of a stream that are kept; what a program writes beyond them is read and forgotten.
+const KEPT: usize = 16 << 20;
+
+/// Runs `command` to its end, at most until `until` or until `cut` says so. What it leaves behind is ended, too.
+///
+/// # Errors
+/// There can be no supervisor, or it ended without a word.
+pub fn captured(
+    node: &NodeDir,
+    command: &[OsString],
+    until: Option<Instant>,
+    cut: impl Fn() -> bool,
+) -> Result<Captured, Fault> {
+    let mut reports = Reports::start(node, command, |supervisor| {
+        supervisor.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    })?;
+    let nonblocking = |fd: OwnedFd| {
+        rustix::io::ioctl_fionbio(&fd, true).map_err(os("read what a program writes"))?;
+        Ok(Some(File::from(fd)))
+    };
+    let mut streams = [
+        reports.child.stdout.take().map_or(Ok(None), |pipe| nonblocking(pipe.into()))?,
+        reports.child.stderr.take().map_or(Ok(None), |pipe| nonblocking(pipe.into()))?,
+    ];
+    let mut texts = [Vec::new(), Vec::new()];
+    let mut last = None;
+    while last.is_none() {
+        if cut() || until.is_some_and(|until| Instant::now() >= until) {
+            break;
+        }
+        let open: Vec<&File> = streams.iter().flatten().collect();
+        let tick = Instant::now() + TICK;
+        let goes_on = reports.wait(&open, Some(until.map_or(tick, |until| until.min(tick))))?;
+        reports.read()?;
+        while let Some(report) = reports.next()? {
+            match report {
+                Report::Began(_) | Report::Stopped => {}
+                Report::Ended(_) | Report::NotExecuted { .. } | Report::NoNode(_) | Report::Refused(_) => {
+                    last = Some(report);
+                }
             }
-            Some(report) => return Ok(report),
-            None => return Err(Fault::Exec(format!("its supervisor says {line:?}"))),
+        }
+        // After the report: what was written before the end is there.
+        for (stream, text) in streams.iter_mut().zip(&mut texts) {
+            if stream.as_mut().is_some_and(|stream| drain(stream, text)) {
+                *stream = None;
+            }
+        }
+        if !goes_on && last.is_none() {
+            return Err(Fault::Exec("its supervisor ended without a word".to_owned()));
+        }
+    }
+    let _ = pid_of(&reports.child).map(|pid| kill_process(pid, Kill::TERM));
+    let _ = reports.child.wait();
+    let [stdout, stderr] = texts.map(|text| String::from_utf8_lossy(&text).into_owned());
+    Ok(Captured { report: last, stdout, stderr })
+}
+
+/// Reads what there is; true: there will be no more.
+fn drain(stream: &mut File, text: &mut Vec<u8>) -> bool {
+    let mut room = [0; 65536];
+    loop {
+        match stream.read(&mut room) {
+            Ok(0) => return true,
+            Ok(count) => {
+                let kept = count.min(KEPT - text.len());
+                text.extend_from_slice(&room[..kept]);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
         }
     }
 }

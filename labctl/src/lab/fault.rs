@@ -255,6 +255,32 @@ pub enum Fault {
     /// A host program could not be run on a node.
     #[error("cannot run the program: {0}")]
     Exec(String),
+    /// The host does not let programs be run on nodes.
+    #[error("cannot run programs on nodes here: {why}")]
+    NoPrograms {
+        /// The host's words.
+        why: String,
+        /// What to do.
+        mend: String,
+    },
+    /// A program of the topology that did not become what others rely on.
+    #[error("program `{program}` on node `{node}` {what}{}", quoted(.said))]
+    Program {
+        /// The program's name.
+        program: String,
+        /// The node's name.
+        node: String,
+        /// `is not ready in 5s`, `exited 1 before it was ready`, …
+        what: String,
+        /// The last lines that it wrote.
+        said: Vec<String>,
+    },
+    /// A verb that cannot be used in a program on a node.
+    #[error("this is inside node `{node}`")]
+    Inside {
+        /// The node's name.
+        node: String,
+    },
     /// The person stopped it.
     #[error("interrupted")]
     Interrupted,
@@ -305,6 +331,7 @@ impl Fault {
             | Self::NodePaused { .. }
             | Self::NoAnswer { .. }
             | Self::NoSocket { .. }
+            | Self::Inside { .. }
             | Self::Damaged { .. } => Kind::State,
             Self::NoSuch { .. }
             | Self::NoVariable { .. }
@@ -317,6 +344,7 @@ impl Fault {
             | Self::NotALab { .. }
             | Self::Unkillable { .. }
             | Self::Limit { .. }
+            | Self::NoPrograms { .. }
             | Self::Space { .. } => Kind::Host,
             Self::NodesFailed { failures, .. } if failures.iter().any(|(_, message)| is_host(message)) => {
                 Kind::Host
@@ -325,6 +353,7 @@ impl Fault {
             | Self::NodesFailed { .. }
             | Self::Unfinished { .. }
             | Self::Exec(_)
+            | Self::Program { .. }
             | Self::Interrupted => Kind::Failed,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied
@@ -388,6 +417,8 @@ impl Fault {
             Self::Unkillable { .. } => "they sleep in the host kernel; look at `ps -o pid,stat,wchan`".into(),
             Self::Limit { mend, .. } => (*mend).into(),
             Self::Space { .. } => "smaller `history`, or LABCTL_DIR on a larger file system".into(),
+            Self::NoPrograms { mend, .. } => mend.clone(),
+            Self::Inside { .. } => "leave its shell first, or do it in another terminal".into(),
             Self::NotYet { mend, .. } => (*mend)?.into(),
             Self::Damaged { path, .. } => {
                 // The file is in the lab's directory, which has the lab's name.
@@ -414,6 +445,7 @@ impl Fault {
             | Self::Unfinished { .. }
             | Self::Usage(_)
             | Self::Exec(_)
+            | Self::Program { .. }
             | Self::Interrupted
             | Self::Io { .. } => {
                 return None;
@@ -429,6 +461,11 @@ fn failures_text(failures: &[(String, String)], more: usize) -> String {
         lines.push(format!("and {more} more nodes did not start"));
     }
     lines.join("\n")
+}
+
+/// What a program said, indented below what is said of it.
+pub(crate) fn quoted(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("\n  | {line}")).collect()
 }
 
 /// EAGAIN, where processes and threads are made.

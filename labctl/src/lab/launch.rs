@@ -3,7 +3,7 @@
 //! A node is this very program executed again as `rumpkern CONFIG`. Its standard output is one pipe that all of them
 //! share: each writes one line, `NAME ready` or `NAME error MESSAGE`, and lets go of it; its standard error is its log.
 //! So `up` waits on one descriptor, and a node that dies without a word ends the pipe instead of the patience.
-//! Whatever goes wrong, everything that was started is ended and nothing stays on disk.
+//! Then come the topology's programs ([`program`]). Whatever goes wrong, everything that was started is ended and nothing stays on disk.
 
 use super::fault::Fault;
 use super::interrupt::{Interrupt, Woken};
@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::process::{self, ARGV0, How, Identity};
 use super::rundir::{LabDir, NodeDir};
 use super::state::{BusState, Phase, write_whole};
-use super::{limits, view};
+use super::{limits, program, supervisors, view};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
@@ -34,23 +34,29 @@ const BIRTH_OCTETS: u64 = 64 << 10;
 /// Failures that are shown; a thousand nodes fail for the same reason.
 const SHOWN_FAILURES: usize = 5;
 
-/// Starts a lab and waits until every node is ready. `progress` is told how many are.
+/// Starts a lab and waits until every node is ready, then its programs; these at most until `deadline`. `progress` is told
+/// how many nodes are.
 ///
 /// # Errors
-/// The lab is there already, the host refuses, a node fails, or the person interrupts; then nothing is left.
+/// The lab is there already, the host refuses, a node or a program fails, or the person interrupts; then nothing is left.
 pub fn up(
     dir: &LabDir,
     plan: &Plan,
     topology_text: &[u8],
     interrupt: &Interrupt,
+    deadline: Option<Instant>,
     mut progress: impl FnMut(usize),
 ) -> Result<(), Fault> {
+    supervisors::outside()?;
     limits::raise_soft();
     limits::check(plan.nodes.len(), plan.nodes.iter().map(|node| node.interfaces.len()).max().unwrap_or(0))?;
     let _lock = claim(dir)?;
     let mut children = Vec::new();
     let result = write(dir, plan, topology_text)
         .and_then(|()| start_all(dir, plan, interrupt, &mut children, &mut progress))
+        .and_then(|()| {
+            program::start(dir, &plan.state.programs.iter().collect::<Vec<_>>(), interrupt, deadline)
+        })
         .and_then(|()| {
             let mut state = plan.state.clone();
             state.phase = Phase::Up;
@@ -63,6 +69,7 @@ pub fn up(
             .map(|(id, _)| id)
             .collect();
         // The first fault is the one to tell, also if clearing away fails too: `gc` finds what is left.
+        let _ = supervisors::end(dir, |_| true);
         let _ = process::end(&ids, How::Clean(process::GRACE));
         let _ = dir.remove();
     })

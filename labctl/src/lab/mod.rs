@@ -2,24 +2,27 @@
 //!
 //! State is on disk ([`rundir`], [`state`]), life is asked of the host ([`process`], [`view`]); so any `labctl` can take
 //! over from any other, also from one that was killed. [`plan`] turns a topology into what is written, [`launch`]
-//! starts it, [`stop`] ends it, [`node`] changes one node, [`session`] runs built-in programs on them, [`exec`] the host's, [`mod@test`] does all of that
-//! for a topology's checks. [`fault`] says what may be in the way, [`doctor`] looks for it beforehand.
+//! starts it, [`stop`] ends it, [`node`] changes one node, [`session`] runs built-in programs on them, [`exec`] and [`program`] the
+//! host's, [`supervisors`] finds and ends these, [`mod@test`] does all of that for a topology's checks. [`fault`] says what may be in the way, [`doctor`] looks for it beforehand.
 
 pub mod doctor;
 pub mod exec;
 pub mod fault;
 pub mod interrupt;
+pub mod judge;
 pub mod launch;
 pub mod limits;
 pub mod lock;
 pub mod node;
 pub mod plan;
 pub mod process;
+pub mod program;
 pub mod rundir;
 pub mod select;
 pub mod session;
 pub mod state;
 pub mod stop;
+pub mod supervisors;
 pub mod test;
 pub mod usage;
 pub mod view;

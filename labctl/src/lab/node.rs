@@ -7,7 +7,7 @@ use super::lock::{LabLock, PATIENCE};
 use super::process::{self, GRACE, How, Identity};
 use super::rundir::LabDir;
 use super::state::LabState;
-use super::view;
+use super::{program, supervisors, view};
 use rumpkern::ctl::{Client, ClientError};
 use std::time::Duration;
 
@@ -63,6 +63,7 @@ pub enum End {
 /// # Errors
 /// No such node or lab, none of its nodes lives, or a process does not end.
 pub fn end(dir: &LabDir, names: &[String], how: End) -> Result<(), Fault> {
+    supervisors::outside()?;
     let (_lock, mut state) = locked(dir)?;
     check_names(&state, names)?;
     view::alive(dir)?;
@@ -74,11 +75,12 @@ pub fn end(dir: &LabDir, names: &[String], how: End) -> Result<(), Fault> {
     end_processes(dir, names, how)
 }
 
-/// Starts nodes that are stopped or dead.
+/// Starts nodes that are stopped or dead, and the topology's programs on them.
 ///
 /// # Errors
-/// No such node or lab, one runs already, or one does not start.
+/// No such node or lab, one runs already, or one or a program does not start.
 pub fn start(dir: &LabDir, names: &[String], interrupt: &Interrupt) -> Result<(), Fault> {
+    supervisors::outside()?;
     let (_lock, mut state) = locked(dir)?;
     check_names(&state, names)?;
     let processes = process::of_lab(dir);
@@ -95,6 +97,7 @@ pub fn start(dir: &LabDir, names: &[String], interrupt: &Interrupt) -> Result<()
 /// # Errors
 /// As [`end`] and [`start`].
 pub fn restart(dir: &LabDir, names: &[String], interrupt: &Interrupt) -> Result<(), Fault> {
+    supervisors::outside()?;
     let (_lock, mut state) = locked(dir)?;
     check_names(&state, names)?;
     view::alive(dir)?;
@@ -120,7 +123,9 @@ fn launch(dir: &LabDir, state: &mut LabState, names: &[String], interrupt: &Inte
         // What did not become ready must not linger half alive.
         let _ = end_processes(dir, names, End::Kill);
     })?;
-    mark(dir, state, names, false)
+    mark(dir, state, names, false)?;
+    let programs: Vec<_> = state.programs.iter().filter(|program| names.contains(&program.node)).collect();
+    program::start(dir, &programs, interrupt, None)
 }
 
 /// The right to change a lab that is up, and what was started.
@@ -150,7 +155,21 @@ fn mark(dir: &LabDir, state: &mut LabState, names: &[String], stopped: bool) -> 
     state.save(dir)
 }
 
+/// Ends nodes, and what runs on them: before a node that is stopped, after one that is killed.
 fn end_processes(dir: &LabDir, names: &[String], how: End) -> Result<(), Fault> {
+    match how {
+        End::Stop => {
+            supervisors::end(dir, |node| names.iter().any(|name| name == node))?;
+            end_nodes(dir, names, how)
+        }
+        End::Kill => {
+            end_nodes(dir, names, how)?;
+            supervisors::follow(dir, names)
+        }
+    }
+}
+
+fn end_nodes(dir: &LabDir, names: &[String], how: End) -> Result<(), Fault> {
     let ids: Vec<_> = process::of_lab(dir)
         .into_iter()
         .filter(|(node, _)| names.contains(node))

@@ -70,6 +70,7 @@ pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
             .map(|bus| BusState { name: bus.name.clone(), history: bus.history.0 })
             .collect(),
         nodes: lab.nodes.values().map(node_state).collect(),
+        programs: lab.programs.values().cloned().collect(),
     };
     Ok(Plan { state, nodes, hosts: hosts(lab) })
 }
@@ -174,12 +175,6 @@ fn refuse_what_is_missing(lab: &Lab) -> Result<(), Fault> {
         return refuse(
             "virtual time (`time.mode = \"virtual\"`)".into(),
             Some("leave `time.mode` out for a live lab"),
-        );
-    }
-    if let Some(name) = lab.programs.keys().next() {
-        return refuse(
-            format!("running host programs on nodes (`program.{name}`)"),
-            Some("take [program] out; the built-in programs need none: `labctl ping`, `labctl perf`"),
         );
     }
     if let Some(event) = lab.events.first() {

@@ -28,7 +28,7 @@ pub const GRACE: Duration = Duration::from_secs(2);
 const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// How long all the processes that are in the middle of their exec are waited for, at one look.
-const EXEC_WAIT: Duration = Duration::from_millis(200);
+pub(super) const EXEC_WAIT: Duration = Duration::from_millis(200);
 
 /// One process, safe against reuse of its pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,10 +115,18 @@ fn parse_stat(line: &str) -> Option<(u64, Life)> {
 
 /// Every node's process of the current user below a directory: one lab's, or the run root's.
 pub fn scan(below: &Path) -> Vec<NodeProcess> {
+    let deadline = Instant::now() + EXEC_WAIT;
+    let nodes = find(|process| {
+        node_config(&arguments(process, deadline).ok()?).filter(|config| config.starts_with(below))
+    });
+    nodes.into_iter().map(|(id, life, config)| NodeProcess { id, life, config }).collect()
+}
+
+/// The living processes of the current user of which `known`, which is given their folders in `/proc`, knows something.
+pub(super) fn find<T>(known: impl Fn(&Path) -> Option<T>) -> Vec<(Identity, Life, T)> {
     let own = rustix::process::geteuid().as_raw();
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let mut found = Vec::new();
-    let deadline = Instant::now() + EXEC_WAIT;
     for entry in entries.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
@@ -126,15 +134,11 @@ pub fn scan(below: &Path) -> Vec<NodeProcess> {
         if !entry.metadata().is_ok_and(|meta| meta.uid() == own) {
             continue;
         }
-        let Ok(cmdline) = arguments(&entry.path(), deadline) else { continue };
-        let Some(config) = node_config(&cmdline) else { continue };
-        if !config.starts_with(below) {
-            continue;
-        }
+        let Some(what) = known(&entry.path()) else { continue };
         if let Some((id, life)) = Identity::of(pid)
             && life != Life::Dead
         {
-            found.push(NodeProcess { id, life, config });
+            found.push((id, life, what));
         }
     }
     found
@@ -142,7 +146,7 @@ pub fn scan(below: &Path) -> Vec<NodeProcess> {
 
 /// The arguments of a process. In the middle of an exec it has a program but no arguments yet; a zombie, and a thread of
 /// the kernel, has neither.
-fn arguments(process: &Path, deadline: Instant) -> std::io::Result<Vec<u8>> {
+pub(super) fn arguments(process: &Path, deadline: Instant) -> std::io::Result<Vec<u8>> {
     loop {
         let cmdline = fs::read(process.join("cmdline"))?;
         if !cmdline.is_empty() || fs::read_link(process.join("exe")).is_err() || Instant::now() >= deadline {

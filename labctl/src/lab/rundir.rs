@@ -25,6 +25,7 @@ const ENTRIES: &[&str] = &[
     "topology.toml.new",
     "bus",
     "node",
+    "program",
 ];
 
 /// The directory that holds all labs of one user.
@@ -237,6 +238,16 @@ impl LabDir {
         NodeDir { path: self.nodes().join(name) }
     }
 
+    /// `program/`.
+    pub fn programs(&self) -> PathBuf {
+        self.path.join("program")
+    }
+
+    /// The directory of one of the topology's programs.
+    pub fn program(&self, name: &str) -> ProgramDir {
+        ProgramDir { path: self.programs().join(name) }
+    }
+
     /// Takes everything away. The directory is renamed first, so that nobody finds half of it, and so that a `labctl`
     /// that dies in the middle leaves only something that `gc` knows.
     ///
@@ -292,6 +303,39 @@ impl NodeDir {
     /// `PID STARTTIME`, written by the node.
     pub fn pid(&self) -> PathBuf {
         self.path.join("pid")
+    }
+}
+
+/// The directory of one of the topology's programs.
+#[derive(Clone, Debug)]
+pub struct ProgramDir {
+    path: PathBuf,
+}
+
+impl ProgramDir {
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Everything that it wrote, if nobody asks where it wrote what.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    /// What it wrote to its standard output, if it is to be judged by that.
+    pub fn stdout(&self) -> PathBuf {
+        self.path.join("stdout")
+    }
+
+    /// What it wrote to its standard error then.
+    pub fn stderr(&self) -> PathBuf {
+        self.path.join("stderr")
+    }
+
+    /// What became of it: see `rumphijack::Report`.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report")
     }
 }
 

@@ -123,6 +123,11 @@ impl Session {
         }
     }
 
+    /// Whether there is an end to everything.
+    pub fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::SeqCst)
+    }
+
     /// Interrupts every program that is running, as Ctrl-C does at a shell: `ping` says what it has seen.
     pub fn interrupt(&self) {
         if let Ok(mut programs) = self.programs.lock() {

@@ -5,6 +5,7 @@
 
 use super::fault::Fault;
 use super::rundir::LabDir;
+use crate::topology::model::Program;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -47,6 +48,9 @@ pub struct LabState {
     pub buses: Vec<BusState>,
     /// The nodes, in the order of the file.
     pub nodes: Vec<NodeState>,
+    /// Programs that run on them, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<Program>,
 }
 
 /// Time zero, on two clocks.
@@ -236,6 +240,7 @@ pub(crate) fn write_whole(path: &Path, text: &[u8]) -> Result<(), Fault> {
 mod tests {
     use super::super::rundir::RunRoot;
     use super::*;
+    use crate::topology::model::{Duration, Output, Ready, ReadyWhen, TextMatch};
 
     fn interface(name: &str, bus: &str, addresses: &[&str]) -> InterfaceState {
         InterfaceState {
@@ -278,6 +283,23 @@ mod tests {
                 node("h2", vec![interface("eth0", "right", &["fd00::2/64"])], &[]),
                 node("mute", vec![], &[]),
             ],
+            programs: vec![Program {
+                name: "web".into(),
+                node: "h1".into(),
+                cmd: vec!["httpd".into(), "-p".into()],
+                ready: Some(Ready {
+                    when: ReadyWhen::Tcp(80),
+                    within: Duration(std::time::Duration::from_millis(1500)),
+                }),
+                after: vec!["db".into()],
+                expect: Some(Output {
+                    exit: 3,
+                    stdout: TextMatch { matches: Some("^x".into()), ..TextMatch::default() },
+                    stderr: TextMatch::default(),
+                }),
+                env: [("A".to_owned(), "b".to_owned())].into(),
+                dir: Some("/tmp".into()),
+            }],
         }
     }
 

@@ -8,6 +8,7 @@ use super::lock::{LabLock, PATIENCE};
 use super::process::{self, GRACE, How, Identity};
 use super::rundir::{LabDir, RunRoot, remove_tree};
 use super::state::{LabState, Phase};
+use super::supervisors;
 use super::view::{LabLife, Presence};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,8 +22,10 @@ const ROUNDS: usize = 20;
 pub struct Ended {
     /// The lab.
     pub lab: String,
-    /// Processes that lived.
+    /// Nodes that lived.
     pub processes: usize,
+    /// Programs that ran on them.
+    pub programs: usize,
 }
 
 /// Takes a lab down: its processes end, its directory goes.
@@ -30,6 +33,7 @@ pub struct Ended {
 /// # Errors
 /// There is no such lab, another `labctl` is at it, it is another user's, or a process cannot be ended.
 pub fn down(dir: &LabDir) -> Result<Ended, Fault> {
+    supervisors::outside()?;
     match down_if_there(dir, PATIENCE)? {
         Some(ended) => Ok(ended),
         None => Err(Fault::NotRunning { lab: dir.name().to_owned() }),
@@ -39,8 +43,10 @@ pub fn down(dir: &LabDir) -> Result<Ended, Fault> {
 fn down_if_there(dir: &LabDir, patience: Duration) -> Result<Option<Ended>, Fault> {
     if !dir.exists()? {
         // The directory was removed by hand: the processes are still known by it.
+        let programs = supervisors::end(dir, |_| true)?;
         let processes = end_below(dir.path(), dir.name(), BTreeSet::new())?;
-        return Ok((processes > 0).then(|| Ended { lab: dir.name().to_owned(), processes }));
+        let ended = Ended { lab: dir.name().to_owned(), processes, programs };
+        return Ok((processes + programs > 0).then_some(ended));
     }
     let Some(_lock) = LabLock::take(dir, patience)? else { return down_if_there(dir, patience) };
     end_locked(dir).map(Some)
@@ -56,11 +62,15 @@ fn end_locked(dir: &LabDir) -> Result<Ended, Fault> {
         // On a full disk the lab must come down all the same.
         let _ = state.save(dir);
     }
+    let mut programs = supervisors::end(dir, |_| true)?;
     let mut processes = end_below(dir.path(), dir.name(), known)?;
+    // Those that were just being started; they have no node any more.
+    programs += supervisors::end(dir, |_| true)?;
     dir.remove()?;
     // One that was between fork and exec all the while finds no config and ends by itself; do not leave it to luck.
     processes += end_below(dir.path(), dir.name(), BTreeSet::new())?;
-    Ok(Ended { lab: dir.name().to_owned(), processes })
+    programs += supervisors::end(dir, |_| true)?;
+    Ok(Ended { lab: dir.name().to_owned(), processes, programs })
 }
 
 /// Ends every node's process below a directory, and those that are known besides, until none is found.
@@ -87,6 +97,7 @@ fn end_below(below: &Path, lab: &str, mut ids: BTreeSet<Identity>) -> Result<usi
 /// # Errors
 /// The root cannot be read.
 pub fn down_all(root: &RunRoot) -> Result<Vec<Result<Ended, Fault>>, Fault> {
+    supervisors::outside()?;
     Ok(root.labs()?.iter().filter_map(|dir| down_if_there(dir, PATIENCE).transpose()).collect())
 }
 
@@ -106,6 +117,8 @@ pub struct Swept {
     pub labs: Vec<Ended>,
     /// Node processes without a lab, now ended.
     pub orphans: usize,
+    /// Programs and their supervisors whose node has no directory any more, now ended.
+    pub programs: usize,
     /// Directories that a killed `down` left, now gone.
     pub leftovers: usize,
     /// Labs that another `labctl` is at, left alone.
@@ -145,6 +158,10 @@ pub fn gc(root: &RunRoot) -> Result<Sweep, Fault> {
     let left = process::end(&orphans, How::Clean(GRACE))?;
     if let Some(first) = left.first() {
         faults.push(Fault::Unkillable { lab: "(none)".into(), count: left.len(), pid: first.pid });
+    }
+    match supervisors::end_orphans(root.path()) {
+        Ok(programs) => swept.programs = programs,
+        Err(fault) => faults.push(fault),
     }
     Ok(Sweep { swept, faults })
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use super::addr::Mac;
 use super::diag::Diagnostics;
@@ -189,7 +189,7 @@ pub struct Member {
 }
 
 /// A host program on a node.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Program {
     /// Its name.
     pub name: String,
@@ -198,24 +198,24 @@ pub struct Program {
     /// Program and arguments; at least one word.
     pub cmd: Vec<String>,
     /// When others may rely on it; at once if `None`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<Ready>,
     /// Programs that come before; there is no circle.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
     /// How it must end; if `None` it may run as long as the lab.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Output>,
     /// Environment variables.
-    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub env: IndexMap<String, String>,
     /// Working directory on the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
 }
 
 /// When a program is ready.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ready {
     /// The sign.
     pub when: ReadyWhen,
@@ -224,7 +224,7 @@ pub struct Ready {
 }
 
 /// The sign that a program is ready.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadyWhen {
     /// It listens on this TCP port.
@@ -236,29 +236,29 @@ pub enum ReadyWhen {
 }
 
 /// How a program must end.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Output {
     /// Its exit status.
     pub exit: u8,
     /// Its standard output.
-    #[serde(skip_serializing_if = "TextMatch::is_any")]
+    #[serde(default, skip_serializing_if = "TextMatch::is_any")]
     pub stdout: TextMatch,
     /// Its standard error.
-    #[serde(skip_serializing_if = "TextMatch::is_any")]
+    #[serde(default, skip_serializing_if = "TextMatch::is_any")]
     pub stderr: TextMatch,
 }
 
 /// What a text must be; everything given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TextMatch {
     /// It holds this.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contains: Option<String>,
     /// It matches this regular expression (of the crate `regex`).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matches: Option<String>,
     /// It is JSON that holds these keys with these values.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<serde_json::Value>,
 }
 

@@ -15,6 +15,7 @@
 //! | `sockets`, `process`, `memory` | the program's sockets, descriptors, memory |
 //! | `tree` | its processes, and their end |
 //! | `run` | the life of a supervisor |
+//! | `probe` | whether the host allows all that |
 //!
 //! Interception is a convenience, not a sandbox: a hostile program can change its arguments while they are looked at, and
 //! reach what the user can reach. It fails closed: when the supervisor is gone, `socket()` fails (ENOSYS) and is never the host's.
@@ -23,6 +24,7 @@ mod calls;
 mod filter;
 mod launch_unsafe;
 mod memory;
+mod probe;
 mod process;
 mod run;
 mod seccomp_unsafe;
@@ -30,5 +32,6 @@ mod sockets;
 mod supervisor;
 mod tree;
 
+pub use probe::{Probe, probe};
 pub use run::{ARGV0, Report, main_from_args};
 pub use tree::Status;

@@ -3,15 +3,18 @@
 //! It is started as `rumphijack SYSPROXY REPORT PROGRAM…`: the path of the node's socket, and that of a file, FIFO or
 //! `/proc/PID/fd/N` to which it writes a [`Report`] a line. The last line says how the program ended, or why it never began; the
 //! supervisor may live on, with what the program left behind.
+//!
+//! A report that is a FIFO has a reader: the supervisor ends with whoever started it, in whose group and terminal the program is. One
+//! that is a file has none: the supervisor and the program are a session of their own.
 
 use crate::launch_unsafe::{LaunchError, Program, launch};
 use crate::supervisor::{End, Supervisor};
 use crate::tree::{self, Change, Status, Tree};
 use nix::sys::signal::SigSet;
 use rumpclient::{Client, ConnectError};
-use rustix::fs::Access;
+use rustix::fs::{Access, FileType};
 use rustix::io::Errno;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -26,6 +29,8 @@ pub const ARGV0: &str = "rumphijack";
 /// What a supervisor says, one a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
+    /// The program has begun, and is this process.
+    Began(i32),
     /// The program was stopped by a signal; it may go on.
     Stopped,
     /// The program has ended.
@@ -48,6 +53,7 @@ impl Report {
     pub fn parse(line: &str) -> Option<Report> {
         let (word, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
         Some(match word {
+            "began" => Report::Began(rest.parse().ok()?),
             "stopped" => Report::Stopped,
             "exited" => Report::Ended(Status::Exited(rest.parse().ok()?)),
             "signalled" => Report::Ended(Status::Signalled(rest.parse().ok()?)),
@@ -65,6 +71,7 @@ impl Report {
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Report::Began(pid) => write!(f, "began {pid}"),
             Report::Stopped => f.write_str("stopped"),
             Report::Ended(Status::Exited(code)) => write!(f, "exited {code}"),
             Report::Ended(Status::Signalled(signal)) => write!(f, "signalled {signal}"),
@@ -111,10 +118,15 @@ fn say(mut report: &File, what: &Report) {
 
 fn supervise(sysproxy: &Path, report: &File, command: &[OsString]) -> Result<(), Report> {
     let refused = |what: &'static str| move |errno: Errno| Report::Refused(format!("{what}: {errno}"));
-    let begun_by = parent_id();
-    rustix::process::set_parent_process_death_signal(Some(Signal::TERM)).map_err(refused("prctl"))?;
-    if parent_id() != begun_by {
-        return Ok(()); // whoever started us is gone already
+    if is_followed(report) {
+        let begun_by = parent_id();
+        rustix::process::set_parent_process_death_signal(Some(Signal::TERM)).map_err(refused("prctl"))?;
+        if parent_id() != begun_by {
+            return Ok(()); // whoever started us is gone already
+        }
+    } else {
+        // No terminal's signals reach us. It fails only where that is so already.
+        let _ = rustix::process::setsid();
     }
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(refused("prctl"))?;
     let before = SigSet::thread_get_mask().map_err(|errno| Report::Refused(errno.to_string()))?;
@@ -128,6 +140,8 @@ fn supervise(sysproxy: &Path, report: &File, command: &[OsString]) -> Result<(),
         mask.remove(signal);
     }
     let (first, listener) = start(command, &mask)?;
+    memory_is_ours(first)?;
+    say(report, &Report::Began(first.as_raw_nonzero().get()));
     let told = report.try_clone().map_err(|error| Report::Refused(error.to_string()))?;
     let mut tree = Tree::new(
         first,
@@ -154,11 +168,32 @@ fn supervise(sysproxy: &Path, report: &File, command: &[OsString]) -> Result<(),
     Ok(())
 }
 
+/// Whether somebody reads the report as it is written.
+fn is_followed(report: &File) -> bool {
+    rustix::fs::fstat(report).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_fifo())
+}
+
+/// Yama (2 and 3) keeps the memory of a program even from those who started it.
+fn memory_is_ours(program: Pid) -> Result<(), Report> {
+    match File::open(format!("/proc/{}/mem", program.as_raw_nonzero())) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && scope() > 1 => {
+            let _ = kill_process(program, Signal::KILL);
+            let why = format!("the memory of programs cannot be read (ptrace_scope is {})", scope());
+            Err(Report::Refused(why))
+        }
+        // One that nobody may read is a program's own affair, and one that has ended is no trouble.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Yama's `ptrace_scope`; 0 where it is not there.
+fn scope() -> u8 {
+    let text = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
+}
+
 /// Starts the program; a file that is no program is a script of the shell's, as everywhere.
-fn start(
-    command: &[OsString],
-    mask: &SigSet,
-) -> Result<(rustix::process::Pid, crate::seccomp_unsafe::Listener), Report> {
+fn start(command: &[OsString], mask: &SigSet) -> Result<(Pid, crate::seccomp_unsafe::Listener), Report> {
     let cannot = |code, why: Errno| Report::NotExecuted { code, why: why.to_string() };
     let path =
         find(&command[0]).map_err(|errno| cannot(if errno == Errno::NOENT { 127 } else { 126 }, errno))?;
@@ -236,6 +271,7 @@ mod tests {
     #[test]
     fn reports_are_read_as_written() {
         let reports = [
+            Report::Began(7),
             Report::Stopped,
             Report::Ended(Status::Exited(3)),
             Report::Ended(Status::Signalled(9)),

@@ -111,16 +111,24 @@ impl Tree {
         let begun = Instant::now();
         let mut asked = BTreeSet::new();
         loop {
+            // First: how the program ended is to be told.
+            if !self.reap() {
+                return;
+            }
             let left = descendants();
-            if left.is_empty() || !self.reap() {
+            if left.is_empty() {
                 return;
             }
             let over = begun.elapsed() >= GRACE;
-            for pid in left {
+            for Process { pid, terminal } in left {
                 if over {
                     let _ = kill_process(pid, Signal::KILL);
                 } else if asked.insert(pid.as_raw_nonzero()) {
                     let _ = kill_process(pid, Signal::TERM);
+                    // An interactive shell goes only when its terminal does.
+                    if terminal {
+                        let _ = kill_process(pid, Signal::HUP);
+                    }
                     // One that is stopped would not hear it.
                     let _ = kill_process(pid, Signal::CONT);
                 }
@@ -135,7 +143,7 @@ impl Tree {
     /// The inodes of all sockets that the processes hold.
     pub(crate) fn sockets(&self) -> BTreeSet<u64> {
         let mut sockets = BTreeSet::new();
-        for pid in descendants() {
+        for Process { pid, .. } in descendants() {
             let Ok(entries) = std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())) else {
                 continue;
             };
@@ -150,29 +158,37 @@ impl Tree {
     }
 }
 
+/// A process below this one.
+struct Process {
+    pid: Pid,
+    /// It has one.
+    terminal: bool,
+}
+
 /// Every process below this one.
-fn descendants() -> Vec<Pid> {
-    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+fn descendants() -> Vec<Process> {
+    let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| Pid::from_raw(name.parse().ok()?)) else {
             continue;
         };
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        // The second field may hold anything, but ends at the last parenthesis: then state and parent.
-        let mut rest = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-        let (state, parent) = (rest.next(), rest.next().and_then(|parent| parent.parse::<i32>().ok()));
-        if let (Some(state), Some(parent)) = (state, parent)
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        // The second field may hold anything, but ends at the last parenthesis: then state, parent, group, session, terminal.
+        let fields: Vec<&str> =
+            stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
+        if let [state, parent, _, _, terminal, ..] = fields[..]
+            && let Ok(parent) = parent.parse()
             && state != "Z"
         {
-            children.entry(parent).or_default().push(pid);
+            children.entry(parent).or_default().push(Process { pid, terminal: terminal != "0" });
         }
     }
     let mut found = Vec::new();
     let mut next = vec![std::process::id() as i32];
     while let Some(parent) = next.pop() {
         for child in children.remove(&parent).unwrap_or_default() {
-            found.extend(Pid::from_raw(child));
-            next.push(child);
+            next.push(child.pid.as_raw_nonzero().get());
+            found.push(child);
         }
     }
     found

@@ -27,6 +27,7 @@ fn names() -> Names {
         epoch: crate::lab::state::Epoch { unix_ns: 0, mono_ns: 0 },
         seed: 0,
         buses: Vec::new(),
+        programs: Vec::new(),
         nodes: vec![
             node("h1", "02:00:00:00:00:01", "10.0.0.1/24"),
             node("h2", "02:00:00:00:00:02", "10.0.0.2/24"),

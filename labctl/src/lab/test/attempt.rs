@@ -3,10 +3,12 @@
 //! Where the check itself has to listen (`tcp`, `udp`, `http` without `port`) the server runs on the target for as long
 //! as the try, on a port that the node chooses.
 
+use super::super::exec;
 use super::super::fault::Fault;
+use super::super::judge::{judge, mismatch};
 use super::super::session::{Patience, Run, Session};
 use super::wires::{Seen, Wires};
-use crate::topology::model::{Bound, Check, CheckKind, CounterOf, Lab, Target, TextMatch};
+use crate::topology::model::{Bound, Check, CheckKind, CounterOf, Lab, Output, Target, TextMatch};
 use ipnet::IpNet;
 use rumpkern::ctl::proto::Table;
 use serde_json::Value;
@@ -75,9 +77,7 @@ impl Bench<'_> {
                 Ok(seen) => verdict(&seen, bound),
                 Err(fault) => Attempt::Broken(fault),
             }),
-            CheckKind::Cmd { .. } => {
-                Ok(Attempt::Broken("running host programs on nodes is not in this version".into()))
-            }
+            CheckKind::Cmd { node, cmd, expect } => self.cmd(node, cmd, expect),
         };
         tried.unwrap_or_else(|fault| match fault {
             Fault::Unfinished { seconds, .. } => Attempt::Unfinished(format!("no answer in {seconds:.1} s")),
@@ -291,10 +291,26 @@ impl Bench<'_> {
         Ok(match code {
             None => Attempt::Fails(run.complaint()),
             Some(code) if code != status => Attempt::Fails(format!("status {code}, wanted {status}")),
-            Some(code) => match mismatch(body, &run.out) {
+            Some(code) => match mismatch("the body", body, &run.out) {
                 Some(why) => Attempt::Fails(format!("status {code}, {why}")),
                 None => Attempt::Holds(format!("status {code}, {} octets", run.out.len())),
             },
+        })
+    }
+
+    /// A host program, from its begin to its end; what it leaves behind ends with it.
+    fn cmd(&self, node: &str, cmd: &[String], expect: &Output) -> Tried {
+        let command: Vec<_> = cmd.iter().map(Into::into).collect();
+        let until = self.until.map(|until| until.max(Instant::now() + LEAST));
+        let begin = Instant::now();
+        let ended = exec::captured(&self.session.dir.node(node), &command, until, || self.session.is_cut())?;
+        let Some(report) = ended.report else {
+            let seconds = begin.elapsed().as_secs_f64();
+            return Err(Fault::Unfinished { node: node.to_owned(), program: cmd[0].clone(), seconds });
+        };
+        Ok(match judge(expect, &report, &ended.stdout, &ended.stderr) {
+            Ok(said) => Attempt::Holds(said),
+            Err(said) => Attempt::Fails(said),
         })
     }
 
@@ -478,39 +494,6 @@ fn path(result: &Value) -> Vec<Option<IpAddr>> {
     hops.iter().map(|hop| hop["probes"].as_array()?.iter().find_map(answer)).collect()
 }
 
-/// What a text lacks of what it must have.
-fn mismatch(want: &TextMatch, text: &str) -> Option<String> {
-    if let Some(part) = &want.contains
-        && !text.contains(part.as_str())
-    {
-        return Some(format!("the body does not contain {part:?}"));
-    }
-    if let Some(pattern) = &want.matches
-        && !regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
-    {
-        return Some(format!("the body does not match {pattern:?}"));
-    }
-    if let Some(json) = &want.json {
-        match serde_json::from_str(text) {
-            Err(_) => return Some("the body is not JSON".into()),
-            Ok(found) if !holds(json, &found) => return Some(format!("the body does not hold {json}")),
-            Ok(_) => {}
-        }
-    }
-    None
-}
-
-/// Whether `found` holds every key of `want`, with its value.
-fn holds(want: &Value, found: &Value) -> bool {
-    match (want, found) {
-        (Value::Object(want), Value::Object(found)) => {
-            want.iter().all(|(key, want)| found.get(key).is_some_and(|found| holds(want, found)))
-        }
-        (Value::Number(want), Value::Number(found)) => want.as_f64() == found.as_f64(),
-        _ => want == found,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -537,23 +520,6 @@ mod tests {
         ]});
         assert_eq!(path(&result), [hop("10.0.0.1"), None, hop("10.0.1.2")]);
         assert_eq!(path(&json!({})), []);
-    }
-
-    #[test]
-    fn texts_that_fit_and_do_not() {
-        let want = |contains: Option<&str>, matches: Option<&str>, json: Option<Value>| TextMatch {
-            contains: contains.map(str::to_owned),
-            matches: matches.map(str::to_owned),
-            json,
-        };
-        assert_eq!(mismatch(&TextMatch::default(), "x"), None);
-        assert_eq!(mismatch(&want(Some("ell"), Some("^h.*o$"), None), "hello"), None);
-        assert!(mismatch(&want(Some("elp"), None, None), "hello").unwrap().contains("elp"));
-        assert!(mismatch(&want(None, Some("^x"), None), "hello").unwrap().contains("match"));
-        let json_wanted = want(None, None, Some(json!({"a": {"b": 1}})));
-        assert_eq!(mismatch(&json_wanted, r#"{"a":{"b":1.0,"c":2},"d":3}"#), None);
-        assert!(mismatch(&json_wanted, r#"{"a":{"b":2}}"#).is_some());
-        assert!(mismatch(&json_wanted, "nothing").unwrap().contains("not JSON"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is kept of a test: every bus as a capture file, every node's log that says something.
+//! What is kept of a test: every bus as a capture file, every node's and program's log that says something.
 
 use super::super::fault::Fault;
 use super::super::rundir::LabDir;
@@ -32,6 +32,15 @@ pub(super) fn keep(
         if fs::metadata(&log).is_ok_and(|meta| meta.len() > 0) {
             let path = folder.join(format!("{}.log", node.name));
             fs::copy(&log, &path).map_err(Fault::io("write", &path))?;
+        }
+    }
+    for program in &state.programs {
+        let place = dir.program(&program.name);
+        for (from, kind) in [(place.log(), "log"), (place.stdout(), "stdout"), (place.stderr(), "stderr")] {
+            if fs::metadata(&from).is_ok_and(|meta| meta.len() > 0) {
+                let path = folder.join(format!("program-{}.{kind}", program.name));
+                fs::copy(&from, &path).map_err(Fault::io("write", &path))?;
+            }
         }
     }
     Ok(Some(folder))

@@ -2,7 +2,7 @@
 //!
 //! The lab lives in a run root of its own below the user's, so that it disturbs nobody, and `gc` finds it should this
 //! process be killed. Checks run one after the other, so that none disturbs what another measures: by their `after`,
-//! then in the order of the file; what looks at wires and counters comes last, when all the traffic has been. The wires
+//! then in the order of the file; then the programs that were to end are waited for; what looks at wires and counters comes last, when all the traffic has been. The wires
 //! themselves are read all the while.
 
 mod attempt;
@@ -17,13 +17,15 @@ pub use self::root::sweep;
 use self::attempt::{Attempt, Bench};
 use self::root::TestRoot;
 use self::wires::Wires;
-use super::fault::Fault;
+use super::fault::{Fault, quoted};
 use super::interrupt::{Interrupt, Woken};
+use super::judge::{ending, judge};
+use super::program::{self, Record};
 use super::rundir::LabDir;
 use super::session::{Manners, Session};
 use super::state::LabState;
 use super::{launch, plan, stop, view};
-use crate::topology::model::{Check, CheckKind, Keep, Lab, Outcome};
+use crate::topology::model::{Check, CheckKind, Keep, Lab, Outcome, Program};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,20 +71,33 @@ pub fn run(
     let dir = root.lab(&lab.name);
     let plan = plan::plan(lab, topology, &dir)?;
     let seed = plan.state.seed;
-    launch::up(&dir, &plan, text, interrupt, |ready| watcher.ready(ready, plan.nodes.len()))?;
+    let mut deadline = begin + options.timeout;
+    launch::up(&dir, &plan, text, interrupt, Some(deadline), |ready| watcher.ready(ready, plan.nodes.len()))?;
     // From here on it is taken down whatever happens, a panic included.
     let running = Running { dir: &dir };
     let state = Arc::new(view::started(&dir)?);
     let wires = Wires::follow(&dir, &state, &lab.checks)?;
     watcher.up(lab, begin.elapsed());
     let ready = Instant::now();
-    let mut deadline = begin + options.timeout;
     if let Some(stop) = lab.time.stop {
         deadline = deadline.min(ready + stop.0);
     }
     let mut scene = Scene { lab, dir: &dir, state, wires, ready, deadline, interrupt, interrupted: false };
     let mut checks = Vec::new();
-    for check in in_order(&lab.checks) {
+    let (last, first): (Vec<_>, Vec<_>) = in_order(&lab.checks).into_iter().partition(|check| is_last(check));
+    for check in first {
+        let report = scene.check(check)?;
+        watcher.checked(&report);
+        checks.push(report);
+    }
+    // What programs send is part of all the traffic.
+    for program in &lab.programs.values().collect::<Vec<_>>() {
+        if let Some(report) = scene.program(program)? {
+            watcher.checked(&report);
+            checks.push(report);
+        }
+    }
+    for check in last {
         let report = scene.check(check)?;
         watcher.checked(&report);
         checks.push(report);
@@ -203,6 +218,46 @@ impl Scene<'_> {
         }
     }
 
+    /// How a program ended that was to end; that one has ended which might have run as long as the lab.
+    fn program(&mut self, program: &Program) -> Result<Option<CheckReport>, Fault> {
+        let dir = self.dir.program(&program.name);
+        let begin = Instant::now();
+        let report = |ok, detail| {
+            let name = format!("program {}", program.name);
+            Some(CheckReport { name, kind: "program", ok, took: begin.elapsed(), detail })
+        };
+        let mut ended = Record::of(&dir).ended;
+        let Some(expect) = &program.expect else {
+            return Ok(match ended {
+                None => None,
+                Some(how @ rumphijack::Report::Ended(rumphijack::Status::Exited(0))) => {
+                    report(true, ending(&how))
+                }
+                Some(how) => {
+                    let said = quoted(&program::last_words(&dir));
+                    report(false, format!("{} before the lab's end{said}", ending(&how)))
+                }
+            });
+        };
+        let mut pause = PAUSE.0;
+        while ended.is_none() && !self.interrupted && Instant::now() < self.deadline {
+            self.interrupted |= !self.interrupt.sleep(pause)?;
+            pause = (pause * 2).min(PAUSE.1);
+            ended = Record::of(&dir).ended;
+        }
+        let Some(ended) = ended else {
+            let why = if self.interrupted {
+                "interrupted"
+            } else {
+                "it had not ended when the time of the test was over"
+            };
+            return Ok(report(false, format!("{why}{}", quoted(&program::last_words(&dir)))));
+        };
+        let (stdout, stderr) = program::output(&dir);
+        let judged = judge(expect, &ended, &stdout, &stderr);
+        Ok(report(judged.is_ok(), judged.unwrap_or_else(|said| said)))
+    }
+
     /// One try; `until` bounds it.
     fn attempt(&mut self, check: &Check, until: Option<Instant>) -> Result<Verdict, Fault> {
         let session = Session::new(self.dir.clone(), Arc::clone(&self.state));
@@ -279,20 +334,6 @@ fn kind_name(kind: &CheckKind) -> &'static str {
         CheckKind::Counter { .. } => "counter",
         CheckKind::Wire { .. } => "wire",
         CheckKind::Cmd { .. } => "cmd",
-    }
-}
-
-/// Parts of a topology that only the checks of this version do not know.
-///
-/// # Errors
-/// Names the first.
-pub fn refuse_checks(lab: &Lab) -> Result<(), Fault> {
-    match lab.checks.iter().find(|check| matches!(check.kind, CheckKind::Cmd { .. })) {
-        Some(check) => Err(Fault::NotYet {
-            what: format!("running host programs on nodes (`check.cmd`: {})", check.name),
-            mend: Some("take the check out; `http`, `tcp` and `udp` need no host program"),
-        }),
-        None => Ok(()),
     }
 }
 
