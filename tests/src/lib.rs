@@ -189,7 +189,7 @@ impl Place {
             let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else { continue };
             let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let words = String::from_utf8_lossy(&words).replace('\0', " ");
-            if words.contains(&mine) && words.contains("rumpkern") {
+            if words.contains(&mine) && (words.contains("rumpkern") || words.contains("rumphijack")) {
                 found.push((pid, words));
             }
         }

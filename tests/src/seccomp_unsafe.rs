@@ -1,4 +1,4 @@
-//! A system call filter that refuses namespaces, as hardened hosts and container runtimes do.
+//! System call filters as hardened hosts and container runtimes have them: one that refuses namespaces, one further filters.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -43,6 +43,20 @@ pub fn refuse_namespaces() -> io::Result<()> {
         answer(enosys),
         answer(libc::SECCOMP_RET_ALLOW),
     ];
+    install(&filter)
+}
+
+/// From now on, for this process and its descendants: `seccomp` gives EPERM.
+pub fn refuse_filters() -> io::Result<()> {
+    install(&[
+        load(NR),
+        jump(libc::BPF_JEQ, libc::SYS_seccomp as u32, 0, 1),
+        answer(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        answer(libc::SECCOMP_RET_ALLOW),
+    ])
+}
+
+fn install(filter: &[libc::sock_filter]) -> io::Result<()> {
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
     // SAFETY: prctl reads its integer arguments only; `program` and `filter` outlive the call, which copies them.
     let refused = unsafe {

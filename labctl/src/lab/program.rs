@@ -48,13 +48,17 @@ pub fn start(
     while runs.iter().any(|run| !run.is_ready()) {
         let before: Vec<Stage> = runs.iter().map(|run| run.stage).collect();
         for index in 0..runs.len() {
-            let open = match runs[index].stage {
-                Stage::Waiting => runs[index].program.after.iter().any(|name| {
-                    runs.iter().any(|other| other.program.name == *name && !other.is_relied_on())
-                }),
-                Stage::Begun | Stage::Ready | Stage::Done => false,
+            let program = runs[index].program;
+            let is_relied_on =
+                |name: &String| runs.iter().all(|other| other.program.name != *name || other.is_relied_on());
+            let goes_on = match runs[index].stage {
+                Stage::Waiting => program.after.iter().all(is_relied_on),
+                Stage::Begun => true,
+                // How it ends is of interest to those that come after it.
+                Stage::Ready => runs.iter().any(|other| other.program.after.contains(&program.name)),
+                Stage::Done => false,
             };
-            if !open {
+            if goes_on {
                 runs[index].go_on()?;
             }
         }

@@ -2,6 +2,7 @@
 
 mod ends;
 mod place;
+mod programs;
 mod running;
 mod says;
 mod silence;

@@ -67,6 +67,8 @@ impl Place {
     pub(crate) fn assert_clean(&self) {
         let left = labctl::lab::process::scan(&self.run);
         assert!(left.is_empty(), "{left:?}");
+        let left = labctl::lab::supervisors::scan(&self.run);
+        assert!(left.is_empty(), "{left:?}");
         let files: Vec<_> =
             fs::read_dir(&self.run).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         assert!(files.is_empty(), "{files:?}");

@@ -237,7 +237,6 @@ fn what_this_version_cannot_run_is_refused_by_its_key() {
         ),
         ("bus.x = { subnet6 = \"fd00::/64\", nodes = [\"h1\"] }", "bus.x.subnet6"),
         ("[[event]]\nat = \"1s\"\ndo = \"stop h1\"", "event"),
-        ("[program.p]\nnode = \"h1\"\ncmd = [\"true\"]", "program.p"),
     ] {
         let file = place.dir.path().join("x.lab.toml");
         fs::write(&file, format!("name = \"x\"\n{text}\n[node.h1]\n")).unwrap();

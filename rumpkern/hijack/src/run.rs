@@ -128,6 +128,8 @@ fn supervise(sysproxy: &Path, report: &File, command: &[OsString]) -> Result<(),
         // No terminal's signals reach us. It fails only where that is so already.
         let _ = rustix::process::setsid();
     }
+    // Otherwise the host shows what the link to ourselves is called.
+    let _ = rustix::thread::set_name(c"rumphijack");
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(refused("prctl"))?;
     let before = SigSet::thread_get_mask().map_err(|errno| Report::Refused(errno.to_string()))?;
     tree::signals().thread_block().map_err(|errno| Report::Refused(errno.to_string()))?;
