@@ -1,6 +1,7 @@
 //! Measurements of whole labs, through the command line, each beside its aim and, where there is one, a yardstick of the same run.
 //! The bus alone is measured by `cargo bench -p shmif`, one node alone by `cargo bench -p rumpkern`, the stack by `cargo bench -p netstack`.
 
+use crate::programs;
 use crate::row;
 use crate::veth::Veth;
 use anyhow::{Context, Result};
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 /// One figure.
 #[derive(Serialize)]
-struct Figure {
+pub(crate) struct Figure {
     name: &'static str,
     value: f64,
     unit: &'static str,
@@ -25,12 +26,12 @@ struct Figure {
     ratio: Option<f64>,
 }
 
-fn figure(name: &'static str, value: f64, unit: &'static str, aim: &'static str) -> Figure {
+pub(crate) fn figure(name: &'static str, value: f64, unit: &'static str, aim: &'static str) -> Figure {
     Figure { name, value, unit, aim, yardstick: None, ratio: None }
 }
 
 impl Figure {
-    fn against(mut self, yardstick: Option<f64>) -> Figure {
+    pub(crate) fn against(mut self, yardstick: Option<f64>) -> Figure {
         self.ratio = yardstick.map(|y| self.value / y);
         self.yardstick = yardstick;
         self
@@ -51,6 +52,10 @@ const MEASURES: &[(&str, Measure)] = &[
     ("pairs1000", pairs1000),
     ("lan1000", lan1000),
     ("chain253", chain253),
+    ("exec", programs::start),
+    ("iperf3", programs::iperf),
+    ("curl", programs::curl),
+    ("redis", programs::redis),
 ];
 
 pub(crate) fn run(json: bool, words: &[String]) -> Result<()> {
@@ -86,7 +91,7 @@ fn print(f: &Figure, json: bool) {
     println!("{:<44} {:>12.2} {:<8} aim {:<12}{beside}", f.name, f.value, f.unit, f.aim);
 }
 
-fn topology(name: &str) -> String {
+pub(crate) fn topology(name: &str) -> String {
     root().join("topologies").join(format!("{name}.lab.toml")).display().to_string()
 }
 
