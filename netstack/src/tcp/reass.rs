@@ -44,6 +44,12 @@ impl Reassembly {
         found.into_iter().flatten().take(n).map(|range| (range.start, range.end))
     }
 
+    /// The first part of `start..end` that is filled.
+    pub(crate) fn known(&self, start: SeqNum, end: SeqNum) -> Option<(SeqNum, SeqNum)> {
+        let range = self.ranges.get(self.ranges.partition_point(|r| r.end.le(start)))?;
+        range.start.lt(end).then(|| (range.start.latest(start), range.end.earliest(end)))
+    }
+
     pub(crate) fn clear(&mut self) {
         self.ranges = Vec::new();
     }

@@ -51,20 +51,20 @@ impl Tcb {
             self.data_in_order(cx, len, seg.part);
             return Step::Continue(());
         }
+        // RFC 2883 §4.2: the first part of it that had come before.
+        if let Some((left, right)) = self.reass.known(start, end) {
+            self.report_duplicate(left, right);
+        }
         let (rcv_nxt, rcvbuf) = (self.rcv_nxt, &mut self.rcvbuf);
-        let mut news = false;
         // What comes in its turn is taken, however many holes there are: it makes none.
         let limit = if start == self.rcv_nxt { usize::MAX } else { cx.sh.config.max_reass_ranges };
         let inserted = self.reass.insert(start, end, limit, |a, b| {
-            news = true;
             let part = &seg.payload[a.since(start) as usize..b.since(start) as usize];
             rcvbuf.place(a.since(rcv_nxt) as usize, part);
         });
         if inserted.is_err() {
             cx.sh.stats.reass_full += 1;
             seg.flags.remove(Flags::FIN);
-        } else if !news {
-            self.report_duplicate(start, end);
         }
         if start == self.rcv_nxt {
             let reached = self.reass.advance(self.rcv_nxt);

@@ -96,7 +96,10 @@ impl Tcb {
     /// Whether the reader has made so much room that the peer should know: the window was less than
     /// half and has doubled, by two segments or half of the buffer.
     fn window_update_due(&self) -> bool {
-        let (offered, wanted, space) = (self.offered(), self.wanted_window(), self.rcv_space());
+        // What the field cannot say is no news.
+        let most = u32::from(u16::MAX) << self.rcv_shift;
+        let (offered, wanted) = (self.offered(), self.wanted_window().min(most));
+        let space = self.rcv_space().min(most);
         let step = (space / 2).min(2 * self.rcv_mss.min(u32::from(self.adv_mss)));
         offered.saturating_mul(2) <= space
             && wanted >= offered.saturating_mul(2)
