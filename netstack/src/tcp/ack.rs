@@ -46,12 +46,12 @@ impl Tcb {
             self.undo_if_spurious(cx, seg, &acked, duplicate, octets);
             self.take_echo(cx, seg, flight);
             let lost = self.detect_losses(cx);
-            self.move_window_by_blocks(cx, seg, (octets, acked.octets), (flight, lost));
+            self.move_window_by_blocks(cx, seg, (octets, acked.octets), lost);
             self.probe_answered(cx, seg, duplicate, octets);
         } else if octets > 0 {
             rtt = self.measure(cx, seg, &acked, octets);
             self.take_echo(cx, seg, flight);
-            self.move_window(cx, seg, octets, flight);
+            self.move_window(cx, seg, octets);
         } else if seg.ack == self.snd_una && seg.len() == 0 && !window_moved && flight > 0 {
             // RFC 5681 §2: data in flight, no data in it, no SYN or FIN, the same ACK, the same window.
             self.take_echo(cx, seg, flight);
@@ -66,6 +66,8 @@ impl Tcb {
         if octets > 0 {
             self.progress(cx);
         }
+        // As Linux: MSG_MORE is of the call, and what comes in afterwards pushes as any other output does.
+        self.more = false;
         self.wants_output |= self.rtx.lost() > 0 || self.unsent() > 0 || (self.fin_due() && !self.fin_sent());
     }
 
@@ -173,7 +175,7 @@ impl Tcb {
         cx: &mut Cx<'_>,
         seg: &Segment<'_>,
         (octets, arrived): (u32, u32),
-        (flight, lost): (u32, bool),
+        lost: bool,
     ) {
         let progress = Progress::of(octets, lost);
         match self.recovery {
@@ -183,7 +185,8 @@ impl Tcb {
                     self.enter_recovery(cx, arrived);
                     self.reduce(arrived, progress);
                 } else if octets > 0 {
-                    self.grow_window(cx, octets, flight);
+                    // What had arrived before has its part of the window already.
+                    self.grow_window(cx, octets.min(arrived));
                 }
             }
             Recovery::Cwr { .. } => {
@@ -203,8 +206,8 @@ impl Tcb {
             Recovery::Fast { .. } => self.reduce(arrived, progress),
             Recovery::Timeout { until } => {
                 if octets > 0 {
-                    self.cwnd_limited = true;
-                    self.grow_window(cx, octets, flight);
+                    self.usage.limited = true;
+                    self.grow_window(cx, octets.min(arrived));
                 }
                 if seg.ack.ge(until) {
                     self.recovery = Recovery::Open;
@@ -270,11 +273,11 @@ impl Tcb {
     }
 
     /// The congestion window after `acked` new octets, without selective acknowledgments: RFC 6582.
-    fn move_window(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, acked: u32, flight: u32) {
+    fn move_window(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, acked: u32) {
         match self.recovery {
             Recovery::Open => {
                 self.dup_acks = 0;
-                self.grow_window(cx, acked, flight);
+                self.grow_window(cx, acked);
             }
             Recovery::Cwr { .. } => {
                 self.dup_acks = 0;
@@ -297,8 +300,8 @@ impl Tcb {
             }
             Recovery::Timeout { until } => {
                 self.dup_acks = 0;
-                self.cwnd_limited = true;
-                self.grow_window(cx, acked, flight);
+                self.usage.limited = true;
+                self.grow_window(cx, acked);
                 if seg.ack.ge(until) {
                     self.recovery = Recovery::Open;
                 }
@@ -306,12 +309,14 @@ impl Tcb {
         }
     }
 
-    /// RFC 5681 §3.1, if the window was what limited the sender (RFC 7661's concern).
-    fn grow_window(&mut self, cx: &Cx<'_>, acked: u32, flight: u32) {
-        let used = self.window.in_slow_start() && self.window.cwnd < flight.saturating_mul(2);
+    /// RFC 5681 §3.1, if the window was what limited the sender (RFC 7661's concern), or in slow start to twice of what the
+    /// sender has used of it.
+    fn grow_window(&mut self, cx: &Cx<'_>, acked: u32) {
+        let used =
+            self.window.in_slow_start() && self.window.cwnd < self.usage.most_in_flight.saturating_mul(2);
         let rtt = self.rtt.take_latest();
         let info = AckInfo { rtt, ..self.ack_info(cx, acked, acked) };
-        if self.cwnd_limited || used {
+        if self.usage.limited || used {
             self.cc.on_ack(&mut self.window, &info);
         } else {
             self.cc.on_app_limited(&info);

@@ -176,6 +176,10 @@ pub struct TcpConfig {
     pub max_reordering: u32,
     /// Begin again with the initial window after an idle RTO (RFC 5681 §4.1).
     pub slow_start_after_idle: bool,
+    /// What leaves together ends with PSH even if there is more to come: a hint to the receiver's offload (Linux).
+    pub push_trains: bool,
+    /// Full segments that leave together, at least, if the windows allow (`tcp_min_tso_segs`).
+    pub min_tso_segs: u32,
     /// How the congestion window moves.
     pub congestion_control: Algorithm,
     /// NewReno leaves slow start by HyStart++ (RFC 9406), as CUBIC always does. Linux's `reno` does not.

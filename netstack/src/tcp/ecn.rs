@@ -71,6 +71,10 @@ pub(crate) struct Ecn {
 pub(super) enum Sending {
     /// They were not.
     First,
+    /// They were not, and the segment is the last one of several that leave together.
+    Train,
+    /// They were not, and nothing but a timer let them go.
+    Forced,
     /// They were: a mark on them could be forged (§6.1.5).
     Again,
 }

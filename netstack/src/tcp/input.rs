@@ -4,7 +4,7 @@
 use super::State;
 use super::ecn;
 use super::segment::Segment;
-use super::tcb::{Cx, Holder, Tcb};
+use super::tcb::{Cx, Holder, Tcb, Usage};
 use crate::socket::{Ready, SockError};
 use crate::time::Duration;
 use crate::wire::tcp::Flags;
@@ -172,7 +172,7 @@ impl Tcb {
         if self.total_retrans > 0 {
             self.rtt.made_after_syn_loss();
         }
-        self.last_rx = cx.now;
+        (self.last_rx, self.tally.last_data_rx) = (cx.now, cx.now);
         self.restart_keepalive(cx.now);
         self.notify(Ready::WRITE);
         self.wants_output = true;
@@ -188,7 +188,7 @@ impl Tcb {
         // RFC 5681 §3.1: a SYN that was lost says that the path is loaded.
         let mss = self.window.mss;
         self.window.cwnd = if self.total_retrans > 1 { mss } else { cx.sh.config.initial_window.octets(mss) };
-        self.cwnd_limited = false;
+        (self.cwnd_limited, self.usage) = (false, Usage::default());
         self.grow_sndbuf(cx.sh.config.sndbuf.max);
         self.start_tuning(cx.now);
     }
@@ -446,7 +446,9 @@ impl Tcb {
         self.rcv_adv = self.rcv_adv.latest(self.rcv_nxt);
         (self.ack_now, self.wants_output) = (true, true);
         (self.fin_received, self.shut_read) = (true, true);
+        // Nothing comes after it: there is nothing to report any more.
         self.reass.clear();
+        self.dsack = None;
         self.notify(Ready::READ | Ready::RDHUP);
         DONE
     }

@@ -4,6 +4,7 @@
 //! [`Tcb::output`] sends a burst: what was lost, what is new, and the acknowledgment if nothing
 //! carried it. It stops at the interface's mark and goes on when it is called again.
 
+use super::cc::Window;
 use super::config::Nagle;
 use super::ecn::{self, Sending};
 use super::plpmtud::NoRoom;
@@ -35,6 +36,20 @@ pub(crate) enum Burst {
     Blocked,
 }
 
+/// New segments that leave together (one packet of Linux's with segmentation offload).
+#[derive(Clone, Copy, Debug)]
+struct Train {
+    end: SeqNum,
+    /// More than one segment.
+    long: bool,
+}
+
+/// Octets of the largest packet of Linux's that is cut later.
+const TSO_MAX: u32 = 65_536;
+/// Round trips in units of 2 to this power microseconds: each lets half as much leave together beside what the rate does
+/// (`tcp_tso_rtt_log`).
+const TSO_RTT_LOG: u32 = 9;
+
 /// What a burst sends next.
 enum Next {
     Again(SeqNum, SeqNum),
@@ -50,6 +65,7 @@ impl Tcb {
         self.wants_output = false;
         let room = cx.ip.tx_room(self.ifindex);
         let (mut sent, mut news) = (0, false);
+        let mut train = Train { end: self.snd_nxt, long: false };
         // If there are segments that IP must cut once more, each goes alone.
         let offloads = cx.ip.offloads(self.ifindex) && self.full_segment() <= self.mtu;
         if self.state.transmits() || self.fast_open_transmits() {
@@ -69,6 +85,7 @@ impl Tcb {
                 }
                 if sent >= room.min(QUANTUM) && !matches!(next, Next::Nothing) {
                     self.wants_output = true;
+                    self.note_usage(sent > 0);
                     if sent < room {
                         return Burst::More;
                     }
@@ -88,10 +105,15 @@ impl Tcb {
                     }
                     Next::New(end) => {
                         let start = self.snd_nxt;
+                        if start.ge(train.end) {
+                            train = self.train(cx.sh.config.min_tso_segs);
+                        }
+                        let push = end.since(start) > self.window.mss || (train.long && end == train.end);
                         sent += self.record(cx, start, end);
                         self.prr.sent(end.since(start));
                         self.pace.sent(&mut pace, end.since(start));
-                        self.send_data(cx, start, end, Sending::First);
+                        let sending = if push { Sending::Train } else { Sending::First };
+                        self.send_data(cx, start, end, sending);
                         news = true;
                     }
                     Next::Probe(end) => {
@@ -109,6 +131,7 @@ impl Tcb {
                 }
                 self.start_rtx_timer(cx);
             }
+            self.note_usage(sent > 0);
             self.check_persist(cx);
             self.tally_waits(cx.now);
             if news {
@@ -144,6 +167,14 @@ impl Tcb {
         self.snd_nxt = end;
         cx.sh.stats.out_segs += segments;
         segments as usize
+    }
+
+    /// After a burst: was it the congestion window that ended it?
+    fn note_usage(&mut self, sent: bool) {
+        if sent || self.cwnd_limited {
+            let limited = self.cwnd_limited || self.pipe() >= self.window.cwnd;
+            self.usage.note(limited, self.flight(), self.snd_una, self.snd_nxt);
+        }
     }
 
     /// A writer that found no room finds some now.
@@ -225,6 +256,30 @@ impl Tcb {
         Next::New(if last && fin && window > len { end + 1 } else { end })
     }
 
+    /// The new segments that would leave as one packet of Linux's (`tcp_write_xmit`): what a millisecond carries, or so many
+    /// segments at least, as far as the windows allow, and no more than half of the congestion window.
+    fn train(&self, least: u32) -> Train {
+        let Window { mss, cwnd, .. } = self.window;
+        let left = cwnd.saturating_sub(self.pipe()).min(cwnd / mss.max(1) / 2 * mss);
+        let whole = self.unsent().min(self.window_room()).min(left) / mss.max(1);
+        let most = self.octets_at_once() / mss.max(1);
+        let segments = whole.min(most.max(least));
+        Train { end: self.snd_nxt + segments * mss, long: segments > 1 }
+    }
+
+    /// Octets that a millisecond carries, and more on a short path (`tcp_tso_autosize`).
+    fn octets_at_once(&self) -> u32 {
+        let (Some(srtt), Some(least)) = (self.rtt.srtt(), self.rtt.min()) else { return TSO_MAX };
+        // Linux paces by twice the window a round trip, by 1.2 times when slow start is about over.
+        let ratio = if self.window.cwnd < self.window.ssthresh / 2 { 200 } else { 120 };
+        let octets = u64::from(self.window.cwnd.max(self.flight())) * ratio / 100;
+        let rate = (octets * 1_000_000).checked_div(srtt.as_micros() as u64).unwrap_or(u64::MAX);
+        let rate = rate.min(self.pacing_rate().unwrap_or(u64::MAX));
+        let near =
+            u64::from(TSO_MAX).checked_shr((least.as_micros() >> TSO_RTT_LOG).min(64) as u32).unwrap_or(0);
+        u32::try_from((rate >> 10).saturating_add(near)).unwrap_or(u32::MAX).min(TSO_MAX)
+    }
+
     /// RFC 5681 §4.1: the window is worth nothing after a long silence.
     fn restart_after_idle(&mut self, cx: &Cx<'_>) {
         if self.flight() > 0 || self.unsent() == 0 {
@@ -272,7 +327,7 @@ impl Tcb {
         let (start, end) = (self.snd_nxt, self.snd_nxt + len);
         self.record(cx, start, end);
         self.snd_small = end;
-        self.send_data(cx, start, end, Sending::First);
+        self.send_data(cx, start, end, Sending::Forced);
         self.start_rtx_timer(cx);
         true
     }
@@ -290,7 +345,12 @@ impl Tcb {
             flags |= Flags::FIN;
         }
         let len = if start.lt(data_end) { end.earliest(data_end).since(start) as usize } else { 0 };
-        if len > 0 && end.ge(data_end) {
+        let ends = match sending {
+            Sending::Train => cx.sh.config.push_trains,
+            Sending::Forced => true,
+            Sending::First | Sending::Again => false,
+        };
+        if len > 0 && (ends || (end.ge(data_end) && !self.unpushed)) {
             flags |= Flags::PSH;
         }
         // Data that answers data makes the connection interactive: its ACKs ride on data (Linux's pingpong).

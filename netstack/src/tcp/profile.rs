@@ -97,6 +97,8 @@ fn linux() -> TcpConfig {
         rack: RackRules::Linux,
         max_reordering: 300,
         slow_start_after_idle: true,
+        push_trains: true,
+        min_tso_segs: 2,
         congestion_control: Algorithm::Cubic,
         newreno_hystart: false,
         ecn: EcnMode::Accept,
@@ -162,6 +164,7 @@ fn freebsd() -> TcpConfig {
         min_mss: 216,
         // pmtud_blackhole_mss
         base_mss: 1200,
+        push_trains: false,
         ..linux()
     }
 }
@@ -193,6 +196,7 @@ fn rfc() -> TcpConfig {
         congestion_control: Algorithm::NewReno,
         pmtu_claims: PmtuClaims::OnTimeout,
         rack: RackRules::Rfc,
+        push_trains: false,
         ..linux()
     }
 }

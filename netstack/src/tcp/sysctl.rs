@@ -159,34 +159,34 @@ impl Value {
 
     fn parse(self, c: &mut TcpConfig, text: &str) -> Option<()> {
         let text = text.trim();
-        let time = |unit: fn(u64) -> Duration| text.parse::<u32>().ok().map(|n| unit(n.into()));
+        let time = |unit: fn(u64) -> Duration| number(text).map(|n| unit(n.into()));
         match self {
-            Value::Switch(at) => *at(c) = text.parse::<u32>().ok()? != 0,
-            Value::U8(at) => *at(c) = text.parse().ok()?,
-            Value::U16(at) => *at(c) = text.parse().ok()?,
-            Value::U32(at) => *at(c) = text.parse().ok()?,
-            Value::Usize(at) => *at(c) = usize::try_from(text.parse::<u32>().ok()?).ok()?,
+            Value::Switch(at) => *at(c) = number(text)? != 0,
+            Value::U8(at) => *at(c) = number(text)?.try_into().ok()?,
+            Value::U16(at) => *at(c) = number(text)?.try_into().ok()?,
+            Value::U32(at) => *at(c) = number(text)?,
+            Value::Usize(at) => *at(c) = usize::try_from(number(text)?).ok()?,
             Value::Millis(at) => *at(c) = time(Duration::from_millis)?,
             Value::Micros(at) => *at(c) = time(Duration::from_micros)?,
             Value::Seconds(at) => *at(c) = time(Duration::from_secs)?,
             Value::HalfMillis(at) => *at(c) = time(Duration::from_millis)? * 2,
             Value::Buffer(at) => {
-                let mut sizes = text.split_whitespace().map(|n| n.parse::<u32>().ok().map(|n| n as usize));
+                let mut sizes = text.split_whitespace().map(|n| number(n).map(|n| n as usize));
                 let (min, default, max) = (sizes.next()??, sizes.next()??, sizes.next()??);
                 let sound = sizes.next().is_none() && 0 < min && min <= default && default <= max;
                 *at(c) = sound.then_some(BufferSizes { min, default, max })?;
             }
             Value::Algorithm(at) => *at(c) = Algorithm::by_name(text)?,
-            Value::Ecn(at) => *at(c) = EcnMode::by_number(text.parse().ok()?)?,
+            Value::Ecn(at) => *at(c) = EcnMode::by_number(number(text)?.try_into().ok()?)?,
             Value::Window(at) => {
-                *at(c) = InitialWindow::Segments(text.parse().ok().filter(|n| (1..=1000).contains(n))?);
+                *at(c) = InitialWindow::Segments(number(text).filter(|n| (1..=1000).contains(n))?);
             }
             Value::Ports(at) => {
                 let mut ports = text.split_whitespace().map(|n| n.parse().ok());
                 *at(c) = (ports.next()??, ports.next()??);
                 ports.next().is_none().then_some(())?;
             }
-            Value::Choice(choice) => (choice.set)(c, text.parse().ok()?).then_some(())?,
+            Value::Choice(choice) => (choice.set)(c, number(text)?).then_some(())?,
             Value::Fixed(_) => return None,
         }
         Some(())
@@ -209,6 +209,15 @@ impl Value {
             Value::Choice(choice) => choice.takes,
             Value::Fixed(_) => "nothing",
         }
+    }
+}
+
+/// A number as C writes it, as both systems take it: decimal, `0x` and hexadecimal, or `0` and octal.
+fn number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None if text.len() > 1 && text.starts_with('0') => u32::from_str_radix(&text[1..], 8).ok(),
+        None => text.parse().ok(),
     }
 }
 
@@ -354,6 +363,7 @@ const ROWS: &[Row] = &[
     row("net.ipv4.tcp_max_syn_backlog", Value::Usize(|c| &mut c.max_syn_backlog)),
     row("net.ipv4.tcp_max_tw_buckets", Value::Usize(|c| &mut c.max_time_waits)),
     row("net.ipv4.tcp_min_snd_mss", Value::U16(|c| &mut c.min_mss)),
+    row("net.ipv4.tcp_min_tso_segs", Value::U32(|c| &mut c.min_tso_segs)),
     row("net.ipv4.tcp_mtu_probe_floor", Value::U16(|c| &mut c.mtu_probe_floor)),
     row("net.ipv4.tcp_mtu_probing", Value::Choice(&MTU_PROBING)),
     row("net.ipv4.tcp_notsent_lowat", Value::U32(|c| &mut c.notsent_lowat)),
@@ -481,6 +491,21 @@ mod tests {
         assert_eq!(said("net.ipv4.tcp_rto_max_ms", "long"), "net.ipv4.tcp_rto_max_ms takes milliseconds");
         let small = "net.ipv4.tcp_rto_max_ms takes no value so small or so large beside the others";
         assert_eq!(said("net.ipv4.tcp_rto_max_ms", "100"), small);
+    }
+
+    #[test]
+    fn numbers_are_written_as_in_c() {
+        let mut config = TcpConfig::default();
+        for (name, text, value) in [
+            ("net.ipv4.tcp_fastopen", "0x3", "3"),
+            ("net.ipv4.tcp_notsent_lowat", "0X10", "16"),
+            ("net.ipv4.tcp_retries2", "010", "8"),
+            ("net.ipv4.tcp_sack", "00", "0"),
+            ("net.ipv4.tcp_rmem", "4096 0x20000 0x40000", "4096\t131072\t262144"),
+        ] {
+            assert_eq!(set(&mut config, name, text), Ok(()), "{name} = {text}");
+            assert_eq!(get(&config, name).as_deref(), Some(value), "{name} = {text}");
+        }
     }
 
     #[test]

@@ -69,6 +69,27 @@ pub(crate) enum RtxTimer {
     Persist,
 }
 
+/// How much of the congestion window was in use in the last window of data (Linux's `tcp_cwnd_validate`).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    /// It was what limited the sender.
+    pub(crate) limited: bool,
+    /// Octets in flight, at most.
+    pub(crate) most_in_flight: u32,
+    /// What is known holds until this is acknowledged.
+    until: Option<SeqNum>,
+}
+
+impl Usage {
+    /// So much is in flight up to `nxt`, after a burst that the window has ended or has not.
+    pub(super) fn note(&mut self, limited: bool, flight: u32, una: SeqNum, nxt: SeqNum) {
+        let stale = self.until.is_none_or(|until| una.ge(until));
+        if stale || limited || (!self.limited && flight > self.most_in_flight) {
+            *self = Usage { limited, most_in_flight: flight, until: Some(nxt) };
+        }
+    }
+}
+
 /// One socket.
 #[derive(Debug)]
 pub(crate) struct Tcb {
@@ -140,6 +161,8 @@ pub(crate) struct Tcb {
     pub(crate) pushed: SeqNum,
     /// MSG_MORE: the rest waits for more.
     pub(crate) more: bool,
+    /// The end of what was written is no end for the receiver: it was written with MSG_MORE.
+    pub(crate) unpushed: bool,
     /// What the peer takes; ours to send is less by the options and the path.
     pub(crate) peer_mss: u16,
     pub(crate) window: Window,
@@ -163,6 +186,7 @@ pub(crate) struct Tcb {
     pub(crate) pace: Pace,
     /// The congestion window was what ended the last burst.
     pub(crate) cwnd_limited: bool,
+    pub(crate) usage: Usage,
 
     // ---- receive sequence space
     pub(crate) irs: SeqNum,
@@ -313,6 +337,7 @@ impl Tcb {
             snd_small: zero,
             pushed: zero,
             more: false,
+            unpushed: false,
             peer_mss: config.default_mss.0,
             window: Window { cwnd: config.initial_window.octets(mss), ssthresh: u32::MAX, mss },
             cc_algorithm: config.congestion_control,
@@ -330,6 +355,7 @@ impl Tcb {
             rate: Rate::default(),
             pace: Pace::default(),
             cwnd_limited: false,
+            usage: Usage::default(),
             irs: zero,
             rcv_nxt: zero,
             rcv_adv: zero,

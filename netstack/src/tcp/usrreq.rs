@@ -71,7 +71,8 @@ impl Tcp {
         if flags.contains(SendFlags::OOB) && n == data.len() && n > 0 {
             tcb.snd_up = Some(tcb.data_end());
         }
-        tcb.more = flags.contains(SendFlags::MORE) && n == data.len();
+        tcb.unpushed = flags.contains(SendFlags::MORE) && n == data.len();
+        tcb.more = tcb.unpushed;
         tcb.wants_output = true;
         self.settle(id);
         Ok(n)

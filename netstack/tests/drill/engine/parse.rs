@@ -58,9 +58,14 @@ pub(crate) struct Head {
 }
 
 impl Default for Head {
-    /// Linux, but for the congestion control: what NewReno makes of a window can be done in one's head.
+    /// Linux, but for the congestion control and PSH inside of what was written: what NewReno makes of a window can be done in
+    /// one's head, and flags are those of what was written.
     fn default() -> Head {
-        let config = TcpConfig { congestion_control: Algorithm::NewReno, ..Profile::Linux.config() };
+        let config = TcpConfig {
+            congestion_control: Algorithm::NewReno,
+            push_trains: false,
+            ..Profile::Linux.config()
+        };
         Head { config, inet6: false, tolerance: Duration::ZERO }
     }
 }

@@ -171,7 +171,6 @@ const FIXED: &[(&str, Option<&str>)] = &[
     ("net.ipv4.tcp_max_reordering", None),
     ("net.ipv4.tcp_migrate_req", Some("0")),
     ("net.ipv4.tcp_min_rtt_wlen", None),
-    ("net.ipv4.tcp_min_tso_segs", None),
     ("net.ipv4.tcp_moderate_rcvbuf", Some("1")),
     ("net.ipv4.tcp_no_metrics_save", Some("1")),
     ("net.ipv4.tcp_no_ssthresh_metrics_save", Some("1")),
