@@ -226,7 +226,7 @@ impl Tcb {
             // The window is on its way down for this data.
             self.keep_the_cut();
         } else {
-            self.cut(cx, self.flight_size(), Congestion::Loss);
+            self.cut(cx, self.flight_size(cx), Congestion::Loss);
             // RFC 9937 §6.1: what had arrived before will not be counted as delivered.
             self.prr = Prr::begin((self.flight() - self.rtx.sacked()).saturating_add(arrived));
         }
@@ -239,8 +239,12 @@ impl Tcb {
     /// FlightSize when congestion is found. Who used the whole window has a window in flight: what acknowledgments of the same
     /// burst have let out of it just now is not yet replaced. What limited transmit sent beyond it does not count (RFC 5681
     /// §3.2 step 2).
-    pub(super) fn flight_size(&self) -> u32 {
-        if self.cwnd_limited { self.window.cwnd } else { self.flight().min(self.window.cwnd) }
+    pub(super) fn flight_size(&self, cx: &Cx<'_>) -> u32 {
+        if self.cwnd_limited || cx.sh.config.cut_by_window {
+            self.window.cwnd
+        } else {
+            self.flight().min(self.window.cwnd)
+        }
     }
 
     /// The window of a recovery, after `arrived` octets more (RFC 9937 §6.2).
@@ -383,7 +387,7 @@ impl Tcb {
     fn enter_fast_recovery(&mut self, cx: &mut Cx<'_>) {
         cx.sh.stats.fast_retrans += 1;
         if self.recovery == Recovery::Open {
-            self.cut(cx, self.flight_size(), Congestion::Loss);
+            self.cut(cx, self.flight_size(cx), Congestion::Loss);
         }
         self.window.cwnd = self.window.ssthresh;
         self.recover = self.snd_nxt;

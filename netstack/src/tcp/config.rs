@@ -3,7 +3,7 @@
 
 use super::cc::Algorithm;
 use super::ecn::EcnMode;
-use super::fastopen::FastOpen;
+use super::fastopen::{FastOpen, Key};
 use super::plpmtud::MtuProbing;
 use super::pmtu::PmtuClaims;
 use super::profile::Profile;
@@ -166,6 +166,8 @@ pub struct TcpConfig {
     pub adv_win_scale: u8,
     /// SO_SNDBUF and SO_RCVBUF are doubled, for the same reason (Linux's socket(7)).
     pub sockbuf_doubled: bool,
+    /// A loss or a mark cuts the congestion window, whatever of it was in use (Linux); else what is in flight (RFC 5681 §3.1).
+    pub cut_by_window: bool,
     /// Initial congestion window.
     pub initial_window: InitialWindow,
     /// Duplicate ACKs that mean a loss (RFC 5681 §3.2).
@@ -205,6 +207,8 @@ pub struct TcpConfig {
     pub syncookies: SynCookies,
     /// What of Fast Open is in use (`tcp_fastopen`).
     pub fast_open: FastOpen,
+    /// What Fast Open's cookies are made of (`tcp_fastopen_key`); `None`: of a secret of the stack's own.
+    pub fast_open_key: Option<Key>,
     /// Data in a SYN that is none of Fast Open's waits for the end of the handshake (RFC 9293 §3.10.7.2);
     /// Linux and FreeBSD leave it to be sent again.
     pub queue_syn_data: bool,

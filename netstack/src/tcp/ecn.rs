@@ -77,6 +77,8 @@ pub(super) enum Sending {
     Forced,
     /// They were: a mark on them could be forged (§6.1.5).
     Again,
+    /// They were, and the segment is the last one of several that leave together.
+    TrainAgain,
 }
 
 impl Ecn {
@@ -138,7 +140,7 @@ impl Tcb {
 
     /// The ECN field and the flags of a segment with `len` octets of data.
     pub(super) fn mark(&mut self, sending: Sending, len: usize) -> (u8, Flags) {
-        if !self.ecn.on || sending == Sending::Again || len == 0 {
+        if !self.ecn.on || matches!(sending, Sending::Again | Sending::TrainAgain) || len == 0 {
             return (NOT_ECT, Flags::empty());
         }
         let cwr = std::mem::take(&mut self.ecn.cwr);
@@ -163,7 +165,7 @@ impl Tcb {
         match self.recovery {
             Recovery::Open => {
                 cx.sh.stats.ecn_cuts += 1;
-                self.cut(cx, self.flight_size(), Congestion::Mark);
+                self.cut(cx, self.flight_size(cx), Congestion::Mark);
                 self.undo = None;
                 self.recovery = Recovery::Cwr { until: self.snd_nxt };
                 self.prr = Prr::begin(flight);

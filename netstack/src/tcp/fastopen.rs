@@ -4,8 +4,9 @@
 //! Here: the server's cookies, the client's cache of them, and what a connection does otherwise because
 //! of it. How the option looks is in `wire::tcp`; when a listener takes it, in `listen`.
 //!
-//! Not here: the experimental option (kind 254) of before the RFC; keys that a program sets or that
-//! change with time (§4.1.2: a cookie is good as long as the stack lives).
+//! The experimental option (kind 254) of before the RFC is answered in kind; a client asks by the RFC's.
+//!
+//! Not here: keys that change with time (§4.1.2: a cookie is good as long as its key is).
 
 use super::isn::IsnGenerator;
 use super::segment::Segment;
@@ -13,9 +14,10 @@ use super::tcb::{Cx, Tcb};
 use super::{State, TcpId};
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::FastOpenCookie;
+use siphasher::sip::SipHasher24;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 bitflags::bitflags! {
     /// What of Fast Open is in use: Linux's `tcp_fastopen`, with its numbers.
@@ -31,6 +33,38 @@ bitflags::bitflags! {
         const SERVER_NO_COOKIE = 0x200;
         /// All listeners take it, as many as their backlog.
         const ALL_LISTENERS = 0x400;
+    }
+}
+
+/// What cookies are made of: `tcp_fastopen_key`, TCP_FASTOPEN_KEY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key(pub [u8; 16]);
+
+impl Key {
+    fn halves(self) -> (u64, u64) {
+        let half = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| self.0[at + n]));
+        (half(0), half(8))
+    }
+
+    /// Of four numbers in hexadecimal with `-` between them, as `tcp_fastopen_key` has them; what follows after a comma
+    /// (the key of before) is not looked at.
+    pub fn parse(text: &str) -> Option<Key> {
+        let mut numbers = text.split(',').next()?.trim().split('-');
+        let mut octets = [0; 16];
+        for four in octets.chunks_exact_mut(4) {
+            four.copy_from_slice(&u32::from_str_radix(numbers.next()?, 16).ok()?.to_le_bytes());
+        }
+        numbers.next().is_none().then_some(Key(octets))
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, four) in self.0.chunks_exact(4).enumerate() {
+            let number = u32::from_le_bytes(std::array::from_fn(|n| four[n]));
+            write!(f, "{}{number:08x}", if at > 0 { "-" } else { "" })?;
+        }
+        Ok(())
     }
 }
 
@@ -161,10 +195,18 @@ impl Cache {
 }
 
 impl IsnGenerator {
-    /// The cookie for a client's address (§4.1.2).
-    pub(super) fn fast_open_cookie(&self, local: SocketAddr, remote: SocketAddr) -> FastOpenCookie {
-        let address = |a: SocketAddr| SocketAddr::new(a.ip(), 0);
-        FastOpenCookie::from(self.f(4, address(local), address(remote)).finish().to_be_bytes())
+    /// The cookie for a client's address (§4.1.2): Linux's, so that servers with the same key know each other's. Without
+    /// a key it is the stack's own secret.
+    pub(super) fn fast_open_cookie(&self, local: IpAddr, remote: IpAddr, key: Option<Key>) -> FastOpenCookie {
+        let (a, b) = key.map_or_else(|| self.fast_open_key(), Key::halves);
+        let mut h = SipHasher24::new_with_keys(a, b);
+        for end in [remote, local] {
+            match end {
+                IpAddr::V4(a) => h.write(&a.octets()),
+                IpAddr::V6(a) => h.write(&a.octets()),
+            }
+        }
+        FastOpenCookie::from(h.finish().to_le_bytes())
     }
 }
 
@@ -214,7 +256,8 @@ impl Tcb {
         };
         let path = self.mtu.saturating_sub(self.ip_header_len() + 20);
         // A SYN may be full of options.
-        let room = mss.map_or(0, |mss| u32::from(mss).min(path).saturating_sub(40)) as usize;
+        let ours = self.set.max_seg.unwrap_or(u16::MAX);
+        let room = mss.map_or(0, |mss| u32::from(mss.min(ours)).min(path).saturating_sub(40)) as usize;
         let n = self.sndbuf.push(&data[..data.len().min(room)]);
         self.fast_open = if cookie.is_some() || n > 0 { Use::Active } else { Use::No };
         self.rtx.push(self.iss, self.iss + 1, cx.now, self.rate.stamp());
@@ -246,7 +289,7 @@ impl Tcb {
         let with_data = self.snd_nxt != self.iss + 1;
         // Since sent again without option and data: it was these that did not come through, perhaps.
         let lost = (with_data && self.total_retrans > 0).then_some(cx.now);
-        let cookie = syn_ack.options.fast_open.filter(|c| *c != FastOpenCookie::REQUEST);
+        let cookie = syn_ack.options.fast_open.filter(|c| !c.is_request());
         cx.sh.fast_open.learn(self.remote.ip(), cookie, self.peer_mss, lost);
         if !with_data {
             return;
@@ -254,6 +297,8 @@ impl Tcb {
         if self.rtx.is_empty() {
             cx.sh.stats.fast_open_active += 1;
             self.syn_data_acked = true;
+            // It was one segment.
+            self.tally.delivered = self.tally.delivered.saturating_sub(1);
         } else {
             cx.sh.stats.fast_open_active_fails += 1;
             self.fast_open_fail = match self.total_retrans {
@@ -287,6 +332,22 @@ mod tests {
         assert_eq!(cache.get(addr(0), Instant::ZERO), Known::Cookie(cookie(1), 1200));
         assert_eq!(cache.get(addr(1), Instant::ZERO), Known::Nothing);
         assert_eq!((cache.by_dst.len(), cache.by_age.len()), (CACHE, CACHE));
+    }
+
+    #[test]
+    fn a_key_makes_the_cookies_of_linux() {
+        let key = Key::parse("a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4").unwrap();
+        assert_eq!(key.to_string(), "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4");
+        assert_eq!(Key::parse(" 1-2-3-4,5-6-7-8").map(|key| key.0[..5].to_vec()), Some(vec![1, 0, 0, 0, 2]));
+        for bad in ["", "1-2-3", "1-2-3-4-5", "1-2-3-g", "1-2-3-100000000"] {
+            assert_eq!(Key::parse(bad), None, "{bad}");
+        }
+        let isn = IsnGenerator::new((1, 2));
+        let (ours, theirs) = (IpAddr::from([192, 168, 0, 1]), IpAddr::from([192, 0, 2, 1]));
+        let cookie = isn.fast_open_cookie(ours, theirs, Some(key));
+        assert_eq!(cookie.as_slice(), [0x30, 0x21, 0xb9, 0xd8, 0x89, 0x01, 0x7e, 0xeb]);
+        assert_ne!(isn.fast_open_cookie(ours, theirs, None), cookie);
+        assert_ne!(isn.fast_open_cookie(ours, ours, Some(key)), cookie);
     }
 
     #[test]

@@ -30,6 +30,12 @@ impl IsnGenerator {
         self.f(1, SocketAddr::new(local.ip(), 0), SocketAddr::new(remote.ip(), 0)).finish() as u32
     }
 
+    /// The key of Fast Open's cookies as long as nobody gives another.
+    pub(super) fn fast_open_key(&self) -> (u64, u64) {
+        let nobody = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
+        (self.f(4, nobody, nobody).finish(), self.f(5, nobody, nobody).finish())
+    }
+
     /// F, for one of several purposes; more may be added to what it is of.
     pub(super) fn f(&self, purpose: u8, local: SocketAddr, remote: SocketAddr) -> SipHasher24 {
         let mut h = SipHasher24::new_with_keys(self.secret.0, self.secret.1);

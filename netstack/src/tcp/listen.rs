@@ -152,7 +152,7 @@ impl Tcp {
         const NOTHING: FastOpenVerdict = FastOpenVerdict::Refuse { offer: None };
         let (config, stats) = (&self.sh.config.fast_open, &mut self.sh.stats);
         let shown = syn.options.fast_open;
-        if shown == Some(FastOpenCookie::REQUEST) {
+        if shown.is_some_and(|c| c.is_request()) {
             stats.fast_open_cookie_requests += 1;
         }
         let Some(listener) = self.slab.get_mut(id) else { return NOTHING };
@@ -169,14 +169,16 @@ impl Tcp {
             stats.fast_open_overflows += 1;
             return NOTHING;
         }
-        let good = self.sh.isn.fast_open_cookie(local, remote);
+        let key = set.fast_open_key.or(self.sh.config.fast_open_key);
+        let good = self.sh.isn.fast_open_cookie(local.ip(), remote.ip(), key);
+        let good = shown.map_or(good, |shown| good.in_option_of(shown));
         let no_cookie = set.fast_open_no_cookie || config.contains(FastOpen::SERVER_NO_COOKIE);
         if shown == Some(good) || (no_cookie && !syn.payload.is_empty()) {
             stats.fast_open_passive += 1;
             listen.fast_open.begin();
             return FastOpenVerdict::Accept;
         }
-        stats.fast_open_passive_fails += u64::from(shown.is_some_and(|c| c != FastOpenCookie::REQUEST));
+        stats.fast_open_passive_fails += u64::from(shown.is_some_and(|c| !c.is_request()));
         FastOpenVerdict::Refuse { offer: shown.map(|_| good) }
     }
 

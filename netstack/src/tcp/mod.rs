@@ -85,7 +85,7 @@ mod window;
 
 pub use config::{BufferSizes, InitialWindow, Nagle, RtoFloor, SynWindow, TcpConfig, TwReuse};
 pub use ecn::EcnMode;
-pub use fastopen::{FastOpen, FastOpenFail};
+pub use fastopen::{FastOpen, FastOpenFail, Key as FastOpenKey};
 pub use info::{Congestion, TcpInfo};
 pub use options::{TcpOpt, TcpOptName};
 pub use plpmtud::MtuProbing;

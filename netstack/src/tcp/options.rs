@@ -4,7 +4,7 @@
 use super::State;
 use super::cc::Algorithm;
 use super::config::{Nagle, TcpConfig};
-use super::fastopen::FastOpen;
+use super::fastopen::{FastOpen, Key};
 use super::tcb::Tcb;
 use crate::net::IfIndex;
 use crate::netinet::in_pcb::Share;
@@ -53,6 +53,8 @@ pub enum TcpOpt {
     FastOpenConnect(bool),
     /// TCP_FASTOPEN_NO_COOKIE: data goes and comes in a SYN without one.
     FastOpenNoCookie(bool),
+    /// TCP_FASTOPEN_KEY: of a listener, what its cookies are made of; read as zeros while it has no key of its own.
+    FastOpenKey(Key),
     /// SO_LINGER; zero: close resets the connection. The waiting is the kernel's affair.
     Linger(Option<Duration>),
     /// SO_OOBINLINE
@@ -98,6 +100,7 @@ pub enum TcpOptName {
     FastOpen,
     FastOpenConnect,
     FastOpenNoCookie,
+    FastOpenKey,
     Linger,
     OobInline,
     SndBuf,
@@ -132,6 +135,7 @@ pub(crate) struct Settings {
     pub(crate) fast_open: usize,
     pub(crate) fast_open_connect: bool,
     pub(crate) fast_open_no_cookie: bool,
+    pub(crate) fast_open_key: Option<Key>,
     pub(crate) linger: Option<Duration>,
     pub(crate) oob_inline: bool,
     pub(crate) sndbuf_fixed: bool,
@@ -166,6 +170,7 @@ impl Settings {
             fast_open: 0,
             fast_open_connect: false,
             fast_open_no_cookie: false,
+            fast_open_key: None,
             linger: None,
             oob_inline: false,
             sndbuf_fixed: false,
@@ -273,6 +278,7 @@ impl Tcb {
                 }
                 set.fast_open_no_cookie = on;
             }
+            TcpOpt::FastOpenKey(key) => set.fast_open_key = Some(key),
             TcpOpt::Linger(d) => set.linger = d,
             TcpOpt::OobInline(on) => set.oob_inline = on,
             TcpOpt::SndBuf(n) => {
@@ -336,6 +342,7 @@ impl Tcb {
             TcpOptName::FastOpen => TcpOpt::FastOpen(set.fast_open),
             TcpOptName::FastOpenConnect => TcpOpt::FastOpenConnect(set.fast_open_connect),
             TcpOptName::FastOpenNoCookie => TcpOpt::FastOpenNoCookie(set.fast_open_no_cookie),
+            TcpOptName::FastOpenKey => TcpOpt::FastOpenKey(set.fast_open_key.unwrap_or(Key([0; 16]))),
             TcpOptName::Linger => TcpOpt::Linger(set.linger),
             TcpOptName::OobInline => TcpOpt::OobInline(set.oob_inline),
             TcpOptName::SndBuf => TcpOpt::SndBuf(self.sndbuf.limit),

@@ -66,6 +66,8 @@ impl Tcb {
         let room = cx.ip.tx_room(self.ifindex);
         let (mut sent, mut news) = (0, false);
         let mut train = Train { end: self.snd_nxt, long: false };
+        // What goes again and leaves together, and what of it is next.
+        let mut again = (Train { end: self.snd_una, long: false }, self.snd_una);
         // If there are segments that IP must cut once more, each goes alone.
         let offloads = cx.ip.offloads(self.ifindex) && self.full_segment() <= self.mtu;
         if self.state.transmits() || self.fast_open_transmits() {
@@ -94,13 +96,19 @@ impl Tcb {
                 }
                 match next {
                     Next::Again(start, end) => {
+                        if start != again.1 || start.ge(again.0.end) {
+                            again.0 = self.train_again(start, cx.sh.config.min_tso_segs);
+                        }
+                        again.1 = end;
                         self.retransmit_now = false;
                         self.rtx.sent_again(start, cx.now, self.rate.stamp());
                         self.count_retransmission(cx, end.since(start));
                         self.prr.sent(end.since(start));
                         self.pace.sent(&mut pace, end.since(start));
                         self.sent_again(cx);
-                        self.send_data(cx, start, end, Sending::Again);
+                        let last = again.0.long && end == again.0.end;
+                        let sending = if last { Sending::TrainAgain } else { Sending::Again };
+                        self.send_data(cx, start, end, sending);
                         sent += 1;
                     }
                     Next::New(end) => {
@@ -110,6 +118,9 @@ impl Tcb {
                         }
                         let push = end.since(start) > self.window.mss || (train.long && end == train.end);
                         sent += self.record(cx, start, end);
+                        if push || end.ge(train.end) {
+                            self.rtx.end_train();
+                        }
                         self.prr.sent(end.since(start));
                         self.pace.sent(&mut pace, end.since(start));
                         let sending = if push { Sending::Train } else { Sending::First };
@@ -188,7 +199,9 @@ impl Tcb {
     /// Octets believed to be in the network (RFC 6675 §4; without blocks, a segment for each duplicate ACK).
     pub(super) fn pipe(&self) -> u32 {
         let left = if self.sack { self.rtx.sacked() } else { self.dup_acks.saturating_mul(self.window.mss) };
-        self.flight().saturating_sub(self.rtx.lost()).saturating_sub(left)
+        // A SYN takes no room.
+        let syn = u32::from(self.snd_una == self.iss && self.snd_nxt != self.iss);
+        self.flight().saturating_sub(syn).saturating_sub(self.rtx.lost()).saturating_sub(left)
     }
 
     /// Octets that the peer's window still allows.
@@ -265,6 +278,15 @@ impl Tcb {
         let most = self.octets_at_once() / mss.max(1);
         let segments = whole.min(most.max(least));
         Train { end: self.snd_nxt + segments * mss, long: segments > 1 }
+    }
+
+    /// The same of those that were lost: what had left together goes together again (`tcp_xmit_retransmit_queue`).
+    fn train_again(&self, start: SeqNum, least: u32) -> Train {
+        let mss = self.window.mss.max(1);
+        let left = self.window.cwnd.saturating_sub(self.pipe()) / mss;
+        let most = (self.octets_at_once() / mss).max(least).min(left.max(1));
+        let (end, segments) = self.rtx.lost_train(start, most as usize);
+        Train { end, long: segments > 1 }
     }
 
     /// Octets that a millisecond carries, and more on a short path (`tcp_tso_autosize`).
@@ -346,7 +368,7 @@ impl Tcb {
         }
         let len = if start.lt(data_end) { end.earliest(data_end).since(start) as usize } else { 0 };
         let ends = match sending {
-            Sending::Train => cx.sh.config.push_trains,
+            Sending::Train | Sending::TrainAgain => cx.sh.config.push_trains,
             Sending::Forced => true,
             Sending::First | Sending::Again => false,
         };
@@ -354,7 +376,8 @@ impl Tcb {
             flags |= Flags::PSH;
         }
         // Data that answers data makes the connection interactive: its ACKs ride on data (Linux's pingpong).
-        if cx.now.since(self.last_rx) < cx.sh.config.delayed_ack && self.ack_pending() {
+        let answers = self.octets_received > 0 && cx.now.since(self.last_rx) < cx.sh.config.delayed_ack;
+        if answers && self.ack_pending() {
             self.quick_acks = 0;
         }
         let (ecn, cwr) = self.mark(sending, len);

@@ -92,6 +92,7 @@ fn linux() -> TcpConfig {
         max_sockbuf: 4 << 20,
         adv_win_scale: 1,
         sockbuf_doubled: true,
+        cut_by_window: true,
         initial_window: InitialWindow::Segments(10),
         dup_threshold: 3,
         rack: RackRules::Linux,
@@ -111,6 +112,7 @@ fn linux() -> TcpConfig {
         max_syn_backlog: 4096,
         syncookies: SynCookies::WhenFull,
         fast_open: FastOpen::CLIENT,
+        fast_open_key: None,
         queue_syn_data: false,
         challenge_interval: Duration::from_millis(500),
         default_mss: (536, 1220),
@@ -165,6 +167,7 @@ fn freebsd() -> TcpConfig {
         // pmtud_blackhole_mss
         base_mss: 1200,
         push_trains: false,
+        cut_by_window: false,
         ..linux()
     }
 }
@@ -197,6 +200,7 @@ fn rfc() -> TcpConfig {
         pmtu_claims: PmtuClaims::OnTimeout,
         rack: RackRules::Rfc,
         push_trains: false,
+        cut_by_window: false,
         ..linux()
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Sent {
     lost: bool,
     /// Has arrived, says a selective acknowledgment.
     sacked: bool,
+    /// What was sent behind it did not leave together with it.
+    ends_train: bool,
     /// What was known of the path then.
     pub(super) stamp: Stamp,
 }
@@ -130,8 +132,16 @@ impl RtxQueue {
 
     /// Records a segment sent for the first time.
     pub(crate) fn push(&mut self, start: SeqNum, end: SeqNum, now: Instant, stamp: Stamp) {
-        let sent = Sent { start, end, at: now, retransmitted: false, lost: false, sacked: false, stamp };
-        self.queue.push_back(sent);
+        self.queue.push_back(Sent {
+            start,
+            end,
+            at: now,
+            retransmitted: false,
+            lost: false,
+            sacked: false,
+            ends_train: false,
+            stamp,
+        });
     }
 
     /// Everything before `una` has arrived. `each` is told of the segments of which that is news.
@@ -305,6 +315,27 @@ impl RtxQueue {
         Some(self.queue[at])
     }
 
+    /// What is sent next does not leave together with what was recorded last.
+    pub(crate) fn end_train(&mut self) {
+        if let Some(last) = self.queue.back_mut() {
+            last.ends_train = true;
+        }
+    }
+
+    /// Of the lost records that had left together, those from the one that begins at `start` on, `most` of them: where they
+    /// end, and how many they are.
+    pub(crate) fn lost_train(&self, start: SeqNum, most: usize) -> (SeqNum, usize) {
+        let at = self.queue.partition_point(|s| s.start.lt(start));
+        let (mut end, mut count) = (start, 0);
+        for sent in self.queue.iter().skip(at).take(most).take_while(|s| s.lost) {
+            (end, count) = (sent.end, count + 1);
+            if sent.ends_train {
+                break;
+            }
+        }
+        (end, count)
+    }
+
     /// The record that begins at `start` was sent again.
     pub(crate) fn sent_again(&mut self, start: SeqNum, now: Instant, stamp: Stamp) {
         let at = self.queue.partition_point(|s| s.start.lt(start));
@@ -324,6 +355,7 @@ impl RtxQueue {
             let mut rest = *s;
             s.end = s.start + mss;
             rest.start = s.end;
+            s.ends_train = false;
             self.queue.insert(at + 1, rest);
         }
     }

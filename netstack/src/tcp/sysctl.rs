@@ -7,7 +7,7 @@
 use super::cc::Algorithm;
 use super::config::{BufferSizes, InitialWindow, TcpConfig, TwReuse};
 use super::ecn::EcnMode;
-use super::fastopen::FastOpen;
+use super::fastopen::{FastOpen, Key};
 use super::plpmtud::MtuProbing;
 use super::profile::Profile;
 use super::syncookie::SynCookies;
@@ -111,6 +111,7 @@ enum Value {
     Window(Place<InitialWindow>),
     /// The first and the last port of a range.
     Ports(Place<(u16, u16)>),
+    Key(Place<Option<Key>>),
     /// One of a few, by its number.
     Choice(&'static Choice),
     /// Cannot be changed.
@@ -152,6 +153,7 @@ impl Value {
                 let (first, last) = at(c);
                 format!("{first}\t{last}")
             }
+            Value::Key(at) => at(c).unwrap_or(Key([0; 16])).to_string(),
             Value::Choice(choice) => (choice.get)(c).to_string(),
             Value::Fixed(print) => print(c),
         }
@@ -186,6 +188,7 @@ impl Value {
                 *at(c) = (ports.next()??, ports.next()??);
                 ports.next().is_none().then_some(())?;
             }
+            Value::Key(at) => *at(c) = Some(Key::parse(text)?),
             Value::Choice(choice) => (choice.set)(c, number(text)?).then_some(())?,
             Value::Fixed(_) => return None,
         }
@@ -206,6 +209,7 @@ impl Value {
             Value::Algorithm(_) => "a congestion control: reno, cubic or bbr",
             Value::Window(_) => "1 to 1000 segments",
             Value::Ports(_) => "the first and the last port",
+            Value::Key(_) => "a key: four numbers in hexadecimal with - between them",
             Value::Choice(choice) => choice.takes,
             Value::Fixed(_) => "nothing",
         }
@@ -353,6 +357,7 @@ const ROWS: &[Row] = &[
     row("net.ipv4.tcp_ecn", Value::Ecn(|c| &mut c.ecn)),
     row("net.ipv4.tcp_ecn_fallback", Value::Switch(|c| &mut c.ecn_fallback)),
     row("net.ipv4.tcp_fastopen", Value::Choice(&FAST_OPEN)),
+    row("net.ipv4.tcp_fastopen_key", Value::Key(|c| &mut c.fast_open_key)),
     row("net.ipv4.tcp_fin_timeout", Value::Seconds(|c| &mut c.fin_wait_2)),
     row("net.ipv4.tcp_invalid_ratelimit", Value::Millis(|c| &mut c.challenge_interval)),
     row("net.ipv4.tcp_keepalive_intvl", Value::Seconds(|c| &mut c.keep_interval)),

@@ -196,7 +196,7 @@ impl Tcb {
         match self.recovery {
             Recovery::Open => {
                 self.remember_window();
-                self.cut(cx, self.flight(), Congestion::Loss);
+                self.cut(cx, self.flight_at_timeout(cx), Congestion::Loss);
                 self.cc.on_timeout();
             }
             // The threshold came down for this window of data (RFC 3168 §6.1.2).
@@ -207,8 +207,10 @@ impl Tcb {
             }
             // RFC 5681 §3.1: ssthresh is held when the same segment times out again.
             Recovery::Timeout { .. } if self.retries > 0 => {}
+            // The window was cut for this data.
+            Recovery::Fast { .. } if cx.sh.config.cut_by_window => self.cc.on_timeout(),
             Recovery::Fast { .. } | Recovery::Timeout { .. } => {
-                self.cut(cx, self.flight(), Congestion::Loss);
+                self.cut(cx, self.flight_at_timeout(cx), Congestion::Loss);
                 self.cc.on_timeout();
             }
         }
@@ -233,6 +235,11 @@ impl Tcb {
         }
         self.start_rtx_timer(cx);
         self.wants_output = true;
+    }
+
+    /// FlightSize when the timer goes off (RFC 5681 §3.1).
+    fn flight_at_timeout(&self, cx: &Cx<'_>) -> u32 {
+        if cx.sh.config.cut_by_window { self.window.cwnd } else { self.flight() }
     }
 
     /// RFC 9293 §3.8.3: whether the peer was silent for the user's timeout, or `otherwise`.

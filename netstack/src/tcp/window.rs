@@ -51,12 +51,13 @@ impl Tcb {
 
     /// The window of a SYN: not scaled.
     pub(super) fn syn_window(&mut self, kind: SynWindow) -> u16 {
-        let space = self.rcv_space().min(u32::from(u16::MAX));
+        let space = self.rcv_space();
         let mss = u32::from(self.adv_mss).max(1);
         let window = match kind {
             SynWindow::WholeSegments if space > mss => space / mss * mss,
             SynWindow::WholeSegments | SynWindow::Whole => space,
-        };
+        }
+        .min(u32::from(u16::MAX));
         self.rcv_adv = self.rcv_adv.latest(self.rcv_nxt + window);
         window as u16
     }

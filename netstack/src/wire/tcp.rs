@@ -74,20 +74,37 @@ impl SackBlocks {
 pub struct FastOpenCookie {
     octets: [u8; 16],
     len: u8,
+    /// It stands in the experimental option of before the RFC (kind 254 with the number 0xF989, RFC 6994).
+    experimental: bool,
 }
 
 impl FastOpenCookie {
     /// Asks for one.
-    pub const REQUEST: FastOpenCookie = FastOpenCookie { octets: [0; 16], len: 0 };
+    pub const REQUEST: FastOpenCookie = FastOpenCookie { octets: [0; 16], len: 0, experimental: false };
 
     /// `None`: no cookie has that length.
     pub fn new(octets: &[u8]) -> Option<FastOpenCookie> {
-        let mut cookie = FastOpenCookie { octets: [0; 16], len: octets.len() as u8 };
+        let mut cookie = FastOpenCookie { len: octets.len() as u8, ..FastOpenCookie::REQUEST };
         if !matches!(octets.len(), 0 | 4..=16) || !octets.len().is_multiple_of(2) {
             return None;
         }
         cookie.octets[..octets.len()].copy_from_slice(octets);
         Some(cookie)
+    }
+
+    /// The same in the experimental option.
+    fn experimental(octets: &[u8]) -> Option<FastOpenCookie> {
+        Some(FastOpenCookie { experimental: true, ..FastOpenCookie::new(octets)? })
+    }
+
+    /// The same in the option that `other` stands in.
+    pub fn in_option_of(self, other: FastOpenCookie) -> FastOpenCookie {
+        FastOpenCookie { experimental: other.experimental, ..self }
+    }
+
+    /// Whether it asks for a cookie.
+    pub fn is_request(&self) -> bool {
+        self.len == 0
     }
 
     /// Its octets.
@@ -98,7 +115,7 @@ impl FastOpenCookie {
 
 impl From<[u8; 8]> for FastOpenCookie {
     fn from(octets: [u8; 8]) -> FastOpenCookie {
-        let mut cookie = FastOpenCookie { octets: [0; 16], len: 8 };
+        let mut cookie = FastOpenCookie { len: 8, ..FastOpenCookie::REQUEST };
         cookie.octets[..8].copy_from_slice(&octets);
         cookie
     }
@@ -117,7 +134,7 @@ pub struct Options {
     pub timestamps: Option<Timestamps>,
     /// Kind 5
     pub sack: SackBlocks,
-    /// Kind 34
+    /// Kind 34, or that of its experiment
     pub fast_open: Option<FastOpenCookie>,
 }
 
@@ -130,7 +147,11 @@ mod kind {
     pub(super) const SACK: u8 = 5;
     pub(super) const TIMESTAMPS: u8 = 8;
     pub(super) const FAST_OPEN: u8 = 34;
+    pub(super) const EXPERIMENT: u8 = 254;
 }
+
+/// Fast Open's number among the experiments that share an option (RFC 6994).
+const FAST_OPEN_EXPERIMENT: [u8; 2] = [0xf9, 0x89];
 
 /// A segment's header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -285,6 +306,9 @@ impl Options {
                     }
                 }
                 (kind::FAST_OPEN, _) => o.fast_open = FastOpenCookie::new(body).or(o.fast_open),
+                (kind::EXPERIMENT, 2..) if body[..2] == FAST_OPEN_EXPERIMENT => {
+                    o.fast_open = o.fast_open.or(FastOpenCookie::experimental(&body[2..]));
+                }
                 _ => {}
             }
             rest = next;
@@ -302,6 +326,7 @@ impl Options {
         };
         let fast_open = match self.fast_open {
             None => 0,
+            Some(cookie) if cookie.experimental => (4 + usize::from(cookie.len)).next_multiple_of(4),
             Some(cookie) => (2 + usize::from(cookie.len)).next_multiple_of(4),
         };
         mss + ts + sack_permitted + scale + sack + fast_open
@@ -343,10 +368,17 @@ impl Options {
             }
         }
         if let Some(cookie) = self.fast_open {
-            put(&[kind::FAST_OPEN, 2 + cookie.len]);
+            let head = if cookie.experimental {
+                put(&[kind::EXPERIMENT, 4 + cookie.len]);
+                put(&FAST_OPEN_EXPERIMENT);
+                4
+            } else {
+                put(&[kind::FAST_OPEN, 2 + cookie.len]);
+                2
+            };
             put(cookie.as_slice());
-            match (cookie.len % 4, order) {
-                (2, _) => {}
+            match ((head + cookie.len) % 4, order) {
+                (0, _) => {}
                 (_, OptionOrder::Linux) => put(&[kind::NOP, kind::NOP]),
                 (_, OptionOrder::FreeBsd) => put(&[kind::END, kind::END]),
             }
@@ -497,6 +529,31 @@ mod tests {
             assert_eq!(octets[HEADER_LEN..], [34, 10, 9, 9, 9, 9, 9, 9, 9, 9, pad, pad]);
             assert_eq!(Header::parse(&octets).expect("a segment").0, h);
         }
+    }
+
+    #[test]
+    fn cookies_may_stand_in_the_experimental_option() {
+        let cookie = FastOpenCookie::from([9; 8]);
+        let request = FastOpenCookie::experimental(&[]).expect("a request");
+        assert!(request.is_request() && request != FastOpenCookie::REQUEST);
+        for (cookie, octets) in [
+            (cookie.in_option_of(request), vec![254, 12, 0xf9, 0x89, 9, 9, 9, 9, 9, 9, 9, 9]),
+            (request, vec![254, 4, 0xf9, 0x89]),
+            (
+                FastOpenCookie::experimental(&[7; 6]).expect("a cookie"),
+                vec![254, 10, 0xf9, 0x89, 7, 7, 7, 7, 7, 7, 1, 1],
+            ),
+        ] {
+            let options = Options { fast_open: Some(cookie), ..Options::default() };
+            let h = Header { options, ..Header::default() };
+            let mut emitted = vec![0xaa; h.len()];
+            h.emit(&mut emitted);
+            assert_eq!(emitted[HEADER_LEN..], octets);
+            assert_eq!(Header::parse(&emitted).expect("a segment").0, h);
+        }
+        // Another experiment, and an option too short to name one.
+        assert_eq!(Options::parse(&[254, 6, 0xf9, 0x88, 9, 9, 254, 3, 0xf9, 1]), Options::default());
+        assert_eq!(Options::parse(&[254, 4, 0xf9, 0x89, 34, 2]).fast_open, Some(FastOpenCookie::REQUEST));
     }
 
     #[test]

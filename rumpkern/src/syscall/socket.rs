@@ -4,6 +4,7 @@ use super::block::Blocking;
 use super::{Errno, Family, Fd, MsgFlags, RecvMeta, SendMeta, Shutdown, SockType, Sys};
 use crate::proc::filedesc::{File, Kind};
 use netstack::socket::SendFlags;
+use netstack::tcp::State;
 use netstack::{Ready, SockError};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -130,7 +131,20 @@ impl Sys {
             }
             done => done,
         });
-        send.await
+        let sent = send.await?;
+        if !blocking.never && flags.contains(MsgFlags::FASTOPEN) {
+            // It is connect(2), too: what the SYN took along is told when the handshake is over.
+            let made = self.block(&file, id, blocking, |stack, _| {
+                let state = stack.tcp_info(id)?.state;
+                if state == State::SynSent {
+                    return Err(SockError::WouldBlock);
+                }
+                let error = if state == State::Closed { stack.take_error(id) } else { None };
+                error.map_or(Ok(()), Err)
+            });
+            made.await?;
+        }
+        Ok(sent)
     }
 
     /// Receives; 0 octets: the peer has ended the stream.

@@ -7,7 +7,7 @@ use super::{Errno, Family, Fd, SockOpt, SockOptName, SockType, Sys, netlink, tcp
 use netstack::net::IfIndex;
 use netstack::socket::MtuDiscover;
 use netstack::tcp::cc::Algorithm;
-use netstack::tcp::{TcpOpt, TcpOptName};
+use netstack::tcp::{FastOpenKey, TcpOpt, TcpOptName};
 use netstack::time::Duration;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -141,6 +141,11 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
             on @ 0..=1 => SockOpt::Tcp(TcpOpt::FastOpenConnect(on != 0)),
             _ => return Err(Errno::EINVAL),
         },
+        // A second one, of before, is not looked at.
+        (TCP, 33) => match (value.len(), value.first_chunk()) {
+            (16 | 32, Some(key)) => SockOpt::Tcp(TcpOpt::FastOpenKey(FastOpenKey(*key))),
+            _ => return Err(Errno::EINVAL),
+        },
         (TCP, 34) => match word(value)? {
             on @ 0..=1 => SockOpt::Tcp(TcpOpt::FastOpenNoCookie(on != 0)),
             _ => return Err(Errno::EINVAL),
@@ -258,6 +263,7 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         (TCP, 23) => SockOptName::Tcp(TcpOptName::FastOpen),
         (TCP, 25) => SockOptName::Tcp(TcpOptName::NotSentLowat),
         (TCP, 30) => SockOptName::Tcp(TcpOptName::FastOpenConnect),
+        (TCP, 33) => SockOptName::Tcp(TcpOptName::FastOpenKey),
         (TCP, 34) => SockOptName::Tcp(TcpOptName::FastOpenNoCookie),
         // TCP_CC_INFO: the algorithms that there are have nothing to say, as Linux's of these names.
         (TCP, 26) => return sys.tcp_info(fd).map(|_| Vec::new()),
@@ -289,6 +295,7 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         | SockOpt::Tcp(TcpOpt::NoDelay(on) | TcpOpt::Cork(on) | TcpOpt::QuickAck(on))
         | SockOpt::Tcp(TcpOpt::FastOpenConnect(on) | TcpOpt::FastOpenNoCookie(on)) => int(on.into()),
         SockOpt::Tcp(TcpOpt::FastOpen(n)) => int(n as i64),
+        SockOpt::Tcp(TcpOpt::FastOpenKey(FastOpenKey(key))) => Ok(key.to_vec()),
         SockOpt::Tcp(TcpOpt::DeferAccept(n)) => int(seconds_of(n)),
         SockOpt::Tcp(TcpOpt::WindowClamp(n)) => int(n.into()),
         SockOpt::Tcp(TcpOpt::NotSentLowat(n)) => Ok(n.to_le_bytes().to_vec()),

@@ -58,12 +58,13 @@ pub(crate) struct Head {
 }
 
 impl Default for Head {
-    /// Linux, but for the congestion control and PSH inside of what was written: what NewReno makes of a window can be done in
-    /// one's head, and flags are those of what was written.
+    /// Linux, but for the congestion control, what it cuts, and PSH inside of what was written: what RFC 5681 makes of a window
+    /// can be done in one's head, and flags are those of what was written.
     fn default() -> Head {
         let config = TcpConfig {
             congestion_control: Algorithm::NewReno,
             push_trains: false,
+            cut_by_window: false,
             ..Profile::Linux.config()
         };
         Head { config, inet6: false, tolerance: Duration::ZERO }

@@ -255,6 +255,7 @@ fn value(option: TcpOpt) -> String {
         | TcpOpt::Tos(n) => n.to_string(),
         TcpOpt::WindowClamp(n) | TcpOpt::NotSentLowat(n) => n.to_string(),
         TcpOpt::MaxSeg(n) => n.to_string(),
+        TcpOpt::FastOpenKey(key) => key.to_string(),
         TcpOpt::FastOpen(n) | TcpOpt::SndBuf(n) | TcpOpt::RcvBuf(n) | TcpOpt::RcvLowat(n) => n.to_string(),
         TcpOpt::Congestion(a) => a.name().into(),
         TcpOpt::Reuse(share) => format!("{share:?}"),

@@ -165,7 +165,6 @@ const FIXED: &[(&str, Option<&str>)] = &[
     ("net.ipv4.tcp_early_retrans", Some("3")),
     ("net.ipv4.tcp_fack", Some("0")),
     ("net.ipv4.tcp_fastopen_blackhole_timeout_sec", None),
-    ("net.ipv4.tcp_fastopen_key", None),
     ("net.ipv4.tcp_frto", Some("2")),
     ("net.ipv4.tcp_limit_output_bytes", None),
     ("net.ipv4.tcp_max_reordering", None),
