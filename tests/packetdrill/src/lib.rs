@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! packetdrill -> table_unsafe, interpose_unsafe -> shim -> node -> virt (time), host (a kernel) -> tun
-//!    system() -> lab-packetdrill-tool -> server -> tools -> node
+//!    system() -> commands -> lab-packetdrill-tool -> server -> tools -> node
 //! ```
 
+mod commands;
 mod epoll;
 mod fds;
 mod flags;

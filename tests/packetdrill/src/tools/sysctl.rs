@@ -56,9 +56,10 @@ pub(super) fn run(node: &Node, arguments: &[&str]) -> Output {
     done
 }
 
-/// A name may be written as a path.
+/// A name may be written as a path, and as that of the kernel's file.
 fn dotted(name: &str) -> String {
-    name.trim().replace('/', ".")
+    let name = name.trim();
+    name.strip_prefix("/proc/sys/").unwrap_or(name).replace('/', ".")
 }
 
 fn read(node: &Node, name: &str, style: Style) -> Output {
@@ -218,6 +219,8 @@ mod tests {
         assert_eq!(run("net.ipv4.tcp_sack").out, "net.ipv4.tcp_sack = 0\n");
         assert_eq!(run("net.inet.tcp.sack.enable=1").out, "net.inet.tcp.sack.enable: 0 -> 1\n");
         assert_eq!(run("net/ipv4/tcp_sack net.ipv4.tcp_syn_retries=2").out.lines().count(), 2);
+        assert_eq!(run("-q /proc/sys/net/ipv4/tcp_retries2=9"), Output::default());
+        assert_eq!(run("-n net.ipv4.tcp_retries2").out, "9\n");
         assert_eq!(run("-n net.ipv4.tcp_syn_retries").out, "2\n");
         let buffers = ["-q", "net.ipv4.tcp_rmem=4096 540000 15728640"];
         assert_eq!(super::run(&node, &buffers), Output::default());

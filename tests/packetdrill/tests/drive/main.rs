@@ -231,14 +231,20 @@ fn a_pipe_takes_from_one_socket_and_gives_to_it() {
     assert_eq!(driver.read(reader, &mut octets), Err(libc::EAGAIN));
 }
 
-#[test]
-fn the_shell_turns_the_stack() {
-    let driver = Driver::load("");
+/// A directory with the tools.
+fn tools() -> tempfile::TempDir {
     let tools = tempfile::tempdir().unwrap();
     for name in ["sysctl", "ip", "tc", "sockstat", "tcpdrop"] {
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_lab-packetdrill-tool"), tools.path().join(name))
             .unwrap();
     }
+    tools
+}
+
+#[test]
+fn the_shell_turns_the_stack() {
+    let driver = Driver::load("");
+    let tools = tools();
     prepend_path(tools.path());
     let mut peer = Peer::new(&driver);
     let listener = driver.socket(libc::SOCK_STREAM);
@@ -322,7 +328,8 @@ fn libc_symbols_find_our_sockets_when_preloaded() {
 
         for n in 0..3 {
             let at = 1 + n * 1000;
-            let push = if n == 2 { "P" } else { "" };
+            // Two leave together.
+            let push = if n > 0 { "P" } else { "" };
             peer.expect(&format!("{push}. {at}:{}(1000) ack 1", at + 1000));
         }
         peer.send(Flags::ACK, 1, 3001, &[]);
@@ -336,6 +343,27 @@ fn libc_symbols_find_our_sockets_when_preloaded() {
         assert_eq!((libc_close(file), libc_close(file)), (Ok(0), Err(libc::EBADF)));
         drop(driver);
         assert_eq!(libc_close(listener), Err(libc::EBADF), "the end has closed it");
+    });
+}
+
+#[test]
+fn what_scripts_write_to_the_kernels_files_turns_the_stack_when_preloaded() {
+    preloaded("what_scripts_write_to_the_kernels_files_turns_the_stack_when_preloaded", || {
+        let tools = tools();
+        prepend_path(tools.path());
+        let _driver = Driver::load("");
+        let set = "/nowhere/set_sysctls.py /proc/sys/net/ipv4/tcp_timestamps=0 /proc/sys/net/ipv4/tcp_rmem=\"4096 5000 6000\"";
+        assert_eq!(system(set), 0);
+        assert_eq!(system("test $(sysctl -n net.ipv4.tcp_timestamps) = 0"), 0);
+        assert_eq!(system("sysctl -n net.ipv4.tcp_rmem | grep -q 5000"), 0);
+        assert_eq!(
+            system(
+                "echo 1 > /proc/sys/net/ipv4/tcp_timestamps; test $(sysctl -n net.ipv4.tcp_timestamps) = 1"
+            ),
+            0
+        );
+        assert_eq!(system("/tmp/sysctl_restore_${PPID}.sh"), 0);
+        assert_eq!(system("exit 7"), 7);
     });
 }
 
