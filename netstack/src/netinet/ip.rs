@@ -322,7 +322,7 @@ impl IpLayer for Ip {
                 if let IpAddr::V4(src) = src {
                     Ip::check_source(src, &way)?;
                 }
-                Ok(Path { src, ifindex: way.ifindex, mtu: way.mtu })
+                Ok(Path { src, ifindex: way.ifindex, mtu: way.mtu, link_mtu: way.link_mtu })
             }
             (IpAddr::V4(_), Some(IpAddr::V6(_))) | (IpAddr::V6(_), _) => Err(SockError::NetUnreachable),
         }

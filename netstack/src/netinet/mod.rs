@@ -95,6 +95,8 @@ pub struct Path {
     pub ifindex: IfIndex,
     /// Octets of the largest IP packet on this path (interface MTU, or less if PMTU discovery learned so).
     pub mtu: u32,
+    /// The same of the interface: what it takes in, too.
+    pub link_mtu: u32,
 }
 
 /// How a transport packet is sent.

@@ -13,6 +13,8 @@ bitflags::bitflags! {
         const DONTROUTE = 4;
         /// MSG_FASTOPEN: connects, with the data in the SYN (TCP).
         const FASTOPEN = 8;
+        /// MSG_EOR: no segment has what was written up to here and what is written later (TCP).
+        const EOR = 16;
     }
 
     /// Flags of a receive call.

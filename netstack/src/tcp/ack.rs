@@ -156,6 +156,7 @@ impl Tcb {
         self.pushed = self.pushed.latest(self.snd_una);
         self.recover = self.recover.latest(self.snd_una - 1);
         self.rack.forget_before(self.snd_una);
+        self.records.retain(|end| end.gt(self.snd_una));
         // RFC 6298 §5.2, §5.3
         self.rtx_timer = RtxTimer::Retransmit;
         self.t_rtx = (self.flight() > 0).then(|| cx.now + self.rtt.rto(&cx.sh.config));

@@ -10,7 +10,7 @@
 
 use super::isn::IsnGenerator;
 use super::segment::Segment;
-use super::tcb::{Cx, Tcb};
+use super::tcb::{Cx, Holder, Tcb};
 use super::{State, TcpId};
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::FastOpenCookie;
@@ -214,6 +214,11 @@ impl Tcb {
     /// Whether it transmits though the handshake goes on (§4.2.2: after the SYN-ACK).
     pub(super) fn fast_open_transmits(&self) -> bool {
         self.state == State::SynReceived && matches!(self.fast_open, Use::Passive(_))
+    }
+
+    /// Whether the program has not accepted it yet, and the handshake goes on.
+    pub(super) fn fast_open_waits(&self) -> bool {
+        self.fast_open_transmits() && matches!(self.holder, Holder::AcceptQueue(_))
     }
 
     /// Takes the data of the SYN that the connection begins with: RFC 9293 §3.10.7.2 has it queued. The

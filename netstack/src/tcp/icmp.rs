@@ -48,7 +48,7 @@ impl Tcb {
             // Linux ends a connection attempt on all of these, so that programs try the next address.
             cx.sh.stats.attempt_fails += 1;
             self.enter_closed(Some(error));
-        } else if self.state == State::SynReceived && hard {
+        } else if self.state == State::SynReceived && (hard || self.fast_open_waits()) {
             cx.sh.stats.attempt_fails += 1;
             self.enter_closed(Some(error));
         } else {

@@ -210,6 +210,12 @@ impl Tcb {
         if edge.gt(self.snd_nxt) { edge.since(self.snd_nxt) } else { 0 }
     }
 
+    /// Octets written and not sent that one segment may take along: up to the end of a record.
+    fn unsent_of_record(&self) -> u32 {
+        let end = self.records.iter().find(|end| end.gt(self.snd_nxt));
+        end.map_or(u32::MAX, |end| end.since(self.snd_nxt)).min(self.unsent())
+    }
+
     /// Octets written and not sent.
     pub(super) fn unsent(&self) -> u32 {
         let end = self.data_end();
@@ -243,14 +249,15 @@ impl Tcb {
             }
         }
         let congestion = self.window.cwnd.saturating_sub(pipe);
-        let want = unsent.min(mss);
+        let record = self.unsent_of_record();
+        let want = record.min(mss);
         if congestion < want {
             self.cwnd_limited = true;
             return Next::Nothing;
         }
         // The urgent pointer counts from each segment's own number.
         let most = if self.snd_up.is_some() { mss } else { most };
-        let whole = unsent.min(window).min(congestion).min(most) / mss * mss;
+        let whole = record.min(window).min(congestion).min(most) / mss * mss;
         let len = whole.max(want.min(window));
         let last = len == unsent;
         // RFC 9293 §3.8.6.2.1: (1) a full segment; (2), (3) all there is; (4) half of the largest window.
@@ -260,8 +267,11 @@ impl Tcb {
         };
         let waits = self.set.cork || self.more || (!self.set.nodelay && waits_for.gt(self.snd_una));
         let held = waits && !self.snd_nxt.lt(self.pushed);
-        let worth =
-            len >= mss || (last && (fin || !held)) || (len > 0 && len < want && len >= self.max_snd_wnd / 2);
+        // The end of a record waits for nothing: what follows cannot join it.
+        let worth = len >= mss
+            || (len == record && !last)
+            || (last && (fin || !held))
+            || (len > 0 && len < want && len >= self.max_snd_wnd / 2);
         if !worth {
             return Next::Nothing;
         }
@@ -274,7 +284,7 @@ impl Tcb {
     fn train(&self, least: u32) -> Train {
         let Window { mss, cwnd, .. } = self.window;
         let left = cwnd.saturating_sub(self.pipe()).min(cwnd / mss.max(1) / 2 * mss);
-        let whole = self.unsent().min(self.window_room()).min(left) / mss.max(1);
+        let whole = self.unsent_of_record().min(self.window_room()).min(left) / mss.max(1);
         let most = self.octets_at_once() / mss.max(1);
         let segments = whole.min(most.max(least));
         Train { end: self.snd_nxt + segments * mss, long: segments > 1 }
@@ -372,7 +382,8 @@ impl Tcb {
             Sending::Forced => true,
             Sending::First | Sending::Again => false,
         };
-        if len > 0 && (ends || (end.ge(data_end) && !self.unpushed)) {
+        let ends = ends || self.records.contains(&end) || (end.ge(data_end) && !self.unpushed);
+        if len > 0 && ends {
             flags |= Flags::PSH;
         }
         // Data that answers data makes the connection interactive: its ACKs ride on data (Linux's pingpong).

@@ -22,6 +22,8 @@ pub(crate) struct Sent {
     pub(super) retransmitted: bool,
     /// Taken for lost, and not sent again since.
     lost: bool,
+    /// Was taken for lost, and may still be.
+    mended: bool,
     /// Has arrived, says a selective acknowledgment.
     sacked: bool,
     /// What was sent behind it did not leave together with it.
@@ -67,7 +69,7 @@ pub struct Segments {
     pub unacked: u32,
     /// Of these, arrived beyond a hole.
     pub sacked: u32,
-    /// Taken for lost, and not sent again since.
+    /// Taken for lost, whether sent again since or not, and not known to have arrived.
     pub lost: u32,
     /// Sent again, and not known to have arrived or to be lost again.
     pub retransmitted: u32,
@@ -109,7 +111,7 @@ impl RtxQueue {
         for sent in &self.queue {
             segments.unacked += 1;
             segments.sacked += u32::from(sent.sacked);
-            segments.lost += u32::from(sent.lost);
+            segments.lost += u32::from(sent.lost || (sent.mended && !sent.sacked));
             segments.retransmitted += u32::from(sent.retransmitted && !sent.sacked && !sent.lost);
         }
         segments
@@ -138,6 +140,7 @@ impl RtxQueue {
             at: now,
             retransmitted: false,
             lost: false,
+            mended: false,
             sacked: false,
             ends_train: false,
             stamp,
@@ -286,7 +289,7 @@ impl RtxQueue {
     /// Nothing was lost after all.
     pub(crate) fn unmark_lost(&mut self) {
         self.lost = 0;
-        self.queue.iter_mut().for_each(|s| s.lost = false);
+        self.queue.iter_mut().for_each(|s| (s.lost, s.mended) = (false, false));
     }
 
     /// The last segment that has not arrived, at most `mss` of it.
@@ -344,6 +347,7 @@ impl RtxQueue {
         {
             if s.lost {
                 self.lost -= s.len();
+                s.mended = true;
             }
             (s.lost, s.retransmitted, s.at, s.stamp) = (false, true, now, stamp);
         }

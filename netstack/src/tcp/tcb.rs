@@ -161,6 +161,8 @@ pub(crate) struct Tcb {
     pub(crate) pushed: SeqNum,
     /// MSG_MORE: the rest waits for more.
     pub(crate) more: bool,
+    /// Ends of what was written with MSG_EOR, and is not acknowledged: no segment goes beyond one.
+    pub(crate) records: Vec<SeqNum>,
     /// The end of what was written is no end for the receiver: it was written with MSG_MORE.
     pub(crate) unpushed: bool,
     /// What the peer takes; ours to send is less by the options and the path.
@@ -337,6 +339,7 @@ impl Tcb {
             snd_small: zero,
             pushed: zero,
             more: false,
+            records: Vec::new(),
             unpushed: false,
             peer_mss: config.default_mss.0,
             window: Window { cwnd: config.initial_window.octets(mss), ssthresh: u32::MAX, mss },

@@ -73,6 +73,9 @@ impl Tcp {
         }
         tcb.unpushed = flags.contains(SendFlags::MORE) && n == data.len();
         tcb.more = tcb.unpushed;
+        if flags.contains(SendFlags::EOR) && n == data.len() && n > 0 {
+            tcb.records.push(tcb.data_end());
+        }
         tcb.wants_output = true;
         self.settle(id);
         Ok(n)

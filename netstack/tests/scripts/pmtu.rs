@@ -91,6 +91,11 @@ fn the_sequence_number_of_a_quoted_segment_must_be_in_flight() {
     assert_eq!((mtu(&s, udp), s.stack.tcp_info(tcp).unwrap().pmtu), (1500, 1500));
     s.input(0, &too_big(68, 6, &syn[..8]));
     assert_eq!((mtu(&s, udp), s.stack.tcp_info(tcp).unwrap().pmtu), (552, 552));
+    // RFC 6691 §5.4: what we take is the affair of our own interface.
+    let next = s.stack.socket(Family::Inet, SockType::Stream, 0).unwrap();
+    let _ = s.stack.connect(s.now, next, "10.0.0.2:80".parse().unwrap());
+    let info = s.stack.tcp_info(next).unwrap();
+    assert_eq!((info.pmtu, info.advmss), (552, 1460));
 }
 
 #[test]

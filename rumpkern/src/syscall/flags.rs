@@ -16,6 +16,8 @@ bitflags::bitflags! {
         const TRUNC = 0x20;
         /// Do not block.
         const DONTWAIT = 0x40;
+        /// No segment has what is sent and what is sent later (streams).
+        const EOR = 0x80;
         /// Receive until the buffer is full (streams).
         const WAITALL = 0x100;
         /// Read the error queue.
@@ -37,6 +39,7 @@ impl MsgFlags {
             (MsgFlags::MORE, SendFlags::MORE),
             (MsgFlags::DONTROUTE, SendFlags::DONTROUTE),
             (MsgFlags::FASTOPEN, SendFlags::FASTOPEN),
+            (MsgFlags::EOR, SendFlags::EOR),
         ];
         table.into_iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, bit)| bit).collect()
     }

@@ -133,6 +133,7 @@ impl Call {
             ["send", n] => Call::Send(number(n)?, SendFlags::empty()),
             ["send", n, "oob"] => Call::Send(number(n)?, SendFlags::OOB),
             ["send", n, "more"] => Call::Send(number(n)?, SendFlags::MORE),
+            ["send", n, "eor"] => Call::Send(number(n)?, SendFlags::EOR),
             ["sendto", n] => Call::SendFastOpen(number(n)?),
             ["recv", n] => Call::Recv(number(n)?, RecvFlags::empty()),
             ["recv", n, "oob"] => Call::Recv(number(n)?, RecvFlags::OOB),

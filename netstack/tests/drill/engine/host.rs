@@ -60,7 +60,7 @@ impl IpLayer for Floor {
         if flow.dst.ip() == "203.0.113.1".parse::<IpAddr>().unwrap() {
             return Err(SockError::NetUnreachable);
         }
-        Ok(Path { src: flow.src.unwrap_or(self.addr), ifindex: IF, mtu: self.mtu })
+        Ok(Path { src: flow.src.unwrap_or(self.addr), ifindex: IF, mtu: self.mtu, link_mtu: self.mtu })
     }
 
     fn learn_mtu(&mut self, _: IpAddr, mtu: u32) {
