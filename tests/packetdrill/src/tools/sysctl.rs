@@ -168,7 +168,6 @@ const FIXED: &[(&str, Option<&str>)] = &[
     ("net.ipv4.tcp_fastopen_blackhole_timeout_sec", None),
     ("net.ipv4.tcp_frto", Some("2")),
     ("net.ipv4.tcp_limit_output_bytes", None),
-    ("net.ipv4.tcp_max_reordering", None),
     ("net.ipv4.tcp_migrate_req", Some("0")),
     ("net.ipv4.tcp_min_rtt_wlen", None),
     ("net.ipv4.tcp_moderate_rcvbuf", Some("1")),
