@@ -33,7 +33,7 @@ impl IpLayer for Floor {
         4
     }
     fn path(&self, flow: &Flow) -> Result<Path, SockError> {
-        Ok(Path { src: flow.src.unwrap_or(self.addr), ifindex: IfIndex(2), mtu: 1500 })
+        Ok(Path { src: flow.src.unwrap_or(self.addr), ifindex: IfIndex(2), mtu: 1500, link_mtu: 1500 })
     }
     fn is_local(&self, addr: IpAddr) -> bool {
         addr == self.addr
