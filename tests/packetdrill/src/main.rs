@@ -1,4 +1,4 @@
-//! `sysctl`, `ip`, `tc`, `sockstat` and `tcpdrop` for scripts of packetdrill: one program under all these
+//! `sysctl`, `ip`, `tc`, `ethtool`, `sockstat` and `tcpdrop` for scripts of packetdrill: one program under all these
 //! names. It hands its arguments to the stack in the packetdrill process above it, and prints what that
 //! answers (the protocol is in `server.rs`).
 

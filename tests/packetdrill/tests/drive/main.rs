@@ -234,7 +234,7 @@ fn a_pipe_takes_from_one_socket_and_gives_to_it() {
 /// A directory with the tools.
 fn tools() -> tempfile::TempDir {
     let tools = tempfile::tempdir().unwrap();
-    for name in ["sysctl", "ip", "tc", "sockstat", "tcpdrop"] {
+    for name in ["sysctl", "ip", "tc", "ethtool", "sockstat", "tcpdrop"] {
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_lab-packetdrill-tool"), tools.path().join(name))
             .unwrap();
     }
@@ -259,6 +259,7 @@ fn the_shell_turns_the_stack() {
     );
     assert_eq!(system("test $(sysctl -n net.ipv4.tcp_timestamps) = 0"), 0);
     assert_eq!(system("sysctl -q net.ipv4.tcp_nothing=0 2>/dev/null"), 1);
+    assert_eq!(system("ethtool -K tun0 tso off gso off"), 0);
     assert_eq!(driver.now(), before + 1, "the shell takes no time");
     peer.syn();
     peer.expect("S. 0:0(0) ack 1 <mss 1460>");
