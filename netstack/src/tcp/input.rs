@@ -229,10 +229,9 @@ impl Tcb {
                 }
                 return DONE;
             }
-            // Simultaneous open: the SYN-ACK that crossed ours. Its SYN is known, its ACK is news. A
-            // passive open has sent no SYN that one could answer.
+            // Simultaneous open: the SYN-ACK that crossed ours. Its SYN is known, its ACK is news, and nobody waits for an
+            // answer (RFC 9293 figure 7). A passive open has sent no SYN that one could answer.
             if !matches!(self.holder, Holder::SynQueue(_)) {
-                self.ack_now = true;
                 seg.trim_front(1);
             }
         }
