@@ -102,9 +102,12 @@ fn a_shell_ends_with_its_lab() {
     place.ok("up");
     let mut terminal = Terminal::new(&place, "labctl shell h1");
     terminal.see("[h1] ");
-    // An interactive shell ignores SIGTERM; its terminal's end it does not.
+    // An interactive shell ignores SIGTERM; its terminal's end it does not, and takes its leave.
+    terminal.press("trap 'echo bye > bye' EXIT; echo set=$?\n");
+    terminal.see("set=0");
     place.ok("down");
     terminal.child.0.wait().expect("its end");
+    assert_eq!(std::fs::read_to_string(place.path().join("bye")).expect("its last words"), "bye\n");
     place.assert_clean();
 }
 
@@ -129,6 +132,18 @@ fn an_exec_in_a_shell_s_job_control_stops_and_goes_on() {
     terminal.press("\x03");
     terminal.press("echo status=$?\n");
     terminal.see("status=130");
+    // A shell is in a group of its own, and goes on when its front does.
+    terminal.press("labctl shell h1\n");
+    terminal.see("[h1] ");
+    terminal.press("suspend\n");
+    terminal.see("Stopped");
+    terminal.press("fg\n");
+    terminal.see("fg");
+    terminal.press("echo back=$((4+4))\n");
+    terminal.see("back=8");
+    terminal.press("exit 9\n");
+    terminal.press("echo status=$?\n");
+    terminal.see("status=9");
     place.ok("down");
     place.assert_clean();
 }

@@ -161,9 +161,10 @@ fn supervise(sysproxy: &Path, report: &File, command: &[OsString]) -> Result<(),
     let mut supervisor = Supervisor::new(listener, node).map_err(refused("epoll"))?;
     match supervisor.run(&mut tree).map_err(refused("seccomp"))? {
         End::Done => {}
-        End::Told => tree.end(),
         End::NodeGone => {
             say(report, &Report::NoNode(format!("the node is gone; {name} was ended")));
+            // Calls fail from now on, rather than to be waited for.
+            drop(supervisor);
             tree.end();
         }
     }

@@ -116,8 +116,6 @@ pub(crate) enum End {
     Done,
     /// The node is gone.
     NodeGone,
-    /// We were told to end it.
-    Told,
 }
 
 impl Supervisor {
@@ -153,7 +151,7 @@ impl Supervisor {
         epoll::add(&self.epoll, tree.signals(), EventData::new_u64(SIGNALS), EventFlags::IN)?;
         let mut swept = Instant::now();
         loop {
-            for source in self.wait()? {
+            for source in self.wait(tree.pause())? {
                 match source {
                     Source::Calls => self.calls()?,
                     Source::Node => {
@@ -169,6 +167,7 @@ impl Supervisor {
                     Source::End(number) => self.readable(number),
                 }
             }
+            tree.go_on();
             self.look();
             if swept.elapsed() >= SWEEP {
                 swept = Instant::now();
@@ -177,13 +176,14 @@ impl Supervisor {
         }
     }
 
-    fn wait(&self) -> Result<Vec<Source>, Errno> {
+    /// What has come, at the latest after `pause`.
+    fn wait(&self, pause: Option<Duration>) -> Result<Vec<Source>, Errno> {
         let now = Instant::now();
         let deadlines = self.waiting.values().filter_map(|waiting| waiting.until);
         let soonest = deadlines.map(|until| until.saturating_duration_since(now)).min();
         let look = (!self.asked.is_empty() || !self.waiting.is_empty()).then_some(LOOK);
         let sweep = (!self.fetches).then_some(SWEEP);
-        let timeout = [soonest, look, sweep].into_iter().flatten().min();
+        let timeout = [soonest, look, sweep, pause].into_iter().flatten().min();
         let timeout = timeout.and_then(|timeout| rustix::time::Timespec::try_from(timeout).ok());
         let mut room = [MaybeUninit::uninit(); 32];
         let events = match epoll::wait(&self.epoll, &mut room, timeout.as_ref()) {

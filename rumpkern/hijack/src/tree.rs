@@ -6,6 +6,7 @@ use crate::supervisor::End;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroI32;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// How long processes may take to end when they are asked to.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Pauses between looks at which processes are left, when they are to end.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,14 @@ pub(crate) struct Tree {
     /// Told once how the first process ended, and each time it stops.
     told: Box<dyn FnMut(Change)>,
     ended: bool,
+    ending: Option<Ending>,
+}
+
+/// The end of all processes, once it has begun.
+struct Ending {
+    begun: Instant,
+    /// Those that have been asked to end.
+    asked: BTreeSet<NonZeroI32>,
 }
 
 /// What happened to the first process.
@@ -64,7 +76,7 @@ impl Tree {
     pub(crate) fn new(first: Pid, told: Box<dyn FnMut(Change)>) -> Result<Tree, Errno> {
         let signals = SignalFd::with_flags(&signals(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC);
         let signals = signals.map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
-        Ok(Tree { first, signals, told, ended: false })
+        Ok(Tree { first, signals, told, ended: false, ending: None })
     }
 
     pub(crate) fn signals(&self) -> BorrowedFd<'_> {
@@ -76,8 +88,8 @@ impl Tree {
         let mut end = None;
         while let Ok(Some(signal)) = self.signals.read_signal() {
             match Nix::try_from(signal.ssi_signo as i32) {
-                Ok(Nix::SIGTERM) => end = Some(End::Told),
-                Ok(Nix::SIGCHLD) if !self.reap() => end = end.or(Some(End::Done)),
+                Ok(Nix::SIGTERM) => self.begin_end(),
+                Ok(Nix::SIGCHLD) if !self.reap() => end = Some(End::Done),
                 // Ctrl-C and the like reach the program by itself.
                 Ok(_) | Err(_) => {}
             }
@@ -106,36 +118,44 @@ impl Tree {
         }
     }
 
-    /// Ends all processes: asks, and after a while does not ask.
-    pub(crate) fn end(&mut self) {
-        let begun = Instant::now();
-        let mut asked = BTreeSet::new();
-        loop {
-            // First: how the program ended is to be told.
-            if !self.reap() {
-                return;
-            }
-            let left = descendants();
-            if left.is_empty() {
-                return;
-            }
-            let over = begun.elapsed() >= GRACE;
-            for Process { pid, terminal } in left {
-                if over {
-                    let _ = kill_process(pid, Signal::KILL);
-                } else if asked.insert(pid.as_raw_nonzero()) {
-                    let _ = kill_process(pid, Signal::TERM);
-                    // An interactive shell goes only when its terminal does.
-                    if terminal {
-                        let _ = kill_process(pid, Signal::HUP);
-                    }
-                    // One that is stopped would not hear it.
-                    let _ = kill_process(pid, Signal::CONT);
+    /// From now on all processes are to end. Their calls are to be served until they have: a program may have much to do at its end.
+    pub(crate) fn begin_end(&mut self) {
+        self.ending.get_or_insert_with(|| Ending { begun: Instant::now(), asked: BTreeSet::new() });
+    }
+
+    /// When [`Tree::go_on`] is to be called next, if it is.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        self.ending.as_ref().map(|_| PAUSE)
+    }
+
+    /// Goes on ending processes, if that has begun: asks each, and after a while does not ask.
+    pub(crate) fn go_on(&mut self) {
+        let Some(ending) = &mut self.ending else { return };
+        let over = ending.begun.elapsed() >= GRACE;
+        for Process { pid, terminal } in descendants() {
+            if over {
+                let _ = kill_process(pid, Signal::KILL);
+            } else if ending.asked.insert(pid.as_raw_nonzero()) {
+                let _ = kill_process(pid, Signal::TERM);
+                // An interactive shell goes only when its terminal does.
+                if terminal {
+                    let _ = kill_process(pid, Signal::HUP);
                 }
+                // One that is stopped would not hear it.
+                let _ = kill_process(pid, Signal::CONT);
             }
+        }
+    }
+
+    /// Ends all processes, whose calls nobody serves any more.
+    pub(crate) fn end(&mut self) {
+        self.begin_end();
+        // First: how the program ended is to be told.
+        while self.reap() {
+            self.go_on();
             let mut fds = [rustix::event::PollFd::new(&self.signals, rustix::event::PollFlags::IN)];
-            let pause = rustix::time::Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-            let _ = rustix::event::poll(&mut fds, Some(&pause));
+            let pause = rustix::time::Timespec::try_from(PAUSE).ok();
+            let _ = rustix::event::poll(&mut fds, pause.as_ref());
             while let Ok(Some(_)) = self.signals.read_signal() {}
         }
     }
