@@ -62,14 +62,13 @@ fn end_locked(dir: &LabDir) -> Result<Ended, Fault> {
         // On a full disk the lab must come down all the same.
         let _ = state.save(dir);
     }
-    let mut programs = supervisors::end(dir, |_| true)?;
+    // What runs on a node ends before it; what is left of that is looked for when there are fewer processes to look at.
+    let mut programs = supervisors::end_supervisors(dir, |_| true)?;
     let mut processes = end_below(dir.path(), dir.name(), known)?;
-    // Those that were just being started; they have no node any more.
     programs += supervisors::end(dir, |_| true)?;
     dir.remove()?;
     // One that was between fork and exec all the while finds no config and ends by itself; do not leave it to luck.
     processes += end_below(dir.path(), dir.name(), BTreeSet::new())?;
-    programs += supervisors::end(dir, |_| true)?;
     Ok(Ended { lab: dir.name().to_owned(), processes, programs })
 }
 

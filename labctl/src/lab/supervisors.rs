@@ -2,7 +2,7 @@
 //!
 //! They are found as nodes are: a process of ours whose `argv[0]` is `rumphijack` and whose first argument is the socket of a node in
 //! the lab's directory. What a supervisor that was killed outright has left is known by its environment, which every
-//! program of a lab inherits.
+//! program of a lab inherits; only a program that throws that away is not.
 
 use super::fault::Fault;
 use super::process::{self, EXEC_WAIT, How, Identity, Life};
@@ -103,14 +103,23 @@ fn programs(below: &Path, fits: impl Fn(&Path) -> bool) -> Vec<Identity> {
 /// # Errors
 /// A process does not end.
 pub fn end(lab: &LabDir, fits: impl Fn(&str) -> bool) -> Result<usize, Fault> {
+    let ended = end_supervisors(lab, &fits)?;
+    let of_it = |node: &Path| node.file_name().and_then(OsStr::to_str).is_some_and(&fits);
+    finish(lab.name(), &programs(&lab.nodes(), of_it))?;
+    Ok(ended)
+}
+
+/// The same without what supervisors have left that were killed outright.
+///
+/// # Errors
+/// A process does not end.
+pub fn end_supervisors(lab: &LabDir, fits: impl Fn(&str) -> bool) -> Result<usize, Fault> {
     let ids: Vec<_> = scan(lab.path())
         .into_iter()
         .filter(|supervisor| supervisor.node_of(lab).is_some_and(&fits))
         .map(|supervisor| supervisor.id)
         .collect();
-    let of_it = |node: &Path| node.file_name().and_then(OsStr::to_str).is_some_and(&fits);
     finish(lab.name(), &ids)?;
-    finish(lab.name(), &programs(&lab.nodes(), of_it))?;
     Ok(ids.len())
 }
 

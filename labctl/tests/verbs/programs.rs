@@ -260,8 +260,8 @@ within = "300ms"
 #[test]
 fn nothing_is_left_behind_whatever_was_killed() {
     let place = Place::new();
-    // A grandchild that has left its session and its parents.
-    let daemon = "setsid sh -c 'echo $$ > PID; exec sleep 1000' & wait";
+    // A grandchild that has left its session and its parents, and opens nothing any more: nobody would serve that.
+    let daemon = "setsid sh -c 'mkfifo PID.fifo; exec 3<>PID.fifo; echo $$ > PID; read line <&3' & wait";
     let begin = |node: &str, file: &str| {
         let script = daemon.replace("PID", file);
         let child =
