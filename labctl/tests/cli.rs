@@ -196,8 +196,7 @@ fn numbers_that_no_program_takes_are_usage() {
 
 #[test]
 fn verbs_that_are_still_to_come_say_so() {
-    for args in [&["exec", "h1", "--", "ls", "-l"][..], &["shell", "h1"], &["top"], &["impair", "set", "lan"]]
-    {
+    for args in [&["top"][..], &["impair", "set", "lan"]] {
         let (code, _, err) = with(&[], args);
         assert_eq!(code, Some(2), "{args:?}: {err}");
         assert!(err.contains(&format!("`{}` is not in this version", args[0])), "{args:?}: {err}");
