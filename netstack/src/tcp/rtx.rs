@@ -134,6 +134,10 @@ impl RtxQueue {
 
     /// Records a segment sent for the first time.
     pub(crate) fn push(&mut self, start: SeqNum, end: SeqNum, now: Instant, stamp: Stamp) {
+        if self.queue.capacity() == 0 {
+            // The SYN: of connections that then lie idle it remains the only one.
+            self.queue.reserve_exact(1);
+        }
         self.queue.push_back(Sent {
             start,
             end,

@@ -179,7 +179,7 @@ pub(crate) struct Tcb {
     pub(crate) recover: SeqNum,
     pub(crate) rack: Rack,
     pub(crate) prr: Prr,
-    pub(crate) undo: Option<Undo>,
+    pub(crate) undo: Option<Box<Undo>>,
     /// The timestamp of the first retransmission of those under way: an ACK that echoes an older one is of an original.
     pub(crate) retrans_stamp: Option<u32>,
     pub(crate) frto: Frto,

@@ -48,7 +48,7 @@ impl Tcb {
         if !self.rtx.any_retransmitted() {
             self.retrans_stamp = None;
         }
-        self.undo = Some(Undo { before, again, any: again > 0 });
+        self.undo = Some(Box::new(Undo { before, again, any: again > 0 }));
     }
 
     /// The network has said that it is congested: that is no error of ours (RFC 3168).
@@ -89,7 +89,7 @@ impl Tcb {
         if !(original || (undo.any && (older || twice))) {
             return;
         }
-        let Some(undo) = self.undo.take() else { return };
+        let Some(undo) = self.undo.take().map(|undo| *undo) else { return };
         // The hole was filled by what came late, and not by what was sent again.
         if older && matches!(self.recovery, Recovery::Fast { until } if seg.ack.lt(until)) {
             self.count_reordering(cx, seg.ack - octets);
