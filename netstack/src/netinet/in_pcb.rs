@@ -56,6 +56,11 @@ impl Binding {
         Binding { addr, port, ifindex: None, share: Share::default(), only_v6: false }
     }
 
+    /// What a connection from `local` keeps others from binding.
+    fn shared(local: SocketAddr, share: Share) -> Binding {
+        Binding { share, ..Binding::exclusive(local.ip(), local.port()) }
+    }
+
     /// Whether packets to `dst` are meant.
     fn takes(&self, dst: IpAddr) -> bool {
         match (self.addr, dst) {
@@ -136,8 +141,8 @@ struct Port<Id> {
 struct Connected<Id> {
     tuple: Tuple,
     id: Id,
-    /// Under which [`Users`] it is counted, if it has no binding of its own.
-    user: Option<Binding>,
+    /// How it shares its port, if it has no binding of its own: so it is counted among the port's [`Users`].
+    user: Option<Share>,
 }
 
 /// Fast keyed hash of addresses and ports: folded 64×64-bit multiplication. The key is secret, so
@@ -317,13 +322,17 @@ impl<Id: Copy + Eq> PcbTable<Id> {
                 None
             }
             None => {
-                let binding = Binding { share, ..Binding::exclusive(local.ip(), local.port()) };
+                let binding = Binding::shared(local, share);
                 let users = &mut self.port_entry(local.port()).users;
                 match users.iter_mut().find(|u| u.binding == binding) {
                     Some(u) => u.count += 1,
-                    None => users.push(Users { binding, count: 1 }),
+                    None => {
+                        // Hardly ever are there two.
+                        users.reserve_exact(1);
+                        users.push(Users { binding, count: 1 });
+                    }
                 }
-                Some(binding)
+                Some(share)
             }
         };
         let key = self.key;
@@ -342,7 +351,8 @@ impl<Id: Copy + Eq> PcbTable<Id> {
         let (gone, _) = entry.remove();
         if let Some(p) = self.port_mut(local.port()) {
             match gone.user {
-                Some(binding) => {
+                Some(share) => {
+                    let binding = Binding::shared(local, share);
                     if let Some(u) = p.users.iter_mut().find(|u| u.binding == binding) {
                         u.count -= 1;
                     }
