@@ -9,6 +9,7 @@ use crate::tcp::TcpId;
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 /// What a socket speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,8 +179,8 @@ pub(crate) enum Entry {
 pub(crate) struct Stream {
     pub(crate) family: Family,
     pub(crate) tcp: TcpId,
-    /// Values of options on which TCP does not act.
-    pub(crate) opts: Options,
+    /// Values of options on which TCP does not act; streams that have set none share the defaults.
+    pub(crate) opts: Rc<Options>,
     pub(crate) pending: Ready,
 }
 

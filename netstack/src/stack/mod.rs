@@ -36,6 +36,7 @@ use crate::net::{IfIndex, MacAddr};
 use crate::netinet::IpLayer;
 use crate::netinet::in_pcb::{PcbTable, Receivers};
 use crate::netinet::ip::{Ip, LOOPBACK_MTU};
+use crate::socket::sockopt::Options;
 use crate::socket::table::Sockets;
 use crate::socket::{Ready, SocketId};
 use crate::tcp::{Tcp, TcpConfig, TcpId};
@@ -46,6 +47,7 @@ use ipnet::{IpNet, Ipv4Net};
 use rand::Rng;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
 
 /// One host or router: its interfaces, addresses, routes, neighbours and sockets.
 ///
@@ -76,6 +78,8 @@ pub struct Stack {
     pub(crate) pump_due: bool,
     /// Whose is which connection.
     streams: BTreeMap<TcpId, SocketId>,
+    /// Those of a new stream on which TCP does not act.
+    stream_options: Rc<Options>,
     /// Scratch of events from TCP.
     tcp_events: Vec<(TcpId, Ready)>,
     events: Events,
@@ -86,6 +90,7 @@ impl Stack {
     /// of everything random in it: same seed, same inputs, same frames.
     pub fn new(config: StackConfig, seed: [u8; 32]) -> Stack {
         let events = Events::new(config.events);
+        let stream_options = Rc::new(Options::new(config.ttl, config.recv_buffer, config.send_buffer));
         let tcp_config = TcpConfig { ttl: config.ttl, ..config.tcp.clone() };
         let mut ip = Ip::new(config, seed);
         let mut pcbs = |receivers| PcbTable::new(receivers, [ip.rng.random(), ip.rng.random()]);
@@ -102,6 +107,7 @@ impl Stack {
             tcp,
             pump_due: false,
             streams: BTreeMap::new(),
+            stream_options,
             tcp_events: Vec::new(),
             events,
         };

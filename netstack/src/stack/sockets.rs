@@ -28,8 +28,7 @@ impl Stack {
             (SockType::Dgram, _) => return Err(SockError::ProtoNotSupported),
             (SockType::Stream, 0 | protocol::TCP) => {
                 let tcp = self.tcp.socket(family);
-                let config = &self.ip.config;
-                let opts = Options::new(config.ttl, config.recv_buffer, config.send_buffer);
+                let opts = self.stream_options.clone();
                 return Ok(self.stream_insert(family, tcp, opts));
             }
             (SockType::Stream, _) => return Err(SockError::ProtoNotSupported),

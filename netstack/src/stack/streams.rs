@@ -11,10 +11,11 @@ use crate::tcp::{State, TcpConfig, TcpId, TcpInfo, TcpOpt, TcpOptName};
 use crate::time::Instant;
 use crate::wire::ipv4::protocol;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 impl Stack {
     /// A name for a TCP socket.
-    pub(super) fn stream_insert(&mut self, family: Family, tcp: TcpId, opts: Options) -> SocketId {
+    pub(super) fn stream_insert(&mut self, family: Family, tcp: TcpId, opts: Rc<Options>) -> SocketId {
         let stream = Stream { family, tcp, opts, pending: crate::socket::Ready::empty() };
         let id = self.sockets.insert(|_| Entry::Stream(Box::new(stream)));
         self.streams.insert(tcp, id);
@@ -90,7 +91,7 @@ impl Stack {
             SockOpt::BindToDevice(v) => TcpOpt::BindToDevice(v),
             SockOpt::Ttl(v) => TcpOpt::Ttl(v),
             SockOpt::Tos(v) => TcpOpt::Tos(v),
-            other => return s.opts.set(other, max),
+            other => return Rc::make_mut(&mut s.opts).set(other, max),
         };
         let done = self.tcp.set_option(&mut self.ip, tcp, opt);
         self.after_tcp();

@@ -200,8 +200,8 @@ impl Tcp {
             bound: listener.set.bound_if,
         };
         let path = ip.path(&flow).ok()?;
-        let mut child = Box::new(Tcb::new(TcpId::NONE, listener.family, &self.sh.config));
-        child.set = listener.set.clone();
+        let set = listener.set.clone();
+        let mut child = Box::new(Tcb::new(TcpId::NONE, listener.family, &self.sh.config, set));
         child.sndbuf.limit = listener.sndbuf.limit;
         child.rcvbuf_size = listener.rcvbuf_size;
         (child.cc_algorithm, child.cc) =

@@ -107,6 +107,7 @@ use crate::time::{Duration, Instant};
 use crate::wire::tcp::{self as wire, Flags, Header};
 use fastopen::Use;
 use isn::IsnGenerator;
+use options::Settings;
 use output::Burst;
 use rand::{RngCore, SeedableRng, rngs::SmallRng};
 use segment::Segment;
@@ -114,6 +115,7 @@ use seq::SeqNum;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use tcb::{Cx, Holder, Tcb};
 use timer::Heap;
 
@@ -138,6 +140,8 @@ fn timestamp(now: Instant, offset: u32) -> u32 {
 #[derive(Debug)]
 pub(crate) struct Shared {
     config: TcpConfig,
+    /// The options of a new socket.
+    settings: Rc<Settings>,
     stats: TcpStats,
     isn: IsnGenerator,
     heap: Heap,
@@ -169,6 +173,7 @@ impl Tcp {
         let mut pcbs = PcbTable::new(Receivers::Listening, [rng.next_u64(), rng.next_u64()]);
         pcbs.ephemeral = config.ephemeral_ports.0..=config.ephemeral_ports.1;
         let sh = Shared {
+            settings: Rc::new(Settings::new(&config)),
             config,
             stats: TcpStats::default(),
             isn,
@@ -190,6 +195,7 @@ impl Tcp {
     /// Changes them. What a socket has taken over for itself (its options and buffers) stays as it is.
     pub fn set_config(&mut self, config: TcpConfig) {
         self.pcbs.ephemeral = config.ephemeral_ports.0..=config.ephemeral_ports.1;
+        self.sh.settings = Rc::new(Settings::new(&config));
         self.sh.config = config;
     }
 

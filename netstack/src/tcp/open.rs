@@ -25,7 +25,7 @@ enum Begun {
 impl Tcp {
     /// A new socket.
     pub fn socket(&mut self, family: Family) -> TcpId {
-        let tcb = Tcb::new(TcpId::NONE, family, &self.sh.config);
+        let tcb = Tcb::new(TcpId::NONE, family, &self.sh.config, self.sh.settings.clone());
         self.slab.insert(Box::new(tcb))
     }
 
@@ -279,9 +279,8 @@ fn destination(addr: IpAddr) -> Result<IpAddr, SockError> {
 impl Tcb {
     /// Forgets a failed attempt, for another one: what the program set stays.
     fn renew(&mut self, config: &TcpConfig) {
-        let fresh = Tcb::new(self.id, self.family, config);
+        let fresh = Tcb::new(self.id, self.family, config, self.set.clone());
         let old = std::mem::replace(self, fresh);
-        self.set = old.set;
         self.sndbuf = SendBuf::new(old.sndbuf.limit);
         self.rcvbuf_size = old.rcvbuf_size;
         (self.cc_algorithm, self.cc) = (old.cc_algorithm, old.cc);

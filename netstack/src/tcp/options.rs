@@ -10,6 +10,7 @@ use crate::net::IfIndex;
 use crate::netinet::in_pcb::Share;
 use crate::socket::{Ready, SockError};
 use crate::time::{Duration, Instant};
+use std::rc::Rc;
 
 /// An option with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +195,7 @@ impl Tcb {
         config: &TcpConfig,
         opt: TcpOpt,
     ) -> Result<(), SockError> {
-        let set = &mut self.set;
+        let set = Rc::make_mut(&mut self.set);
         match opt {
             TcpOpt::NoDelay(on) => {
                 set.nodelay = on;

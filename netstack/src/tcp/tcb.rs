@@ -26,6 +26,7 @@ use crate::socket::sockbuf::{RecvBuf, SendBuf};
 use crate::socket::{Family, Ready, SockError};
 use crate::time::{Duration, Instant};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 
 /// What every step needs besides the connection: the floor below, the time, what all share.
 pub(crate) struct Cx<'a> {
@@ -97,7 +98,8 @@ pub(crate) struct Tcb {
     pub(crate) family: Family,
     pub(crate) state: State,
     pub(crate) holder: Holder,
-    pub(crate) set: Settings,
+    /// Those that have set none share the defaults, the connections of a listener its own.
+    pub(crate) set: Rc<Settings>,
     pub(crate) listen: Option<Box<Listen>>,
 
     // ---- the ends
@@ -292,7 +294,7 @@ pub(crate) fn unspecified(family: Family) -> SocketAddr {
 }
 
 impl Tcb {
-    pub(crate) fn new(id: TcpId, family: Family, config: &TcpConfig) -> Tcb {
+    pub(crate) fn new(id: TcpId, family: Family, config: &TcpConfig, set: Rc<Settings>) -> Tcb {
         let zero = SeqNum(0);
         let mss = u32::from(config.default_mss.0);
         Tcb {
@@ -300,7 +302,7 @@ impl Tcb {
             family,
             state: State::Closed,
             holder: Holder::Program,
-            set: Settings::new(config),
+            set,
             listen: None,
             local: unspecified(family),
             remote: unspecified(family),

@@ -11,6 +11,7 @@ use crate::netinet::IpLayer;
 use crate::socket::{Ready, RecvFlags, SendFlags, SockError};
 use crate::time::Duration;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// Which directions `shutdown(2)` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -319,7 +320,9 @@ impl Tcb {
             return self.enter_closed(None);
         }
         self.shut_write = true;
-        self.set.cork = false;
+        if self.set.cork {
+            Rc::make_mut(&mut self.set).cork = false;
+        }
         if self.state == State::FinWait2 {
             self.t_wait = Some(cx.now + self.set.fin_wait_2);
         }
