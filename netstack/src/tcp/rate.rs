@@ -46,8 +46,8 @@ pub(crate) struct Rate {
     first_sent: Instant,
     /// Where `delivered` will be when the pause of the program is behind us.
     app_limited: Option<u64>,
-    /// Of the segments that this acknowledgment is about, the one that was sent last.
-    newest: Option<Sent>,
+    /// Of the segments that this acknowledgment is about, the one that was sent last: when, and what was known then.
+    newest: Option<(Instant, Stamp)>,
     /// What the last acknowledgment has measured.
     sample: Option<Sample>,
 }
@@ -70,8 +70,8 @@ impl Rate {
 
     /// A segment has arrived, says an acknowledgment (§3.3, UpdateRateSample).
     pub(super) fn arrived(&mut self, sent: &Sent) {
-        if self.newest.is_none_or(|n| (sent.at, sent.stamp.delivered) >= (n.at, n.stamp.delivered)) {
-            self.newest = Some(*sent);
+        if self.newest.is_none_or(|(at, stamp)| (sent.at, sent.stamp.delivered) >= (at, stamp.delivered)) {
+            self.newest = Some((sent.at, sent.stamp));
         }
     }
 
@@ -84,7 +84,7 @@ impl Rate {
         self.delivered += u64::from(octets);
         self.delivered_at = now;
         self.app_limited = self.app_limited.filter(|until| self.delivered <= *until);
-        let Some(Sent { at, stamp, .. }) = self.newest.take() else { return };
+        let Some((at, stamp)) = self.newest.take() else { return };
         self.first_sent = at;
         let interval = at.since(stamp.first_sent).max(now.since(stamp.delivered_at));
         // What is faster than any round trip was said twice: the copy was taken for the original.
