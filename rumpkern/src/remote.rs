@@ -80,6 +80,11 @@ impl Remote {
         &self.fd
     }
 
+    /// Whatever was read or not, the next operation is tried at once: who waited until now asked for something else.
+    pub fn look_again(&self) {
+        self.watched.ready.set(Interest::all());
+    }
+
     /// Tries `operation` when something may be read, until it does not say EAGAIN.
     pub async fn read_with<T>(
         &self,

@@ -240,6 +240,31 @@ fn much_arrives_whole_and_in_order_whatever_the_pieces() {
 }
 
 #[test]
+fn a_file_that_is_spliced_leaves_the_end_writable() {
+    let (mut p1, mut p2, _world) = pair();
+    let listener = p2.listener("10.0.0.2:80");
+    let client = p1.connected("10.0.0.2:80");
+    let (server, _) = accept(&listener.end);
+    let file = rustix::fs::memfd_create("file", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    let len = 1 << 20;
+    rustix::fs::ftruncate(&file, len as u64).unwrap();
+    rustix::io::ioctl_fionbio(&server.end, true).unwrap();
+    let (mut sent, mut received) = (0, 0);
+    while received < len {
+        if sent < len {
+            until(&server.end, PollFlags::OUT);
+            match rustix::fs::sendfile(&server.end, &file, None, len - sent) {
+                Ok(octets) => sent += octets,
+                Err(Errno::AGAIN) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        until(&client.end, PollFlags::IN);
+        received += recv(&client.end, 1 << 16).unwrap().len();
+    }
+}
+
+#[test]
 fn connections_wait_for_whoever_holds_the_listener() {
     let (mut p1, mut p2, _world) = pair();
     let listener = p2.listener("10.0.0.2:80");

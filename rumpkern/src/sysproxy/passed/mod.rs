@@ -34,9 +34,9 @@ use std::task::{Context, Poll, Waker};
 const SWEEP: Duration = Duration::from_secs(1);
 /// Octets that are carried at once.
 const SCRATCH: usize = 256 * 1024;
-/// Octets of the program's send buffer as `setsockopt` has them (the host doubles them): with less, one octet that is left unread
-/// of a large spliced buffer would keep the program from being writable.
-const SEND_BUFFER: usize = 106_496;
+/// Octets of the program's send buffer as `setsockopt` has them (the host doubles them). The program's end is writable while a quarter
+/// is in use, and the one octet that is left unread may hold a spliced buffer of 64 KiB and more.
+const SEND_BUFFER: usize = 212_992;
 
 /// The passed sockets of one session.
 pub(super) struct Passing {

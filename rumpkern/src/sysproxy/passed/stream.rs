@@ -23,7 +23,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 /// Octets that keep an end from being writable: it is while less than a quarter of its send buffer is in use.
-const FILLER: usize = 64 * 1024;
+const FILLER: usize = 128 * 1024;
 static NOTHING: [u8; FILLER] = [0; FILLER];
 /// Connections that wait in a listener's near end: as many as fit into the smallest send buffer.
 const TOKENS: usize = 0;
@@ -229,6 +229,8 @@ fn polled(fd: &OwnedFd, events: PollFlags) -> Result<PollFlags, HostErrno> {
 /// Carries octets in both directions until one of them ends the connection.
 async fn carry(passing: &Rc<Passing>, passed: &Rc<Passed>, near: &Remote) -> End {
     let Some(socket) = passed.socket else { return End::Reset };
+    // Octets that came as soon as there was room are no news any more to whoever waited for the end to hang up.
+    near.look_again();
     let gone = async {
         passed.leaves(Phase::Carrying).await;
         End::Closed { unread: false }
