@@ -51,6 +51,8 @@ pub enum SockOpt {
     RecvTtl(bool),
     /// IP_RECVTOS, likewise.
     RecvTos(bool),
+    /// IP_RETOPTS, likewise; the stack tells nothing of options.
+    RetOpts(bool),
     /// IP_RECVERR: errors are queued with what caused them, soft ones and those of unconnected
     /// sockets included.
     RecvErr(bool),
@@ -100,6 +102,7 @@ pub enum SockOptName {
     PktInfo,
     RecvTtl,
     RecvTos,
+    RetOpts,
     RecvErr,
     HeaderIncluded,
     IpOptions,
@@ -151,6 +154,7 @@ pub(crate) struct Options {
     pub(crate) pkt_info: bool,
     pub(crate) recv_ttl: bool,
     pub(crate) recv_tos: bool,
+    pub(crate) ret_opts: bool,
     pub(crate) recv_err: bool,
     pub(crate) header_included: bool,
     pub(crate) ip_options: Vec<u8>,
@@ -187,6 +191,7 @@ impl Options {
             pkt_info: false,
             recv_ttl: false,
             recv_tos: false,
+            ret_opts: false,
             recv_err: false,
             header_included: false,
             ip_options: Vec::new(),
@@ -222,6 +227,7 @@ impl Options {
             SockOpt::PktInfo(v) => self.pkt_info = v,
             SockOpt::RecvTtl(v) => self.recv_ttl = v,
             SockOpt::RecvTos(v) => self.recv_tos = v,
+            SockOpt::RetOpts(v) => self.ret_opts = v,
             SockOpt::RecvErr(v) => self.recv_err = v,
             SockOpt::HeaderIncluded(v) => self.header_included = v,
             SockOpt::IpOptions(mut v)
@@ -266,6 +272,7 @@ impl Options {
             SockOptName::PktInfo => SockOpt::PktInfo(self.pkt_info),
             SockOptName::RecvTtl => SockOpt::RecvTtl(self.recv_ttl),
             SockOptName::RecvTos => SockOpt::RecvTos(self.recv_tos),
+            SockOptName::RetOpts => SockOpt::RetOpts(self.ret_opts),
             SockOptName::RecvErr => SockOpt::RecvErr(self.recv_err),
             SockOptName::HeaderIncluded => SockOpt::HeaderIncluded(self.header_included),
             SockOptName::IpOptions => SockOpt::IpOptions(self.ip_options.clone()),

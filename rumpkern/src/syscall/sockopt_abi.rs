@@ -87,6 +87,7 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
             5 => MtuDiscover::Omit,
             _ => return Err(Errno::EINVAL),
         }),
+        (IP, 7) => SockOpt::RetOpts(flag(value)?),
         (IP, 11) => SockOpt::RecvErr(flag(value)?),
         (IP, 12) => SockOpt::RecvTtl(flag(value)?),
         (IP, 13) => SockOpt::RecvTos(flag(value)?),
@@ -233,6 +234,7 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         (IP, 2) => SockOptName::Ttl,
         (IP, 3) => SockOptName::HeaderIncluded,
         (IP, 4) => SockOptName::IpOptions,
+        (IP, 7) => SockOptName::RetOpts,
         (IP, 8) => SockOptName::PktInfo,
         (IP, 10) => SockOptName::MtuDiscover,
         (IP, 11) => SockOptName::RecvErr,
@@ -288,6 +290,7 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         | SockOpt::PktInfo(on)
         | SockOpt::RecvTtl(on)
         | SockOpt::RecvTos(on)
+        | SockOpt::RetOpts(on)
         | SockOpt::RecvErr(on)
         | SockOpt::HeaderIncluded(on)
         | SockOpt::MulticastLoop(on)
