@@ -342,6 +342,7 @@ pub enum Request<'a> {
     Meta { time: u64 },
     Open { path: &'a [u8] },
     StructIoctl { request: u32, split: u32, octets: &'a [u8] },
+    WriteFile { path: &'a str, octets: &'a [u8] },
 }
 
 /// Why the arguments of a call cannot be taken.
@@ -426,6 +427,9 @@ impl<'a> Request<'a> {
                 let [request, split] = need(body.option, tag::OPTION)?;
                 Request::StructIoctl { request, split, octets: need(body.data, tag::DATA)? }
             }
+            Op::WriteFile => {
+                Request::WriteFile { path: need(body.name, tag::NAME)?, octets: need(body.data, tag::DATA)? }
+            }
             Op::Closed => return Err(unknown),
         })
     }
@@ -486,6 +490,9 @@ impl<'a> Request<'a> {
             Request::Open { path } => (Op::Open, Body { data: Some(path), ..none }),
             Request::StructIoctl { request, split, octets } => {
                 (Op::StructIoctl, Body { option: Some([request, split]), data: Some(octets), ..none })
+            }
+            Request::WriteFile { path, octets } => {
+                (Op::WriteFile, Body { name: Some(path), data: Some(octets), ..none })
             }
         }
     }

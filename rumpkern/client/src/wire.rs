@@ -122,6 +122,8 @@ ops! {
     Open = 0x86,
     /// ioctl(2) of a structure
     StructIoctl = 0x87,
+    /// write(2) to a file of the node
+    WriteFile = 0x88,
     /// Event: the program has closed its end of a passed socket
     Closed = 0xc1,
 }

@@ -159,14 +159,14 @@ fn rules(files: bool) -> Vec<(i64, Rule)> {
     ];
     rules.extend(looked_at.map(|call| (call, Rule::Notify)));
     if files {
-        rules.extend([(SYS_open, read_only(1)), (SYS_openat, read_only(2))]);
+        rules.extend([(SYS_open, contents(1)), (SYS_openat, contents(2))]);
     }
     rules
 }
 
-/// Looked at if a file is opened only to be read: the flags are argument `n`.
-fn read_only(n: u32) -> Rule {
-    let other = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_DIRECTORY | libc::O_PATH;
+/// Looked at if a file is opened for its contents: the flags are argument `n`.
+fn contents(n: u32) -> Rule {
+    let other = libc::O_DIRECTORY | libc::O_PATH;
     Rule::When(vec![load(arg(n)), jump(BPF_JSET, other as u32, 0, 1), ALLOW, NOTIFY])
 }
 

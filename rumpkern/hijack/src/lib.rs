@@ -13,6 +13,7 @@
 //! | `supervisor` | the loop: calls, the node's answers, signals |
 //! | `calls/` | each family of calls |
 //! | `sockets`, `process`, `memory` | the program's sockets, descriptors, memory |
+//! | `written` | files of the node that it writes |
 //! | `tree` | its processes, and their end |
 //! | `run` | the life of a supervisor |
 //! | `probe` | whether the host allows all that |
@@ -31,6 +32,7 @@ mod seccomp_unsafe;
 mod sockets;
 mod supervisor;
 mod tree;
+mod written;
 
 pub use probe::{Probe, probe};
 pub use run::{ARGV0, Report, main_from_args};

@@ -9,6 +9,7 @@ use crate::process::{self, Threads};
 use crate::seccomp_unsafe::{Call, Listener};
 use crate::sockets::{Socket, Sockets};
 use crate::tree::Tree;
+use crate::written::Written;
 use rumpclient::msg::Request;
 use rumpclient::wire::Op;
 use rumpclient::{CallError, Client, Completion, ReqId, Sid};
@@ -80,6 +81,8 @@ pub(crate) struct Supervisor {
     pub(crate) sockets: Sockets,
     /// Paths that the topology lays over the host's.
     pub(crate) files: Vec<Vec<u8>>,
+    /// The node's files that are being written.
+    pub(crate) written: Written,
     threads: Threads,
     /// The host lets us fetch descriptors from the program.
     fetches: bool,
@@ -137,6 +140,7 @@ impl Supervisor {
             memory: Memory::probe(),
             sockets: Sockets::default(),
             files,
+            written: Written::default(),
             threads: Threads::default(),
             fetches: process::fetching_works(),
             epoll,
@@ -160,6 +164,9 @@ impl Supervisor {
                         }
                     }
                     Source::Signals => {
+                        if !self.hand_on() {
+                            return Ok(End::NodeGone);
+                        }
                         if let Some(end) = tree.signalled() {
                             return Ok(end);
                         }
@@ -205,10 +212,18 @@ impl Supervisor {
     /// Serves the calls that have been made.
     fn calls(&mut self) -> Result<(), Errno> {
         if let Some(call) = self.listener.receive()? {
+            // That the node is gone the loop finds.
+            self.hand_on();
             let outcome = calls::serve(self, &call);
             self.end(&call, outcome);
         }
         Ok(())
+    }
+
+    /// Hands what programs have written to the node; false: it is gone.
+    fn hand_on(&mut self) -> bool {
+        // Other calls may have been answered meanwhile.
+        !self.written.hand_on(&mut self.node) || self.answers()
     }
 
     /// Ends a call. That it is gone is its own affair.

@@ -6,6 +6,7 @@ use super::passed::Passing;
 use crate::netlink::NlAddr;
 use crate::syscall::socket_abi::{self, address};
 use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, SendMeta, Sys, ioctl, sockopt_abi};
+use crate::vfs;
 use netstack::net::IfIndex;
 use netstack::time::Duration;
 use rumpclient::msg::{self, Body, PollEntries, PollEntry, Request, RequestError, tag};
@@ -202,6 +203,10 @@ async fn call(
             came.fields(|body| body.encode(&mut writer));
             writer.finish(&answer_to(asked, 0));
             Ok(frame)
+        }
+        Request::WriteFile { path, octets } => {
+            vfs::write(sys.kernel(), path.as_bytes(), octets).ok_or(Errno::ENOENT)??;
+            value(octets.len() as i64)
         }
         // `perform` has seen to these.
         Request::SocketPass { .. } | Request::Open { .. } => Err(Errno::EINVAL),

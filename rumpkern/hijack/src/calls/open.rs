@@ -1,10 +1,14 @@
 //! open(2) and openat(2) of files that the node has of its own. Only absolute paths are looked at.
+//!
+//! What is read is a memory file of the moment; what is written goes through a pipe ([`crate::written`]), if the file takes anything.
 
+use super::outcome;
 use crate::seccomp_unsafe::Call;
 use crate::supervisor::{Outcome, Supervisor};
 use rumpclient::Sid;
 use rumpclient::msg::Request;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -21,6 +25,9 @@ const PLACES: [&str; 6] = [
     "/etc/nsswitch.conf",
 ];
 
+/// Where files can be written.
+const WRITABLE: [&[u8]; 3] = [b"/proc/sys/net/", b"/sys/class/net/", b"/sys/devices/virtual/net/"];
+
 /// What the node says of a path.
 const PASSED: u64 = 0;
 const ELSEWHERE: u64 = 1;
@@ -35,7 +42,13 @@ pub(super) fn open(sup: &mut Supervisor, call: &Call) -> Outcome {
     }
     let path = own(path, call.tid);
     let cloexec = flags as i32 & libc::O_CLOEXEC != 0;
-    sup.ask(call, Sid::NONE, &Request::Open { path: &path }, move |_, _, answer| match answer.result {
+    let writes = flags as i32 & libc::O_ACCMODE;
+    let asked = path.clone();
+    sup.ask(call, Sid::NONE, &Request::Open { path: &asked }, move |sup, _, answer| match answer.result {
+        Ok(PASSED) if writes == libc::O_WRONLY && WRITABLE.iter().any(|place| path.starts_with(place)) => {
+            outcome(write(sup, path, cloexec))
+        }
+        Ok(PASSED | ELSEWHERE) if writes != libc::O_RDONLY => Outcome::Fail(Errno::ACCESS),
         Ok(PASSED) => answer.passed.map_or(Outcome::Proceed, |file| Outcome::Descriptor(file, cloexec)),
         Ok(ELSEWHERE) => {
             let path = answer.body().unwrap_or_default().data.unwrap_or_default();
@@ -48,6 +61,11 @@ pub(super) fn open(sup: &mut Supervisor, call: &Call) -> Outcome {
         Ok(_) => Outcome::Proceed,
         Err(errno) => Outcome::Fail(errno),
     })
+}
+
+fn write(sup: &mut Supervisor, path: Vec<u8>, cloexec: bool) -> Result<Outcome, Errno> {
+    let path = String::from_utf8(path).map_err(|_| Errno::NOENT)?;
+    Ok(Outcome::Descriptor(sup.written.open(path)?, cloexec))
 }
 
 /// A look that costs nothing: most paths are the host's.
