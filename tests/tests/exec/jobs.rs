@@ -1,0 +1,171 @@
+//! Job control and ends: exit statuses, signals, pipes, children, terminals, and what is left behind: nothing.
+
+use lab_tests::exec::{Lab, finish};
+use lab_tests::program;
+use std::process::Stdio;
+
+#[test]
+fn exit_statuses_are_those_of_a_shell() {
+    let lab = Lab::across_a_router();
+    for (words, code) in
+        [("true", 0), ("false", 1), ("sh -c exit\t7", 7), ("no-such-program", 127), ("/etc/passwd", 126)]
+    {
+        let words: Vec<String> = words.split(' ').map(|word| word.replace('\t', " ")).collect();
+        let ended = finish(&mut lab.command("h1", &words), &words[0]);
+        assert_eq!(ended.status.code(), Some(code), "{words:?}: {ended:?}");
+    }
+    for (signal, number) in [("TERM", 15), ("KILL", 9), ("INT", 2), ("SEGV", 11)] {
+        let script = format!("kill -{signal} $$");
+        let ended = finish(&mut lab.command("h1", ["sh", "-c", &script]), &script);
+        assert_eq!(ended.status.code(), Some(128 + number), "{signal}: {ended:?}");
+    }
+    let nowhere = finish(&mut lab.command("h9", ["true"]), "true");
+    assert!(!nowhere.status.success() && String::from_utf8_lossy(&nowhere.stderr).contains("h9"), "{nowhere:?}");
+}
+
+#[test]
+fn pipes_and_children_are_the_shells() {
+    let lab = Lab::across_a_router();
+    assert_eq!(lab.fed("h1", "tr a-z A-Z", "hello\n"), "HELLO\n");
+    assert_eq!(lab.sh("h1", "seq 100000 | head -1; (exit 3) & wait $!; echo $?"), "1\n3\n");
+    // A reader that leaves ends the writer, not us.
+    let mut cut = lab.place.command("bash");
+    let labctl = lab.file("labctl");
+    cut.args(["-c", &format!("{} exec h1 -- seq 1000000 | head -1; echo ${{PIPESTATUS[0]}}", labctl.display())]);
+    let cut = finish(&mut cut, "seq");
+    assert_eq!(String::from_utf8_lossy(&cut.stdout), "1\n141\n", "{cut:?}");
+    // Output and error streams are two.
+    let both = finish(&mut lab.command("h1", ["sh", "-c", "echo out; echo err >&2"]), "sh");
+    assert_eq!((&both.stdout[..], &both.stderr[..]), (&b"out\n"[..], &b"err\n"[..]));
+    // What a child inherits is the node's as well.
+    let inherited = "import socket, os, sys\n\
+        s = socket.create_server(('', 7)); c = socket.create_connection(('127.0.0.1', 7)); a, _ = s.accept()\n\
+        if os.fork() == 0:\n    s.close(); c.close(); a.sendall(b'from the child'); os._exit(0)\n\
+        a.close(); print(c.recv(100).decode()); os.wait(); print(c.recv(100))\n";
+    lab.place.write("inherit.py", inherited);
+    assert_eq!(lab.ok("h1", "python3 inherit.py"), "from the child\nb''\n");
+}
+
+/// Whether a process of these words lives.
+fn lives(words: &str) -> bool {
+    std::fs::read_dir("/proc").expect("/proc").flatten().any(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).trim_end_matches('\0').replace('\0', " ") == words
+    })
+}
+
+#[test]
+fn a_daemon_lives_until_the_lab_is_down() {
+    let mut lab = Lab::across_a_router();
+    program("socat", "socat");
+    // It leaves its session, its terminal and its parent; `exec` is over when the first process is.
+    lab.sh("h2", "setsid socat TCP-LISTEN:99,fork,reuseaddr SYSTEM:cat </dev/null >/dev/null 2>&1 & echo");
+    lab.receives("h2", "tcp", 99);
+    assert_eq!(lab.fed("h1", "socat -t 60 - TCP:h2:99", "hello\n"), "hello\n");
+    let held = format!("sleep 98765.{}", std::process::id());
+    let front = lab.start("h1", &held);
+    lab.until("a program", || lives(&held));
+    lab.place.ok("down");
+    assert_eq!(lab.wait(&front), Some(125), "{}", front.output());
+    lab.until("its end", || !lives(&held));
+    lab.until("nothing that is left", || lab.place.processes().is_empty());
+    lab.place.assert_clean();
+}
+
+#[test]
+fn a_front_that_is_killed_leaves_nothing() {
+    let mut lab = Lab::across_a_router();
+    let held = format!("sleep 98764.{}", std::process::id());
+    let script = format!("trap '' TERM; setsid {held} & {held}; {held}");
+    let front = lab.start_words("h1", &["sh", "-c", &script]);
+    lab.until("a program", || lives(&held));
+    lab.kill(&front);
+    lab.until("its end", || !lives(&held));
+    lab.until("its supervisor's end", || {
+        lab.place.processes().iter().all(|(_, words)| !words.contains("rumphijack"))
+    });
+}
+
+#[test]
+fn a_program_whose_node_dies_is_ended_with_a_message() {
+    let mut lab = Lab::across_a_router();
+    let held = format!("sleep 98763.{}", std::process::id());
+    let front = lab.start("h1", &held);
+    lab.until("a program", || lives(&held));
+    lab.place.ok("kill h1");
+    assert_eq!(lab.wait(&front), Some(125));
+    assert!(front.output().contains("the node is gone"), "{}", front.output());
+    lab.until("its end", || !lives(&held));
+    let after = lab.run("h1", "true");
+    assert!(!after.status.success() && !after.stderr.is_empty(), "{after:?}");
+}
+
+const TERMINAL: &str = r#"
+import os, pty, re, select, signal, sys, time
+
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
+seen = b""
+
+def expect(what):
+    global seen
+    end = time.monotonic() + 60
+    while not re.search(what, seen):
+        if time.monotonic() > end or not select.select([fd], [], [], 1)[0] and time.monotonic() > end:
+            sys.exit("no %r in %r" % (what, seen))
+        if select.select([fd], [], [], 0.5)[0]:
+            seen += os.read(fd, 65536)
+    seen = re.split(what, seen, maxsplit=1)[-1]
+
+def say(what):
+    os.write(fd, what)
+
+say(b"PS1=; stty -echo; set -b; echo rea''dy\n")
+expect(rb"ready")
+# Ctrl-C ends the program, and only it.
+say(b"labctl exec h1 -- sh -c 'echo runs; exec sleep 1000'; echo status=$?\n")
+expect(rb"runs")
+say(b"\x03")
+expect(rb"status=130")
+# A program that takes it lives on, and so does labctl.
+say(b"labctl exec h1 -- sh -c 'trap \"echo trapped\" INT; echo runs; read line; echo over; exit 4'; echo status=$?\n")
+expect(rb"runs")
+say(b"\x03")
+expect(rb"trapped")
+say(b"\n")
+expect(rb"status=4")
+# Ctrl-Z stops it, fg lets it go on, with the terminal.
+say(b"labctl exec h1 -- cat\n")
+say(b"one\n")
+expect(rb"one")
+say(b"\x1a")
+expect(rb"Stopped")
+say(b"jobs; fg\n")
+expect(rb"cat")
+say(b"two\n")
+expect(rb"two")
+say(b"\x04")
+say(b"echo status=$?\n")
+expect(rb"status=0")
+# In the background it may not read the terminal.
+say(b"labctl exec h1 -- cat &\n")
+expect(rb"Stopped")
+say(b"kill %1; wait; echo gone\n")
+expect(rb"gone")
+say(b"labctl exec h1 -- sh -c 'test -t 0 && stty size && tty'; exit\n")
+expect(rb"/dev/pts/")
+os.waitpid(pid, 0)
+print("all is well")
+"#;
+
+#[test]
+fn a_terminal_stops_and_ends_programs() {
+    program("python3", "python3");
+    let lab = Lab::across_a_router();
+    lab.place.write("terminal.py", TERMINAL);
+    let mut command = lab.place.command("python3");
+    command.arg("terminal.py").stdin(Stdio::null());
+    let done = finish(&mut command, "terminal.py");
+    assert!(done.status.success(), "{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+}

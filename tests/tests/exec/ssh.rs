@@ -1,0 +1,75 @@
+//! OpenSSH: a server of an ordinary user's, login by key, a terminal, copies.
+
+use lab_tests::exec::{Lab, finish, succeeded};
+use lab_tests::{NOBODY, Place, User, program};
+
+const TOPOLOGY: &str = r#"
+name = "lab"
+[node]
+h1 = {}
+r1 = { forward = true }
+h2 = { files = { "/etc/passwd" = "passwd", "/etc/group" = "group" } }
+[bus]
+left  = { subnet = "10.0.1.0/24", nodes = ["r1", "h1"] }
+right = { subnet = "10.0.2.0/24", nodes = ["r1", "h2"] }
+"#;
+
+/// A lab in whose h2 a user `tester` is known, and a server for him at port 2222.
+fn with_server() -> (Lab, String) {
+    let sshd = program("sshd", "openssh-server");
+    let place = Place::new(User::Ordinary);
+    let here = place.path().display().to_string();
+    let (uid, gid) = match nix::unistd::geteuid().is_root() {
+        true => (NOBODY, NOBODY),
+        false => (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw()),
+    };
+    place.write("passwd", &format!("tester:x:{uid}:{gid}::{here}:/bin/sh\n"));
+    place.write("group", &format!("tester:x:{gid}:\n"));
+    for key in ["host_key", "key"] {
+        let mut keygen = place.command(program("ssh-keygen", "openssh-client"));
+        keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key]);
+        succeeded("ssh-keygen", &finish(&mut keygen, "ssh-keygen"));
+    }
+    place.write(
+        "sshd_config",
+        &format!(
+            "Port 2222\nHostKey {here}/host_key\nAuthorizedKeysFile {here}/key.pub\nPidFile none\nStrictModes no\n\
+             UsePAM no\nPasswordAuthentication no\nSubsystem sftp internal-sftp\n"
+        ),
+    );
+    let mut lab = Lab::up(place, TOPOLOGY);
+    lab.start("h2", &format!("{} -D -e -f {here}/sshd_config", sshd.display()));
+    lab.receives("h2", "tcp", 2222);
+    let options = format!(
+        "-F none -i {here}/key -o Port=2222 -o StrictHostKeyChecking=no -o UserKnownHostsFile={here}/known \
+         -o LogLevel=ERROR"
+    );
+    (lab, options)
+}
+
+#[test]
+fn ssh_logs_in_by_key_and_scp_copies() {
+    let (lab, options) = with_server();
+    // The shell on h2 is on h2 itself: its name, and its own connections.
+    let seen =
+        lab.sh("h1", &format!("ssh {options} tester@h2 'uname -n; echo $SSH_CONNECTION; exit 3'; echo $?"));
+    let lines: Vec<&str> = seen.lines().collect();
+    assert!(matches!(&lines[..], ["h2", connection, "3"] if connection.ends_with("10.0.2.2 2222")), "{seen}");
+    assert_eq!(lab.sh("h1", &format!("seq 100000 | ssh {options} tester@h2 wc -l")), "100000\n");
+    lab.sh(
+        "h1",
+        &format!("head -c 3000000 /dev/urandom > one && scp {options} one tester@h2:two && cmp one two"),
+    );
+    lab.sh("h1", &format!("scp {options} tester@h2:two three && cmp one three"));
+}
+
+#[test]
+fn ssh_gives_a_shell_with_a_terminal() {
+    program("script", "bsdutils");
+    let (lab, options) = with_server();
+    lab.place.write("typed", "tty\nstty size\nexec sh -c 'kill -INT $$'\n");
+    let session = format!("ssh -tt {options} tester@h2 < typed");
+    let seen = lab.sh("h1", &format!("script -qc 'stty rows 33 cols 77; {session}' /dev/null; true"));
+    assert!(seen.contains("/dev/pts/"), "{seen}");
+    assert!(seen.contains("Connection to h2 closed") || seen.contains("kill -INT"), "{seen}");
+}
