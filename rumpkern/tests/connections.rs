@@ -106,6 +106,25 @@ fn held_connections_lie_idle_and_leave_nothing_behind() {
 }
 
 #[test]
+fn a_sink_that_knows_how_many_there_are_ends_with_them() {
+    let world = World::lan(2);
+    let sink = serve(&world, 1, "connsink -k -n 300 -p 3 80", false);
+    let source = start(&world, 0, "connsource -k -n 300 -t 100 h2 80-82", false);
+    world.run_until(|| source.process.status().is_some());
+    world.run_until(|| sink.process.status().is_some());
+    assert_eq!((source.process.status(), sink.process.status()), (Some(0), Some(0)), "{}", sink.err());
+    world.settle();
+    // It has closed what was reset.
+    assert_eq!((sent_to(&world, RST).values().sum::<usize>(), sent_to(&world, FIN).len()), (300, 0));
+    assert_eq!(world.kernels[1].with_stack(|stack, _| stack.sockets().count()), 0);
+    // Closing, it has the last one behind it when that is accepted.
+    let sink = serve(&world, 1, "connsink -n 20 80", false);
+    run(&world, 0, "connsource -n 10 h2 80", 0);
+    world.run_until(|| sink.process.status().is_some());
+    assert_eq!(sink.process.status(), Some(0));
+}
+
+#[test]
 fn an_interrupt_ends_the_hold() {
     let world = World::lan(2);
     serve(&world, 1, "connsink -k 80", false);

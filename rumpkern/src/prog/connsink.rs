@@ -1,15 +1,17 @@
 //! `connsink`: accepts TCP connections, and closes each at once or keeps them; `connsource`'s peer.
 //!
 //! Closing first, it is the end that stays in TIME-WAIT: the other end's port is free for the next connection at once, and
-//! its SYN ends the TIME-WAIT here (RFC 6191). What it keeps, it keeps until it ends itself.
+//! its SYN ends the TIME-WAIT here (RFC 6191). What it keeps, it keeps until it ends itself; with `-n`, until the other end has
+//! closed all of so many.
 
 use super::args::{Args, Piece, Usage, number, operands, unknown};
 use super::io::{Context, Count, Cx, Fail};
 use super::tcpsink::{accept, listen};
-use crate::syscall::{Errno, Fd};
+use crate::syscall::{Errno, Fd, MsgFlags};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-pub(super) const USAGE: &str = "[-k] [-p PORTS] PORT";
+pub(super) const USAGE: &str = "[-k] [-n CONNECTIONS] [-p PORTS] PORT";
 
 /// How often other ports are tried where some of those in a row are taken.
 const ATTEMPTS: usize = 16;
@@ -19,6 +21,8 @@ pub(super) struct Options {
     port: u16,
     /// How many ports in a row: each gives a client of one address as many connections as it has ephemeral ports.
     ports: u16,
+    /// How many connections there will be; if left out, it never ends.
+    connections: Option<u64>,
     then: Then,
 }
 
@@ -31,10 +35,11 @@ enum Then {
 
 impl Options {
     pub(super) fn parse(mut args: Args) -> Result<Options, Usage> {
-        let (mut then, mut ports, mut rest) = (Then::Close, 1, Vec::new());
+        let (mut then, mut ports, mut connections, mut rest) = (Then::Close, 1, None, Vec::new());
         while let Some(piece) = args.next()? {
             match piece {
                 Piece::Option(k) if k == "k" => then = Then::Keep,
+                Piece::Option(n) if n == "n" => connections = Some(args.number(1, u64::MAX)?),
                 Piece::Option(p) if p == "p" => ports = args.number(1, 64)?,
                 Piece::Option(other) => return Err(unknown(&other)),
                 Piece::Operand(operand) => rest.push(operand),
@@ -42,36 +47,76 @@ impl Options {
         }
         let [port] = operands(rest, ["PORT"])?;
         let port = number(&port, 0, u16::MAX - (ports - 1))?;
-        Ok(Options { port, ports, then })
+        Ok(Options { port, ports, connections, then })
     }
+}
+
+/// What all lwps have done together.
+struct Work {
+    cx: Rc<Cx>,
+    then: Then,
+    connections: Option<u64>,
+    accepted: Cell<u64>,
+    /// Those that are kept and will end. Of the others, nobody needs to know.
+    kept: RefCell<Vec<Fd>>,
+    failed: Cell<bool>,
+    /// All were accepted, or no more can be.
+    over: Count,
 }
 
 pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let listeners = listen_in_a_row(cx, options.port, options.ports)?;
     let first = cx.sys.getsockname(listeners[0]).context("getsockname")?.port();
     cx.complain(&format!("listening on port {first}")).await;
-    let ended = Rc::new(Count::default());
+    let work = Rc::new(Work {
+        cx: cx.clone(),
+        then: options.then,
+        connections: options.connections,
+        accepted: Cell::new(0),
+        kept: RefCell::default(),
+        failed: Cell::new(false),
+        over: Count::default(),
+    });
     for listener in listeners {
-        let (me, ended) = (cx.clone(), ended.clone());
+        let work = work.clone();
         cx.sys.spawn(async move {
-            let errno = serve(&me, listener, options.then).await;
-            me.complain(&format!("accept: {errno}")).await;
-            ended.add_one();
+            let errno = work.serve(listener).await;
+            work.cx.complain(&format!("accept: {errno}")).await;
+            work.failed.set(true);
+            work.over.add_one();
         });
     }
-    ended.reach(1).await;
-    Ok(1)
+    work.over.reach(1).await;
+    if work.failed.get() {
+        return Ok(1);
+    }
+    // In whatever order they end: one after the other is no longer than the last of them.
+    for fd in work.kept.take() {
+        while let Ok(1..) = cx.sys.recv(fd, &mut [0], MsgFlags::empty()).await {}
+        cx.sys.close(fd).context("close")?;
+    }
+    Ok(0)
 }
 
-/// Accepts for as long as that works. A kept connection is a socket and its descriptor, nothing more.
-async fn serve(cx: &Cx, listener: Fd, then: Then) -> Errno {
-    loop {
-        match (accept(&cx.sys, listener).await, then) {
-            (Ok((fd, _)), Then::Close) => {
-                let _ = cx.sys.close(fd);
+impl Work {
+    /// Accepts for as long as that works. A kept connection is a socket and its descriptor, nothing more.
+    async fn serve(&self, listener: Fd) -> Errno {
+        loop {
+            let fd = match accept(&self.cx.sys, listener).await {
+                Ok((fd, _)) => fd,
+                Err(errno) => return errno,
+            };
+            match self.then {
+                Then::Close => {
+                    let _ = self.cx.sys.close(fd);
+                }
+                Then::Keep if self.connections.is_some() => self.kept.borrow_mut().push(fd),
+                Then::Keep => {}
             }
-            (Ok(_), Then::Keep) => {}
-            (Err(errno), _) => return errno,
+            self.accepted.set(self.accepted.get() + 1);
+            if Some(self.accepted.get()) == self.connections {
+                self.over.add_one();
+            }
         }
     }
 }
