@@ -195,6 +195,8 @@ fn measure(
     let sink = match args.measure {
         Measure::Tcp | Measure::Udp if source.status == 0 => server.finish(SETTLE),
         Measure::Tcp | Measure::Udp => None,
+        // The other end has reset what was held: a sink that is ended before it knows would close what is no more.
+        Measure::Conn if conn::held_all(&source) => server.finish(SETTLE),
         // These have no end of their own.
         Measure::Rtt | Measure::Conn => None,
     };

@@ -109,8 +109,13 @@ fn rows(args: &Args) -> u16 {
 
 /// The words of the sink.
 pub(super) fn sink(args: &Args) -> String {
-    let keep = if args.hold.is_some() { "-k " } else { "" };
+    let keep = args.hold.map_or(String::new(), |n| format!("-k -n {n} "));
     format!("connsink {keep}-p {} 0", rows(args))
+}
+
+/// Whether all were open at a time, and the sink has accepted as many as it was told.
+pub(super) fn held_all(source: &Run) -> bool {
+    source.status == 0 && source.err.contains(LETTING_GO)
 }
 
 /// Its ports, the first of which is known.
