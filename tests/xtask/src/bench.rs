@@ -4,12 +4,16 @@
 use crate::programs;
 use crate::row;
 use crate::veth::Veth;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lab_tests::{Place, User, root};
 use serde::Serialize;
+use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// One figure.
 #[derive(Serialize)]
@@ -48,6 +52,8 @@ const MEASURES: &[(&str, Measure)] = &[
     ("tcp", tcp),
     ("tcprtt", tcprtt),
     ("udp", udp),
+    ("conn", conn),
+    ("idle100k", idle100k),
     ("node", node),
     ("pairs1000", pairs1000),
     ("lan1000", lan1000),
@@ -169,12 +175,17 @@ fn stream(place: &Place, keys: &str) -> Result<f64> {
     let text = fs::read_to_string(topology("two-hosts"))?;
     let file = place.write("stream.lab.toml", &text.replace("link = { ", &format!("link = {{ {keys}")));
     place.ok(&format!("-t {} up", file.display()));
+    let best = best_stream(place);
+    place.ok(&format!("-t {} down", file.display()));
+    best
+}
+
+/// The best of some streams in the lab that is up.
+fn best_stream(place: &Place) -> Result<f64> {
     let mut best: f64 = 0.0;
     for _ in 0..3 {
-        let report = place.json(&format!("-t {} perf tcp a b -t 2", file.display()));
-        best = best.max(report["bits_per_second"].as_f64().context("bits_per_second")? / 1e9);
+        best = best.max(number(&place.json("perf tcp a b -t 2"), "/bits_per_second")? / 1e9);
     }
-    place.ok(&format!("-t {} down", file.display()));
     Ok(best)
 }
 
@@ -221,6 +232,56 @@ fn udp(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
     ])
 }
 
+fn number(report: &Value, pointer: &str) -> Result<f64> {
+    report.pointer(pointer).and_then(Value::as_f64).with_context(|| format!("{pointer} in {report}"))
+}
+
+fn conn(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
+    place.ok(&format!("-t {} up", topology("two-hosts")));
+    let mut best = (0.0_f64, 0.0_f64);
+    for _ in 0..3 {
+        let report = place.json("perf conn a b -t 2");
+        best = (
+            best.0.max(number(&report, "/connections_per_cpu_second")?),
+            best.1.max(number(&report, "/connections_per_second")?),
+        );
+    }
+    Ok(vec![
+        figure("connections opened and closed: CPU of both", best.0 / 1e3, "k/s", "> 100"),
+        figure("connections opened and closed: by the clock", best.1 / 1e3, "k/s", "report"),
+    ])
+}
+
+/// Idle connections.
+const MANY: u32 = 100_000;
+
+fn idle100k(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
+    place.ok(&format!("-t {} up", topology("two-hosts")));
+    let report = place.json(&format!("perf conn a b --hold {MANY} -t 1"));
+    let each = |end: &str| number(&report, &format!("/held/octets_per_connection/{end}"));
+    let (from, to) = (each("from")?, each("to")?);
+    let without = best_stream(place)?;
+    let words = format!("perf conn a b --hold {MANY} -t 20");
+    let mut hold = place.labctl(words.split(' ')).stdout(Stdio::piped()).spawn()?;
+    let mut said = BufReader::new(hold.stdout.take().context("stdout")?).lines();
+    said.next().context("the connections were not opened")??;
+    // The timers that their handshakes have left behind come up within a second.
+    sleep(Duration::from_secs(2));
+    let idle = idle_cpu(place, Duration::from_secs(5));
+    let with = best_stream(place)?;
+    if hold.try_wait()?.is_some() {
+        bail!("the connections were let go before the stream was over");
+    }
+    said.try_for_each(|line| line.map(drop))?;
+    hold.wait()?;
+    Ok(vec![
+        figure("100,000 idle connections: each, at the source", from, "octets", "< 2048"),
+        figure("100,000 idle connections: each, at the sink", to, "octets", "< 2048"),
+        figure("100,000 idle connections: CPU", idle, "% core", "< 1"),
+        figure("one TCP stream beside them", with, "Gbit/s", "ratio 1").against(Some(without)),
+    ])
+}
+
 /// Octets that only this process has (`Private_*` of smaps_rollup), in MiB.
 fn private_mib(pid: i32) -> Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
@@ -247,12 +308,17 @@ fn nodes_cpu(place: &Place) -> f64 {
     place.processes().iter().filter_map(|(pid, _)| ticks(*pid)).sum::<u64>() as f64 / 100.0
 }
 
+/// What all nodes of the place use for nothing, in per cent of a core.
+fn idle_cpu(place: &Place, time: Duration) -> f64 {
+    let (before, began) = (nodes_cpu(place), Instant::now());
+    sleep(time);
+    (nodes_cpu(place) - before) / began.elapsed().as_secs_f64() * 100.0
+}
+
 fn thousand(place: &Place, name: &'static str, from: &str, to: &str) -> Result<(f64, f64, f64, f64)> {
     let up = millis(|| drop(place.ok(&format!("-t {} up", topology(name)))));
     let ping = rtt(place, from, to, 10, BUSY)?;
-    let (before, began) = (nodes_cpu(place), Instant::now());
-    std::thread::sleep(std::time::Duration::from_secs(5));
-    let idle = (nodes_cpu(place) - before) / began.elapsed().as_secs_f64() * 100.0;
+    let idle = idle_cpu(place, Duration::from_secs(5));
     let down = millis(|| drop(place.ok("down")));
     Ok((up, ping, idle, down))
 }
