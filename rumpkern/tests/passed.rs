@@ -28,6 +28,7 @@ struct Program(Client);
 struct Socket {
     sid: Sid,
     end: OwnedFd,
+    door: Vec<u8>,
 }
 
 impl Program {
@@ -48,9 +49,10 @@ impl Program {
         let answer = self.call(Sid::NONE, &Request::SocketPass { domain: 2, kind, protocol: 0 });
         let sid = Sid(answer.result.unwrap() as u32);
         let inode = answer.body().unwrap().inode.unwrap();
+        let door = answer.body().unwrap().data.unwrap_or_default().to_vec();
         let end = answer.passed.unwrap();
         assert_eq!(rustix::fs::fstat(&end).unwrap().st_ino, inode);
-        Socket { sid, end }
+        Socket { sid, end, door }
     }
 
     fn bind(&mut self, socket: &Socket, addr: &str) -> Result<u64, Errno> {
@@ -60,12 +62,16 @@ impl Program {
 
     fn connect(&mut self, socket: &Socket, addr: &str, flags: u32) -> Result<u64, Errno> {
         let addr = SockAddrBuf::from(addr.parse::<SocketAddr>().unwrap());
+        if !socket.door.is_empty() {
+            rumpclient::door::enter(&socket.end, &socket.door).unwrap();
+        }
         self.ask(socket, &Request::Connect { addr: addr.as_octets(), flags })
     }
 
     fn listener(&mut self, addr: &str) -> Socket {
         let socket = self.socket(STREAM);
         self.bind(&socket, addr).unwrap();
+        rumpclient::door::enter(&socket.end, &socket.door).unwrap();
         self.ask(&socket, &Request::Listen { backlog: 100 }).unwrap();
         socket
     }
@@ -103,7 +109,7 @@ fn accept(listener: &OwnedFd) -> (Socket, SocketAddr) {
     };
     let end = end.unwrap();
     send(&end, &AcceptToken::MARK).unwrap();
-    (Socket { sid: token.sid, end }, peer)
+    (Socket { sid: token.sid, end, door: Vec::new() }, peer)
 }
 
 fn events(fd: &OwnedFd) -> PollFlags {
@@ -139,7 +145,7 @@ fn a_connection_that_does_not_block_becomes_writable_when_it_stands() {
     let (mut p1, mut p2, _world) = pair();
     let listener = p2.listener("10.0.0.2:80");
     let client = p1.socket(STREAM);
-    assert_eq!(events(&client.end), PollFlags::empty());
+    assert_eq!(events(&client.end), PollFlags::OUT | PollFlags::HUP);
     assert_eq!(p1.connect(&client, "10.0.0.2:80", DONTWAIT), Err(Errno::INPROGRESS));
     until(&client.end, PollFlags::OUT);
     assert_eq!(p1.error(&client), 0);
@@ -237,6 +243,57 @@ fn much_arrives_whole_and_in_order_whatever_the_pieces() {
     }
     assert!(got == octets, "{} of {} octets, or others", got.len(), octets.len());
     sender.join().unwrap();
+}
+
+/// No peer, no data: as a TCP socket, but for the number of the error.
+#[test]
+fn a_new_stream_has_no_peer() {
+    let (mut p1, mut p2, _world) = pair();
+    let socket = p1.socket(STREAM);
+    assert_eq!(events(&socket.end), PollFlags::OUT | PollFlags::HUP);
+    assert_eq!(rustix::net::send(&socket.end, b"x", SendFlags::NOSIGNAL), Err(Errno::NOTCONN));
+    assert_eq!(recv(&socket.end, 1), Err(Errno::INVAL));
+    // Whoever does not come in at the door is told, and can still.
+    let addr = SockAddrBuf::from("10.0.0.2:80".parse::<SocketAddr>().unwrap());
+    let connect = Request::Connect { addr: addr.as_octets(), flags: 0 };
+    assert_eq!(p1.ask(&socket, &connect), Err(Errno::INVAL));
+    let listener = p2.listener("10.0.0.2:80");
+    assert_eq!(p1.connect(&socket, "10.0.0.2:80", 0), Ok(0));
+    let (server, _) = accept(&listener.end);
+    assert_eq!(send(&socket.end, b"x"), Ok(1));
+    assert_eq!(recv(&server.end, 2).unwrap(), b"x");
+}
+
+/// What the host splices may lie in pieces of 64 KiB, and one octet pins the whole of its piece.
+#[test]
+fn a_file_is_sent_by_sendfile_whole() {
+    const OCTETS: usize = 2 << 20;
+    let (mut p1, mut p2, _world) = pair();
+    let listener = p2.listener("10.0.0.2:80");
+    let client = p1.connected("10.0.0.2:80");
+    let (server, _) = accept(&listener.end);
+    let file = rustix::fs::memfd_create("file", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    let octets: Vec<u8> = (0..OCTETS).map(|n| (n % 251) as u8).collect();
+    assert_eq!(rustix::io::pwrite(&file, &octets, 0), Ok(OCTETS));
+    rustix::io::ioctl_fionbio(&client.end, true).unwrap();
+    let (mut got, mut offset) = (Vec::<u8>::new(), 0);
+    while got.len() < OCTETS {
+        // As a program that waits until it may go on.
+        if offset < OCTETS as u64 && events(&client.end).contains(PollFlags::OUT) {
+            let rest = OCTETS - offset as usize;
+            rustix::fs::sendfile(&client.end, &file, Some(&mut offset), rest).unwrap();
+        }
+        wait_for("octets, or room for more", || {
+            let more = offset < OCTETS as u64 && events(&client.end).contains(PollFlags::OUT);
+            more || events(&server.end).contains(PollFlags::IN)
+        });
+        if events(&server.end).contains(PollFlags::IN) {
+            let mut buffer = vec![0; 65536];
+            let (octets, _) = rustix::net::recv(&server.end, &mut buffer[..], RecvFlags::DONTWAIT).unwrap();
+            got.extend(&buffer[..octets]);
+        }
+    }
+    assert!(got == octets, "other octets arrived");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 pub mod exec;
 pub mod fuzz;
 pub mod seccomp_unsafe;
+pub mod suites;
 
 use serde_json::Value;
 use std::ffi::OsStr;

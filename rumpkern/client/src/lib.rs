@@ -30,6 +30,7 @@
 
 mod calls;
 mod client;
+pub mod door;
 pub mod msg;
 pub mod sockaddr;
 mod token;

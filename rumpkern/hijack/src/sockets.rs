@@ -13,10 +13,14 @@ pub(crate) struct Socket {
     pub(crate) domain: u32,
     /// `SOCK_STREAM` …
     pub(crate) kind: u32,
+    /// A datagram socket that has a peer: it needs no address to send.
+    pub(crate) connected: bool,
     /// It was made to listen.
     pub(crate) listening: bool,
     /// What recvmsg(2) shall tell of datagrams.
     pub(crate) wants: Wants,
+    /// The door that its end waits before, of streams.
+    pub(crate) door: Option<Vec<u8>>,
     /// A copy of its end, where the host lets nobody fetch one from the program.
     pub(crate) kept: Option<OwnedFd>,
 }
@@ -40,7 +44,16 @@ bitflags::bitflags! {
 
 impl Socket {
     pub(crate) fn new(sid: Sid, domain: u32, kind: u32) -> Socket {
-        Socket { sid, domain, kind, listening: false, wants: Wants::empty(), kept: None }
+        Socket {
+            sid,
+            domain,
+            kind,
+            connected: false,
+            listening: false,
+            wants: Wants::empty(),
+            door: None,
+            kept: None,
+        }
     }
 
     pub(crate) fn is_stream(&self) -> bool {

@@ -386,6 +386,16 @@ impl Supervisor {
         }
     }
 
+    /// Before connect(2) and listen(2): a stream's end is connected to the node. What hinders it the node tells.
+    pub(crate) fn enter_door(&mut self, call: &Call, inode: u64) {
+        let door = self.sockets.get_mut(inode).and_then(|socket| socket.door.take());
+        if let Some(door) = door
+            && let Ok(end) = self.end_of(call, inode)
+        {
+            let _ = rumpclient::door::enter(&end, &door);
+        }
+    }
+
     /// A datagram socket's error is told, or looked for, where the node keeps it: it no longer shows at the program's end.
     pub(crate) fn clear_error(&mut self, call: &Call) {
         let Some((inode, socket)) = self.socket_of(call) else { return };
@@ -405,12 +415,14 @@ impl Supervisor {
         }
     }
 
-    /// A connect(2) was answered.
-    pub(crate) fn connects(&mut self, inode: u64, result: Result<u64, Errno>) {
-        if let (Ok(_) | Err(Errno::INPROGRESS), Some(socket)) = (result, self.sockets.get_mut(inode))
-            && socket.is_stream()
-        {
-            socket.kept = None;
+    /// A connect(2) was answered; `dissolves`: it named no peer (AF_UNSPEC).
+    pub(crate) fn connects(&mut self, inode: u64, dissolves: bool, result: Result<u64, Errno>) {
+        if let (Ok(_) | Err(Errno::INPROGRESS), Some(socket)) = (result, self.sockets.get_mut(inode)) {
+            if socket.is_stream() {
+                socket.kept = None;
+            } else {
+                socket.connected = !dissolves;
+            }
         }
     }
 

@@ -94,7 +94,7 @@ fn socket_pass(
     protocol: u32,
 ) -> Result<Answer, Errno> {
     let made = passing.socket(domain, kind, protocol)?;
-    let body = Body { inode: Some(made.inode), ..Body::default() };
+    let body = Body { inode: Some(made.inode), data: made.door.as_deref(), ..Body::default() };
     Ok(Answer { frame: answer(asked, made.fd.0.into(), &body), passed: Some(made.end) })
 }
 
@@ -121,8 +121,7 @@ async fn call(
             value(0)
         }
         Request::Listen { backlog } => {
-            sys.listen(fd, socket_abi::backlog(backlog))?;
-            passing.listening(fd);
+            passing.listen(fd, socket_abi::backlog(backlog))?;
             value(0)
         }
         Request::Accept { flags } => {
@@ -152,6 +151,9 @@ async fn call(
                 return Err(errno);
             }
             let flags = MsgFlags::from_bits_truncate(flags);
+            if flags.contains(MsgFlags::FASTOPEN) {
+                passing.connects(fd)?;
+            }
             let sent = sys.sendmsg(fd, data, flags, &meta).await;
             if flags.contains(MsgFlags::FASTOPEN) {
                 passing.connecting(fd);

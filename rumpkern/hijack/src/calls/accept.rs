@@ -16,6 +16,7 @@ pub(super) fn listen(sup: &mut Supervisor, call: &Call) -> Outcome {
     let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
     let sid = socket.sid;
     let backlog = i64::from(call.args[1] as i32);
+    sup.enter_door(call, inode);
     sup.ask(call, sid, &Request::Listen { backlog }, move |sup, _, answer| {
         if let (Ok(_), Some(socket)) = (answer.result, sup.sockets.get_mut(inode)) {
             socket.listening = true;

@@ -24,9 +24,11 @@ pub(super) fn connect(sup: &mut Supervisor, call: &Call) -> Outcome {
     let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
     let sid = socket.sid;
     outcome(sup.address(call, call.args[1], call.args[2]).map(|addr| {
+        sup.enter_door(call, inode);
         let dontwait = if is_nonblocking(call.tid, call.args[0]) { libc::MSG_DONTWAIT as u32 } else { 0 };
+        let dissolves = addr.starts_with(&(libc::AF_UNSPEC as u16).to_ne_bytes());
         sup.ask(call, sid, &Request::Connect { addr: &addr, flags: dontwait }, move |sup, _, answer| {
-            sup.connects(inode, answer.result);
+            sup.connects(inode, dissolves, answer.result);
             answer.result.into()
         })
     }))

@@ -31,6 +31,11 @@ impl Outgoing {
         flags: u32,
         then: impl FnOnce(&mut Supervisor, &Call, Result<u64, Errno>) -> Outcome + 'static,
     ) -> Outcome {
+        if flags & libc::MSG_FASTOPEN as u32 != 0
+            && let Some((inode, _)) = sup.socket_of(call)
+        {
+            sup.enter_door(call, inode);
+        }
         let with =
             Ancillary { local: self.local.as_deref(), ifindex: self.ifindex, ttl: self.ttl, tos: self.tos };
         let request = Request::SendMsg { data: &self.data, flags, to: self.to.as_deref(), with };
@@ -82,10 +87,10 @@ fn stream_send(sup: &mut Supervisor, call: &Call, buffers: &Buffers, flags: u32)
 
 pub(super) fn sendmsg(sup: &mut Supervisor, call: &Call) -> Outcome {
     let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
-    let (sid, stream) = (socket.sid, socket.is_stream());
+    let (sid, stream, connected) = (socket.sid, socket.is_stream(), socket.connected);
     let urgent = call.args[2] as i32 & (libc::MSG_FASTOPEN | libc::MSG_OOB) != 0;
     outcome(Message::read(sup.memory, call.tid, call.args[1]).and_then(|message| {
-        if !urgent && (stream || is_plain(&message)) {
+        if !urgent && (stream || connected && is_plain(&message)) {
             return Ok(Outcome::Proceed);
         }
         let outgoing = outgoing(sup, call, &message, stream)?;

@@ -16,9 +16,11 @@ pub(super) fn socket(sup: &mut Supervisor, call: &Call) -> Outcome {
             Ok(sid) => Sid(sid as u32),
             Err(errno) => return Outcome::Fail(errno),
         };
-        let inode = answer.body().ok().and_then(|body| body.inode);
+        let body = answer.body().unwrap_or_default();
+        let (inode, door) = (body.inode, body.data.map(<[u8]>::to_vec));
         let (Some(end), Some(inode)) = (answer.passed, inode) else { return Outcome::Fail(Errno::PROTO) };
-        let socket = Socket::new(sid, domain, kind & 0xf);
+        let mut socket = Socket::new(sid, domain, kind & 0xf);
+        socket.door = door;
         sup.sockets.insert(inode, socket);
         sup.keep(inode, &end);
         Outcome::Descriptor(end, cloexec)

@@ -3,12 +3,14 @@
 //! The program gets one end of a pair of unix sockets ("the program's end"), the node keeps the other ("the near
 //! end") and carries octets between it and its own socket. So reading, writing, polling, `sendfile`, `dup`, `fork` and
 //! closing are the host's own affair; only what names addresses, options or connections comes as a call
-//! ([`super::call`]). A stream's pair is `SOCK_STREAM`, all others are `SOCK_DGRAM`.
+//! ([`super::call`]). A stream's pair is `SOCK_STREAM`, all others are `SOCK_DGRAM`. A stream that is neither connected nor
+//! listens has no near end yet: see [`door`].
 //!
 //! Nobody but the program keeps a descriptor of its end: else nobody would see that it is closed. Who holds it is
 //! known from [`ends`].
 
 mod datagram;
+mod door;
 mod ends;
 mod stream;
 
@@ -17,6 +19,7 @@ use crate::remote::Remote;
 use crate::syscall::socket_abi::{self, NONBLOCK};
 use crate::syscall::{Errno, MsgFlags, SockType, Sys};
 use crate::sysproxy::came::Came;
+use door::Door;
 use ends::Ends;
 use netstack::SocketId;
 use netstack::time::{Duration, Instant};
@@ -47,6 +50,8 @@ pub(super) struct Passing {
     sweeping: Cell<bool>,
     /// Brings near ends the message that makes their parting an error.
     herald: RefCell<Option<OwnedFd>>,
+    /// Where streams' ends come in.
+    door: RefCell<Option<Door>>,
     /// Told of each socket that the program has closed.
     closed: Box<dyn Fn(Fd)>,
 }
@@ -57,6 +62,8 @@ pub(super) struct Passed {
     kind: SockType,
     socket: Option<SocketId>,
     near: RefCell<Option<Rc<Remote>>>,
+    /// Of streams that wait before the door: their ends' names.
+    name: Vec<u8>,
     phase: Cell<Phase>,
     /// A connection from a listener's queue.
     comes_in: bool,
@@ -79,7 +86,9 @@ pub(super) struct Passed {
 /// Where a socket stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// A stream that is neither connected nor listens.
+    /// A stream whose end waits before the door.
+    Outside,
+    /// A stream that is neither connected nor listens, though it was to.
     Idle,
     /// A handshake goes on.
     Connecting,
@@ -101,6 +110,8 @@ pub(super) struct ProgramEnd {
     pub(super) end: OwnedFd,
     /// Its inode.
     pub(super) inode: u64,
+    /// The door that it waits before, if it does.
+    pub(super) door: Option<Vec<u8>>,
 }
 
 impl Passing {
@@ -112,6 +123,7 @@ impl Passing {
             scratch: RefCell::default(),
             sweeping: Cell::new(false),
             herald: RefCell::default(),
+            door: RefCell::default(),
             closed,
         }
     }
@@ -128,8 +140,12 @@ impl Passing {
         protocol: u32,
     ) -> Result<ProgramEnd, Errno> {
         // Whether the program's end blocks is the host's affair.
-        let fd = socket_abi::socket(&self.sys, domain, kind & !NONBLOCK, protocol)?;
-        let made = self.pass(fd, Phase::Idle, kind & NONBLOCK != 0);
+        let make = || socket_abi::socket(&self.sys, domain, kind & !NONBLOCK, protocol);
+        let fd = match make() {
+            Err(Errno::EMFILE) if self.sweep() => make(),
+            made => made,
+        }?;
+        let made = self.pass(fd, Phase::Outside, kind & NONBLOCK != 0);
         if made.is_err() {
             let _ = self.sys.close(fd);
         }
@@ -140,29 +156,36 @@ impl Passing {
     fn pass(self: &Rc<Self>, fd: Fd, phase: Phase, nonblocking: bool) -> Result<ProgramEnd, Errno> {
         let kind = self.sys.socket_type(fd)?;
         let stream = kind == SockType::Stream;
-        let ty = if stream { SocketType::STREAM } else { SocketType::DGRAM };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let pair = socketpair(AddressFamily::UNIX, ty, flags, None);
-        let (near, end) = pair.map_err(host)?;
+        let outside = stream && phase == Phase::Outside;
+        let (near, end, name) = if outside {
+            let (end, name) = door::named().map_err(host)?;
+            (None, end, name)
+        } else {
+            let ty = if stream { SocketType::STREAM } else { SocketType::DGRAM };
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let (near, end) = socketpair(AddressFamily::UNIX, ty, flags, None).map_err(host)?;
+            (Some(near), end, Vec::new())
+        };
         let inode = fstat(&end).map_err(host)?.st_ino;
         if let Ok(id) = self.sys.socket_id(fd) {
             self.sys.kernel().set_socket_inode(id, inode);
         }
-        if stream {
-            stream::prepare(&end, phase).map_err(host)?;
-        } else {
-            datagram::prepare(&near, &end).map_err(host)?;
+        match &near {
+            Some(near) if !stream => datagram::prepare(near, &end).map_err(host)?,
+            Some(_) | None => stream::prepare(&end, phase).map_err(host)?,
         }
         if !nonblocking {
             fcntl_setfl(&end, OFlags::empty()).map_err(host)?;
         }
         self.ends.add(fd, &end).map_err(host)?;
-        let near = Remote::new(self.sys.kernel(), near).map_err(host)?;
+        let near = near.map(|near| Remote::new(self.sys.kernel(), near)).transpose().map_err(host)?;
+        let door = if outside { Some(self.door()?) } else { None };
         let passed = Rc::new(Passed {
             fd,
             kind,
             socket: self.sys.socket_id(fd).ok(),
-            near: RefCell::new(Some(Rc::new(near))),
+            near: RefCell::new(near.map(Rc::new)),
+            name,
             phase: Cell::new(if stream { phase } else { Phase::Carrying }),
             comes_in: stream && phase == Phase::Carrying,
             waiting: RefCell::default(),
@@ -184,13 +207,43 @@ impl Passing {
             }
             passing.release(&passed);
         });
-        Ok(ProgramEnd { fd, end, inode })
+        Ok(ProgramEnd { fd, end, inode, door })
+    }
+
+    /// The door's name; it is opened when it is first needed.
+    fn door(&self) -> Result<Vec<u8>, Errno> {
+        let mut door = self.door.borrow_mut();
+        let door = match &mut *door {
+            Some(door) => door,
+            none => none.insert(Door::open().map_err(host)?),
+        };
+        Ok(door.name().to_vec())
+    }
+
+    /// Before connect(2) and listen(2): lets in the ends that are at the door. EINVAL: that of `passed` is not among them.
+    fn admit(&self, passed: &Passed) -> Result<(), Errno> {
+        if passed.phase.get() != Phase::Outside {
+            return Ok(());
+        }
+        let came = |door: &Door| door.next();
+        while let Some((near, name)) = self.door.borrow().as_ref().and_then(came) {
+            let sockets = self.sockets.borrow();
+            let outside = |passed: &&Rc<Passed>| passed.phase.get() == Phase::Outside && passed.name == name;
+            if let Some(met) = sockets.values().find(outside) {
+                let near = Remote::new(self.sys.kernel(), near).map_err(host)?;
+                met.near.replace(Some(Rc::new(near)));
+                met.untold.set(false);
+                met.enter(Phase::Idle);
+            }
+        }
+        if passed.phase.get() == Phase::Outside { Err(Errno::EINVAL) } else { Ok(()) }
     }
 
     /// connect(2). A stream's handshake goes on by itself; who may block waits for its end.
     pub(super) async fn connect(self: &Rc<Self>, fd: Fd, addr: &[u8], flags: MsgFlags) -> Result<(), Errno> {
         match self.get(fd) {
             Some(passed) if passed.kind == SockType::Stream => {
+                self.admit(&passed)?;
                 stream::connect(self, &passed, addr, flags).await
             }
             Some(_) | None => socket_abi::connect(&self.sys, fd, addr, flags).await,
@@ -205,11 +258,17 @@ impl Passing {
         }
     }
 
-    /// After listen(2) and whatever else changes what a socket is.
-    pub(super) fn listening(&self, fd: Fd) {
-        if let Some(passed) = self.get(fd).filter(|passed| passed.phase.get() == Phase::Idle) {
+    /// listen(2)
+    pub(super) fn listen(&self, fd: Fd, backlog: usize) -> Result<(), Errno> {
+        let passed = self.get(fd);
+        if let Some(passed) = passed.as_ref().filter(|passed| passed.kind == SockType::Stream) {
+            self.admit(passed)?;
+        }
+        self.sys.listen(fd, backlog)?;
+        if let Some(passed) = passed.filter(|passed| passed.phase.get() == Phase::Idle) {
             passed.enter(Phase::Listening);
         }
+        Ok(())
     }
 
     /// The error that waits on a datagram socket: the next call tells it.

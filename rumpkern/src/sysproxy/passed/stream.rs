@@ -1,7 +1,7 @@
 //! Passed streams: connecting, listening, carrying octets, and how each end of a connection shows at the other.
 //!
-//! Until it is connected, a stream's end is full of octets that mean nothing ([`FILLER`]): it is not writable, as a socket that
-//! connects is not. One octet that was dealt with always stays unread in the near end: closing that end then is a
+//! An end that has come in at the door is full of octets that mean nothing ([`FILLER`]) until it is connected: it is not writable,
+//! as a socket that connects is not. One octet that was dealt with always stays unread in the near end: closing that end then is a
 //! reset for the program, where a shutdown is the peer's FIN.
 //!
 //! Whoever accepts a connection puts one octet into its end ([`AcceptToken`]): one that goes without it was never accepted, and is reset.
@@ -12,6 +12,7 @@ use crate::syscall::{Errno, MsgFlags, SockOpt, socket_abi};
 use netstack::socket::{RecvFlags, SendMeta, Shutdown};
 use netstack::time::Duration;
 use netstack::{Ready, SockError, SocketId};
+use rumpclient::door::FILLER;
 use rumpclient::sockaddr::SockAddrBuf;
 use rumpclient::{AcceptToken, Sid};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -22,9 +23,6 @@ use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-/// Octets that keep an end from being writable: it is while less than a quarter of its send buffer is in use.
-const FILLER: usize = 128 * 1024;
-static NOTHING: [u8; FILLER] = [0; FILLER];
 /// Connections that wait in a listener's near end: as many as fit into the smallest send buffer.
 const TOKENS: usize = 0;
 
@@ -37,24 +35,32 @@ enum End {
     Reset,
 }
 
-/// Makes a new pair what a stream's pair is in the beginning.
+/// Makes a new end what a stream's end is in the beginning. What is connected has its retained octet.
 pub(super) fn prepare(end: &OwnedFd, phase: Phase) -> Result<(), HostErrno> {
     sockopt::set_socket_send_buffer_size(end, SEND_BUFFER)?;
-    let octets = if phase == Phase::Carrying { 1 } else { FILLER };
-    rustix::net::send(end, &NOTHING[..octets], SendFlags::DONTWAIT).map(drop)
+    if phase == Phase::Carrying {
+        rustix::net::send(end, &[0], SendFlags::DONTWAIT)?;
+    }
+    Ok(())
 }
 
 /// A stream, from its socket(2) or accept(2) until the program has closed it.
 pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
     loop {
         let phase = passed.phase.get();
+        if phase == Phase::Outside {
+            // Only the sweep sees it go.
+            passing.sweep_for(passed);
+            passed.leaves(phase).await;
+            continue;
+        }
         let Some(near) = passed.near() else {
             // Only the sweep sees the program's end go.
             passed.leaves(Phase::Failed).await;
             return;
         };
         match phase {
-            Phase::Idle | Phase::Connecting => {
+            Phase::Outside | Phase::Idle | Phase::Connecting => {
                 let left = async {
                     passed.leaves(phase).await;
                     false
@@ -439,6 +445,14 @@ impl Taker {
 }
 
 impl Passing {
+    /// Before a send that connects (MSG_FASTOPEN).
+    pub(in crate::sysproxy) fn connects(&self, fd: crate::syscall::Fd) -> Result<(), Errno> {
+        match self.get(fd).filter(|passed| passed.kind == crate::syscall::SockType::Stream) {
+            Some(passed) => self.admit(&passed),
+            None => Ok(()),
+        }
+    }
+
     /// After a send that connects (MSG_FASTOPEN).
     pub(in crate::sysproxy) fn connecting(self: &Rc<Self>, fd: crate::syscall::Fd) {
         if let Some(passed) = self.get(fd).filter(|passed| passed.kind == crate::syscall::SockType::Stream) {
