@@ -81,6 +81,10 @@ class Results(unittest.TestResult):
         self.note(test, "fail", "unexpected success")
 
 
+# These ask for the network, and use nothing but the loopback.
+NETWORKED = ("test.test_socketserver", "test.test_timeout.CreationTestCase", "test.test_timeout.UDPTimeoutTestCase")
+
+
 def name_of(test):
     return test.id().replace(" ", "_")
 
@@ -99,7 +103,7 @@ def main():
     path, seconds, name = sys.argv[1], float(sys.argv[2]), sys.argv[3]
     from test import support
 
-    support.use_resources = []
+    support.use_resources = ["network"] if name in NETWORKED else []
     support.verbose = False
     results = Results(path, seconds)
     module = name if name.startswith("test.test_asyncio") else ".".join(name.split(".")[:2])

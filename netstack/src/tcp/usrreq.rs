@@ -5,6 +5,7 @@
 use super::fastopen::{self};
 use super::info::TcpInfo;
 use super::options::{TcpOpt, TcpOptName};
+use super::output::Burst;
 use super::tcb::{Cx, Holder, Tcb};
 use super::{State, Tcp, TcpId};
 use crate::netinet::IpLayer;
@@ -316,6 +317,8 @@ impl Tcb {
             } else if too_many {
                 cx.sh.stats.abort_on_memory += 1;
             }
+            // As Linux, whose send(2) transmits at once: what may leave by now has left.
+            while self.wants_output && self.output(cx) == Burst::More {}
             self.send_rst(cx);
             return self.enter_closed(None);
         }

@@ -1,7 +1,7 @@
 //! Streams through the doors of the stack: over the loopback interface.
 
 use crate::link::octets;
-use netstack::socket::{Family, RecvFlags, SendMeta, SockType};
+use netstack::socket::{Family, RecvFlags, SendMeta, SockOpt, SockType};
 use netstack::stack::{Stack, StackConfig};
 use netstack::tcp::Shutdown;
 use netstack::time::Duration;
@@ -57,4 +57,32 @@ fn a_stream_to_ourselves() {
         stack.handle_timeout(now);
     }
     assert_eq!(stack.sockets().count(), 0, "nothing is left");
+}
+
+/// As on Linux, whose send(2) transmits before it returns.
+#[test]
+fn what_was_sent_is_not_lost_by_a_reset_right_behind_it() {
+    let mut stack = Stack::new(StackConfig::default(), [5; 32]);
+    let now = Instant::from_millis(1000);
+    let run = |stack: &mut Stack| {
+        while let Some(at) = stack.poll_timeout().filter(|at| *at <= now) {
+            stack.handle_timeout(at.max(now));
+        }
+        while stack.poll_event().is_some() {}
+    };
+    let [listener, client] =
+        [(); 2].map(|()| stack.socket(Family::Inet, SockType::Stream, 0).expect("a socket"));
+    stack.bind(now, listener, "127.0.0.1:80".parse().unwrap()).expect("a free port");
+    stack.listen(now, listener, 5).expect("nobody listens");
+    assert_eq!(stack.connect(now, client, "127.0.0.1:80".parse().unwrap()), Err(SockError::InProgress));
+    run(&mut stack);
+    let (server, _) = stack.accept(now, listener).expect("a connection");
+    stack.set_option(now, client, SockOpt::Linger(Some(Duration::ZERO))).expect("an option");
+    assert_eq!(stack.send(now, client, b"last words", &SendMeta::default()), Ok(10));
+    stack.close(now, client).expect("a socket");
+    run(&mut stack);
+    let mut buf = [0; 100];
+    let mut recv = || stack.recv(now, server, &mut buf, RecvFlags::empty()).map(|meta| meta.len);
+    assert_eq!(recv(), Ok(10));
+    assert_eq!(recv(), Err(SockError::ConnReset));
 }
