@@ -264,38 +264,6 @@ fn a_new_stream_has_no_peer() {
     assert_eq!(recv(&server.end, 2).unwrap(), b"x");
 }
 
-/// What the host splices may lie in pieces of 64 KiB, and one octet pins the whole of its piece.
-#[test]
-fn a_file_is_sent_by_sendfile_whole() {
-    const OCTETS: usize = 2 << 20;
-    let (mut p1, mut p2, _world) = pair();
-    let listener = p2.listener("10.0.0.2:80");
-    let client = p1.connected("10.0.0.2:80");
-    let (server, _) = accept(&listener.end);
-    let file = rustix::fs::memfd_create("file", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
-    let octets: Vec<u8> = (0..OCTETS).map(|n| (n % 251) as u8).collect();
-    assert_eq!(rustix::io::pwrite(&file, &octets, 0), Ok(OCTETS));
-    rustix::io::ioctl_fionbio(&client.end, true).unwrap();
-    let (mut got, mut offset) = (Vec::<u8>::new(), 0);
-    while got.len() < OCTETS {
-        // As a program that waits until it may go on.
-        if offset < OCTETS as u64 && events(&client.end).contains(PollFlags::OUT) {
-            let rest = OCTETS - offset as usize;
-            rustix::fs::sendfile(&client.end, &file, Some(&mut offset), rest).unwrap();
-        }
-        wait_for("octets, or room for more", || {
-            let more = offset < OCTETS as u64 && events(&client.end).contains(PollFlags::OUT);
-            more || events(&server.end).contains(PollFlags::IN)
-        });
-        if events(&server.end).contains(PollFlags::IN) {
-            let mut buffer = vec![0; 65536];
-            let (octets, _) = rustix::net::recv(&server.end, &mut buffer[..], RecvFlags::DONTWAIT).unwrap();
-            got.extend(&buffer[..octets]);
-        }
-    }
-    assert!(got == octets, "other octets arrived");
-}
-
 #[test]
 fn a_file_that_is_spliced_leaves_the_end_writable() {
     let (mut p1, mut p2, _world) = pair();

@@ -72,24 +72,35 @@ impl Outcomes {
 
 /// The reviewed list of differences: names of tests, below the reason that they share.
 #[derive(Clone, Debug, Default)]
-pub struct Differences(BTreeMap<String, String>);
+pub struct Differences(BTreeMap<String, Steadiness>);
+
+/// Whether a test that is listed always differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Steadiness {
+    Always,
+    /// By the time that something takes.
+    Sometimes,
+}
 
 impl Differences {
-    /// Reads lines of `# REASON`, each followed by the tests' names; a blank line ends the reason.
+    /// Reads lines of `# REASON`, each followed by the tests' names; a blank line ends the reason. `~` before a name: it differs
+    /// at times.
     ///
     /// # Panics
     /// If a test has no reason.
     pub fn parse(text: &str) -> Differences {
-        let (mut reason, mut listed) = (String::new(), BTreeMap::new());
+        let (mut reason, mut listed) = (false, BTreeMap::new());
         for line in text.lines().map(str::trim) {
-            if let Some(words) = line.strip_prefix('#') {
-                reason = format!("{reason} {}", words.trim()).trim().to_owned();
-            } else if line.is_empty() {
-                reason.clear();
-            } else {
-                assert!(!reason.is_empty(), "{line} is listed without a reason");
-                listed.insert(line.to_owned(), reason.clone());
+            if line.starts_with('#') || line.is_empty() {
+                reason = !line.is_empty();
+                continue;
             }
+            assert!(reason, "{line} is listed without a reason");
+            let (name, steadiness) = match line.strip_prefix('~') {
+                Some(name) => (name, Steadiness::Sometimes),
+                None => (line, Steadiness::Always),
+            };
+            listed.insert(name.to_owned(), steadiness);
         }
         Differences(listed)
     }
@@ -108,7 +119,7 @@ impl Differences {
         let here = |test: &&String| test.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
         // What the host fails today is no difference, but it may be one again.
         let stale = |test: &&String| match node.get(test) {
-            Outcome::Ok => true,
+            Outcome::Ok => self.0[*test] == Steadiness::Always,
             Outcome::Missing => host.get(test) == Outcome::Missing,
             Outcome::Fail(_) | Outcome::Skip(_) | Outcome::Hang => false,
         };
@@ -144,7 +155,7 @@ mod tests {
         let host = Outcomes::parse(HOST);
         let node = Outcomes::parse("ok m.A.a\nhang m.A.b\nskip m.A.c no IPv6\nok m.A.d\nok m.A.f\nend");
         assert!(host.ended && node.ended);
-        let listed = Differences::parse("# it is slow\nm.A.b\nm.A.f\nm.A.g\n\n# other\nn.A.a\n");
+        let listed = Differences::parse("# it is slow\nm.A.b\nm.A.f\nm.A.g\n~m.A.a\n\n# other\nn.A.a\n");
         let verdict = listed.judge("m", &host, &node);
         assert_eq!((verdict.host, verdict.node, verdict.listed), (4, 2, 1));
         assert_eq!(verdict.unlisted, [("m.A.c".to_owned(), Outcome::Skip("no IPv6".to_owned()))]);
