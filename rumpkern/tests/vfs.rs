@@ -2,8 +2,9 @@
 
 mod world;
 
-use netstack::net::MacAddr;
 use netstack::net::route::{Route, RouteKind};
+use netstack::net::{IfIndex, MacAddr};
+use netstack::socket::Membership;
 use rumpkern::config::{HostConfig, NodeConfig};
 use rumpkern::kernel::Kernel;
 use rumpkern::syscall::{Errno, Family, MsgFlags, Shutdown, SockOpt, SockType, ioctl, sockopt_abi};
@@ -341,7 +342,7 @@ fn a_packet_socket_that_wants_every_frame_shows() {
     let (world, kernel) = alone();
     let open = world.spawn(0, async |sys| {
         let fd = sys.socket(Family::Inet, SockType::Packet, 3).unwrap();
-        sys.setsockopt(fd, SockOpt::Promiscuous(true)).unwrap();
+        sys.setsockopt(fd, SockOpt::PacketJoin(IfIndex(2), Membership::Promiscuous)).unwrap();
         std::future::pending::<()>().await;
     });
     world.settle();

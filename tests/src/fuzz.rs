@@ -19,6 +19,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("config", config),
     ("sysproxy", sysproxy),
     ("filter", filter),
+    ("bpf", bpf),
     ("bus", bus),
     ("frame", frame),
     ("offload", offload),
@@ -64,6 +65,38 @@ pub fn filter(octets: &[u8]) {
     let Ok(text) = std::str::from_utf8(words) else { return };
     if let Ok(filter) = labctl::capture::filter::Filter::parse(text, &labctl::capture::filter::NoNames) {
         filter.matches(frame);
+    }
+}
+
+/// A program of classic BPF (its length in instructions, eight octets each) and the packet that it looks at: what is accepted ends, and
+/// comes to the same result again.
+pub fn bpf(octets: &[u8]) {
+    use netstack::net::bpf::filter::{Insn, Program, View};
+    let Some((&length, rest)) = octets.split_first() else { return };
+    let (insns, packet) = rest.split_at(rest.len().min(usize::from(length) * 8));
+    let insns: Vec<Insn> = insns
+        .chunks_exact(8)
+        .map(|octets| Insn {
+            code: u16::from_le_bytes([octets[0], octets[1]]),
+            jt: octets[2],
+            jf: octets[3],
+            k: u32::from_le_bytes([octets[4], octets[5], octets[6], octets[7]]),
+        })
+        .collect();
+    let Ok(program) = Program::new(&insns) else { return };
+    for (data, link) in [(0, Some(0)), (14, Some(0)), (22, None)] {
+        let view = View {
+            octets: packet,
+            data,
+            net: 14,
+            link,
+            protocol: 0x800,
+            packet_type: 0,
+            ifindex: 2,
+            hatype: 1,
+            random: 1,
+        };
+        assert_eq!(program.run(&view), program.run(&view));
     }
 }
 

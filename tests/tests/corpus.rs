@@ -84,7 +84,7 @@ fn replay(name: &str) {
 }
 
 macro_rules! targets { ($($name:ident)*) => { $( #[test] fn $name() { replay(stringify!($name)); } )* } }
-targets! { topology control config sysproxy filter bus frame offload netlink }
+targets! { topology control config sysproxy filter bpf bus frame offload netlink }
 
 #[test]
 fn every_target_is_replayed() {

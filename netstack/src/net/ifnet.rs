@@ -2,6 +2,7 @@
 
 use super::mbuf::Mbuf;
 use super::{IfIndex, MacAddr};
+use crate::socket::PacketType;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
@@ -89,6 +90,8 @@ impl IfCounters {
 pub struct RxFilter {
     /// All frames (a promiscuous packet socket).
     pub promiscuous: bool,
+    /// All frames to groups.
+    pub all_multicast: bool,
     /// Groups wanted besides the own address and broadcast, ascending.
     pub multicast: Vec<MacAddr>,
     /// Changes when the filter does.
@@ -119,6 +122,10 @@ pub struct Ifnet {
     pub(crate) groups: BTreeMap<IpAddr, u32>,
     /// Packet sockets that want every frame.
     pub(crate) promiscuous: u32,
+    /// Packet sockets that want every frame to a group.
+    pub(crate) all_multicast: u32,
+    /// Groups that packet sockets want, and how many do.
+    pub(crate) link_groups: BTreeMap<MacAddr, u32>,
     pub(crate) filter_generation: u64,
     /// Its driver takes packets whose checksum and segmentation are left undone.
     pub(crate) offload: bool,
@@ -140,6 +147,8 @@ impl Ifnet {
             addrs: Vec::new(),
             groups: BTreeMap::new(),
             promiscuous: 0,
+            all_multicast: 0,
+            link_groups: BTreeMap::new(),
             filter_generation: 1,
             offload: false,
             tx: TxQueue::default(),
@@ -202,6 +211,18 @@ impl Ifnet {
             })
     }
 
+    /// Whether packet sockets are to hear a frame that came in.
+    pub(crate) fn hears(&self, dst: MacAddr, kind: PacketType) -> bool {
+        self.promiscuous > 0
+            || match kind {
+                PacketType::Host | PacketType::Broadcast | PacketType::Outgoing => true,
+                PacketType::Multicast => {
+                    self.all_multicast > 0 || self.link_groups.contains_key(&dst) || self.wants_group_mac(dst)
+                }
+                PacketType::OtherHost => self.loopback,
+            }
+    }
+
     /// Which frames it wants of its wire.
     pub fn rx_filter(&self) -> RxFilter {
         let mut multicast = vec![multicast_mac(ALL_SYSTEMS)];
@@ -209,9 +230,15 @@ impl Ifnet {
             IpAddr::V4(g) => Some(multicast_mac(*g)),
             IpAddr::V6(_) => None,
         }));
+        multicast.extend(self.link_groups.keys());
         multicast.sort_unstable();
         multicast.dedup();
-        RxFilter { promiscuous: self.promiscuous > 0, multicast, generation: self.filter_generation }
+        RxFilter {
+            promiscuous: self.promiscuous > 0,
+            all_multicast: self.all_multicast > 0,
+            multicast,
+            generation: self.filter_generation,
+        }
     }
 }
 
@@ -313,10 +340,6 @@ impl Interfaces {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Ifnet> {
         self.slots.iter().flatten()
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Ifnet> {
-        self.slots.iter_mut().flatten()
     }
 
     /// The interface on whose subnet `addr` is, longest prefix first.

@@ -114,9 +114,12 @@ impl Stack {
         m: Mbuf,
         at: usize,
     ) -> bool {
+        let wire_len = m.len() - at;
+        let Some(m) = self.datagram_filter(id, rx, m, at) else { return true };
         let datagram = Datagram {
             m,
             at,
+            wire_len,
             from,
             local: Some(rx.dst),
             ifindex: rx.ifindex,
@@ -182,6 +185,7 @@ impl Stack {
         let datagram = Datagram {
             m,
             at: 0,
+            wire_len: data.len(),
             from: Some(to),
             local: Some(local),
             ifindex,

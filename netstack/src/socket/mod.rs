@@ -135,6 +135,15 @@ pub enum SockError {
     /// ENONET: we are isolated
     #[error("machine is not on the network")]
     NoNet,
+    /// EPERM: the socket's filter is locked
+    #[error("operation not permitted")]
+    NotPermitted,
+    /// ENOENT: the socket has no filter
+    #[error("no such filter")]
+    NoFilter,
+    /// ENXIO: no interface to send by
+    #[error("no such device or address")]
+    NoAddress,
     /// ENODEV
     #[error("no such interface")]
     NoDevice,
@@ -189,6 +198,39 @@ pub enum PacketType {
     Outgoing,
 }
 
+impl PacketType {
+    /// `PACKET_HOST` …, as Linux numbers them.
+    pub fn number(self) -> u8 {
+        match self {
+            PacketType::Host => 0,
+            PacketType::Broadcast => 1,
+            PacketType::Multicast => 2,
+            PacketType::OtherHost => 3,
+            PacketType::Outgoing => 4,
+        }
+    }
+}
+
+/// Frames that a packet socket wants of an interface beside those that it would get (PACKET_ADD_MEMBERSHIP).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// All (PACKET_MR_PROMISC).
+    Promiscuous,
+    /// All to groups (PACKET_MR_ALLMULTI).
+    AllMulticast,
+    /// All to this group (PACKET_MR_MULTICAST).
+    Multicast(MacAddr),
+}
+
+/// What a packet socket has got (PACKET_STATISTICS).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketStats {
+    /// Frames that its filter let through, those dropped included.
+    pub packets: u32,
+    /// Frames that found no room.
+    pub drops: u32,
+}
+
 /// Address of a packet socket (`sockaddr_ll`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkAddr {
@@ -228,6 +270,8 @@ pub struct RecvMeta {
     pub len: usize,
     /// Octets of the datagram, which may be more.
     pub full_len: usize,
+    /// Octets that it had before the socket's filter cut it.
+    pub wire_len: usize,
     /// Sender.
     pub from: Option<SocketAddr>,
     /// Address it was sent to (IP_PKTINFO).

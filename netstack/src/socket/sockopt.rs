@@ -2,7 +2,8 @@
 //! numbers of the system calls are the kernel's affair.
 
 use crate::net::IfIndex;
-use crate::socket::SockError;
+use crate::net::bpf::filter::Program;
+use crate::socket::{Membership, SockError};
 use crate::tcp::{TcpOpt, TcpOptName};
 use crate::time::Duration;
 use crate::wire::ipv4_options;
@@ -72,8 +73,20 @@ pub enum SockOpt {
     Leave(IpAddr, Option<IfIndex>),
     /// ICMP_FILTER: a set bit keeps that ICMP type from a raw socket.
     IcmpFilter(u32),
-    /// PACKET_MR_PROMISC on the interface that the packet socket is bound to.
-    Promiscuous(bool),
+    /// SO_ATTACH_FILTER: what the socket gets, and how much of it.
+    AttachFilter(Program),
+    /// SO_DETACH_FILTER
+    DetachFilter,
+    /// SO_LOCK_FILTER: the filter stays as it is, and so does this.
+    LockFilter(bool),
+    /// PACKET_ADD_MEMBERSHIP
+    PacketJoin(IfIndex, Membership),
+    /// PACKET_DROP_MEMBERSHIP
+    PacketLeave(IfIndex, Membership),
+    /// PACKET_AUXDATA: whether the program wants to hear of it; the stack always tells.
+    AuxData(bool),
+    /// PACKET_IGNORE_OUTGOING: what leaves is not shown.
+    IgnoreOutgoing(bool),
     /// An option of TCP, or one that TCP acts on.
     Tcp(TcpOpt),
 }
@@ -110,7 +123,9 @@ pub enum SockOptName {
     MulticastLoop,
     MulticastIf,
     IcmpFilter,
-    Promiscuous,
+    LockFilter,
+    AuxData,
+    IgnoreOutgoing,
     Tcp(TcpOptName),
 }
 
@@ -162,7 +177,10 @@ pub(crate) struct Options {
     pub(crate) multicast_loop: bool,
     pub(crate) multicast_if: Option<IfIndex>,
     pub(crate) icmp_filter: u32,
-    pub(crate) promiscuous: bool,
+    pub(crate) filter: Option<Program>,
+    pub(crate) filter_locked: bool,
+    pub(crate) aux_data: bool,
+    pub(crate) ignore_outgoing: bool,
 }
 
 /// Octets of the smallest buffer (Linux's SOCK_MIN_RCVBUF, roughly).
@@ -200,7 +218,10 @@ impl Options {
             multicast_loop: true,
             multicast_if: None,
             icmp_filter: 0,
-            promiscuous: false,
+            filter: None,
+            filter_locked: false,
+            aux_data: false,
+            ignore_outgoing: false,
         }
     }
 
@@ -241,10 +262,22 @@ impl Options {
             SockOpt::MulticastLoop(v) => self.multicast_loop = v,
             SockOpt::MulticastIf(v) => self.multicast_if = v,
             SockOpt::IcmpFilter(v) => self.icmp_filter = v,
-            SockOpt::Promiscuous(v) => self.promiscuous = v,
-            SockOpt::Mtu(_) | SockOpt::Join(..) | SockOpt::Leave(..) | SockOpt::Tcp(_) => {
-                return Err(SockError::NoProtoOpt);
+            SockOpt::AttachFilter(_) | SockOpt::DetachFilter | SockOpt::LockFilter(false)
+                if self.filter_locked =>
+            {
+                return Err(SockError::NotPermitted);
             }
+            SockOpt::AttachFilter(v) => self.filter = Some(v),
+            SockOpt::DetachFilter => drop(self.filter.take().ok_or(SockError::NoFilter)?),
+            SockOpt::LockFilter(v) => self.filter_locked = v,
+            SockOpt::AuxData(v) => self.aux_data = v,
+            SockOpt::IgnoreOutgoing(v) => self.ignore_outgoing = v,
+            SockOpt::Mtu(_)
+            | SockOpt::Join(..)
+            | SockOpt::Leave(..)
+            | SockOpt::PacketJoin(..)
+            | SockOpt::PacketLeave(..)
+            | SockOpt::Tcp(_) => return Err(SockError::NoProtoOpt),
         }
         Ok(())
     }
@@ -280,7 +313,9 @@ impl Options {
             SockOptName::MulticastLoop => SockOpt::MulticastLoop(self.multicast_loop),
             SockOptName::MulticastIf => SockOpt::MulticastIf(self.multicast_if),
             SockOptName::IcmpFilter => SockOpt::IcmpFilter(self.icmp_filter),
-            SockOptName::Promiscuous => SockOpt::Promiscuous(self.promiscuous),
+            SockOptName::LockFilter => SockOpt::LockFilter(self.filter_locked),
+            SockOptName::AuxData => SockOpt::AuxData(self.aux_data),
+            SockOptName::IgnoreOutgoing => SockOpt::IgnoreOutgoing(self.ignore_outgoing),
             SockOptName::Tcp(_) => return Err(SockError::NoProtoOpt),
         })
     }

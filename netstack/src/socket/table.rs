@@ -1,7 +1,8 @@
 //! The table of sockets: names, what kind each is, and what datagrams wait in it.
 
 use super::sockopt::Options;
-use super::{Family, LinkAddr, QueuedError, Ready, SendMeta, SockError, SockType, SocketId};
+use super::{Family, LinkAddr, Membership, PacketStats, QueuedError, Ready, SendMeta};
+use super::{SockError, SockType, SocketId};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::netinet::Flow;
@@ -30,6 +31,8 @@ pub(crate) struct Datagram {
     pub(crate) m: Mbuf,
     /// Where in `m` the program's data begin.
     pub(crate) at: usize,
+    /// Octets of its data before a filter cut them.
+    pub(crate) wire_len: usize,
     pub(crate) from: Option<SocketAddr>,
     pub(crate) local: Option<IpAddr>,
     pub(crate) ifindex: IfIndex,
@@ -104,6 +107,8 @@ pub(crate) struct Socket {
     /// Packet sockets: which interface and EtherType.
     pub(crate) packet: PacketBinding,
     pub(crate) groups: Vec<(IpAddr, IfIndex)>,
+    /// Packet sockets: what more they want of interfaces, each as often as they said so.
+    pub(crate) memberships: Vec<(IfIndex, Membership)>,
     pub(crate) error: Option<SockError>,
     pub(crate) rx: RecvQueue,
     /// Errors, each with the data that caused it (IP_RECVERR).
@@ -124,6 +129,8 @@ pub(crate) struct PacketBinding {
     pub(crate) ifindex: Option<IfIndex>,
     /// 0: nothing yet.
     pub(crate) ethertype: u16,
+    /// What came since it was last asked for.
+    pub(crate) stats: PacketStats,
 }
 
 impl Socket {

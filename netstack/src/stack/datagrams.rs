@@ -2,11 +2,14 @@
 
 use super::Stack;
 use crate::net::IfIndex;
-use crate::netinet::IpLayer;
+use crate::net::bpf::filter::View;
+use crate::net::mbuf::Mbuf;
 use crate::netinet::in_pcb::{Binding, PcbTable, Share};
+use crate::netinet::{IpLayer, IpRx};
 use crate::socket::table::{Datagram, Kind, Socket};
-use crate::socket::{Family, Ready, SockError, SocketId};
+use crate::socket::{Family, PacketType, Ready, SockError, SocketId};
 use crate::stack::stats::Drop;
+use crate::wire::{ethernet, udp};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 impl Stack {
@@ -25,6 +28,43 @@ impl Stack {
             Err(m) => {
                 self.ip.discard(Drop::SocketBufferFull, m);
                 false
+            }
+        }
+    }
+
+    /// A packet of IP's as the socket's filter wants it; `None`: not at all. A filter of UDP or ICMP begins at
+    /// their header, one of raw sockets at IP's (SO_ATTACH_FILTER).
+    pub(crate) fn datagram_filter(
+        &mut self,
+        id: SocketId,
+        rx: &IpRx,
+        mut m: Mbuf,
+        at: usize,
+    ) -> Option<Mbuf> {
+        let Ok(s) = self.sockets.datagram(id) else { return Some(m) };
+        let Some(filter) = s.opts.filter.clone() else { return Some(m) };
+        // UDP's header stands before what the program reads, and is kept.
+        let header = if s.kind == Kind::Udp { udp::HEADER_LEN } else { 0 };
+        let data = at - header;
+        let view = View {
+            octets: m.data(),
+            data,
+            net: 0,
+            link: None,
+            protocol: ethernet::IPV4,
+            packet_type: PacketType::from(rx.cast).number(),
+            ifindex: rx.ifindex.0,
+            hatype: self.ip.ifs.get(rx.ifindex).map_or(0, |i| i.hatype()),
+            random: self.ip.random() as u32,
+        };
+        match filter.run(&view) as usize {
+            0 => {
+                self.ip.discard(Drop::SocketFilter, m);
+                None
+            }
+            wanted => {
+                m.truncate(data + wanted.max(header));
+                Some(m)
             }
         }
     }

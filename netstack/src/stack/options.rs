@@ -16,6 +16,8 @@ impl Stack {
         match opt {
             SockOpt::Join(group, ifindex) => return self.join(id, group, ifindex),
             SockOpt::Leave(group, ifindex) => return self.leave(id, group, ifindex),
+            SockOpt::PacketJoin(ifindex, what) => return self.packet_join(id, ifindex, what),
+            SockOpt::PacketLeave(ifindex, what) => return self.packet_leave(id, ifindex, what),
             SockOpt::BindToDevice(Some(i)) | SockOpt::MulticastIf(Some(i)) if self.interface(i).is_none() => {
                 return Err(SockError::NoDevice);
             }
@@ -26,15 +28,10 @@ impl Stack {
         }
         let max = self.ip.config.max_buffer;
         let s = self.sockets.datagram(id)?;
-        let (promiscuous, before) = (s.opts.promiscuous, s.ready());
+        let before = s.ready();
         s.opts.set(opt, max)?;
         // A larger send buffer has room.
         let news = (s.ready() - before) & Ready::WRITE;
-        let change = i32::from(s.opts.promiscuous) - i32::from(promiscuous);
-        if s.kind == Kind::Packet && change != 0 {
-            let ifindex = s.packet.ifindex;
-            self.promiscuous(ifindex, change);
-        }
         self.notify(id, news);
         self.rebind(id);
         Ok(())

@@ -51,6 +51,7 @@ impl Stack {
                 remote: None,
                 packet: PacketBinding::default(),
                 groups: Vec::new(),
+                memberships: Vec::new(),
                 error: None,
                 rx: RecvQueue::default(),
                 errors: RecvQueue::default(),
@@ -194,6 +195,7 @@ impl Stack {
         let meta = RecvMeta {
             len,
             full_len: data.len(),
+            wire_len: d.wire_len,
             from: d.from,
             local: d.local,
             ifindex: Some(d.ifindex),
@@ -252,8 +254,8 @@ impl Stack {
             Kind::Raw => self.raw.retain(|r| *r != id),
             Kind::Packet => {
                 self.bpf.detach(id);
-                if s.opts.promiscuous {
-                    self.promiscuous(s.packet.ifindex, -1);
+                for (ifindex, what) in core::mem::take(&mut s.memberships) {
+                    self.widen(ifindex, what, -1);
                 }
             }
         }
@@ -350,6 +352,7 @@ impl RecvMeta {
         RecvMeta {
             len: 0,
             full_len: 0,
+            wire_len: 0,
             from: None,
             local: None,
             ifindex: None,

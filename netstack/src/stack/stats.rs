@@ -245,6 +245,8 @@ drops! {
     UdpNoPort => "udpNoPort",
     /// The socket's receive buffer is full.
     SocketBufferFull => "socketBufferFull",
+    /// The filter of the socket did not want it.
+    SocketFilter => "socketFilter",
     /// The socket was closed while its packet waited.
     SocketClosed => "socketClosed",
     /// Sent by a packet socket and not a frame.

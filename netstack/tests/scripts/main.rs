@@ -8,6 +8,7 @@ mod forward;
 mod harness;
 mod icmp;
 mod options;
+mod packet;
 mod pmtu;
 mod reass;
 mod sockets;

@@ -232,8 +232,8 @@ impl Kernel {
             let wanted = stack.rx_filter(interface.ifindex);
             if interface.filter != Some((up, wanted.generation)) {
                 interface.filter = Some((up, wanted.generation));
-                let filter =
-                    Filter { up, promiscuous: wanted.promiscuous || renamed, multicast: wanted.multicast };
+                let promiscuous = wanted.promiscuous || wanted.all_multicast || renamed;
+                let filter = Filter { up, promiscuous, multicast: wanted.multicast };
                 self.user.borrow_mut().if_filter(interface.port, &filter);
             }
         }

@@ -14,6 +14,7 @@ mod ioctl_ethtool;
 pub(crate) mod ioctl_ifreq;
 mod ioctl_route;
 mod netlink;
+pub mod packet_abi;
 mod poll;
 pub mod sleepq;
 mod socket;

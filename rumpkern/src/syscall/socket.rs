@@ -3,7 +3,8 @@
 use super::block::Blocking;
 use super::{Errno, Family, Fd, MsgFlags, RecvMeta, SendMeta, Shutdown, SockType, Sys};
 use crate::proc::filedesc::{File, Kind};
-use netstack::socket::SendFlags;
+use netstack::net::IfIndex;
+use netstack::socket::{PacketStats, SendFlags};
 use netstack::tcp::State;
 use netstack::{Ready, SockError};
 use std::net::SocketAddr;
@@ -20,6 +21,24 @@ impl Sys {
     pub fn bind(&self, fd: Fd, address: SocketAddr) -> Result<(), Errno> {
         let (_, id) = self.socket_of(fd)?;
         Ok(self.kernel.stack.borrow_mut().bind(self.kernel.now(), id, address)?)
+    }
+
+    /// Gives a packet socket its interface (`None`: all) and its EtherType (0: none).
+    pub fn bind_packet(&self, fd: Fd, ifindex: Option<IfIndex>, ethertype: u16) -> Result<(), Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().bind_packet(id, ifindex, ethertype)?)
+    }
+
+    /// Those of a packet socket.
+    pub fn packet_binding(&self, fd: Fd) -> Result<(Option<IfIndex>, u16), Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().packet_binding(id)?)
+    }
+
+    /// PACKET_STATISTICS: what a packet socket has got since this was last asked.
+    pub fn packet_stats(&self, fd: Fd) -> Result<PacketStats, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().packet_stats(id)?)
     }
 
     /// Lets connections come in; up to `backlog` wait to be accepted.

@@ -1,6 +1,7 @@
 //! Calls on sockets with their arguments in Linux's numbers and layout: addresses, types with flags, `how`,
 //! `fcntl`. As [`super::sockopt_abi`], for whoever has a program's octets at hand.
 
+use super::packet_abi::{self, AF_PACKET, SOCK_PACKET};
 use super::{Errno, Family, Fd, MsgFlags, Shutdown, SockType, Sys};
 use crate::netlink::socket::AF_NETLINK;
 use crate::netlink::{NlAddr, Protocol};
@@ -33,6 +34,11 @@ pub fn socket(sys: &Sys, domain: u32, kind: u32, protocol: u32) -> Result<Fd, Er
             return Err(Errno::ESOCKTNOSUPPORT);
         }
         let fd = sys.netlink_socket(kind, Protocol::by_number(protocol)?)?;
+        sys.set_nonblocking(fd, flags & NONBLOCK != 0)?;
+        return Ok(fd);
+    }
+    if u16::try_from(domain) == Ok(AF_PACKET) || u16::try_from(domain) == Ok(AF_INET) && kind == SOCK_PACKET {
+        let fd = packet_abi::socket(sys, kind, protocol)?;
         sys.set_nonblocking(fd, flags & NONBLOCK != 0)?;
         return Ok(fd);
     }
@@ -82,7 +88,10 @@ pub fn bind(sys: &Sys, fd: Fd, octets: &[u8]) -> Result<(), Errno> {
     if sys.netlink(fd).is_ok() {
         return sys.netlink_bind(fd, NlAddr::decode(octets)?);
     }
-    sys.socket_type(fd)?; // a bad descriptor before a bad address
+    // A bad descriptor before a bad address.
+    if packet_abi::is_packet(sys.socket_type(fd)?) {
+        return packet_abi::bind(sys, fd, octets);
+    }
     let addr = address_of_any_family(octets)?;
     sys.bind(fd, if addr.ip().is_unspecified() { addr } else { address(octets)? })
 }
@@ -96,20 +105,21 @@ pub async fn connect(sys: &Sys, fd: Fd, octets: &[u8], flags: MsgFlags) -> Resul
         };
         return sys.netlink_connect(fd, addr);
     }
-    sys.socket_type(fd)?;
+    if packet_abi::is_packet(sys.socket_type(fd)?) {
+        return Err(Errno::EOPNOTSUPP);
+    }
     match SockAddr::decode(octets) {
         Ok(SockAddr::Unspec) => sys.disconnect(fd),
         Ok(SockAddr::Inet(_)) | Err(_) => sys.connect_with(fd, address(octets)?, flags).await,
     }
 }
 
-/// Where sendto(2) sends to. A stream has its peer; nobody looks at another address.
+/// Where sendto(2) sends to. A stream has its peer; nobody looks at another address. Of packet sockets see
+/// [`packet_abi::destination`].
 pub fn destination(sys: &Sys, fd: Fd, octets: Option<&[u8]>) -> Result<Option<SocketAddr>, Errno> {
     match sys.socket_type(fd)? {
-        SockType::Stream => Ok(None),
-        SockType::Dgram | SockType::Raw | SockType::Packet | SockType::PacketDgram => {
-            octets.map(address_of_any_family).transpose()
-        }
+        SockType::Stream | SockType::Packet | SockType::PacketDgram => Ok(None),
+        SockType::Dgram | SockType::Raw => octets.map(address_of_any_family).transpose(),
     }
 }
 
@@ -117,6 +127,7 @@ pub fn destination(sys: &Sys, fd: Fd, octets: Option<&[u8]>) -> Result<Option<So
 pub fn getsockname(sys: &Sys, fd: Fd) -> Result<Vec<u8>, Errno> {
     match sys.netlink(fd) {
         Ok(socket) => Ok(socket.name().encode().to_vec()),
+        Err(_) if packet_abi::is_packet(sys.socket_type(fd)?) => packet_abi::getsockname(sys, fd),
         Err(_) => Ok(SockAddrBuf::from(sys.getsockname(fd)?).as_octets().to_vec()),
     }
 }
@@ -125,6 +136,7 @@ pub fn getsockname(sys: &Sys, fd: Fd) -> Result<Vec<u8>, Errno> {
 pub fn getpeername(sys: &Sys, fd: Fd) -> Result<Vec<u8>, Errno> {
     match sys.netlink(fd) {
         Ok(socket) => Ok(socket.peer().encode().to_vec()),
+        Err(_) if packet_abi::is_packet(sys.socket_type(fd)?) => Err(Errno::EOPNOTSUPP),
         Err(_) => Ok(SockAddrBuf::from(sys.getpeername(fd)?).as_octets().to_vec()),
     }
 }

@@ -1,9 +1,10 @@
 //! Socket options in Linux's numbers and layout, to and from the kernel's typed ones: for whoever has a
 //! program's octets at hand (remote clients, hosts that embed a kernel).
 //!
-//! Not here: what the stack has no option for (timestamps, filters, IPv6's level): ENOPROTOOPT.
+//! Not here: what the stack has no option for (IPv6's level): ENOPROTOOPT. Of SO_ATTACH_FILTER the value is what its
+//! `struct sock_fprog` points to.
 
-use super::{Errno, Family, Fd, SockOpt, SockOptName, SockType, Sys, netlink, tcp_info};
+use super::{Errno, Fd, SockOpt, SockOptName, SockType, Sys, netlink, packet_abi, tcp_info};
 use netstack::net::IfIndex;
 use netstack::socket::MtuDiscover;
 use netstack::tcp::cc::Algorithm;
@@ -32,6 +33,9 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
     }
     if !serves(sys.socket_type(fd)?, level) {
         return Err(Errno::ENOPROTOOPT);
+    }
+    if level == packet_abi::SOL_PACKET {
+        return packet_abi::set(sys, fd, name, value);
     }
     let least = match (level, name) {
         // Names may be shorter.
@@ -68,7 +72,10 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
         (SOCKET, 20) => return sys.set_rcvtimeo(fd, timeval(value)?),
         (SOCKET, 21) => return sys.set_sndtimeo(fd, timeval(value)?),
         (SOCKET, 25) => SockOpt::BindToDevice(device(sys, value)?),
+        (SOCKET, 26) => SockOpt::AttachFilter(packet_abi::filter(value)?),
+        (SOCKET, 27) => SockOpt::DetachFilter,
         (SOCKET, 29) => SockOpt::Timestamp(flag(value)?),
+        (SOCKET, 44) => SockOpt::LockFilter(flag(value)?),
         (SOCKET, 47) => SockOpt::Tcp(TcpOpt::MaxPacingRate(rate(value)?)),
         (IP, 1) => SockOpt::Tos(small(value)? as u8),
         (IP, 2) => match small(value)? {
@@ -160,7 +167,9 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
 /// Whether a socket has options of this level at all.
 fn serves(ty: SockType, level: u32) -> bool {
     match level {
-        SOCKET | IP => true,
+        SOCKET => true,
+        IP => !packet_abi::is_packet(ty),
+        packet_abi::SOL_PACKET => packet_abi::is_packet(ty),
         TCP => ty == SockType::Stream,
         UDP => ty == SockType::Dgram,
         RAW => ty == SockType::Raw,
@@ -193,6 +202,9 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
     if !serves(sys.socket_type(fd)?, level) {
         return Err(Errno::EOPNOTSUPP);
     }
+    if level == packet_abi::SOL_PACKET {
+        return packet_abi::get(sys, fd, name);
+    }
     let int = |value: i32| Ok(value.to_le_bytes().to_vec());
     let name = match (level, name) {
         (SOCKET, 2) => SockOptName::ReuseAddr,
@@ -220,15 +232,15 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         (SOCKET, 21) => return Ok(of_timeval(sys.timeouts(fd)?.1)),
         (SOCKET, 25) => SockOptName::BindToDevice,
         (SOCKET, 29) => SockOptName::Timestamp,
+        (SOCKET, 44) => SockOptName::LockFilter,
+        // SO_BPF_EXTENSIONS: up to SKF_AD_VLAN_TPID.
+        (SOCKET, 48) => return int(64),
         (SOCKET, 30) => return int(i32::from(sys.socket_info(fd)?.state == "LISTEN")),
         (SOCKET, 47) => SockOptName::Tcp(TcpOptName::MaxPacingRate),
         (SOCKET, 55) => return Ok(tcp_info::meminfo(&sys.socket_info(fd)?)),
         (SOCKET, 38) => return int(sys.socket_info(fd)?.protocol.into()),
         (SOCKET, 39) => {
-            return int(match sys.socket_info(fd)?.family {
-                Family::Inet => 2,
-                Family::Inet6 => 10,
-            });
+            return int(packet_abi::domain(&sys.socket_info(fd)?));
         }
         (IP, 1) => SockOptName::Tos,
         (IP, 2) => SockOptName::Ttl,
@@ -294,7 +306,9 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         | SockOpt::RecvErr(on)
         | SockOpt::HeaderIncluded(on)
         | SockOpt::MulticastLoop(on)
-        | SockOpt::Promiscuous(on)
+        | SockOpt::LockFilter(on)
+        | SockOpt::IgnoreOutgoing(on)
+        | SockOpt::AuxData(on)
         | SockOpt::Tcp(TcpOpt::NoDelay(on) | TcpOpt::Cork(on) | TcpOpt::QuickAck(on))
         | SockOpt::Tcp(TcpOpt::FastOpenConnect(on) | TcpOpt::FastOpenNoCookie(on)) => int(on.into()),
         SockOpt::Tcp(TcpOpt::FastOpen(n)) => int(n as i64),
@@ -339,7 +353,13 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         // Who asks for four octets gets the lower half, which for no limit is Linux's ~0U.
         SockOpt::Tcp(TcpOpt::MaxPacingRate(rate)) => Ok(rate.unwrap_or(u64::MAX).to_le_bytes().to_vec()),
         SockOpt::Tcp(TcpOpt::UserTimeout(time)) => int(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
-        SockOpt::Join(..) | SockOpt::Leave(..) | SockOpt::Tcp(_) => Err(Errno::ENOPROTOOPT),
+        SockOpt::Join(..)
+        | SockOpt::Leave(..)
+        | SockOpt::PacketJoin(..)
+        | SockOpt::PacketLeave(..)
+        | SockOpt::AttachFilter(_)
+        | SockOpt::DetachFilter
+        | SockOpt::Tcp(_) => Err(Errno::ENOPROTOOPT),
     }
 }
 
