@@ -7,11 +7,14 @@
 use crate::kernel::Kernel;
 use crate::rumpuser::{Interest, Wake};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::io::IoSlice;
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -152,6 +155,19 @@ pub(crate) fn send_with(
     let passed = [passed];
     control.push(SendAncillaryMessage::ScmRights(&passed));
     rustix::net::sendmsg(socket, &[IoSlice::new(octets)], &mut control, flags).map(drop)
+}
+
+/// Receives octets, how many is said, and the descriptor that came with them, close-on-exec.
+pub(crate) fn receive_with(socket: &OwnedFd, octets: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let received = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(octets)], &mut control, flags)?;
+    let passed = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    Ok((received.bytes, passed))
 }
 
 impl Drop for Remote {

@@ -11,11 +11,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags,
-    SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, send, socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, send,
+    sendmsg, socket_with,
 };
 use std::collections::VecDeque;
-use std::io::IoSliceMut;
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -198,6 +199,26 @@ impl Client {
         let req = self.write_frame(sid, request);
         self.send_frame()?;
         Ok(req)
+    }
+
+    /// The same, with a descriptor for the node.
+    pub fn submit_with(
+        &mut self,
+        sid: Sid,
+        request: &Request<'_>,
+        passed: BorrowedFd<'_>,
+    ) -> Result<ReqId, CallError> {
+        let req = self.write_frame(sid, request);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let passed = [passed];
+        control.push(SendAncillaryMessage::ScmRights(&passed));
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        match sendmsg(&self.fd, &[IoSlice::new(&self.out)], &mut control, flags) {
+            Ok(_) => Ok(req),
+            Err(Errno::PIPE | Errno::CONNRESET) => Err(CallError::Gone),
+            Err(errno) => Err(CallError::Io(errno)),
+        }
     }
 
     /// Takes the next completion, if one is there; never blocks.

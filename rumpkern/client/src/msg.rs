@@ -10,7 +10,7 @@
 //! | LISTEN SHUTDOWN | ARG (backlog; how) | 0 |
 //! | ACCEPT | FLAGS (SOCK_NONBLOCK) | sid; ADDR |
 //! | SENDMSG | FLAGS, DATA, and if wanted ADDR (to), LOCAL (source), IFINDEX, TTL, TOS | octets |
-//! | RECVMSG | FLAGS, LEN | octets; DATA, ADDR (from), LEN (the datagram's), LOCAL (to), IFINDEX, TTL, TOS, TIME, ERROR, OFFENDER |
+//! | RECVMSG | FLAGS, LEN | octets; DATA, ADDR (from), LEN (the datagram's), LOCAL (to), IFINDEX, TTL, TOS, TIME, ERROR, OFFENDER, WIRE_LEN |
 //! | CLOSE GETPID | | 0; pid |
 //! | DUP | | sid |
 //! | GETSOCKNAME GETPEERNAME | | 0; ADDR |
@@ -23,6 +23,8 @@
 //! | META | TIME (its stamp, from the Unix epoch) | 0; as RECVMSG without DATA |
 //! | OPEN | DATA (path) | 0 and a memory file as a descriptor; 1 and DATA, the host's path; 2: the host's file of that path. Of no path: 0 and DATA, the paths that the topology lays over the host's, a NUL behind each |
 //! | STRUCTIOCTL | OPTION (command, octets of the structure), DATA (the structure and what it points to) | what ioctl(2) returns; DATA, TARGET (where the structure points). Without DATA: the call needs LEN octets from TARGET |
+//! | RINGPASS | and the program's end, as a descriptor | 0 and a memory file as a descriptor: what mmap(2) of the socket shows |
+//! | RINGLOOK | | 0: the program's ends are readable if, and only if, their rings are |
 //! | *event* CLOSED | | sid |
 //!
 //! Numbers inside are Linux's ABI: domains, types, levels, option names, flags, `struct sockaddr`, option values.
@@ -78,6 +80,8 @@ pub mod tag {
     pub const ERROR: u16 = 20;
     /// A `struct sockaddr`: who says that there was an error.
     pub const OFFENDER: u16 = 21;
+    /// u32: octets that a frame had before a filter cut it.
+    pub const WIRE_LEN: u16 = 22;
 }
 
 /// Octets of one entry of POLLFDS.
@@ -159,6 +163,7 @@ pub struct Body<'a> {
     pub inode: Option<u64>,
     pub error: Option<&'a [u8]>,
     pub offender: Option<&'a [u8]>,
+    pub wire_len: Option<u32>,
 }
 
 /// Puts a decoded value into its place; a second one is a fault.
@@ -233,6 +238,7 @@ impl<'a> Body<'a> {
                 tag::ERROR => {
                     put(&mut body.error, tag, at_most(EXTENDED_ERR).filter(|_| n == EXTENDED_ERR), n)?
                 }
+                tag::WIRE_LEN => put(&mut body.wire_len, tag, word(), n)?,
                 tag::OFFENDER => put(&mut body.offender, tag, address(), n)?,
                 tag::LIMITS => {
                     let limits = words(value).map(|[descriptors, calls, octets]| Limits {
@@ -285,6 +291,7 @@ impl<'a> Body<'a> {
         let versions = self.versions.map(|[low, high]| [u32::from(low) | u32::from(high) << 16]);
         numbers(tag::VERSIONS, versions.as_ref().map(|versions| &versions[..]));
         numbers(tag::IFINDEX, self.ifindex.as_ref().map(std::slice::from_ref));
+        numbers(tag::WIRE_LEN, self.wire_len.as_ref().map(std::slice::from_ref));
         numbers(tag::INODE, self.inode.map(long).as_ref().map(|inode| &inode[..]));
         numbers(tag::TIME, self.time.map(long).as_ref().map(|time| &time[..]));
         let limits = self.limits.map(|limits| [limits.descriptors, limits.calls, limits.octets]);
@@ -343,6 +350,8 @@ pub enum Request<'a> {
     Open { path: &'a [u8] },
     StructIoctl { request: u32, split: u32, octets: &'a [u8] },
     WriteFile { path: &'a str, octets: &'a [u8] },
+    RingPass,
+    RingLook,
 }
 
 /// Why the arguments of a call cannot be taken.
@@ -423,6 +432,8 @@ impl<'a> Request<'a> {
             }
             Op::Meta => Request::Meta { time: need(body.time, tag::TIME)? },
             Op::Open => Request::Open { path: need(body.data, tag::DATA)? },
+            Op::RingPass => Request::RingPass,
+            Op::RingLook => Request::RingLook,
             Op::StructIoctl => {
                 let [request, split] = need(body.option, tag::OPTION)?;
                 Request::StructIoctl { request, split, octets: need(body.data, tag::DATA)? }
@@ -488,6 +499,8 @@ impl<'a> Request<'a> {
             }
             Request::Meta { time } => (Op::Meta, Body { time: Some(time), ..none }),
             Request::Open { path } => (Op::Open, Body { data: Some(path), ..none }),
+            Request::RingPass => (Op::RingPass, none),
+            Request::RingLook => (Op::RingLook, none),
             Request::StructIoctl { request, split, octets } => {
                 (Op::StructIoctl, Body { option: Some([request, split]), data: Some(octets), ..none })
             }

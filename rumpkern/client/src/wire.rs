@@ -124,6 +124,10 @@ ops! {
     StructIoctl = 0x87,
     /// write(2) to a file of the node
     WriteFile = 0x88,
+    /// The memory of a packet socket's ring, as a memory file; with it comes a copy of the program's end
+    RingPass = 0x8a,
+    /// What the program has given back of its rings is looked at now
+    RingLook = 0x8b,
     /// Event: the program has closed its end of a passed socket
     Closed = 0xc1,
 }

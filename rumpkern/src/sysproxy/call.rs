@@ -5,7 +5,7 @@ use super::host_file;
 use super::passed::Passing;
 use crate::netlink::NlAddr;
 use crate::syscall::socket_abi::{self, address};
-use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, SendMeta, Sys, ioctl, sockopt_abi};
+use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, SendMeta, Sys, ioctl, packet_abi, sockopt_abi};
 use crate::vfs;
 use netstack::net::IfIndex;
 use netstack::time::Duration;
@@ -73,12 +73,20 @@ pub(super) fn closed(fd: Fd) -> Vec<u8> {
 }
 
 /// Makes the call in `frame`, which is one (the session has read it), and returns the answer.
-pub(super) async fn perform(sys: Sys, passing: Rc<Passing>, frame: Vec<u8>) -> Answer {
+pub(super) async fn perform(
+    sys: Sys,
+    passing: Rc<Passing>,
+    frame: Vec<u8>,
+    passed: Option<OwnedFd>,
+) -> Answer {
     let Ok((asked, octets)) = Header::decode(&frame) else { return Vec::new().into() };
     let done = match Request::decode(&asked, octets) {
         Ok(Request::SocketPass { domain, kind, protocol }) => {
             socket_pass(&passing, &asked, domain, kind, protocol)
         }
+        Ok(Request::RingPass) => passing
+            .pass_ring(Fd(asked.sid.0), passed)
+            .map(|memory| Answer { frame: answer(&asked, 0, &Body::default()), passed: Some(memory) }),
         Ok(Request::Open { path }) => host_file::open(&sys, &asked, path),
         Ok(request) => call(&sys, &passing, &asked, &request).await.map(Answer::from),
         Err(error) => Err(refusal(&error)),
@@ -145,6 +153,7 @@ async fn call(
                 ifindex: with.ifindex.map(IfIndex),
                 ttl: with.ttl,
                 tos: with.tos,
+                link: packet_abi::destination(sys, fd, to)?,
                 ..SendMeta::default()
             };
             if let Some(errno) = passing.take_error(fd) {
@@ -170,7 +179,9 @@ async fn call(
             value(0)
         }
         Request::Close => {
-            sys.close(fd)?;
+            if !passing.close(fd) {
+                sys.close(fd)?;
+            }
             value(0)
         }
         Request::Dup => value(sys.dup(fd)?.0.into()),
@@ -183,14 +194,23 @@ async fn call(
             Ok(answer(asked, 0, &Body { addr: Some(&addr), ..Body::default() }))
         }
         Request::SetSockOpt { level, name, value: octets } => {
-            sockopt_abi::set(sys, fd, level, name, octets)?;
+            match passing.set_ring(fd, level, name, octets) {
+                Some(done) => done?,
+                None => sockopt_abi::set(sys, fd, level, name, octets)?,
+            }
             value(0)
         }
         Request::GetSockOpt { level, name, len } => {
             let waiting = if (level, name) == (SOL_SOCKET, SO_ERROR) { passing.take_error(fd) } else { None };
             let octets = match waiting {
                 Some(errno) => errno.number().to_le_bytes()[..len.min(4) as usize].to_vec(),
-                None => sockopt_abi::get_within(sys, fd, level, name, len as usize)?,
+                None => match passing.ring_option(fd, level, name) {
+                    Some(octets) => octets.map(|mut octets| {
+                        octets.truncate(len as usize);
+                        octets
+                    })?,
+                    None => sockopt_abi::get_within(sys, fd, level, name, len as usize)?,
+                },
             };
             Ok(answer(asked, 0, &Body { data: Some(&octets), ..Body::default() }))
         }
@@ -210,8 +230,12 @@ async fn call(
             vfs::write(sys.kernel(), path.as_bytes(), octets).ok_or(Errno::ENOENT)??;
             value(octets.len() as i64)
         }
+        Request::RingLook => {
+            passing.look_at_rings();
+            value(0)
+        }
         // `perform` has seen to these.
-        Request::SocketPass { .. } | Request::Open { .. } => Err(Errno::EINVAL),
+        Request::SocketPass { .. } | Request::RingPass | Request::Open { .. } => Err(Errno::EINVAL),
         Request::StructIoctl { request, split, octets } => struct_ioctl(sys, asked, request, split, octets),
         Request::Resolve { name } => {
             let first = sys.resolve(name)?.first().copied().ok_or(Errno::ENOENT)?;

@@ -1,6 +1,7 @@
 //! What came with what was received: who sent it, to whom, when, and what went wrong.
 
 use crate::netlink::NlAddr;
+use crate::syscall::packet_abi::{self, SOCKADDR_LL};
 use crate::syscall::{Errno, Fd, MsgFlags, RecvMeta, Sys};
 use netstack::socket::QueuedError;
 use rumpclient::msg::{Body, EXTENDED_ERR};
@@ -12,6 +13,8 @@ pub(super) struct Came {
     pub(super) meta: RecvMeta,
     /// Netlink: from whom.
     netlink: Option<NlAddr>,
+    /// Packet sockets: where from, as a `struct sockaddr_ll`.
+    link: Option<[u8; SOCKADDR_LL]>,
 }
 
 impl Came {
@@ -25,13 +28,19 @@ impl Came {
     ) -> Result<Came, Errno> {
         if sys.netlink(fd).is_err() {
             let meta = sys.recvmsg(fd, buffer, flags).await?;
-            return Ok(Came { meta, netlink: None });
+            let link = meta.link.map(|link| packet_abi::source(sys, &link));
+            return Ok(Came { meta, netlink: None, link });
         }
         let received = sys.netlink_recv(fd, room, flags).await?;
         let len = received.octets.len().min(buffer.len());
         buffer[..len].copy_from_slice(&received.octets[..len]);
         let meta = RecvMeta { len, full_len: received.octets.len(), ..RecvMeta::end(sys.now()) };
-        Ok(Came { meta, netlink: Some(received.from) })
+        Ok(Came { meta, netlink: Some(received.from), link: None })
+    }
+
+    /// Of a packet socket: where from, as a `struct sockaddr_ll`.
+    pub(super) fn link(&self) -> Option<[u8; SOCKADDR_LL]> {
+        self.link
     }
 
     /// It as the fields of an answer.
@@ -43,7 +52,12 @@ impl Came {
         with(&Body {
             error: error.as_ref().map(|octets| &octets[..]),
             offender: offender.as_ref().map(SockAddrBuf::as_octets),
-            addr: netlink.as_ref().map(|addr| &addr[..]).or(from.as_ref().map(SockAddrBuf::as_octets)),
+            addr: netlink
+                .as_ref()
+                .map(|addr| &addr[..])
+                .or(self.link.as_ref().map(|addr| &addr[..]))
+                .or(from.as_ref().map(SockAddrBuf::as_octets)),
+            wire_len: self.link.and(u32::try_from(meta.wire_len).ok()),
             local: local.as_ref().map(SockAddrBuf::as_octets),
             len: u32::try_from(meta.full_len).ok(),
             ifindex: meta.ifindex.map(|index| index.0),

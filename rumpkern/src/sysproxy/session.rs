@@ -9,7 +9,7 @@ use super::{LIMITS, OUT_HIGH};
 use crate::kernel::Kernel;
 use crate::listener::Place;
 use crate::proc::KILLED;
-use crate::remote::{Remote, send_with};
+use crate::remote::{Remote, receive_with, send_with};
 use crate::syscall::{Errno, Sys};
 use rumpclient::msg::{Body, Request};
 use rumpclient::wire::{FrameError, FrameFlags, Header, MAX_FRAME, VERSION};
@@ -123,7 +123,7 @@ pub(super) fn begin(kernel: &Rc<Kernel>, client: OwnedFd, place: Option<Place>) 
 impl Session {
     /// The client's first frame; afterwards it is a process.
     async fn hello(&self, kernel: &Rc<Kernel>) -> Result<Sys, End> {
-        let frame = self.receive().await?;
+        let (frame, _) = self.receive().await?;
         let (asked, octets) = Header::decode(&frame)?;
         let Ok(Request::Hello { versions: [low, high], name }) = Request::decode(&asked, octets) else {
             return Err(End::NoHello);
@@ -150,11 +150,11 @@ impl Session {
     async fn serve(self: &Rc<Self>, sys: &Sys, passing: &Rc<Passing>) -> End {
         loop {
             self.out_below_limit().await;
-            let frame = match self.receive().await {
-                Ok(frame) => frame,
+            let (frame, passed) = match self.receive().await {
+                Ok(received) => received,
                 Err(end) => return end,
             };
-            if let Err(end) = self.request(sys, passing, frame).await {
+            if let Err(end) = self.request(sys, passing, frame, passed).await {
                 return end;
             }
             // Each call is one of the turn's, so that a flood leaves the wires their time.
@@ -163,7 +163,7 @@ impl Session {
     }
 
     /// The next message.
-    async fn receive(&self) -> Result<Vec<u8>, End> {
+    async fn receive(&self) -> Result<(Vec<u8>, Option<OwnedFd>), End> {
         // Its length first: a frame costs the memory that it has, not that it might have.
         let peek = RecvFlags::PEEK | RecvFlags::TRUNC | RecvFlags::DONTWAIT;
         let none: &mut [u8] = &mut [];
@@ -175,15 +175,20 @@ impl Session {
             _ => return Err(End::TooLong { len }),
         }
         let mut frame = vec![0; len];
-        let received =
-            self.remote.read_with(|fd| rustix::net::recv(fd, &mut frame[..], RecvFlags::DONTWAIT)).await;
-        let (len, _) = received.map_err(End::Host)?;
+        let received = self.remote.read_with(|fd| receive_with(fd, &mut frame)).await;
+        let (len, passed) = received.map_err(End::Host)?;
         frame.truncate(len);
-        Ok(frame)
+        Ok((frame, passed))
     }
 
     /// Makes one call, or begins it.
-    async fn request(self: &Rc<Self>, sys: &Sys, passing: &Rc<Passing>, frame: Vec<u8>) -> Result<(), End> {
+    async fn request(
+        self: &Rc<Self>,
+        sys: &Sys,
+        passing: &Rc<Passing>,
+        frame: Vec<u8>,
+        passed: Option<OwnedFd>,
+    ) -> Result<(), End> {
         let (asked, octets) = Header::decode(&frame)?;
         if asked.flags.intersects(FrameFlags::REPLY | FrameFlags::EVENT) {
             return Err(End::NotAsked);
@@ -213,7 +218,7 @@ impl Session {
             self.push(failure(&asked, errno));
             return Ok(());
         }
-        let mut call: Call = Box::pin(perform(sys.clone(), passing.clone(), frame));
+        let mut call: Call = Box::pin(perform(sys.clone(), passing.clone(), frame, passed));
         let first = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
         match first {
             Poll::Ready(answer) => self.push(answer),

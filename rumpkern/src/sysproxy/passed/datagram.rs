@@ -6,7 +6,7 @@
 //!
 //! An error of the socket (ICMP says that nobody is there) shows as POLLERR at the program's end: see [`raise`].
 
-use super::{Passed, Passing, Phase, SEND_BUFFER, first};
+use super::{Passed, Passing, Phase, SEND_BUFFER, first, ring};
 use crate::remote::Remote;
 use crate::syscall::{Errno, MsgFlags, SendMeta, SockOpt, SockOptName};
 use crate::sysproxy::came::Came;
@@ -68,6 +68,14 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
                     continue;
                 }
             };
+            if let Some(from) = came.link() {
+                let age = passing.sys.kernel().clock().since(came.meta.time);
+                let time = unix_now().saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(0));
+                let now = passing.sys.now();
+                if passed.put_in_ring(now, &buffer[..came.meta.len], came.meta.wire_len, from, time) {
+                    continue;
+                }
+            }
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
             let mut after = 0;
             let sent = near.write_with(|near| {
@@ -119,7 +127,8 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
             passed.told().await;
         }
     };
-    first(first(gone, errors), first(to_program, to_node)).await;
+    let ring = ring::tend(passing, passed, &near);
+    first(first(gone, errors), first(first(to_program, to_node), ring)).await;
 }
 
 /// Shows the program that there is an error, unless it shows already.

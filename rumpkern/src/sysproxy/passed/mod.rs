@@ -12,6 +12,7 @@
 mod datagram;
 mod door;
 mod ends;
+mod ring;
 mod stream;
 
 use crate::proc::filedesc::Fd;
@@ -81,6 +82,10 @@ pub(super) struct Passed {
     raised: Cell<bool>,
     /// The host does not tell when the program's end is closed.
     untold: Cell<bool>,
+    /// Of packet sockets.
+    ring: RefCell<ring::Ring>,
+    /// Something has happened to it.
+    ring_news: Cell<bool>,
 }
 
 /// Where a socket stands.
@@ -195,6 +200,8 @@ impl Passing {
             sent: Cell::new(Instant::ZERO),
             raised: Cell::new(false),
             untold: Cell::new(false),
+            ring: RefCell::default(),
+            ring_news: Cell::new(false),
         });
         self.sockets.borrow_mut().insert(fd, passed.clone());
         let passing = self.clone();
@@ -289,6 +296,14 @@ impl Passing {
     /// What came with the datagram that the program's end received at `stamp` (nanoseconds since the Unix epoch).
     pub(super) fn came(&self, fd: Fd, stamp: u64) -> Result<Came, Errno> {
         self.get(fd).and_then(|passed| passed.came(stamp)).ok_or(Errno::ENOENT)
+    }
+
+    /// The program has closed its end, says who knows; false: it is no passed socket.
+    pub(super) fn close(&self, fd: Fd) -> bool {
+        let Some(passed) = self.get(fd) else { return false };
+        passed.enter(Phase::Gone);
+        self.release(&passed);
+        true
     }
 
     /// Looks for ends that are gone; whether there were any.
