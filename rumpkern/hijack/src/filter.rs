@@ -5,14 +5,15 @@
 
 use libc::{
     AF_ALG, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JGE,
-    BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, EAFNOSUPPORT, ENOSYS, MSG_ERRQUEUE, MSG_OOB,
-    SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF, SOL_SOCKET,
+    BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, EAFNOSUPPORT, ENOSYS, MAP_ANONYMOUS, MAP_SHARED,
+    MSG_ERRQUEUE, MSG_OOB, PROT_WRITE, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF,
+    SOL_SOCKET,
 };
 use libc::{
     SYS_accept, SYS_accept4, SYS_bind, SYS_capset, SYS_connect, SYS_getpeername, SYS_getsockname,
     SYS_getsockopt, SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup, SYS_ioctl, SYS_listen,
-    SYS_open, SYS_openat, SYS_prctl, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg, SYS_sendmmsg, SYS_sendmsg,
-    SYS_sendto, SYS_setgroups, SYS_setsockopt, SYS_socket, SYS_uname,
+    SYS_mmap, SYS_open, SYS_openat, SYS_prctl, SYS_pselect6, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg,
+    SYS_select, SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_setgroups, SYS_setsockopt, SYS_socket, SYS_uname,
 };
 
 /// One instruction, as `struct sock_filter` has it.
@@ -127,6 +128,16 @@ fn rules(files: bool) -> Vec<(i64, Rule)> {
         NOTIFY,
         ALLOW,
     ];
+    // A packet socket's ring: of a file, shared, and to be written.
+    let mmap = vec![
+        load(arg(2)),
+        jump(BPF_JSET, PROT_WRITE as u32, 0, 4),
+        load(arg(3)),
+        jump(BPF_JSET, MAP_ANONYMOUS as u32, 2, 0),
+        jump(BPF_JSET, MAP_SHARED as u32, 0, 1),
+        NOTIFY,
+        ALLOW,
+    ];
     let mut rules = vec![
         (SYS_socket, by_value(0, &families, fail(EAFNOSUPPORT))),
         (SYS_sendto, addressed(MSG_OOB)),
@@ -134,6 +145,9 @@ fn rules(files: bool) -> Vec<(i64, Rule)> {
         (SYS_getsockopt, option()),
         (SYS_setsockopt, option()),
         (SYS_ioctl, Rule::When(ioctl)),
+        (SYS_mmap, Rule::When(mmap)),
+        (SYS_select, only_reading()),
+        (SYS_pselect6, only_reading()),
         // A program that cannot be read cannot be served.
         (SYS_prctl, by_value(0, &[(libc::PR_SET_DUMPABLE, fail(0))], ALLOW)),
         // Daemons give up privileges that nobody has.
@@ -162,6 +176,19 @@ fn rules(files: bool) -> Vec<(i64, Rule)> {
         rules.extend([(SYS_open, contents(1)), (SYS_openat, contents(2))]);
     }
     rules
+}
+
+/// Looked at if only readability is asked for (arguments 2 and 3 are null): as of captures. Programs with much to do ask for both.
+fn only_reading() -> Rule {
+    let halves = [arg(2), arg(2) + 4, arg(3), arg(3) + 4];
+    let mut body = Vec::new();
+    for (n, half) in halves.into_iter().enumerate() {
+        // Past the rest of the tests and the first return.
+        let rest = 2 * (halves.len() - n - 1) as u8;
+        body.extend([load(half), jump(BPF_JEQ, 0, 0, rest + 1)]);
+    }
+    body.extend([NOTIFY, ALLOW]);
+    Rule::When(body)
 }
 
 /// Looked at if a file is opened for its contents: the flags are argument `n`.

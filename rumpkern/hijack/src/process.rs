@@ -56,12 +56,33 @@ pub(crate) fn socket_inode(tid: i32, fd: u64) -> Option<u64> {
     FileType::from_raw_mode(stat.st_mode).is_socket().then_some(stat.st_ino)
 }
 
+/// The inode behind a thread's descriptor, whatever it is.
+pub(crate) fn file_inode(tid: i32, fd: i32) -> Option<u64> {
+    stat(format!("/proc/{tid}/fd/{fd}")).ok().map(|stat| stat.st_ino)
+}
+
+/// Whether a process has mapped the file with this inode.
+pub(crate) fn has_mapped(tid: i32, inode: u64) -> bool {
+    let maps = std::fs::read_to_string(format!("/proc/{tid}/maps")).unwrap_or_default();
+    maps.lines()
+        .any(|line| line.split_whitespace().nth(4).and_then(|field| field.parse().ok()) == Some(inode))
+}
+
 /// Whether a thread's descriptor has O_NONBLOCK.
 pub(crate) fn is_nonblocking(tid: i32, fd: u64) -> bool {
+    has_flag(tid, fd, libc::O_NONBLOCK)
+}
+
+/// Whether it is closed by exec.
+pub(crate) fn is_cloexec(tid: i32, fd: u64) -> bool {
+    has_flag(tid, fd, libc::O_CLOEXEC)
+}
+
+fn has_flag(tid: i32, fd: u64, flag: i32) -> bool {
     let info = std::fs::read_to_string(format!("/proc/{tid}/fdinfo/{}", fd as u32)).unwrap_or_default();
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
     let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
-    flags.is_some_and(|flags| flags & libc::O_NONBLOCK as u32 != 0)
+    flags.is_some_and(|flags| flags & flag as u32 != 0)
 }
 
 /// Whether the host lets us fetch descriptors from another process: containers may refuse it.

@@ -127,6 +127,24 @@ impl Listener {
         self.send(call, 0, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32)
     }
 
+    /// The caller's descriptor `at` becomes what `fd` is; the call still waits.
+    pub(crate) fn replace(
+        &self,
+        call: &Call,
+        at: i32,
+        fd: BorrowedFd<'_>,
+        cloexec: bool,
+    ) -> Result<(), Errno> {
+        let mut add = seccomp_notif_addfd {
+            id: call.id,
+            flags: libc::SECCOMP_ADDFD_FLAG_SETFD as u32,
+            srcfd: fd.as_raw_fd() as u32,
+            newfd: at as u32,
+            newfd_flags: if cloexec { libc::O_CLOEXEC as u32 } else { 0 },
+        };
+        self.ioctl(ADDFD, &raw mut add).map(drop)
+    }
+
     /// The call returns a new descriptor of the program's for what `fd` is.
     pub(crate) fn finish_with(&self, call: &Call, fd: BorrowedFd<'_>, cloexec: bool) -> Result<c_int, Errno> {
         let mut add = seccomp_notif_addfd {

@@ -39,6 +39,8 @@ bitflags::bitflags! {
         const TIMESTAMP = 8;
         /// SO_TIMESTAMPNS
         const TIMESTAMPNS = 16;
+        /// PACKET_AUXDATA
+        const AUXDATA = 32;
     }
 }
 
@@ -54,6 +56,11 @@ impl Socket {
             door: None,
             kept: None,
         }
+    }
+
+    /// Octets before the network header of what a packet socket receives.
+    pub(crate) fn net_offset(&self) -> u16 {
+        if (self.domain, self.kind) == (libc::AF_PACKET as u32, libc::SOCK_RAW as u32) { 14 } else { 0 }
     }
 
     pub(crate) fn is_stream(&self) -> bool {

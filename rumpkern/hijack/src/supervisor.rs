@@ -3,7 +3,7 @@
 //! One thread, one epoll loop: calls come from the filter's listener, answers and events from the node, signals from the host. It
 //! never waits for one of them alone: what cannot be answered yet is remembered.
 
-use crate::calls;
+use crate::calls::{self, ring::Rings};
 use crate::memory::Memory;
 use crate::process::{self, Threads};
 use crate::seccomp_unsafe::{Call, Listener};
@@ -19,7 +19,7 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// What becomes of a call.
@@ -79,6 +79,7 @@ pub(crate) struct Supervisor {
     pub(crate) node: Client,
     pub(crate) memory: Memory,
     pub(crate) sockets: Sockets,
+    pub(crate) rings: Rings,
     /// Paths that the topology lays over the host's.
     pub(crate) files: Vec<Vec<u8>>,
     /// The node's files that are being written.
@@ -139,6 +140,7 @@ impl Supervisor {
             node,
             memory: Memory::probe(),
             sockets: Sockets::default(),
+            rings: Rings::default(),
             files,
             written: Written::default(),
             threads: Threads::default(),
@@ -179,6 +181,7 @@ impl Supervisor {
             if swept.elapsed() >= SWEEP {
                 swept = Instant::now();
                 self.sweep(tree);
+                self.sweep_rings(tree);
             }
         }
     }
@@ -189,7 +192,7 @@ impl Supervisor {
         let deadlines = self.waiting.values().filter_map(|waiting| waiting.until);
         let soonest = deadlines.map(|until| until.saturating_duration_since(now)).min();
         let look = (!self.asked.is_empty() || !self.waiting.is_empty()).then_some(LOOK);
-        let sweep = (!self.fetches).then_some(SWEEP);
+        let sweep = (!self.fetches || !self.rings.is_empty()).then_some(SWEEP);
         let timeout = [soonest, look, sweep, pause].into_iter().flatten().min();
         let timeout = timeout.and_then(|timeout| rustix::time::Timespec::try_from(timeout).ok());
         let mut room = [MaybeUninit::uninit(); 32];
@@ -252,8 +255,24 @@ impl Supervisor {
         request: &Request<'_>,
         then: impl FnOnce(&mut Supervisor, &Call, Completion) -> Outcome + 'static,
     ) -> Outcome {
+        self.ask_with(call, sid, request, None, then)
+    }
+
+    /// The same, with a descriptor for the node.
+    pub(crate) fn ask_with(
+        &mut self,
+        call: &Call,
+        sid: Sid,
+        request: &Request<'_>,
+        passed: Option<BorrowedFd<'_>>,
+        then: impl FnOnce(&mut Supervisor, &Call, Completion) -> Outcome + 'static,
+    ) -> Outcome {
         loop {
-            match self.node.submit(sid, request) {
+            let submitted = match passed {
+                Some(passed) => self.node.submit_with(sid, request, passed),
+                None => self.node.submit(sid, request),
+            };
+            match submitted {
                 Ok(req) => {
                     self.asked.insert(req, Asked { call: *call, then: Box::new(then), cancelled: false });
                     return Outcome::Pending;
@@ -380,9 +399,14 @@ impl Supervisor {
 
     /// A copy of the program's end that argument 0 is.
     pub(crate) fn end_of(&mut self, call: &Call, inode: u64) -> Result<OwnedFd, Errno> {
+        self.end_at(call, call.args[0], inode)
+    }
+
+    /// A copy of the program's end that the descriptor `fd` is.
+    pub(crate) fn end_at(&mut self, call: &Call, fd: u64, inode: u64) -> Result<OwnedFd, Errno> {
         match self.sockets.get(inode).and_then(|socket| socket.kept.as_ref()) {
             Some(kept) => rustix::io::fcntl_dupfd_cloexec(kept, 0),
-            None => self.threads.copy(call.tid, call.args[0] as i32),
+            None => self.threads.copy(call.tid, fd as i32),
         }
     }
 

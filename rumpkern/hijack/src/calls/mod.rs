@@ -9,6 +9,7 @@ mod name;
 mod open;
 mod option;
 mod receive;
+pub(crate) mod ring;
 mod send;
 mod socket;
 
@@ -21,6 +22,7 @@ const MAX_ADDR: usize = 128;
 
 /// Serves a call, or begins to.
 pub(crate) fn serve(sup: &mut Supervisor, call: &Call) -> Outcome {
+    sup.put_back(call);
     match call.nr {
         libc::SYS_socket => socket::socket(sup, call),
         libc::SYS_bind => name::bind(sup, call),
@@ -39,6 +41,8 @@ pub(crate) fn serve(sup: &mut Supervisor, call: &Call) -> Outcome {
         libc::SYS_recvmsg => receive::recvmsg(sup, call),
         libc::SYS_recvmmsg => receive::recvmmsg(sup, call),
         libc::SYS_open | libc::SYS_openat => open::open(sup, call),
+        libc::SYS_mmap => ring::mmap(sup, call),
+        libc::SYS_select | libc::SYS_pselect6 => ring::select(sup, call),
         libc::SYS_uname => name::uname(sup, call),
         _ => Outcome::Proceed,
     }

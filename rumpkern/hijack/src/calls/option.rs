@@ -12,6 +12,9 @@ use rustix::io::Errno;
 /// `SIOCOUTQ`, `SIOCATMARK`: of an `int`.
 const SIOCOUTQ: u32 = 0x5411;
 const SIOCATMARK: u32 = 0x8905;
+/// Octets of a `struct sock_fprog`, and of each instruction that it points to.
+const SOCK_FPROG: usize = 16;
+const SOCK_FILTER: usize = 8;
 /// Octets of the largest structure (`struct rtentry`), and some.
 const STRUCTURE: usize = 128;
 
@@ -21,7 +24,11 @@ pub(super) fn setsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
     let [_, level, name, place, len, _] = call.args;
     let (level, name) = (level as u32, name as u32);
     let Ok(len) = usize::try_from(len as i32) else { return Outcome::Fail(Errno::INVAL) };
-    outcome(sup.memory.take(call.tid, place, len.min(MAX_DATA)).map(|value| {
+    let value = match (level as i32, name as i32) {
+        (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) => filter(sup, call, place, len),
+        _ => sup.memory.take(call.tid, place, len.min(MAX_DATA)),
+    };
+    outcome(value.map(|value| {
         let on = value.first_chunk().map_or(value.first() != Some(&0), |word| u32::from_le_bytes(*word) != 0);
         sup.ask(call, sid, &Request::SetSockOpt { level, name, value: &value }, move |sup, _, answer| {
             if let (Ok(_), Some(wanted), Some(socket)) =
@@ -34,6 +41,29 @@ pub(super) fn setsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
     }))
 }
 
+/// The instructions that a `struct sock_fprog` points to.
+fn filter(sup: &Supervisor, call: &Call, place: u64, len: usize) -> Result<Vec<u8>, Errno> {
+    if len != SOCK_FPROG {
+        return Err(Errno::INVAL);
+    }
+    let insns = sup.memory.number::<2>(call.tid, place)? as usize;
+    if insns * SOCK_FILTER > MAX_DATA {
+        return Err(Errno::INVAL);
+    }
+    let pointer = sup.memory.number::<8>(call.tid, place + 8)?;
+    sup.memory.take(call.tid, pointer, insns * SOCK_FILTER)
+}
+
+/// PACKET_HDRLEN: octets of the header of a frame in a ring of the version that the program asks for.
+fn packet_header_len(version: u64) -> Result<u32, Errno> {
+    match version {
+        // TPACKET_V1, TPACKET_V2, TPACKET_V3.
+        0 | 1 => Ok(32),
+        2 => Ok(48),
+        _ => Err(Errno::INVAL),
+    }
+}
+
 /// The control message that an option asks for.
 fn wanted(level: u32, name: u32) -> Option<Wants> {
     match (level as i32, name as i32) {
@@ -42,6 +72,7 @@ fn wanted(level: u32, name: u32) -> Option<Wants> {
         (libc::SOL_IP, libc::IP_RECVTOS) => Some(Wants::TOS),
         (libc::SOL_SOCKET, libc::SO_TIMESTAMP) => Some(Wants::TIMESTAMP),
         (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS) => Some(Wants::TIMESTAMPNS),
+        (libc::SOL_PACKET, libc::PACKET_AUXDATA) => Some(Wants::AUXDATA),
         _ => None,
     }
 }
@@ -55,6 +86,18 @@ pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
         Err(errno) => return Outcome::Fail(errno),
     };
     let Ok(len) = u32::try_from(len) else { return Outcome::Fail(Errno::INVAL) };
+    if (level as i32, name as i32) == (libc::SOL_PACKET, libc::PACKET_HDRLEN) {
+        // Of the ABI's options it alone is asked for by a value. It needs no node.
+        return outcome((|| {
+            if len < 4 {
+                return Err(Errno::INVAL);
+            }
+            let octets = packet_header_len(sup.memory.number::<4>(call.tid, place)?)?;
+            sup.memory.write(call.tid, place, &octets.to_le_bytes())?;
+            sup.memory.write(call.tid, len_place, &4u32.to_le_bytes())?;
+            Ok(Outcome::Value(0))
+        })());
+    }
     let request =
         Request::GetSockOpt { level: level as u32, name: name as u32, len: len.min(MAX_DATA as u32) };
     if (level as i32, name as i32) == (libc::SOL_SOCKET, libc::SO_ERROR) {

@@ -19,6 +19,8 @@ const LARGEST: usize = 256 * 1024;
 struct Receive {
     sid: Sid,
     wants: Wants,
+    /// Packet sockets: octets before the network header (`tp_net`).
+    net_offset: u16,
     flags: i32,
     buffers: Buffers,
     to: Place,
@@ -51,7 +53,8 @@ pub(super) fn recvmsg(sup: &mut Supervisor, call: &Call) -> Outcome {
 
 fn receive_one(sup: &mut Supervisor, call: &Call, flags: i32, buffers: Buffers, to: Place) -> Outcome {
     let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
-    let receive = Receive { sid: socket.sid, wants: socket.wants, flags, buffers, to };
+    let (sid, wants, net_offset) = (socket.sid, socket.wants, socket.net_offset());
+    let receive = Receive { sid, wants, net_offset, flags, buffers, to };
     if flags & (libc::MSG_ERRQUEUE | libc::MSG_OOB) != 0 {
         return from_node(sup, call, receive);
     }
@@ -78,7 +81,7 @@ pub(super) fn recvmmsg(sup: &mut Supervisor, call: &Call) -> Outcome {
 /// Receives the `nth` message and those after it; the call returns how many there were.
 fn receive_from(sup: &mut Supervisor, call: &Call, nth: u64) -> Outcome {
     let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
-    let (sid, wants) = (socket.sid, socket.wants);
+    let (sid, wants, net_offset) = (socket.sid, socket.wants, socket.net_offset());
     let [_, vector, count, flags, ..] = call.args;
     if nth >= u64::from(count as u32) {
         return Outcome::Value(nth as i64);
@@ -89,7 +92,7 @@ fn receive_from(sup: &mut Supervisor, call: &Call, nth: u64) -> Outcome {
     let dontwait = flags & libc::MSG_DONTWAIT != 0 || nth > 0 && flags & libc::MSG_WAITFORONE != 0;
     let begun = Message::read(sup.memory, call.tid, place).and_then(|message| {
         let buffers = message.buffers.clone();
-        let receive = Receive { sid, wants, flags, buffers, to: Place::Message(message) };
+        let receive = Receive { sid, wants, net_offset, flags, buffers, to: Place::Message(message) };
         let end = sup.end_of(call, inode)?;
         Ok(sup.receive_on(call, end, dontwait, move |sup, call, end| {
             take(sup, call, end, &receive, move |sup, call, told| match told {
@@ -188,7 +191,7 @@ fn tell(
         Place::Message(message) => {
             let mut flags = if full > data.len() { libc::MSG_TRUNC } else { 0 };
             flags |= receive.flags & (libc::MSG_ERRQUEUE | libc::MSG_OOB);
-            let controls = controls(receive.wants, body, stamp);
+            let controls = controls(receive.wants, receive.net_offset, body, stamp);
             message.complete(sup.memory, call.tid, name, &controls, flags)?;
         }
     }
@@ -197,7 +200,7 @@ fn tell(
 }
 
 /// The control messages that the program asked for.
-fn controls(wants: Wants, body: &Body<'_>, stamp: u64) -> Vec<Control> {
+fn controls(wants: Wants, net_offset: u16, body: &Body<'_>, stamp: u64) -> Vec<Control> {
     let mut controls = Vec::new();
     let (seconds, nanos) = ((stamp / 1_000_000_000).to_le_bytes(), stamp % 1_000_000_000);
     if wants.contains(Wants::TIMESTAMPNS) {
@@ -217,6 +220,12 @@ fn controls(wants: Wants, body: &Body<'_>, stamp: u64) -> Vec<Control> {
     }
     if let (true, Some(tos)) = (wants.contains(Wants::TOS), body.tos) {
         controls.push(Control::new(libc::SOL_IP, libc::IP_TOS, &[tos]));
+    }
+    if let (true, Some(wire_len)) = (wants.contains(Wants::AUXDATA), body.wire_len) {
+        // `tpacket_auxdata`: TP_STATUS_USER, the frame's octets and those received, where its headers are, no VLAN.
+        let mut value = [1, wire_len, body.len.unwrap_or(0), 0, 0].map(u32::to_le_bytes).concat();
+        value[14..16].copy_from_slice(&net_offset.to_le_bytes());
+        controls.push(Control::new(libc::SOL_PACKET, libc::PACKET_AUXDATA, &value));
     }
     if let Some(error) = body.error {
         // `sock_extended_err`, and behind it the offender's address.

@@ -100,6 +100,21 @@ fn options_and_requests() {
 }
 
 #[test]
+fn what_concerns_rings_is_looked_at() {
+    let (shared, private, anonymous, write, high) = (1, 2, 0x20, 3, 0x7fff_0000_0000);
+    assert_eq!(x86_64(SYS_mmap, &[0, 4096, write, shared, 5]), N);
+    assert_eq!(x86_64(SYS_mmap, &[0, 4096, 1, shared, 5]), A, "only to be read");
+    assert_eq!(x86_64(SYS_mmap, &[0, 4096, write, private, 5]), A);
+    assert_eq!(x86_64(SYS_mmap, &[0, 4096, write, shared | anonymous, 5]), A);
+    for select in [SYS_select, SYS_pselect6] {
+        assert_eq!(x86_64(select, &[5, high, 0, 0, 1]), N);
+        for sets in [[1, 0], [high, 0], [0, 1], [0, high]] {
+            assert_eq!(x86_64(select, &[5, 1, sets[0], sets[1]]), A, "{sets:?}");
+        }
+    }
+}
+
+#[test]
 fn there_is_no_way_around() {
     assert_eq!(verdict(0x4000_0003, 359, [2, 1, 0, 0, 0, 0]), e(ENOSYS), "socket(2) of i386");
     assert_eq!(verdict(X86_64, X32 | 41, [2, 1, 0, 0, 0, 0]), e(ENOSYS), "socket(2) of x32");
