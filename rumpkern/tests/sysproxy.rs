@@ -143,7 +143,7 @@ fn a_session_is_a_process() {
     assert_eq!(one.resolve("h2").unwrap(), addr("10.0.0.2:0").ip());
     assert_eq!(one.resolve("nobody"), Err(CallError::Sys(Errno::NOENT)));
     assert_eq!(one.close(Sid(7)), Err(CallError::Sys(Errno::BADF)));
-    assert_eq!(one.socket(Domain::Other(17), Kind::Raw, 0), Err(CallError::Sys(Errno::AFNOSUPPORT)));
+    assert_eq!(one.socket(Domain::Other(40), Kind::Raw, 0), Err(CallError::Sys(Errno::AFNOSUPPORT)));
 }
 
 #[test]
