@@ -3,7 +3,7 @@
 mod lab;
 
 use lab::{Lab, Node, wait_for};
-use rumpclient::msg::Request;
+use rumpclient::msg::{Ancillary, Request};
 use rumpclient::sockaddr::{SockAddr, SockAddrBuf};
 use rumpclient::{AcceptToken, Client, Completion, Errno, Sid};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -18,6 +18,8 @@ use std::os::fd::OwnedFd;
 const DONTWAIT: u32 = 0x40;
 const STREAM: u32 = 1;
 const DGRAM: u32 = 2;
+/// `MSG_OOB`
+const OOB: u32 = 1;
 /// `SOL_SOCKET`, `SO_ERROR`.
 const SO_ERROR: (u32, u32) = (1, 4);
 
@@ -262,6 +264,28 @@ fn a_new_stream_has_no_peer() {
     let (server, _) = accept(&listener.end);
     assert_eq!(send(&socket.end, b"x"), Ok(1));
     assert_eq!(recv(&server.end, 2).unwrap(), b"x");
+}
+
+#[test]
+fn an_urgent_octet_shows_in_its_place() {
+    let (mut p1, mut p2, _world) = pair();
+    let listener = p2.listener("10.0.0.2:80");
+    let client = p1.connected("10.0.0.2:80");
+    let (server, _) = accept(&listener.end);
+    send(&client.end, b"ab").unwrap();
+    until(&server.end, PollFlags::IN);
+    let with = Ancillary::default();
+    assert_eq!(p1.ask(&client, &Request::SendMsg { data: b"!", flags: OOB, to: None, with }), Ok(1));
+    send(&client.end, b"cd").unwrap();
+    wait_for("POLLPRI", || {
+        let mut fds = [PollFd::new(&server.end, PollFlags::PRI)];
+        poll(&mut fds, Some(&rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
+    });
+    let mut octet = [0; 2];
+    assert_eq!(recv(&server.end, 10).unwrap(), b"ab", "reading stops before it");
+    assert_eq!(rustix::net::recv(&server.end, &mut octet, RecvFlags::OOB).map(|(octets, _)| octets), Ok(1));
+    assert_eq!(&octet, b"!\0");
+    assert_eq!(recv(&server.end, 10).unwrap(), b"cd");
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub(super) fn setsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
     let sid = socket.sid;
     let [_, level, name, place, len, _] = call.args;
     let (level, name) = (level as u32, name as u32);
+    if socket.is_stream() && is_urgent(level, name) {
+        return Outcome::Proceed;
+    }
     let Ok(len) = usize::try_from(len as i32) else { return Outcome::Fail(Errno::INVAL) };
     let value = match (level as i32, name as i32) {
         (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) => filter(sup, call, place, len),
@@ -64,6 +67,11 @@ fn packet_header_len(version: u64) -> Result<u32, Errno> {
     }
 }
 
+/// SO_OOBINLINE: urgent octets are at a stream's own end.
+fn is_urgent(level: u32, name: u32) -> bool {
+    (level as i32, name as i32) == (libc::SOL_SOCKET, libc::SO_OOBINLINE)
+}
+
 /// The control message that an option asks for.
 fn wanted(level: u32, name: u32) -> Option<Wants> {
     match (level as i32, name as i32) {
@@ -81,6 +89,9 @@ pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
     let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
     let sid = socket.sid;
     let [_, level, name, place, len_place, _] = call.args;
+    if socket.is_stream() && is_urgent(level as u32, name as u32) {
+        return Outcome::Proceed;
+    }
     let len = match sup.memory.number::<4>(call.tid, len_place) {
         Ok(len) => len as u32 as i32,
         Err(errno) => return Outcome::Fail(errno),
@@ -119,7 +130,11 @@ pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
 pub(super) fn ioctl(sup: &mut Supervisor, call: &Call) -> Outcome {
     let [_, request, place, ..] = call.args;
     let request = request as u32;
-    let ours = sup.socket_of(call).map(|(_, socket)| socket.sid);
+    let socket = sup.socket_of(call);
+    if request == SIOCATMARK && socket.is_some_and(|(_, socket)| socket.is_stream()) {
+        return Outcome::Proceed;
+    }
+    let ours = socket.map(|(_, socket)| socket.sid);
     match (request, ours) {
         (SIOCOUTQ | SIOCATMARK, Some(sid)) => {
             sup.ask(call, sid, &Request::Ioctl { request, argument: 0 }, move |sup, call, answer| {

@@ -55,11 +55,11 @@ fn receive_one(sup: &mut Supervisor, call: &Call, flags: i32, buffers: Buffers, 
     let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
     let (sid, wants, net_offset) = (socket.sid, socket.wants, socket.net_offset());
     let receive = Receive { sid, wants, net_offset, flags, buffers, to };
+    if socket.is_stream() && flags & libc::MSG_ERRQUEUE == 0 {
+        return Outcome::Proceed;
+    }
     if flags & (libc::MSG_ERRQUEUE | libc::MSG_OOB) != 0 {
         return from_node(sup, call, receive);
-    }
-    if socket.is_stream() {
-        return Outcome::Proceed;
     }
     outcome(sup.end_of(call, inode).map(|end| {
         let dontwait = flags & libc::MSG_DONTWAIT != 0;

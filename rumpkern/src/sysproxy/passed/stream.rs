@@ -248,9 +248,15 @@ async fn carry(passing: &Rc<Passing>, passed: &Rc<Passed>, near: &Remote) -> End
 /// From the socket to the program.
 async fn to_program(passing: &Passing, socket: SocketId, near: &Remote) -> End {
     let kernel = passing.sys.kernel();
+    let mut interest = Ready::READ | Ready::PRI;
     loop {
-        let ready = kernel.socket_ready(socket, Ready::READ).await;
+        let ready = kernel.socket_ready(socket, interest).await;
         kernel.turn().await;
+        interest = Ready::READ | Ready::PRI;
+        if ready.contains(Ready::PRI) && kernel.stack.borrow().at_mark(socket) == Ok(true) {
+            carry_urgent(passing, socket, near).await;
+            continue;
+        }
         if ready.contains(Ready::ERROR) && kernel.stack.borrow().readable_octets(socket).unwrap_or(0) == 0 {
             return End::Reset;
         }
@@ -264,7 +270,11 @@ async fn to_program(passing: &Passing, socket: SocketId, near: &Remote) -> End {
         match received {
             Ok(meta) if meta.len == 0 => break,
             Ok(_) => {}
-            Err(SockError::WouldBlock) => continue,
+            // An urgent octet that others come before.
+            Err(SockError::WouldBlock) => {
+                interest = Ready::READ;
+                continue;
+            }
             Err(_) => return End::Reset,
         }
         let sent = match sent {
@@ -284,6 +294,18 @@ async fn to_program(passing: &Passing, socket: SocketId, near: &Remote) -> End {
     }
     // Both directions are shut, in order: nothing more will happen here.
     pending().await
+}
+
+/// Hands on the urgent octet, all octets before it being handed on. Unix sockets have urgent data as TCP has it, and POLLPRI.
+async fn carry_urgent(passing: &Passing, socket: SocketId, near: &Remote) {
+    let kernel = passing.sys.kernel();
+    let mut octet = [0];
+    let received = kernel.stack.borrow_mut().recv(kernel.now(), socket, &mut octet, RecvFlags::OOB);
+    if received.is_ok() {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL | SendFlags::OOB;
+        // A host without such data loses it, as a program does that does not look for it.
+        let _ = near.write_with(|near| rustix::net::send(near, &octet, flags)).await;
+    }
 }
 
 /// Sends as much as the host takes now, and returns the rest.
