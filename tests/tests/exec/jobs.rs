@@ -20,7 +20,10 @@ fn exit_statuses_are_those_of_a_shell() {
         assert_eq!(ended.status.code(), Some(128 + number), "{signal}: {ended:?}");
     }
     let nowhere = finish(&mut lab.command("h9", ["true"]), "true");
-    assert!(!nowhere.status.success() && String::from_utf8_lossy(&nowhere.stderr).contains("h9"), "{nowhere:?}");
+    assert!(
+        !nowhere.status.success() && String::from_utf8_lossy(&nowhere.stderr).contains("h9"),
+        "{nowhere:?}"
+    );
 }
 
 #[test]
@@ -31,7 +34,10 @@ fn pipes_and_children_are_the_shells() {
     // A reader that leaves ends the writer, not us.
     let mut cut = lab.place.command("bash");
     let labctl = lab.file("labctl");
-    cut.args(["-c", &format!("{} exec h1 -- seq 1000000 | head -1; echo ${{PIPESTATUS[0]}}", labctl.display())]);
+    cut.args([
+        "-c",
+        &format!("{} exec h1 -- seq 1000000 | head -1; echo ${{PIPESTATUS[0]}}", labctl.display()),
+    ]);
     let cut = finish(&mut cut, "seq");
     assert_eq!(String::from_utf8_lossy(&cut.stdout), "1\n141\n", "{cut:?}");
     // Output and error streams are two.
@@ -168,5 +174,10 @@ fn a_terminal_stops_and_ends_programs() {
     let mut command = lab.place.command("python3");
     command.arg("terminal.py").stdin(Stdio::null());
     let done = finish(&mut command, "terminal.py");
-    assert!(done.status.success(), "{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
