@@ -42,12 +42,14 @@ impl Buffers {
 
     /// All octets. EMSGSIZE: more than `most`.
     pub(super) fn gather(&self, memory: Memory, tid: i32, most: usize) -> Result<Vec<u8>, Errno> {
-        if self.len() > most {
-            return Err(Errno::MSGSIZE);
-        }
-        let mut octets = Vec::with_capacity(self.len());
+        if self.len() > most { Err(Errno::MSGSIZE) } else { self.gather_first(memory, tid, most) }
+    }
+
+    /// The octets from the beginning on, at most `most`: a program may claim any length.
+    pub(super) fn gather_first(&self, memory: Memory, tid: i32, most: usize) -> Result<Vec<u8>, Errno> {
+        let mut octets = Vec::with_capacity(self.len().min(most));
         for (place, len) in &self.0 {
-            octets.extend(memory.take(tid, *place, *len)?);
+            octets.extend(memory.take(tid, *place, (*len).min(most - octets.len()))?);
         }
         Ok(octets)
     }

@@ -75,10 +75,7 @@ pub(super) fn sendto(sup: &mut Supervisor, call: &Call) -> Outcome {
 /// Sends on the program's own end. It has room, or the program is told to come again.
 fn stream_send(sup: &mut Supervisor, call: &Call, buffers: &Buffers, flags: u32) -> Result<Outcome, Errno> {
     let Some((inode, _)) = sup.socket_of(call) else { return Ok(Outcome::Proceed) };
-    let data = buffers.gather(sup.memory, call.tid, usize::MAX).map(|mut data| {
-        data.truncate(MAX_DATA);
-        data
-    })?;
+    let data = buffers.gather_first(sup.memory, call.tid, MAX_DATA)?;
     let end = sup.end_of(call, inode)?;
     let flags = rustix::net::SendFlags::from_bits_retain(flags) | rustix::net::SendFlags::NOSIGNAL;
     let sent = rustix::net::send(&end, &data, flags | rustix::net::SendFlags::DONTWAIT)?;
@@ -143,12 +140,12 @@ fn send_from(sup: &mut Supervisor, call: &Call, sid: Sid, nth: u64) -> Outcome {
 }
 
 fn outgoing(sup: &Supervisor, call: &Call, message: &Message, stream: bool) -> Result<Outgoing, Errno> {
-    let mut data = if stream && message.buffers.len() > MAX_DATA {
-        message.buffers.gather(sup.memory, call.tid, usize::MAX)?
+    // A stream takes what it can of any amount.
+    let data = if stream {
+        message.buffers.gather_first(sup.memory, call.tid, MAX_DATA)?
     } else {
         message.buffers.gather(sup.memory, call.tid, MAX_DATA)?
     };
-    data.truncate(MAX_DATA);
     let named = message.name != 0 && message.name_len != 0;
     let to = named.then(|| sup.address(call, message.name, message.name_len.into())).transpose()?;
     let mut outgoing = Outgoing { data, to, local: None, ifindex: None, ttl: None, tos: None };
