@@ -108,6 +108,10 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
             ttl => SockOpt::MulticastTtl(u8::try_from(ttl).map_err(|_| Errno::EINVAL)?),
         },
         (IP, 34) => SockOpt::MulticastLoop(small(value)? != 0),
+        (IP, 42 | 45) => {
+            let (group, ifindex) = group_req(sys, value)?;
+            if name == 42 { SockOpt::Join(group, ifindex) } else { SockOpt::Leave(group, ifindex) }
+        }
         (IP, 35 | 36) => {
             let group = IpAddr::V4(address(value)?);
             let by = address(value.get(4..).unwrap_or_default())?;
@@ -442,6 +446,20 @@ fn of_timeval(time: Option<Duration>) -> Vec<u8> {
 
 fn address(value: &[u8]) -> Result<Ipv4Addr, Errno> {
     value.first_chunk().map(|octets: &[u8; 4]| Ipv4Addr::from(*octets)).ok_or(Errno::EINVAL)
+}
+
+/// A `struct group_req`, of MCAST_JOIN_GROUP and MCAST_LEAVE_GROUP: an interface, and 8 octets on an address of AF_INET.
+fn group_req(sys: &Sys, value: &[u8]) -> Result<(IpAddr, Option<IfIndex>), Errno> {
+    /// Octets of the whole structure.
+    const LEN: usize = 136;
+    let (index, addr) = match value.get(..LEN).ok_or(Errno::EINVAL)? {
+        [a, b, c, d, _, _, _, _, addr @ ..] => (i32::from_le_bytes([*a, *b, *c, *d]), addr),
+        _ => return Err(Errno::EINVAL),
+    };
+    if addr[..2] != 2u16.to_le_bytes() {
+        return Err(Errno::EINVAL);
+    }
+    Ok((IpAddr::V4(address(&addr[4..])?), interface(sys, Ipv4Addr::UNSPECIFIED, index)?))
 }
 
 fn v4(addr: IpAddr) -> Option<Ipv4Addr> {
