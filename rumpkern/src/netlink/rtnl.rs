@@ -49,8 +49,9 @@ pub(super) fn handle(kernel: &Kernel, socket: &Socket, request: &Request<'_>) ->
         38 if dump => Ok(Answer::Dump(tables::qdiscs(kernel))),
         66 if dump => Ok(Answer::Dump(tables::neighbour_tables(kernel, served))),
         82 if dump => Ok(Answer::Dump(tables::netconf(kernel, served))),
-        // Classes, filters, multicast groups of bridges, name spaces, next hops, their buckets: there are none.
-        42 | 46 | 86 | 90 | 106 | 118 if dump => Ok(Answer::Dump(Vec::new())),
+        // Classes, filters, multicast groups of bridges, name spaces: there are none. Of next hops as objects (104 to 118) not even that is
+        // said: who can list them takes it that they can be made.
+        42 | 46 | 86 | 90 if dump => Ok(Answer::Dump(Vec::new())),
         _ => Err(Errno::EOPNOTSUPP.into()),
     }
 }
