@@ -8,7 +8,7 @@ use crate::memory::Memory;
 use crate::process::{self, Threads};
 use crate::seccomp_unsafe::{Call, Listener};
 use crate::sockets::{Socket, Sockets};
-use crate::tree::Tree;
+use crate::tree::{self, Tree};
 use crate::written::Written;
 use rumpclient::msg::Request;
 use rumpclient::wire::Op;
@@ -180,7 +180,7 @@ impl Supervisor {
             self.look();
             if swept.elapsed() >= SWEEP {
                 swept = Instant::now();
-                self.sweep(tree);
+                self.sweep();
                 self.sweep_rings(tree);
             }
         }
@@ -450,16 +450,18 @@ impl Supervisor {
         }
     }
 
-    /// Lets go of kept ends that no process holds any more.
-    fn sweep(&mut self, tree: &Tree) {
+    /// Lets go of kept ends that no process holds any more; whether there were any.
+    pub(crate) fn sweep(&mut self) -> bool {
         if self.sockets.iter_mut().all(|(_, socket)| socket.kept.is_none()) {
-            return;
+            return false;
         }
-        let held = tree.sockets();
+        let held = tree::sockets();
+        let mut any = false;
         for (inode, socket) in self.sockets.iter_mut() {
             if !held.contains(&inode) {
-                socket.kept = None;
+                any |= socket.kept.take().is_some();
             }
         }
+        any
     }
 }

@@ -159,23 +159,23 @@ impl Tree {
             while let Ok(Some(_)) = self.signals.read_signal() {}
         }
     }
+}
 
-    /// The inodes of all sockets that the processes hold.
-    pub(crate) fn sockets(&self) -> BTreeSet<u64> {
-        let mut sockets = BTreeSet::new();
-        for Process { pid, .. } in descendants() {
-            let Ok(entries) = std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())) else {
-                continue;
-            };
-            for entry in entries.flatten() {
-                let Ok(target) = std::fs::read_link(entry.path()) else { continue };
-                let target = target.to_string_lossy();
-                let inode = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
-                sockets.extend(inode.and_then(|inode| inode.parse::<u64>().ok()));
-            }
+/// The inodes of all sockets that the program's processes hold.
+pub(crate) fn sockets() -> BTreeSet<u64> {
+    let mut sockets = BTreeSet::new();
+    for Process { pid, .. } in descendants() {
+        let Ok(entries) = std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            let Ok(target) = std::fs::read_link(entry.path()) else { continue };
+            let target = target.to_string_lossy();
+            let inode = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
+            sockets.extend(inode.and_then(|inode| inode.parse::<u64>().ok()));
         }
-        sockets
     }
+    sockets
 }
 
 /// A process below this one.

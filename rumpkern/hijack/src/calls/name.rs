@@ -13,11 +13,16 @@ const UTS_NAME: usize = 65;
 pub(super) fn bind(sup: &mut Supervisor, call: &Call) -> Outcome {
     let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
     let sid = socket.sid;
-    outcome(
-        sup.address(call, call.args[1], call.args[2]).map(|addr| {
-            sup.ask(call, sid, &Request::Bind { addr: &addr }, |_, _, answer| answer.result.into())
-        }),
-    )
+    outcome(sup.address(call, call.args[1], call.args[2]).map(|addr| {
+        let again = addr.clone();
+        sup.ask(call, sid, &Request::Bind { addr: &addr }, move |sup, call, answer| match answer.result {
+            // Its socket may be closed, and only our copy of its end not.
+            Err(Errno::ADDRINUSE) if sup.sweep() => {
+                sup.ask(call, sid, &Request::Bind { addr: &again }, |_, _, answer| answer.result.into())
+            }
+            done => done.into(),
+        })
+    }))
 }
 
 pub(super) fn connect(sup: &mut Supervisor, call: &Call) -> Outcome {
