@@ -94,6 +94,16 @@ impl Place {
         Place { user, labctl, dir }
     }
 
+    /// Uid and gid of this place's user.
+    pub fn ids(&self) -> (u32, u32) {
+        match self.user {
+            User::Ordinary if nix::unistd::geteuid().is_root() => (NOBODY, NOBODY),
+            User::Ordinary | User::Myself => {
+                (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())
+            }
+        }
+    }
+
     /// The working folder.
     pub fn path(&self) -> &Path {
         self.dir.path()

@@ -46,14 +46,16 @@ pub fn refuse_namespaces() -> io::Result<()> {
     install(&filter)
 }
 
-/// From now on, for this process and its descendants: `seccomp` gives EPERM.
-pub fn refuse_filters() -> io::Result<()> {
-    install(&[
-        load(NR),
-        jump(libc::BPF_JEQ, libc::SYS_seccomp as u32, 0, 1),
-        answer(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        answer(libc::SECCOMP_RET_ALLOW),
-    ])
+/// From now on, for this process and its descendants: these calls give EPERM, as a container runtime's filter has it.
+pub fn refuse(calls: &[libc::c_long]) -> io::Result<()> {
+    let mut filter = vec![load(ARCH), jump(libc::BPF_JEQ, AUDIT_ARCH_X86_64, 1, 0)];
+    filter.extend([answer(libc::SECCOMP_RET_ALLOW), load(NR)]);
+    for call in calls {
+        filter.push(jump(libc::BPF_JEQ, *call as u32, 0, 1));
+        filter.push(answer(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32));
+    }
+    filter.push(answer(libc::SECCOMP_RET_ALLOW));
+    install(&filter)
 }
 
 fn install(filter: &[libc::sock_filter]) -> io::Result<()> {

@@ -181,7 +181,7 @@ impl Supervisor {
             if swept.elapsed() >= SWEEP {
                 swept = Instant::now();
                 self.sweep();
-                self.sweep_rings(tree);
+                self.sweep_rings();
             }
         }
     }

@@ -1,9 +1,13 @@
 //! Unmodified programs from Debian on nodes: an ordinary user runs them across a router, with user namespaces refused.
 
+mod closed;
 mod config;
+mod fuzzed;
 mod jobs;
+mod layered;
 mod names;
 mod probe;
+mod routing;
 mod ssh;
 mod transfer;
 mod web;

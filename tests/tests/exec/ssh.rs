@@ -1,7 +1,7 @@
 //! OpenSSH: a server of an ordinary user's, login by key, a terminal, copies.
 
 use lab_tests::exec::{Lab, finish, succeeded};
-use lab_tests::{NOBODY, Place, User, program};
+use lab_tests::{Place, User, program};
 
 const TOPOLOGY: &str = r#"
 name = "lab"
@@ -19,10 +19,7 @@ fn with_server() -> (Lab, String) {
     let sshd = program("sshd", "openssh-server");
     let place = Place::new(User::Ordinary);
     let here = place.path().display().to_string();
-    let (uid, gid) = match nix::unistd::geteuid().is_root() {
-        true => (NOBODY, NOBODY),
-        false => (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw()),
-    };
+    let (uid, gid) = place.ids();
     place.write("passwd", &format!("tester:x:{uid}:{gid}::{here}:/bin/sh\n"));
     place.write("group", &format!("tester:x:{gid}:\n"));
     for key in ["host_key", "key"] {

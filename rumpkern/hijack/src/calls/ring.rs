@@ -10,7 +10,7 @@
 use crate::process;
 use crate::seccomp_unsafe::Call;
 use crate::supervisor::{Outcome, Supervisor};
-use crate::tree::Tree;
+use crate::tree;
 use rumpclient::Sid;
 use rumpclient::msg::Request;
 use rustix::io::Errno;
@@ -104,11 +104,11 @@ impl Supervisor {
     }
 
     /// Closes mapped sockets that no process of the program holds any more.
-    pub(crate) fn sweep_rings(&mut self, tree: &Tree) {
+    pub(crate) fn sweep_rings(&mut self) {
         if self.rings.is_empty() {
             return;
         }
-        let held = tree.sockets();
+        let held = tree::sockets();
         let Rings { mapped, swapped } = &mut self.rings;
         let sockets = &self.sockets;
         let node = &mut self.node;

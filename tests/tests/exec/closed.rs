@@ -1,0 +1,123 @@
+//! Fail closed: nothing that an intercepted program does reaches the host's network.
+
+use lab_tests::exec::{Lab, finish, succeeded};
+use lab_tests::program;
+
+/// Tries every way into a network that there is, and says for each what came of it. On the host most of them open an internet socket.
+const WAYS: &str = r#"
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* int 0x80: the i386 calls, behind a filter that only knows x86_64's numbers. */
+static long i386(long nr, long a, long b, long c) {
+    long ret;
+    __asm__ volatile("int $0x80" : "=a"(ret) : "a"(nr), "b"(a), "c"(b), "d"(c) : "memory", "r8", "r9", "r10", "r11");
+    return ret;
+}
+
+static void say(const char *way, long ret) { printf("%s %ld\n", way, ret < 0 && ret != -1 ? ret : ret == -1 ? -errno : ret); fflush(stdout); }
+
+int main(void) {
+    struct io_uring_params params = {0};
+    say("io_uring", syscall(SYS_io_uring_setup, 8, &params));
+    say("i386-socket", i386(359, AF_INET, SOCK_DGRAM, 0));
+    unsigned *args = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    args[0] = AF_INET; args[1] = SOCK_DGRAM; args[2] = 0;
+    say("i386-socketcall", i386(102, 1, (long)args, 0));
+    say("x32-socket", syscall(0x40000000 | SYS_socket, AF_INET, SOCK_DGRAM, 0));
+    int families[] = {AF_VSOCK, AF_BLUETOOTH, 43 /* AF_SMC */, 44 /* AF_XDP */, 21 /* AF_RDS */, 30 /* AF_TIPC */, AF_CAN, AF_KEY};
+    for (unsigned n = 0; n < sizeof families / sizeof *families; n++) {
+        char name[32];
+        snprintf(name, sizeof name, "family-%d", families[n]);
+        say(name, socket(families[n], SOCK_DGRAM, 0));
+    }
+    return 0;
+}
+"#;
+
+/// Compiles a C program in the working folder.
+pub(crate) fn compile(lab: &Lab, name: &str, text: &str) -> String {
+    program("gcc", "gcc");
+    lab.place.write(&format!("{name}.c"), text);
+    let mut gcc = lab.place.command("gcc");
+    gcc.args(["-O1", "-w", "-pthread", "-o", name, &format!("{name}.c")]);
+    succeeded("gcc", &finish(&mut gcc, "gcc"));
+    format!("./{name}")
+}
+
+#[test]
+fn no_other_way_leads_to_a_socket_of_the_hosts() {
+    let lab = Lab::across_a_router();
+    let ways = compile(&lab, "ways", WAYS);
+    let said = lab.ok("h1", &ways);
+    let refused = |way: &str| match way {
+        "io_uring" | "i386-socket" | "i386-socketcall" | "x32-socket" => -i64::from(libc::ENOSYS),
+        _ => -i64::from(libc::EAFNOSUPPORT),
+    };
+    assert_eq!(said.lines().count(), 12, "{said}");
+    for line in said.lines() {
+        let (way, result) = line.split_once(' ').expect("two words");
+        assert_eq!(result.parse(), Ok(refused(way)), "{said}");
+    }
+}
+
+#[test]
+fn without_its_supervisor_a_program_has_no_sockets() {
+    let mut lab = Lab::across_a_router();
+    lab.place.write(
+        "orphan.py",
+        "import socket, os, time, errno\n\
+         s = socket.socket(); said = open('orphan', 'w'); print('begun', flush=True)\n\
+         os.setsid()\n\
+         end = time.time() + 60\n\
+         while time.time() < end:\n    \
+             try: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()\n    \
+             except OSError as e: said.write(errno.errorcode[e.errno]); said.close(); break\n",
+    );
+    // A grandchild: it does not die with the supervisor, as its first child does.
+    let orphan = lab.start_words("h1", &["sh", "-c", "python3 orphan.py & wait"]);
+    orphan.prints("begun");
+    let supervisors = lab.place.processes().into_iter().filter(|(_, words)| words.contains("rumphijack"));
+    for (pid, _) in supervisors {
+        let pid = nix::unistd::Pid::from_raw(pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).expect("a supervisor");
+    }
+    lab.until("its word", || std::fs::read_to_string(lab.file("orphan")).is_ok_and(|said| said == "ENOSYS"));
+}
+
+/// Addresses of the host's own loopback are the node's for a program: nobody hears it there.
+#[test]
+fn the_hosts_loopback_hears_nothing() {
+    let lab = Lab::across_a_router();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of the host's");
+    let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port of the host's");
+    let (tcp, udp) =
+        (listener.local_addr().expect("bound").port(), datagrams.local_addr().expect("bound").port());
+    listener.set_nonblocking(true).expect("a listener");
+    datagrams.set_nonblocking(true).expect("a socket");
+    lab.place.write(
+        "loopback.py",
+        &format!(
+            "import socket, os\n\
+             try: socket.create_connection(('127.0.0.1', {tcp}), 5); print('connected')\n\
+             except ConnectionRefusedError: print('refused')\n\
+             u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+             u.sendto(b'x', ('127.0.0.1', {udp}))\n\
+             u.sendmsg([b'y'], [], 0, ('127.0.0.1', {udp}))\n\
+             v = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); v.connect(('127.0.0.1', {udp})); v.send(b'z')\n\
+             r = socket.socket(socket.AF_INET, socket.SOCK_RAW, 1); r.sendto(b'\\x08\\0\\0\\0\\0\\0\\0\\0', ('127.0.0.1', 0))\n"
+        ),
+    );
+    assert_eq!(lab.ok("h1", "python3 loopback.py"), "refused\n");
+    assert!(listener.accept().is_err(), "somebody has connected to the host");
+    assert!(datagrams.recv(&mut [0; 8]).is_err(), "somebody has sent to the host");
+}
