@@ -45,8 +45,9 @@ fn ospf_finds_ways_around_a_link_that_goes_down() {
     lab.route("r3", &["10.255.0.1", "10.0.13."]);
     lab.route("r2", &["10.255.0.3", "10.0.23."]);
     assert!(lab.ok("r1", "ping -c 1 -I 10.255.0.1 10.255.0.3").contains("1 received"));
-    let neighbours = lab.ok("r1", "birdc -s bird1.ctl show ospf neighbors");
-    assert_eq!(neighbours.matches("Full/").count(), 2, "{neighbours}");
+    lab.until("two neighbours", || {
+        lab.ok("r1", "birdc -s bird1.ctl show ospf neighbors").matches("Full/").count() == 2
+    });
     // A connection between the two stays while its way moves.
     lab.start_words("r3", &["socat", "TCP-LISTEN:99,bind=10.255.0.3,fork", "SYSTEM:cat"]);
     lab.receives("r3", "tcp", 99);
