@@ -9,7 +9,7 @@
 //! does not read its answers is not read from either. What is no frame ends the session; a frame whose fields make no
 //! sense is answered with EINVAL, an unknown operation with ENOSYS.
 //!
-//! Sockets of unmodified programs are [`passed`]: their octets take another way than calls.
+//! Sockets of unmodified programs are `passed`: their octets take another way than calls.
 
 mod call;
 mod came;
