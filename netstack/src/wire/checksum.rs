@@ -3,6 +3,7 @@
 //! The sum does not depend on byte order (RFC 1071 §2(B)), so octets are summed as they lie in
 //! memory, eight at a time and wide enough that the compiler makes vector code of it.
 
+use super::scope6;
 use std::net::IpAddr;
 
 /// A sum in progress. Pieces that are added one after the other stand at even offsets, that is:
@@ -25,7 +26,8 @@ impl Sum {
     fn addr(self, ip: IpAddr) -> Sum {
         match ip {
             IpAddr::V4(a) => self.add(&a.octets()),
-            IpAddr::V6(a) => self.add(&a.octets()),
+            // As it stands on the wire, where a zone does not.
+            IpAddr::V6(a) => self.add(&scope6::clear(a).octets()),
         }
     }
 

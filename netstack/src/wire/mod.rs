@@ -5,8 +5,13 @@ pub mod arp;
 pub mod checksum;
 pub mod ethernet;
 pub mod icmpv4;
+pub mod icmpv6;
 pub mod ipv4;
 pub mod ipv4_options;
+pub mod ipv6;
+pub mod ipv6_ext;
+pub mod ndp;
+pub mod scope6;
 pub mod tcp;
 pub mod udp;
 
@@ -37,6 +42,13 @@ pub(crate) fn be32(b: &[u8], at: usize) -> u32 {
 /// Four octets at `at` as an address; the caller has checked the length.
 pub(crate) fn ip4(b: &[u8], at: usize) -> std::net::Ipv4Addr {
     std::net::Ipv4Addr::new(b[at], b[at + 1], b[at + 2], b[at + 3])
+}
+
+/// Sixteen octets at `at` as an address; the caller has checked the length.
+pub(crate) fn ip6(b: &[u8], at: usize) -> std::net::Ipv6Addr {
+    let mut octets = [0; 16];
+    octets.copy_from_slice(&b[at..at + 16]);
+    octets.into()
 }
 
 /// Six octets at `at` as a link address; the caller has checked the length.
