@@ -6,11 +6,12 @@
 //!
 //! The rooms, from the wire upwards: [`wire`] knows the octets of each protocol and nothing else
 //! does; [`net`] holds interfaces, Ethernet, routes and neighbours; [`netinet`] IPv4, ICMP, UDP,
-//! raw IP; [`tcp`] RFC 9293 and what belongs to it; [`socket`] what a program sees.
+//! raw IP; [`netinet6`] IPv6 and neighbour discovery; [`tcp`] RFC 9293 and what belongs to it; [`socket`] what a program sees.
 #![forbid(unsafe_code)]
 
 pub mod net;
 pub mod netinet;
+pub mod netinet6;
 pub mod socket;
 pub mod stack;
 pub mod tcp;

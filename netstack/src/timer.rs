@@ -21,6 +21,13 @@ pub(crate) enum Timer {
         /// So many times more.
         left: u8,
     },
+    /// The next step of duplicate address detection.
+    Dad {
+        /// On this interface.
+        ifindex: IfIndex,
+        /// For this address.
+        addr: std::net::Ipv6Addr,
+    },
 }
 
 /// Names an armed timer, to disarm it.

@@ -39,6 +39,10 @@ impl Stack {
                         m.trim_front(ethernet::HEADER_LEN);
                         return self.ip_input(ifindex, m, cast);
                     }
+                    (Some(cast), ethernet::IPV6) => {
+                        m.trim_front(ethernet::HEADER_LEN);
+                        return self.ip6_input(ifindex, m, cast);
+                    }
                     (Some(_), ethernet::ARP) => {
                         m.trim_front(ethernet::HEADER_LEN);
                         return self.ip.arp_input(ifindex, m);

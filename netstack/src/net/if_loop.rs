@@ -17,7 +17,10 @@ impl Stack {
             ifnet.counters.out_octets += m.len() as u64;
             self.bpf_loop(ifindex, &m);
         }
-        self.ip_loop_input(ifindex, m);
+        match is_v6(&m) {
+            true => self.ip6_loop_input(ifindex, m),
+            false => self.ip_loop_input(ifindex, m),
+        }
     }
 
     /// Shows a looped packet to packet sockets, which see Ethernet with zero addresses, as on Linux.
@@ -25,11 +28,16 @@ impl Stack {
         if self.bpf.is_idle() {
             return;
         }
-        let header = Header { dst: MacAddr::default(), src: MacAddr::default(), ethertype: ethernet::IPV4 };
+        let ethertype = if is_v6(m) { ethernet::IPV6 } else { ethernet::IPV4 };
+        let header = Header { dst: MacAddr::default(), src: MacAddr::default(), ethertype };
         let mut frame = self.ip.copy(m.data());
         frame.offload = m.offload;
         header.emit(frame.prepend(ethernet::HEADER_LEN));
         self.bpf_input(ifindex, &header, Some(Cast::Unicast), &frame);
         self.ip.free(frame);
     }
+}
+
+fn is_v6(m: &Mbuf) -> bool {
+    m.data().first().is_some_and(|b| b >> 4 == 6)
 }

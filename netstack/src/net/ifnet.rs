@@ -2,10 +2,12 @@
 
 use super::mbuf::Mbuf;
 use super::{IfIndex, MacAddr};
+use crate::netinet6::in6_ifaddr::In6;
 use crate::socket::PacketType;
+use crate::wire::ipv6;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What an interface is attached with.
 #[derive(Clone, Debug)]
@@ -118,6 +120,8 @@ pub struct Ifnet {
     /// What it counted.
     pub counters: IfCounters,
     pub(crate) addrs: Vec<IpNet>,
+    /// What IPv6 knows of it.
+    pub(crate) in6: In6,
     /// Groups joined, and by how many sockets.
     pub(crate) groups: BTreeMap<IpAddr, u32>,
     /// Packet sockets that want every frame.
@@ -145,6 +149,7 @@ impl Ifnet {
             loopback: false,
             counters: IfCounters::default(),
             addrs: Vec::new(),
+            in6: In6::default(),
             groups: BTreeMap::new(),
             promiscuous: 0,
             all_multicast: 0,
@@ -199,16 +204,34 @@ impl Ifnet {
         on_link.or_else(|| self.addrs4().next()).map(|n| n.addr())
     }
 
-    pub(crate) fn wants_group(&self, group: Ipv4Addr) -> bool {
-        group == ALL_SYSTEMS || self.groups.contains_key(&IpAddr::V4(group))
+    /// The IPv6 addresses, as they stand on the wire.
+    pub(crate) fn addrs6(&self) -> impl Iterator<Item = ipnet::Ipv6Net> + '_ {
+        self.addrs.iter().filter_map(|a| match a {
+            IpNet::V4(_) => None,
+            IpNet::V6(n) => Some(*n),
+        })
+    }
+
+    /// Whether packets to its address `addr` are ours: DAD has nothing against it.
+    pub(crate) fn is_assigned(&self, addr: IpAddr) -> bool {
+        match addr {
+            IpAddr::V4(_) => true,
+            IpAddr::V6(a) => self.in6.addrs.get(&a).is_some_and(|known| known.state.is_assigned()),
+        }
+    }
+
+    /// Groups that it is in without having joined them.
+    fn implied_groups(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let v6 = [ipv6::ALL_NODES, ALL_NODES_OF_INTERFACE].into_iter().filter(|_| self.in6.enabled);
+        core::iter::once(IpAddr::V4(ALL_SYSTEMS)).chain(v6.map(IpAddr::V6))
+    }
+
+    pub(crate) fn wants_group(&self, group: IpAddr) -> bool {
+        self.groups.contains_key(&group) || self.implied_groups().any(|g| g == group)
     }
 
     pub(crate) fn wants_group_mac(&self, mac: MacAddr) -> bool {
-        mac == multicast_mac(ALL_SYSTEMS)
-            || self.groups.keys().any(|g| match g {
-                IpAddr::V4(g) => multicast_mac(*g) == mac,
-                IpAddr::V6(_) => false,
-            })
+        self.implied_groups().chain(self.groups()).any(|g| multicast_mac(g) == mac)
     }
 
     /// Whether packet sockets are to hear a frame that came in.
@@ -225,11 +248,8 @@ impl Ifnet {
 
     /// Which frames it wants of its wire.
     pub fn rx_filter(&self) -> RxFilter {
-        let mut multicast = vec![multicast_mac(ALL_SYSTEMS)];
-        multicast.extend(self.groups.keys().filter_map(|g| match g {
-            IpAddr::V4(g) => Some(multicast_mac(*g)),
-            IpAddr::V6(_) => None,
-        }));
+        let groups = self.implied_groups().chain(self.groups());
+        let mut multicast: Vec<MacAddr> = groups.map(multicast_mac).collect();
         multicast.extend(self.link_groups.keys());
         multicast.sort_unstable();
         multicast.dedup();
@@ -280,10 +300,21 @@ impl TxQueue {
 /// The group that every host is in (RFC 1112 §4).
 pub const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
 
-/// The link address of an IPv4 group: RFC 1112 §6.4.
-pub fn multicast_mac(group: Ipv4Addr) -> MacAddr {
-    let [_, b, c, d] = group.octets();
-    MacAddr([0x01, 0x00, 0x5e, b & 0x7f, c, d])
+/// The group of all nodes within one interface (RFC 4291 §2.7.1).
+const ALL_NODES_OF_INTERFACE: Ipv6Addr = Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 1);
+
+/// The link address of a group: RFC 1112 §6.4, RFC 2464 §7.
+pub fn multicast_mac(group: IpAddr) -> MacAddr {
+    match group {
+        IpAddr::V4(g) => {
+            let [_, b, c, d] = g.octets();
+            MacAddr([0x01, 0x00, 0x5e, b & 0x7f, c, d])
+        }
+        IpAddr::V6(g) => {
+            let [.., a, b, c, d] = g.octets();
+            MacAddr([0x33, 0x33, a, b, c, d])
+        }
+    }
 }
 
 /// All interfaces of a stack, by index.

@@ -134,6 +134,17 @@ pub(crate) enum Evidence {
     Override,
 }
 
+/// What a neighbour advertisement says (RFC 4861 §7.2.5).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Advertised {
+    /// The link address, if it is told.
+    pub(crate) link: Option<MacAddr>,
+    /// We had asked; a random number, as of [`Evidence::Answer`].
+    pub(crate) solicited: Option<u64>,
+    /// It replaces what was known (the override flag).
+    pub(crate) replaces: bool,
+}
+
 /// The neighbours of one stack.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
@@ -328,6 +339,33 @@ impl Neighbours {
             self.changes.push(Change::Is(after));
         }
         queue
+    }
+
+    /// The neighbour has told its link address, or that it is there. Returns the link address, and the
+    /// packets that waited for it.
+    pub(crate) fn advertised(
+        &mut self,
+        now: Instant,
+        ifindex: IfIndex,
+        addr: IpAddr,
+        told: Advertised,
+        timers: &mut Timers,
+    ) -> (MacAddr, VecDeque<Mbuf>) {
+        let nothing = (MacAddr::default(), VecDeque::new());
+        let Some(slot) = self.find(ifindex, addr) else { return nothing };
+        let Some(e) = self.slots[slot].as_mut() else { return nothing };
+        let known = !matches!(e.state, NudState::Incomplete | NudState::Failed);
+        let Some(mac) = told.link.or(known.then_some(e.mac)) else { return nothing };
+        if known && e.mac != mac && !told.replaces {
+            // Doubt, but no more: it is to be asked when it is used next.
+            if e.state == NudState::Reachable {
+                e.state = NudState::Stale;
+                self.changes.push(Change::Is(e.show(now)));
+            }
+            return nothing;
+        }
+        let evidence = told.solicited.map_or(Evidence::Override, Evidence::Answer);
+        (mac, self.confirm(now, ifindex, addr, mac, evidence, timers))
     }
 
     /// The neighbour asked us for something: remember its link address, also if it was not in the

@@ -5,15 +5,19 @@
 //! several of them are equal-cost paths, except those that our addresses brought. Own addresses and
 //! broadcast addresses are in it too, as in Linux's `local` table, so that one lookup decides what
 //! becomes of a packet.
+//!
+//! The RIB names the link of a link-local prefix by the route's interface; in the FIB it stands in
+//! the address (see [`crate::wire::scope6`]), so that each link has its own `fe80::/64`.
 
 use super::IfIndex;
 use super::flow::FlowKey;
 use super::ifnet::Interfaces;
+use crate::wire::scope6;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Who put a route there (`rtm_protocol`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -168,7 +172,8 @@ pub(crate) struct Routes {
     /// The FIB's entries; those in `free` are nobody's.
     entries: Vec<FibEntry>,
     free: Vec<EntryId>,
-    cache: Cache,
+    cache4: Cache<Ipv4Addr>,
+    cache6: Cache<Ipv6Addr>,
     /// Prefixes whose entry has changed since somebody took notice.
     pub(crate) changed: Vec<IpNet>,
 }
@@ -178,51 +183,90 @@ type EntryId = u32;
 
 /// The latest lookups, direct mapped: a packet asks up to three times for its two addresses, and a
 /// trie of a few levels costs more than the rest of forwarding. A change of the FIB empties it.
-#[derive(Debug)]
-struct Cache {
-    lines: Box<[Cell<Line>]>,
+struct Cache<A> {
+    lines: Box<[Cell<Line<A>>]>,
     generation: u64,
 }
 
 /// What one address was found to be.
-#[derive(Clone, Copy, Debug, Default)]
-struct Line {
-    addr: u32,
+#[derive(Clone, Copy)]
+struct Line<A> {
+    addr: A,
     entry: Option<EntryId>,
     generation: u64,
 }
 
-impl Default for Cache {
-    fn default() -> Cache {
-        Cache { lines: vec![Cell::default(); Cache::LINES].into(), generation: 1 }
+/// An address as a key of the cache.
+trait Cached: Copy + PartialEq {
+    /// Lines of its cache, a power of two: 12 and 16 KiB of a stack.
+    const LINES: usize = 512;
+    const NONE: Self;
+
+    /// 32 bits of it, well enough mixed for the neighbours of a subnet to differ.
+    fn fold(self) -> u32;
+}
+
+impl Cached for Ipv4Addr {
+    const NONE: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+
+    fn fold(self) -> u32 {
+        self.to_bits()
     }
 }
 
-impl Cache {
-    /// 12 KiB of a stack.
-    const LINES: usize = 512;
+impl Cached for Ipv6Addr {
+    const NONE: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
 
-    fn line(&self, addr: u32) -> &Cell<Line> {
-        &self.lines[(addr.wrapping_mul(0x9e37_79b1) >> 23) as usize % Cache::LINES]
+    fn fold(self) -> u32 {
+        let bits = self.to_bits();
+        let half = (bits >> 64) as u64 ^ bits as u64;
+        (half >> 32) as u32 ^ half as u32
+    }
+}
+
+impl<A> core::fmt::Debug for Cache<A> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Cache").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+impl<A: Cached> Default for Cache<A> {
+    fn default() -> Cache<A> {
+        let nothing = Line { addr: A::NONE, entry: None, generation: 0 };
+        Cache { lines: vec![Cell::new(nothing); A::LINES].into(), generation: 1 }
+    }
+}
+
+impl<A: Cached> Cache<A> {
+    /// What `addr` is: remembered, or looked up.
+    fn get(&self, addr: A, look_up: impl FnOnce() -> Option<EntryId>) -> Option<EntryId> {
+        let at = (addr.fold().wrapping_mul(0x9e37_79b1) >> 23) as usize % A::LINES;
+        let (cell, generation) = (&self.lines[at], self.generation);
+        let mut line = cell.get();
+        if line.addr != addr || line.generation != generation {
+            line = Line { addr, entry: look_up(), generation };
+            cell.set(line);
+        }
+        line.entry
     }
 }
 
 impl Routes {
     /// The best entry for an IPv4 destination.
     pub(crate) fn lookup4(&self, dst: Ipv4Addr) -> Option<&FibEntry> {
-        let (addr, generation) = (dst.to_bits(), self.cache.generation);
-        let cell = self.cache.line(addr);
-        let mut line = cell.get();
-        if line.addr != addr || line.generation != generation {
-            let entry = self.fib4.get_lpm(&Ipv4Net::new_assert(dst, 32)).map(|(_, e)| *e);
-            line = Line { addr, entry, generation };
-            cell.set(line);
-        }
-        line.entry.map(|e| &self.entries[e as usize])
+        let longest = || self.fib4.get_lpm(&Ipv4Net::new_assert(dst, 32)).map(|(_, e)| *e);
+        self.cache4.get(dst, longest).map(|e| &self.entries[e as usize])
+    }
+
+    /// The best entry for an IPv6 destination, in embedded form.
+    pub(crate) fn lookup6(&self, dst: Ipv6Addr) -> Option<&FibEntry> {
+        let longest = || self.fib6.get_lpm(&Ipv6Net::new_assert(dst, 128)).map(|(_, e)| *e);
+        self.cache6.get(dst, longest).map(|e| &self.entries[e as usize])
     }
 
     /// The way to `dst` by `dev` (SO_BINDTODEVICE): the longest prefix that has one.
     pub(crate) fn lookup_by_dev(&self, dst: IpAddr, dev: IfIndex) -> Option<Option<IpAddr>> {
+        let dst = scope6::clear_ip(dst);
         let host = IpNet::from(dst);
         (0..=host.prefix_len()).rev().find_map(|len| {
             let net = IpNet::new_assert(dst, len).trunc();
@@ -297,25 +341,52 @@ impl Routes {
         }
     }
 
-    /// Makes the FIB's entry of one prefix anew.
+    /// Makes the FIB's entry of one prefix anew; of a link-local one, those of all links.
     fn refresh(&mut self, to: IpNet, ifs: &Interfaces) {
-        let entry = self.rib.get(&to).and_then(|routes| Self::entry(routes, ifs));
-        let old = match to {
+        let IpNet::V6(p) = to else { return self.refresh_entry(to, to, None, ifs) };
+        if !scope6::is_scoped(p.addr()) {
+            return self.refresh_entry(to, to, None, ifs);
+        }
+        let link =
+            |dev: IfIndex| IpNet::V6(Ipv6Net::new_assert(scope6::embed(p.addr(), dev), p.prefix_len()));
+        let devs: Vec<IfIndex> = ifs.iter().map(|i| i.index).collect();
+        let gone = self.fib6.keys().filter(|k| k.prefix_len() == p.prefix_len());
+        let gone: Vec<IfIndex> = gone
+            .filter(|k| scope6::clear(k.addr()) == p.addr())
+            .filter_map(|k| scope6::zone(k.addr()))
+            .filter(|dev| !devs.contains(dev))
+            .collect();
+        for dev in devs.into_iter().chain(gone) {
+            self.refresh_entry(to, link(dev), Some(dev), ifs);
+        }
+    }
+
+    /// Makes the FIB's entry of `prefix` anew from the routes to `to`, or those by `dev`.
+    fn refresh_entry(&mut self, to: IpNet, prefix: IpNet, dev: Option<IfIndex>, ifs: &Interfaces) {
+        let routes: Vec<&Route> = match self.rib.get(&to) {
+            Some(routes) => routes.iter().filter(|r| dev.is_none() || r.dev == dev).collect(),
+            None => Vec::new(),
+        };
+        let entry = Self::entry(&routes, ifs);
+        let old = match prefix {
             IpNet::V4(p) => self.fib4.get(&p),
             IpNet::V6(p) => self.fib6.get(&p),
         };
         if old.map(|id| &self.entries[*id as usize]) == entry.as_ref() {
             return;
         }
-        self.changed.push(to);
-        self.cache.generation += 1;
+        self.changed.push(prefix);
         let id = entry.map(|e| self.keep(e));
-        let old = match (to, id) {
+        let old = match (prefix, id) {
             (IpNet::V4(p), Some(id)) => self.fib4.insert(p, id),
             (IpNet::V4(p), None) => self.fib4.remove(&p),
             (IpNet::V6(p), Some(id)) => self.fib6.insert(p, id),
             (IpNet::V6(p), None) => self.fib6.remove(&p),
         };
+        match prefix {
+            IpNet::V4(_) => self.cache4.generation += 1,
+            IpNet::V6(_) => self.cache6.generation += 1,
+        }
         self.free.extend(old);
     }
 
@@ -332,15 +403,14 @@ impl Routes {
         }
     }
 
-    fn entry(routes: &[Route], ifs: &Interfaces) -> Option<FibEntry> {
-        let usable = |r: &&Route| r.dev.is_none_or(|d| ifs.get(d).is_some_and(|i| i.usable()));
+    fn entry(routes: &[&Route], ifs: &Interfaces) -> Option<FibEntry> {
+        let usable = |r: &Route| r.dev.is_none_or(|d| ifs.get(d).is_some_and(|i| i.usable()));
+        let routes = || routes.iter().copied();
         // Our own addresses stay ours while their interface is down (RFC 1122's weak host model).
-        let own = |r: &&Route| r.kind == RouteKind::Local;
-        let first = routes
-            .iter()
-            .find(own)
-            .or_else(|| routes.iter().find(|r| r.kind == RouteKind::Broadcast))
-            .or_else(|| routes.iter().find(usable))?;
+        let first = routes()
+            .find(|r| r.kind == RouteKind::Local)
+            .or_else(|| routes().find(|r| r.kind == RouteKind::Broadcast))
+            .or_else(|| routes().find(|r| usable(r)))?;
         let connected = |r: &Route| r.kind == RouteKind::Unicast && r.proto == RouteProto::Kernel;
         let equal = |r: &&Route| {
             // One subnet on two links is no choice of ways: as on Linux the first link is used.
@@ -350,14 +420,16 @@ impl Routes {
                 && (r.kind == RouteKind::Local || usable(r))
                 && (!alone || core::ptr::eq(*r, first))
         };
-        let hops = routes.iter().filter(equal).filter_map(|r| {
+        let hops = routes().filter(equal).filter_map(|r| {
             let ifindex = r.dev?;
             let ifnet = ifs.get(ifindex)?;
             let peer = r.via.unwrap_or(r.to.addr());
             let src = r.src.or_else(|| match peer {
                 IpAddr::V4(p) => ifnet.source_for(p).or_else(|| unnumbered(ifs)).map(IpAddr::V4),
+                // RFC 6724 chooses for each destination.
                 IpAddr::V6(_) => None,
             });
+            let src = src.map(|s| scope6::embed_ip(s, ifindex));
             Some(NextHop { ifindex, via: r.via, src })
         });
         Some(FibEntry { kind: first.kind, hops: hops.collect() })

@@ -2,19 +2,16 @@
 //! (an address in use is defended once in ten seconds and never given up). The states of a
 //! neighbour are in [`crate::net::neigh`].
 
-use super::ip::{Ip, Upcall};
-use super::{IcmpError, IcmpErrorKind};
+use super::ip::Ip;
 use crate::net::mbuf::Mbuf;
-use crate::net::neigh::{Due, Evidence};
+use crate::net::neigh::Evidence;
 use crate::net::{IfIndex, MacAddr};
 use crate::stack::stats::Drop;
 use crate::time::Duration;
 use crate::timer::Timer;
 use crate::wire::arp::{self, Op, Packet};
-use crate::wire::icmpv4::{ty, unreach};
-use crate::wire::{WireError, ethernet, ipv4};
+use crate::wire::{WireError, ethernet};
 use rand::Rng;
-use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// ANNOUNCE_NUM (RFC 5227 §1.1)
@@ -82,14 +79,7 @@ impl Ip {
                 self.neigh.confirm(now, ifindex, addr, mac, Evidence::Override, &mut self.timers)
             }
         };
-        self.flush_queue(ifindex, mac, queue);
-    }
-
-    /// Sends the packets that waited for a link address.
-    pub(crate) fn flush_queue(&mut self, ifindex: IfIndex, mac: MacAddr, queue: VecDeque<Mbuf>) {
-        for m in queue {
-            self.ether_output(ifindex, mac, ethernet::IPV4, m);
-        }
+        self.neigh_flush(ifindex, mac, queue);
     }
 
     /// Somebody else uses `addr`, which is ours: RFC 5227 §2.4 (b), defend it once per interval.
@@ -98,7 +88,7 @@ impl Ip {
         if self.error_limit.allow_defence(self.now, addr) {
             self.arp_announce(ifindex, addr);
         }
-        self.conflicts.push((ifindex, addr));
+        self.conflicts.push((ifindex, IpAddr::V4(addr)));
     }
 
     /// Asks for `addr`: everybody, or (probing) the neighbour itself.
@@ -155,61 +145,6 @@ impl Ip {
         let mut m = self.pool.get();
         packet.emit(m.grow(arp::LEN));
         self.ether_output(ifindex, to, ethernet::ARP, m);
-    }
-
-    /// A neighbour's timer is due.
-    pub(crate) fn neigh_due(&mut self, slot: usize) {
-        match self.neigh.due(self.now, slot, &mut self.timers) {
-            Due::Nothing => {}
-            Due::Solicit(ifindex, IpAddr::V4(addr), to) => self.arp_solicit(ifindex, addr, to),
-            Due::Failed(ifindex, IpAddr::V4(addr), queue) => {
-                self.stats.arp.failures += 1;
-                // RFC 1122 §3.3.1.4: a dead gateway is not used.
-                self.exceptions.forget(|_, r| (r.ifindex, r.to) == (ifindex, addr));
-                self.neigh_failed(ifindex, queue);
-            }
-            Due::Solicit(_, IpAddr::V6(_), _) | Due::Failed(_, IpAddr::V6(_), _) => {}
-        }
-    }
-
-    /// RFC 1812 §5.2.7.1, 1122 §2.3.2.2: packets whose next hop does not answer. Each sender hears of
-    /// it: host unreachable by ICMP, and our own sockets directly.
-    fn neigh_failed(&mut self, ifindex: IfIndex, queue: VecDeque<Mbuf>) {
-        for mut m in queue {
-            let header = match ipv4::Header::parse_quoted(m.data()) {
-                Ok(h) if h.offset == 0 => h,
-                // The sender hears of the first fragment only.
-                Ok(_) | Err(_) => {
-                    self.discard(Drop::NeighUnreachable, m);
-                    continue;
-                }
-            };
-            if self.is_local4(header.src) {
-                let error = IcmpError {
-                    kind: IcmpErrorKind::HostUnreachable,
-                    from: IpAddr::V4(header.src),
-                    src: IpAddr::V4(header.src),
-                    dst: IpAddr::V4(header.dst),
-                    ifindex,
-                    wire: (ty::UNREACHABLE, unreach::HOST),
-                };
-                self.stats.drops.count(Drop::NeighUnreachable);
-                self.credit(&mut m);
-                m.trim_front(header.header_len);
-                self.upcalls.push_back(Upcall::Error { error, protocol: header.protocol, quoted: m });
-            } else {
-                self.icmp_error(
-                    ifindex,
-                    &m,
-                    &header,
-                    super::Cast::Unicast,
-                    ty::UNREACHABLE,
-                    unreach::HOST,
-                    0,
-                );
-                self.discard(Drop::NeighUnreachable, m);
-            }
-        }
     }
 }
 

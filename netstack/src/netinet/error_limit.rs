@@ -1,9 +1,9 @@
-//! How often ICMP errors go to one destination: RFC 1812 §4.3.2.8, RFC 1122 §3.2.2; and how often an
+//! How often ICMP errors go to one destination: RFC 1812 §4.3.2.8, RFC 1122 §3.2.2, RFC 4443 §2.4 (f); and how often an
 //! address of ours is defended (RFC 5227 §2.4).
 
 use crate::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Limits of what is sent unasked.
 #[derive(Debug)]
@@ -24,12 +24,12 @@ impl ErrorLimit {
     }
 
     /// Whether `dst` may be sent an error now.
-    pub(crate) fn allow_error(&mut self, now: Instant, dst: Ipv4Addr) -> bool {
+    pub(crate) fn allow_error(&mut self, now: Instant, dst: IpAddr) -> bool {
         self.errors.allow(now, dst)
     }
 
     /// Whether `dst` may be sent a redirect now.
-    pub(crate) fn allow_redirect(&mut self, now: Instant, dst: Ipv4Addr) -> bool {
+    pub(crate) fn allow_redirect(&mut self, now: Instant, dst: IpAddr) -> bool {
         self.redirects.allow(now, dst)
     }
 
@@ -49,10 +49,10 @@ struct Buckets {
     interval: Duration,
     burst: u32,
     /// Until when the destination's tokens are spent: "virtual scheduling".
-    spent: BTreeMap<Ipv4Addr, Instant>,
+    spent: BTreeMap<IpAddr, Instant>,
     /// The same in the order of those times: whose bucket is full again, or will be first, is
     /// forgotten for a new one.
-    order: BTreeSet<(Instant, Ipv4Addr)>,
+    order: BTreeSet<(Instant, IpAddr)>,
 }
 
 impl Buckets {
@@ -63,7 +63,7 @@ impl Buckets {
         Buckets { interval, burst, spent: BTreeMap::new(), order: BTreeSet::new() }
     }
 
-    fn allow(&mut self, now: Instant, dst: Ipv4Addr) -> bool {
+    fn allow(&mut self, now: Instant, dst: IpAddr) -> bool {
         let until = self.spent.get(&dst).copied();
         let next = until.unwrap_or(now).max(now) + self.interval;
         if next.since(now) > self.interval * self.burst {

@@ -1,10 +1,10 @@
-//! What was learned about single destinations: path MTUs (RFC 1191) and redirects (RFC 1122
-//! §3.2.2.2, 3.3.1.2). Entries expire by the clock when they are looked at; none has a timer.
+//! What was learned about single destinations: path MTUs (RFC 1191, 8201) and redirects (RFC 1122
+//! §3.2.2.2, 3.3.1.2, RFC 4861 §8.3). Entries expire by the clock when they are looked at; none has a timer.
 
 use crate::net::IfIndex;
 use crate::time::{Duration, Instant};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Octets of the smallest path MTU that is believed (Linux's `min_pmtu`, as RFC 5927 §7.2 advises):
 /// whoever can forge an error must not cut everything to pieces.
@@ -50,8 +50,8 @@ pub(crate) struct Redirect {
     /// On this link.
     pub(crate) ifindex: IfIndex,
     /// Instead of this gateway, which the route names.
-    pub(crate) from: Ipv4Addr,
-    pub(crate) to: Ipv4Addr,
+    pub(crate) from: IpAddr,
+    pub(crate) to: IpAddr,
 }
 
 /// What is known of one destination now.
@@ -76,8 +76,8 @@ pub(crate) struct Exceptions {
     limit: usize,
     lifetime: Duration,
     seq: u64,
-    by_dst: BTreeMap<Ipv4Addr, Entry>,
-    by_age: BTreeMap<u64, Ipv4Addr>,
+    by_dst: BTreeMap<IpAddr, Entry>,
+    by_age: BTreeMap<u64, IpAddr>,
 }
 
 impl Exceptions {
@@ -86,7 +86,7 @@ impl Exceptions {
     }
 
     /// What is known of `dst`.
-    pub(crate) fn get(&self, dst: Ipv4Addr, now: Instant) -> Exception {
+    pub(crate) fn get(&self, dst: IpAddr, now: Instant) -> Exception {
         if self.by_dst.is_empty() {
             return Exception::default();
         }
@@ -98,7 +98,7 @@ impl Exceptions {
     }
 
     /// Learns the path MTU to `dst`, if it is smaller than what is known.
-    pub(crate) fn learn_mtu(&mut self, dst: Ipv4Addr, now: Instant, mtu: PathMtu) {
+    pub(crate) fn learn_mtu(&mut self, dst: IpAddr, now: Instant, mtu: PathMtu) {
         if mtu.is_news(self.get(dst, now).mtu) {
             let until = now + self.lifetime;
             self.learn(dst, |e| e.mtu = Some((mtu, until)));
@@ -106,12 +106,12 @@ impl Exceptions {
     }
 
     /// Learns a better gateway for `dst`.
-    pub(crate) fn learn_redirect(&mut self, dst: Ipv4Addr, now: Instant, redirect: Redirect) {
+    pub(crate) fn learn_redirect(&mut self, dst: IpAddr, now: Instant, redirect: Redirect) {
         let until = now + self.lifetime;
         self.learn(dst, |e| e.redirect = Some((redirect, until)));
     }
 
-    fn learn(&mut self, dst: Ipv4Addr, change: impl FnOnce(&mut Entry)) {
+    fn learn(&mut self, dst: IpAddr, change: impl FnOnce(&mut Entry)) {
         if self.limit == 0 {
             return;
         }
@@ -132,7 +132,7 @@ impl Exceptions {
     }
 
     /// Forgets the redirects that `is_void`.
-    pub(crate) fn forget(&mut self, is_void: impl Fn(Ipv4Addr, Redirect) -> bool) {
+    pub(crate) fn forget(&mut self, is_void: impl Fn(IpAddr, Redirect) -> bool) {
         for (dst, e) in &mut self.by_dst {
             e.redirect = e.redirect.filter(|(r, _)| !is_void(*dst, *r));
         }

@@ -19,7 +19,7 @@ use crate::stack::config::StackConfig;
 use crate::stack::stats::{Drop, Stats};
 use crate::time::{Duration, Instant};
 use crate::timer::Timers;
-use crate::wire::{be32, ipv4};
+use crate::wire::{be32, ipv4, ipv6, scope6};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::collections::VecDeque;
@@ -34,12 +34,12 @@ pub(crate) enum Upcall {
     Error { error: IcmpError, protocol: u8, quoted: Mbuf },
 }
 
-/// The way to an IPv4 destination.
+/// The way to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Way4 {
+pub(crate) struct Way {
     pub(crate) ifindex: IfIndex,
-    /// Next hop: gateway, or the destination itself.
-    pub(crate) next: Ipv4Addr,
+    /// Next hop: gateway, or the destination itself, as it stands on the wire.
+    pub(crate) next: IpAddr,
     pub(crate) kind: WayKind,
     /// Octets of the largest packet that the path is believed to take …
     pub(crate) mtu: u32,
@@ -48,7 +48,7 @@ pub(crate) struct Way4 {
     /// What DF would do on the way; [`Fragment::May`]: the path takes less than we may believe.
     pub(crate) fragment: Fragment,
     /// Source address to prefer.
-    pub(crate) src: Option<Ipv4Addr>,
+    pub(crate) src: Option<IpAddr>,
 }
 
 /// To whom a way leads.
@@ -89,9 +89,11 @@ pub(crate) struct Ip {
     pub(crate) stats: Stats,
     pub(crate) upcalls: VecDeque<Upcall>,
     /// Addresses of ours that somebody else uses, to tell.
-    pub(crate) conflicts: Vec<(IfIndex, Ipv4Addr)>,
+    pub(crate) conflicts: Vec<(IfIndex, IpAddr)>,
     /// Sockets whose packets left, and what these had cost.
     pub(crate) credits: Vec<(SocketId, u32)>,
+    /// What stable interface identifiers are made of (RFC 7217).
+    pub(crate) secret: [u64; 2],
     /// RFC 6864: identifications, counted for each of some classes of destinations.
     idents: Box<[u16; IDENTS]>,
 }
@@ -102,6 +104,7 @@ impl Ip {
         let key = FlowKey::new([rng.random(), rng.random()]);
         let mut idents = Box::new([0; IDENTS]);
         idents.iter_mut().for_each(|i| *i = rng.random());
+        let secret = secret_of(seed);
         Ip {
             now: Instant::ZERO,
             key,
@@ -117,6 +120,7 @@ impl Ip {
             upcalls: VecDeque::new(),
             conflicts: Vec::new(),
             credits: Vec::new(),
+            secret,
             idents,
             rng,
             config,
@@ -176,13 +180,13 @@ impl Ip {
             return;
         }
         let changed = core::mem::take(&mut self.routes.changed);
-        self.exceptions.forget(|dst, _| changed.iter().any(|net| net.contains(&IpAddr::V4(dst))));
+        self.exceptions.forget(|dst, _| changed.iter().any(|net| net.contains(&dst)));
     }
 
     // ---- where to ------------------------------------------------------------------------------
 
     /// The way to `dst` by `bound` (or any interface), for the flow with hash `flow`.
-    pub(crate) fn way4(&self, dst: Ipv4Addr, bound: Option<IfIndex>, flow: u64) -> Result<Way4, SockError> {
+    pub(crate) fn way4(&self, dst: Ipv4Addr, bound: Option<IfIndex>, flow: u64) -> Result<Way, SockError> {
         if dst.is_multicast() || dst.is_broadcast() {
             let ifindex = match bound.or_else(|| self.group_interface(dst)) {
                 Some(i) => i,
@@ -190,17 +194,17 @@ impl Ip {
             };
             let ifnet = self.usable(ifindex)?;
             let kind = if dst.is_multicast() { WayKind::Multicast } else { WayKind::Broadcast };
-            let (mtu, src) = (ifnet.mtu, self.source_on(ifnet));
+            let (mtu, src) = (ifnet.mtu, self.source_on(ifnet).map(IpAddr::V4));
             let (link_mtu, fragment) = (mtu, Fragment::Dont);
-            return Ok(Way4 { ifindex, next: dst, kind, mtu, link_mtu, fragment, src });
+            return Ok(Way { ifindex, next: IpAddr::V4(dst), kind, mtu, link_mtu, fragment, src });
         }
         let entry = self.routes.lookup4(dst);
         let kind = match entry.map(|e| e.kind) {
             Some(RouteKind::Local) => {
                 // The interface would take more than an IP packet can be.
                 let (ifindex, mtu) = (IfIndex::LOOPBACK, ipv4::MAX_LEN as u32);
-                let (kind, fragment, src) = (WayKind::Local, Fragment::Dont, Some(dst));
-                return Ok(Way4 { ifindex, next: dst, kind, mtu, link_mtu: mtu, fragment, src });
+                let (kind, fragment, next) = (WayKind::Local, Fragment::Dont, IpAddr::V4(dst));
+                return Ok(Way { ifindex, next, kind, mtu, link_mtu: mtu, fragment, src: Some(next) });
             }
             Some(RouteKind::Blackhole) => return Err(SockError::Invalid),
             Some(RouteKind::Unreachable) => return Err(SockError::HostUnreachable),
@@ -217,27 +221,25 @@ impl Ip {
             (None, None) => return Err(SockError::NetUnreachable),
         };
         let ifnet = self.usable(ifindex)?;
-        let mut next = match via {
-            Some(IpAddr::V4(gateway)) => gateway,
-            Some(IpAddr::V6(_)) | None => dst,
-        };
         let link_mtu = ifnet.mtu;
         let (mut mtu, mut fragment) = (link_mtu, Fragment::Dont);
-        let known = self.exceptions.get(dst, self.now);
+        let known = self.exceptions.get(IpAddr::V4(dst), self.now);
         mtu = mtu.min(known.mtu.map_or(mtu, PathMtu::octets));
         if known.mtu == Some(PathMtu::BelowFloor) {
             fragment = Fragment::May;
         }
         // A redirect puts one gateway in the place of another.
-        next = known.redirect.filter(|r| (r.ifindex, r.from) == (ifindex, next)).map_or(next, |r| r.to);
-        let src = match src {
-            Some(IpAddr::V4(s)) => Some(s),
-            Some(IpAddr::V6(_)) | None => ifnet.source_for(next).or_else(|| self.source_on(ifnet)),
+        let next = via.unwrap_or(IpAddr::V4(dst));
+        let next = known.redirect.filter(|r| (r.ifindex, r.from) == (ifindex, next)).map_or(next, |r| r.to);
+        let on_link = match next {
+            IpAddr::V4(n) => ifnet.source_for(n).or_else(|| self.source_on(ifnet)),
+            IpAddr::V6(_) => None,
         };
-        Ok(Way4 { ifindex, next, kind, mtu, link_mtu, fragment, src })
+        let src = src.or(on_link.map(IpAddr::V4));
+        Ok(Way { ifindex, next, kind, mtu, link_mtu, fragment, src })
     }
 
-    fn usable(&self, ifindex: IfIndex) -> Result<&ifnet::Ifnet, SockError> {
+    pub(crate) fn usable(&self, ifindex: IfIndex) -> Result<&ifnet::Ifnet, SockError> {
         let ifnet = self.ifs.get(ifindex).ok_or(SockError::NoDevice)?;
         if ifnet.usable() { Ok(ifnet) } else { Err(SockError::NetDown) }
     }
@@ -254,9 +256,12 @@ impl Ip {
         routed.or_else(|| self.ifs.iter().find(|i| i.usable() && !i.loopback).map(|i| i.index))
     }
 
-    /// RFC 1122 §3.2.1.3 (g): 127/8 appears on no wire. `Invalid`, as on Linux.
-    pub(crate) fn check_source(src: Ipv4Addr, way: &Way4) -> Result<(), SockError> {
-        match src.is_loopback() && way.ifindex != IfIndex::LOOPBACK {
+    /// RFC 1122 §3.2.1.3 (g), RFC 4291 §2.5.3: loopback addresses appear on no wire, those of a link on
+    /// no other. `Invalid`, as on Linux.
+    pub(crate) fn check_source(src: IpAddr, way: &Way) -> Result<(), SockError> {
+        let home = way.kind == WayKind::Local || way.ifindex == IfIndex::LOOPBACK;
+        let elsewhere = scope6::zone_ip(src).is_some_and(|zone| zone != way.ifindex);
+        match !home && (src.is_loopback() || elsewhere) {
             true => Err(SockError::Invalid),
             false => Ok(()),
         }
@@ -274,31 +279,37 @@ impl Ip {
 
     /// The source address that a socket with local address `local` insists on: none if that is a
     /// group's or a broadcast address, which only receives. `Invalid`: it was ours and is no more.
-    pub(crate) fn own_source(&self, local: Ipv4Addr) -> Result<Option<Ipv4Addr>, SockError> {
+    pub(crate) fn own_source(&self, local: IpAddr) -> Result<Option<IpAddr>, SockError> {
         match local {
-            a if a.is_unspecified() || a.is_multicast() || a.is_broadcast() => Ok(None),
-            a if self.is_local4(a) => Ok(Some(a)),
-            a if self.is_subnet_broadcast(a) => Ok(None),
+            a if a.is_unspecified() || a.is_multicast() || self.is_broadcast(a) => Ok(None),
+            a if self.is_local(a) => Ok(Some(a)),
             _ => Err(SockError::Invalid),
         }
     }
 
-    /// The way of a flow to an IPv4 destination.
-    pub(crate) fn way_of(&self, flow: &Flow) -> Result<Way4, SockError> {
-        let IpAddr::V4(dst) = flow.dst.ip() else { return Err(SockError::NetUnreachable) };
-        let ports = match protosw::has_ports(flow.protocol) {
+    /// The way of a flow.
+    pub(crate) fn way_of(&self, flow: &Flow) -> Result<Way, SockError> {
+        let dst = flow.dst.ip();
+        let ports = match protosw::has_ports(dst, flow.protocol) {
             true => u32::from(flow.src_port) << 16 | u32::from(flow.dst.port()),
             false => 0,
         };
-        let src = flow.src.unwrap_or(flow.dst.ip());
-        self.way4(dst, flow.bound, self.key.flow(src, flow.dst.ip(), flow.protocol, ports))
+        let hash = self.key.flow(flow.src.unwrap_or(dst), dst, flow.protocol, ports);
+        match (dst, flow.src) {
+            (IpAddr::V4(dst), None | Some(IpAddr::V4(_))) => self.way4(dst, flow.bound, hash),
+            (IpAddr::V6(dst), None) => self.way6(dst, flow.bound, hash).map(|w| self.with_source(w, dst)),
+            (IpAddr::V6(dst), Some(IpAddr::V6(_))) => self.way6(dst, flow.bound, hash),
+            (IpAddr::V4(_), Some(IpAddr::V6(_))) | (IpAddr::V6(_), Some(IpAddr::V4(_))) => {
+                Err(SockError::NetUnreachable)
+            }
+        }
     }
 
     /// The hash that chooses among equal paths; `transport` is what follows the IP header of a
     /// packet that is no fragment.
     pub(crate) fn flow4(&self, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, transport: Option<&[u8]>) -> u64 {
         let ports = match transport {
-            Some(t) if t.len() >= 4 && protosw::has_ports(protocol) => be32(t, 0),
+            Some(t) if t.len() >= 4 && protosw::has_ports(IpAddr::V4(dst), protocol) => be32(t, 0),
             Some(_) | None => 0,
         };
         self.key.flow(IpAddr::V4(src), IpAddr::V4(dst), protocol, ports)
@@ -315,30 +326,26 @@ impl IpLayer for Ip {
     }
 
     fn path(&self, flow: &Flow) -> Result<Path, SockError> {
-        match (flow.dst.ip(), flow.src) {
-            (IpAddr::V4(_), None | Some(IpAddr::V4(_))) => {
-                let way = self.way_of(flow)?;
-                let src = flow.src.or(way.src.map(IpAddr::V4)).ok_or(SockError::AddrNotAvailable)?;
-                if let IpAddr::V4(src) = src {
-                    Ip::check_source(src, &way)?;
-                }
-                Ok(Path { src, ifindex: way.ifindex, mtu: way.mtu, link_mtu: way.link_mtu })
-            }
-            (IpAddr::V4(_), Some(IpAddr::V6(_))) | (IpAddr::V6(_), _) => Err(SockError::NetUnreachable),
-        }
+        let way = self.way_of(flow)?;
+        let src = flow.src.or(way.src).ok_or(SockError::AddrNotAvailable)?;
+        Ip::check_source(src, &way)?;
+        Ok(Path { src, ifindex: way.ifindex, mtu: way.mtu, link_mtu: way.link_mtu })
     }
 
     fn learn_mtu(&mut self, dst: IpAddr, mtu: u32) {
-        match dst {
-            IpAddr::V4(dst) => self.exceptions.learn_mtu(dst, self.now, PathMtu::told(mtu)),
-            IpAddr::V6(_) => {}
-        }
+        let told = match dst {
+            IpAddr::V4(_) => PathMtu::told(mtu),
+            // RFC 8201 §4: every path takes so much.
+            IpAddr::V6(_) if mtu < ipv6::MIN_MTU => return,
+            IpAddr::V6(_) => PathMtu::Known(mtu),
+        };
+        self.exceptions.learn_mtu(dst, self.now, told);
     }
 
     fn is_local(&self, addr: IpAddr) -> bool {
         match addr {
             IpAddr::V4(a) => self.is_local4(a),
-            IpAddr::V6(_) => false,
+            IpAddr::V6(a) => self.is_local6(a),
         }
     }
 
@@ -356,7 +363,8 @@ impl IpLayer for Ip {
     fn output(&mut self, tx: &IpTx, m: Mbuf) -> Result<(), SockError> {
         match (tx.src, tx.dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => self.ip_output(tx, src, dst, &[], m),
-            (IpAddr::V4(_) | IpAddr::V6(_), _) => {
+            (IpAddr::V6(src), IpAddr::V6(dst)) => self.ip6_output(tx, src, dst, m),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
                 self.free(m);
                 Err(SockError::NetUnreachable)
             }
@@ -376,11 +384,17 @@ impl IpLayer for Ip {
     }
 
     fn confirm(&mut self, flow: &Flow) {
-        if let Ok(Way4 { kind: WayKind::Unicast, ifindex, next, .. }) = self.way_of(flow) {
+        if let Ok(Way { kind: WayKind::Unicast, ifindex, next, .. }) = self.way_of(flow) {
             let random = self.rng.random();
-            self.neigh.progress(self.now, ifindex, IpAddr::V4(next), random, &mut self.timers);
+            self.neigh.progress(self.now, ifindex, next, random, &mut self.timers);
         }
     }
+}
+
+/// A secret that depends on the seed alone, not on what else has been drawn of it.
+fn secret_of(seed: [u8; 32]) -> [u64; 2] {
+    let mut rng = SmallRng::from_seed(seed);
+    core::array::from_fn(|_| rng.random::<u64>().rotate_left(17) ^ 0x7217)
 }
 
 /// What a sender asks of IP when it has no special wishes.

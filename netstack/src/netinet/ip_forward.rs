@@ -47,11 +47,11 @@ impl Ip {
             return self.refuse(ifindex, header, m, Drop::IpNoRoute, ty::UNREACHABLE, unreach::NET, 0);
         };
         let mtu = out.mtu;
-        let next = match hop.via {
-            Some(IpAddr::V4(gateway)) => gateway,
-            Some(IpAddr::V6(_)) | None => header.dst,
-        };
-        if hop.ifindex == ifindex && self.config.send_redirects {
+        let next = hop.via.unwrap_or(IpAddr::V4(header.dst));
+        if hop.ifindex == ifindex
+            && self.config.send_redirects
+            && let IpAddr::V4(next) = next
+        {
             self.ip_redirect(ifindex, header, next, &m);
         }
         let fits = m.longest_segment(m.len()) <= mtu as usize;
@@ -69,7 +69,7 @@ impl Ip {
         }
         ipv4::decrement_ttl(m.data_mut());
         if fits {
-            return self.ip_transmit(hop.ifindex, next, WayKind::Unicast, m);
+            return self.link_output(hop.ifindex, next, WayKind::Unicast, m);
         }
         m.complete_checksum(ethernet::HEADER_LEN);
         let header = Header { ttl: header.ttl - 1, ..*header };

@@ -45,7 +45,7 @@ impl Ip {
         // RFC 1812 §4.3.2.4: from the address that the packet was for, if that is ours; else from
         // the interface by which the error leaves.
         let Ok(way) = self.way4(header.src, None, 0) else { return };
-        let (now, dst) = (self.now, header.src);
+        let (now, dst) = (self.now, IpAddr::V4(header.src));
         // As Linux: path MTU discovery stalls without an answer, and we cannot flood ourselves.
         let allowed = match (ty, code) {
             (ty::UNREACHABLE, unreach::FRAG_NEEDED) => true,
@@ -57,8 +57,8 @@ impl Ip {
             self.stats.icmp.out_rate_limited += 1;
             return;
         }
-        let src = if self.is_local4(header.dst) { Some(header.dst) } else { way.src };
-        let Some(src) = src else { return };
+        let src = if self.is_local4(header.dst) { Some(IpAddr::V4(header.dst)) } else { way.src };
+        let Some(IpAddr::V4(src)) = src else { return };
         let quote = about.len().min(LONGEST_ERROR - ipv4::HEADER_LEN - icmpv4::HEADER_LEN);
         let mut m = self.pool.get();
         m.grow(icmpv4::HEADER_LEN);
@@ -102,7 +102,9 @@ impl Ip {
 
     /// What reassembly has given up is counted and freed.
     pub(crate) fn reass_collect(&mut self) {
-        self.stats.ip.reasm_fails += core::mem::take(&mut self.reass.failures);
+        let [failed4, failed6] = core::mem::take(&mut self.reass.failures);
+        self.stats.ip.reasm_fails += failed4;
+        self.stats.ip6.reasm_fails += failed6;
         while let Some((why, m)) = self.reass.given_up.pop() {
             self.discard(why, m);
         }
@@ -114,16 +116,16 @@ impl Ip {
     /// A redirect: RFC 1122 §3.2.2.2, 3.3.1.2. Believed by hosts only, from the gateway in use only,
     /// and only towards the same link.
     fn icmp_redirect(&mut self, rx: &IpRx, gateway: Ipv4Addr, about: &ipv4::Header) -> bool {
-        let IpAddr::V4(from) = rx.src else { return false };
+        let from = rx.src;
         if self.config.forwarding || !self.config.accept_redirects || !self.is_local4(about.src) {
             return false;
         }
-        let (dst, now, ifindex) = (about.dst, self.now, rx.ifindex);
+        let (dst, now, ifindex) = (IpAddr::V4(about.dst), self.now, rx.ifindex);
         // The gateway of the route that the sender was put in the place of, if it was.
         let before = self.exceptions.get(dst, now).redirect.filter(|r| (r.ifindex, r.to) == (ifindex, from));
         let routed = before.map_or(from, |r| r.from);
-        let in_use = self.routes.lookup4(dst).is_some_and(|e| {
-            let hop = |h: &NextHop| (h.ifindex, h.via) == (ifindex, Some(IpAddr::V4(routed)));
+        let in_use = self.routes.lookup4(about.dst).is_some_and(|e| {
+            let hop = |h: &NextHop| (h.ifindex, h.via) == (ifindex, Some(routed));
             e.kind == RouteKind::Unicast && e.hops.iter().any(hop)
         });
         let on_link = self.ifs.get(ifindex).is_some_and(|i| i.addrs4().any(|n| n.contains(&gateway)));
@@ -133,7 +135,11 @@ impl Ip {
             && self.routes.lookup4(gateway).is_some_and(|e| e.kind == RouteKind::Unicast);
         let sound = in_use && on_link && one_host && gateway != from;
         if sound {
-            self.exceptions.learn_redirect(dst, now, Redirect { ifindex, from: routed, to: gateway });
+            self.exceptions.learn_redirect(
+                dst,
+                now,
+                Redirect { ifindex, from: routed, to: IpAddr::V4(gateway) },
+            );
         }
         sound
     }
@@ -280,7 +286,7 @@ fn quoted(stack: &mut Stack, rx: &IpRx, header: &Header, m: Mbuf, header_len: us
     };
     let quote = stack.icmp_dispatch(&error, about.protocol, &message[about.header_len..]);
     if let (Quote::Ours, IcmpErrorKind::PacketTooBig { mtu }) = (quote, kind) {
-        stack.ip.exceptions.learn_mtu(about.dst, stack.ip.now, PathMtu::told(mtu));
+        stack.ip.exceptions.learn_mtu(error.dst, stack.ip.now, PathMtu::told(mtu));
     }
     stack.ip.free(m);
 }
@@ -289,7 +295,7 @@ impl Stack {
     /// Hands an error to raw sockets and to the protocol that sent the quoted packet.
     pub(crate) fn icmp_dispatch(&mut self, error: &IcmpError, protocol: u8, quoted: &[u8]) -> Quote {
         let raw = self.raw_error(error, protocol, quoted);
-        let transport = protosw::find(protocol).map(|proto| (proto.error)(self, error, quoted));
+        let transport = protosw::find(error.src, protocol).map(|proto| (proto.error)(self, error, quoted));
         if raw == Quote::Ours { raw } else { transport.unwrap_or(Quote::Strange) }
     }
 }

@@ -2,7 +2,7 @@
 //! RFC 6890 for addresses that no packet on a wire may have.
 
 use super::ip_options::{self, Verdict};
-use super::ip_reass::Reass;
+use super::ip_reass::{self, Piece, Reass};
 use super::{Cast, IpRx, protosw};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
@@ -100,7 +100,7 @@ impl Stack {
 
     fn whose(&self, ifindex: IfIndex, dst: Ipv4Addr, link: Cast) -> Whose {
         if dst.is_multicast() {
-            let joined = self.ip.ifs.get(ifindex).is_some_and(|i| i.wants_group(dst));
+            let joined = self.ip.ifs.get(ifindex).is_some_and(|i| i.wants_group(IpAddr::V4(dst)));
             return if joined { Whose::Ours(Cast::Multicast) } else { Whose::Nobodys(Drop::IpOtherGroup) };
         }
         if dst.is_broadcast() {
@@ -135,13 +135,21 @@ impl Stack {
             return self.ip_switch(ifindex, cast, header, m);
         }
         self.ip.stats.ip.reasm_reqds += 1;
+        let Some(piece) = Piece::of(header) else { return self.ip.discard(Drop::ReassMalformed, m) };
         let (now, timers) = (self.ip.now, &mut self.ip.timers);
-        let outcome = self.ip.reass.input(now, ifindex, header, m, timers);
-        self.ip.reass_collect();
+        let outcome = self.ip.reass.input(now, ifindex, &piece, m, timers);
         match outcome {
-            Reass::Waiting => {}
-            Reass::Dropped(why, m) => self.ip.discard(why, m),
-            Reass::Whole(m) => {
+            Reass::Waiting => self.ip.reass_collect(),
+            Reass::Dropped(why, m) => {
+                self.ip.reass_collect();
+                self.ip.discard(why, m);
+            }
+            Reass::Whole(mut m, ecn) => {
+                if !ip_reass::mend_header(&mut m, ecn) {
+                    self.ip.reass.refuse(piece.key.src, m);
+                    return self.ip.reass_collect();
+                }
+                self.ip.reass_collect();
                 self.ip.stats.ip.reasm_oks += 1;
                 match Header::parse(m.data()) {
                     Ok(whole) => self.ip_switch(ifindex, cast, &whole, m),
@@ -161,7 +169,7 @@ impl Stack {
             cast,
         };
         let raw = self.raw_input(&rx, header.protocol, &m);
-        match protosw::find(header.protocol) {
+        match protosw::find(rx.src, header.protocol) {
             Some(proto) => {
                 self.ip.stats.ip.in_delivers += 1;
                 (proto.input)(self, &rx, m, header.header_len);

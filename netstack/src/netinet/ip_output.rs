@@ -1,14 +1,13 @@
 //! IPv4 output: header, fragments, and down to the link. RFC 791 §3.2, 1122 §3.3, 6864.
 
-use super::ip::{Ip, Upcall, Way4, WayKind};
+use super::ip::{Ip, Upcall, Way, WayKind};
 use super::{Fragment, IpTx};
+use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
-use crate::net::neigh::Resolve;
-use crate::net::{IfIndex, MacAddr, ifnet};
 use crate::socket::SockError;
 use crate::stack::stats::Drop;
 use crate::wire::ipv4::{self, Header};
-use crate::wire::{ethernet, ipv4_options};
+use crate::wire::ipv4_options;
 use std::net::{IpAddr, Ipv4Addr};
 
 impl Ip {
@@ -38,7 +37,7 @@ impl Ip {
     /// [`Ip::ip_output`] by a way that is known.
     pub(crate) fn ip_output_by(
         &mut self,
-        way: &Way4,
+        way: &Way,
         tx: &IpTx,
         src: Ipv4Addr,
         dst: Ipv4Addr,
@@ -78,7 +77,7 @@ impl Ip {
     pub(crate) fn ip_send(
         &mut self,
         ifindex: IfIndex,
-        next: Ipv4Addr,
+        next: IpAddr,
         kind: WayKind,
         mtu: u32,
         header: &Header,
@@ -96,7 +95,7 @@ impl Ip {
                 self.upcalls.push_back(Upcall::Loop(ifindex, copy));
             }
             WayKind::Multicast | WayKind::MulticastOthers => {
-                let joined = self.ifs.get(ifindex).is_some_and(|i| i.wants_group(header.dst));
+                let joined = self.ifs.get(ifindex).is_some_and(|i| i.wants_group(IpAddr::V4(header.dst)));
                 if joined && kind == WayKind::Multicast {
                     let copy = self.copy(m.data());
                     self.upcalls.push_back(Upcall::Loop(ifindex, copy));
@@ -110,7 +109,7 @@ impl Ip {
             WayKind::Unicast => {}
         }
         if m.len() as u64 <= u64::from(mtu) {
-            self.ip_transmit(ifindex, next, kind, m);
+            self.link_output(ifindex, next, kind, m);
         } else {
             self.ip_fragment(ifindex, next, kind, mtu, header, m);
         }
@@ -120,7 +119,7 @@ impl Ip {
     fn ip_fragment(
         &mut self,
         ifindex: IfIndex,
-        next: Ipv4Addr,
+        next: IpAddr,
         kind: WayKind,
         mtu: u32,
         header: &Header,
@@ -155,37 +154,11 @@ impl Ip {
                 (part.owner, part.charge) = (owner, charge);
             }
             self.stats.ip.frag_creates += 1;
-            self.ip_transmit(ifindex, next, kind, part);
+            self.link_output(ifindex, next, kind, part);
             if at == 0 {
                 ipv4_options::clear_uncopied(options);
             }
         }
         self.pool.put(m);
-    }
-
-    /// Puts an IP packet on the link: finds the next hop's link address.
-    pub(crate) fn ip_transmit(&mut self, ifindex: IfIndex, next: Ipv4Addr, kind: WayKind, m: Mbuf) {
-        let mac = match kind {
-            WayKind::Broadcast => MacAddr::BROADCAST,
-            WayKind::Multicast | WayKind::MulticastOthers => ifnet::multicast_mac(next),
-            WayKind::Local => unreachable!("never reaches a link"),
-            WayKind::Unicast => {
-                let addr = IpAddr::V4(next);
-                match self.neigh.resolve(self.now, ifindex, addr, m, &mut self.timers) {
-                    Resolve::Send(mac, m) => return self.ether_output(ifindex, mac, ethernet::IPV4, m),
-                    Resolve::Wait { solicit, dropped } => {
-                        if let Some(old) = dropped {
-                            self.discard(Drop::NeighQueueFull, old);
-                        }
-                        if solicit {
-                            self.arp_solicit(ifindex, next, None);
-                        }
-                    }
-                    Resolve::NoRoom(m) => self.discard(Drop::NeighTableFull, m),
-                }
-                return;
-            }
-        };
-        self.ether_output(ifindex, mac, ethernet::IPV4, m);
     }
 }

@@ -1,9 +1,12 @@
-//! Reassembly of IPv4 datagrams: RFC 791 §3.2, 815, 1122 §3.3.2.
+//! Reassembly of IP datagrams of either family: RFC 791 §3.2, 815, 1122 §3.3.2; RFC 8200 §4.5.
 //!
-//! Overlaps: RFC 5722's lesson, as Linux applies it to IPv4 since 2018: a fragment that overlaps
+//! Overlaps: RFC 5722, which Linux applies to IPv4 as well since 2018: a fragment that overlaps
 //! another one, or contradicts the datagram's end, kills the whole datagram; an exact duplicate is
 //! ignored. Memory is bounded in datagrams and octets; the oldest datagram goes first (RFC 3128 and
 //! 8900 name the attacks).
+//!
+//! Headers are the families' affair: they say which [`Piece`] a packet is, and mend the header of
+//! the whole.
 
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
@@ -13,19 +16,48 @@ use crate::time::Instant;
 use crate::timer::{Timer, TimerKey, Timers};
 use crate::wire::ipv4::{self, Header};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Names a datagram under way; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ReassId(u64);
 
-/// What fragments of one datagram have in common (RFC 791).
+/// What fragments of one datagram have in common (RFC 791 §3.2, RFC 8200 §4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    src: Ipv4Addr,
-    dst: Ipv4Addr,
-    id: u16,
-    protocol: u8,
+pub(crate) struct Key {
+    pub(crate) src: IpAddr,
+    pub(crate) dst: IpAddr,
+    pub(crate) id: u32,
+    /// IPv4 only: 0 of IPv6.
+    pub(crate) protocol: u8,
+}
+
+/// Which part of its datagram a packet is: its last `len` octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) key: Key,
+    /// Octets before it.
+    pub(crate) offset: usize,
+    pub(crate) len: usize,
+    /// Whether more follow.
+    pub(crate) more: bool,
+    /// The ECN field of its packet.
+    pub(crate) ecn: u8,
+}
+
+impl Piece {
+    /// What the packet with header `h` is of its datagram. `None`: what cannot be (RFC 791: all but
+    /// the last are of multiples of eight octets; the whole must fit a packet).
+    pub(crate) fn of(h: &Header) -> Option<Piece> {
+        let len = h.payload_len();
+        let cut = h.more_fragments && !len.is_multiple_of(8);
+        if cut || len == 0 || h.offset + len + ipv4::HEADER_LEN > ipv4::MAX_LEN {
+            return None;
+        }
+        let (src, dst) = (IpAddr::V4(h.src), IpAddr::V4(h.dst));
+        let key = Key { src, dst, id: h.id.into(), protocol: h.protocol };
+        Some(Piece { key, offset: h.offset, len, more: h.more_fragments, ecn: h.tos & 3 })
+    }
 }
 
 /// Octets counted for a fragment besides its data.
@@ -68,8 +100,9 @@ fn combined_ecn(seen: u8) -> Option<u8> {
 pub(crate) enum Reass {
     /// It waits for the rest.
     Waiting,
-    /// The datagram is whole.
-    Whole(Mbuf),
+    /// The datagram is whole, behind the headers of its first fragment; these bits of ECN are to be
+    /// set in it.
+    Whole(Mbuf, u8),
     /// It was not accepted, and why.
     Dropped(Drop, Mbuf),
 }
@@ -87,7 +120,8 @@ pub(crate) struct Reassembly {
     pub(crate) given_up: Vec<(Drop, Mbuf)>,
     /// Parts whose octets were copied into a whole, to be freed.
     pub(crate) used: Vec<Mbuf>,
-    pub(crate) failures: u64,
+    /// Of these, IPv4's and IPv6's.
+    pub(crate) failures: [u64; 2],
 }
 
 impl Reassembly {
@@ -100,31 +134,25 @@ impl Reassembly {
             octets: 0,
             given_up: Vec::new(),
             used: Vec::new(),
-            failures: 0,
+            failures: [0; 2],
         }
     }
 
-    /// A fragment: `m` is the whole IP packet with header `h`.
+    /// A fragment: `m` is the whole packet.
     pub(crate) fn input(
         &mut self,
         now: Instant,
         ifindex: IfIndex,
-        h: &Header,
+        piece: &Piece,
         m: Mbuf,
         timers: &mut Timers,
     ) -> Reass {
-        let (begin, len) = (h.offset, h.payload_len());
+        let Piece { key, offset: begin, len, more, ecn } = *piece;
         let end = begin + len;
-        // RFC 791: all but the last are of multiples of eight octets; the whole must fit a packet.
-        let cut = h.more_fragments && (len % 8 != 0 || len == 0);
-        if cut || len == 0 || end + ipv4::HEADER_LEN > ipv4::MAX_LEN {
-            return Reass::Dropped(Drop::ReassMalformed, m);
-        }
-        let key = Key { src: h.src, dst: h.dst, id: h.id, protocol: h.protocol };
         if !self.datagrams.contains_key(&key) {
             self.next += 1;
             let id = ReassId(self.next);
-            let timer = timers.arm(now + self.config.timeout, Timer::Reass(id));
+            let timer = timers.arm(now + self.config.timeout(key.src), Timer::Reass(id));
             let parts = BTreeMap::new();
             let fresh = Datagram { id, timer, parts, have: 0, end: None, octets: 0, ifindex, ecn: 0 };
             self.datagrams.insert(key, fresh);
@@ -133,13 +161,13 @@ impl Reassembly {
         let Some(d) = self.datagrams.get_mut(&key) else { return Reass::Waiting };
         if let Some((l, _)) = d.parts.get(&begin)
             && *l == len
-            && h.more_fragments != (d.end == Some(end))
+            && more != (d.end == Some(end))
         {
             return Reass::Dropped(Drop::ReassDuplicate, m);
         }
         let before = d.parts.range(..end).next_back();
         let overlaps = before.is_some_and(|(at, (l, _))| at + l > begin);
-        let contradicts = match (d.end, h.more_fragments) {
+        let contradicts = match (d.end, more) {
             (Some(e), true) => end > e,
             (Some(e), false) => end != e,
             (None, true) => false,
@@ -149,19 +177,19 @@ impl Reassembly {
             self.give_up(key, Drop::ReassOverlap, timers);
             return Reass::Dropped(Drop::ReassOverlap, m);
         }
-        if !h.more_fragments {
+        if !more {
             d.end = Some(end);
         }
         d.have += len;
         d.ifindex = ifindex;
-        d.ecn |= 1 << (h.tos & 3);
+        d.ecn |= 1 << ecn;
         let cost = m.len() + OVERHEAD;
         d.octets += cost;
         self.octets += cost;
         d.parts.insert(begin, (len, m));
         if d.end == Some(d.have) {
             return match self.whole(key, timers) {
-                Some(m) => Reass::Whole(m),
+                Some((m, ecn)) => Reass::Whole(m, ecn),
                 None => Reass::Waiting,
             };
         }
@@ -181,7 +209,7 @@ impl Reassembly {
     }
 
     /// Puts a complete datagram together, into its first fragment.
-    fn whole(&mut self, key: Key, timers: &mut Timers) -> Option<Mbuf> {
+    fn whole(&mut self, key: Key, timers: &mut Timers) -> Option<(Mbuf, u8)> {
         let Some(ecn) = combined_ecn(self.datagrams.get(&key)?.ecn) else {
             self.give_up(key, Drop::ReassEcn, timers);
             return None;
@@ -194,27 +222,22 @@ impl Reassembly {
             whole.extend(&data[data.len() - len..]);
             self.used.push(part);
         }
-        let header = Header::parse_quoted(whole.data()).ok()?;
-        let header = Header {
-            total_len: whole.len(),
-            tos: header.tos | ecn,
-            more_fragments: false,
-            dont_fragment: false,
-            ..header
-        };
-        // The first fragment's header may be longer than the others': check the whole again.
-        if header.total_len > ipv4::MAX_LEN {
-            self.failures += 1;
-            self.given_up.push((Drop::ReassMalformed, whole));
-            return None;
-        }
-        header.emit(whole.data_mut());
-        Some(whole)
+        Some((whole, ecn))
+    }
+
+    fn failed(&mut self, src: IpAddr) {
+        self.failures[usize::from(src.is_ipv6())] += 1;
+    }
+
+    /// The headers of the whole turned out not to fit it: it is given up after all.
+    pub(crate) fn refuse(&mut self, src: IpAddr, whole: Mbuf) {
+        self.failed(src);
+        self.given_up.push((Drop::ReassMalformed, whole));
     }
 
     fn give_up(&mut self, key: Key, why: Drop, timers: &mut Timers) {
         if let Some(d) = self.take(key, timers) {
-            self.failures += 1;
+            self.failed(key.src);
             self.given_up.extend(d.parts.into_values().map(|(_, m)| (why, m)));
         }
     }
@@ -224,9 +247,27 @@ impl Reassembly {
     pub(crate) fn timeout(&mut self, id: ReassId, timers: &mut Timers) -> Option<(IfIndex, Mbuf)> {
         let key = *self.ages.get(&id)?;
         let mut d = self.take(key, timers)?;
-        self.failures += 1;
+        self.failed(key.src);
         let first = d.parts.remove(&0).map(|(_, m)| (d.ifindex, m));
         self.given_up.extend(d.parts.into_values().map(|(_, m)| (Drop::ReassTimeout, m)));
         first
     }
+}
+
+/// Mends the header of a whole IPv4 datagram. `false`: the first fragment's header is longer than
+/// the others' were, so that the whole is longer than a packet can be.
+pub(crate) fn mend_header(whole: &mut Mbuf, ecn: u8) -> bool {
+    let Ok(header) = Header::parse_quoted(whole.data()) else { return false };
+    let header = Header {
+        total_len: whole.len(),
+        tos: header.tos | ecn,
+        more_fragments: false,
+        dont_fragment: false,
+        ..header
+    };
+    let fits = header.total_len <= ipv4::MAX_LEN;
+    if fits {
+        header.emit(whole.data_mut());
+    }
+    fits
 }

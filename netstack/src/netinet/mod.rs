@@ -1,4 +1,4 @@
-//! The Internet protocols: IPv4 and what stands directly on it.
+//! The Internet protocols: IPv4 and what stands directly on it, and what IPv6 ([`crate::netinet6`]) shares with it.
 
 pub(crate) mod arp;
 pub(crate) mod error_limit;
@@ -11,8 +11,10 @@ mod ip_input;
 mod ip_options;
 mod ip_output;
 pub(crate) mod ip_reass;
+mod link_output;
+mod membership;
 pub(crate) mod ping;
-mod protosw;
+pub(crate) mod protosw;
 pub(crate) mod raw_ip;
 pub(crate) mod udp;
 
@@ -205,6 +207,8 @@ pub enum IcmpErrorKind {
     TimeExceeded,
     /// Parameter problem.
     Parameter,
+    /// ICMPv6: administratively prohibited, or against a policy (RFC 4443 §3.1, codes 1, 5 and 6).
+    Prohibited,
 }
 
 /// Whether an error is for good: RFC 1122 §3.2.2.1, §4.2.3.9 (for TCP, RFC 5461 has the last word).
@@ -233,6 +237,7 @@ impl IcmpErrorKind {
             IcmpErrorKind::HostRefused => (SockError::HostUnreachable, Hard),
             IcmpErrorKind::TimeExceeded => (SockError::HostUnreachable, Soft),
             IcmpErrorKind::Parameter => (SockError::Proto, Hard),
+            IcmpErrorKind::Prohibited => (SockError::Access, Hard),
         }
     }
 }

@@ -1,10 +1,13 @@
-//! The protocol switch: which module speaks which IP protocol. A new protocol is one module and one row.
+//! The protocol switch: which module speaks which IP protocol. A new protocol is one module and one row,
+//! or a row in each family's table (BSD's `inetsw` and `inet6sw`).
 
 use super::{IcmpError, IpRx, ip_icmp, udp};
 use crate::net::mbuf::Mbuf;
+use crate::netinet6::icmp6;
 use crate::stack::Stack;
 use crate::tcp::Arrived;
 use crate::wire::ipv4::protocol;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// One protocol above IP.
@@ -14,7 +17,7 @@ pub(crate) struct ProtoSw {
     pub(crate) number: u8,
     /// Whether its header begins with source and destination port.
     pub(crate) has_ports: bool,
-    /// Takes a packet: the whole IP packet, with the octets of its IP header.
+    /// Takes a packet: the whole IP packet, with the octets of its IP header (IPv6: of all its headers).
     pub(crate) input: fn(&mut Stack, &IpRx, Mbuf, usize),
     /// Takes an ICMP error about a packet of ours: the quoted transport header, at least 8 octets.
     pub(crate) error: fn(&mut Stack, &IcmpError, &[u8]) -> Quote,
@@ -30,21 +33,29 @@ pub(crate) enum Quote {
     Strange,
 }
 
-/// Who speaks what.
-static PROTOSW: &[ProtoSw] = &[
+/// Who speaks what over IPv4.
+static INETSW: &[ProtoSw] = &[
     ProtoSw { number: protocol::ICMP, has_ports: false, input: ip_icmp::input, error: ip_icmp::error },
     ProtoSw { number: protocol::TCP, has_ports: true, input: tcp_input, error: tcp_error },
     ProtoSw { number: protocol::UDP, has_ports: true, input: udp::input, error: udp::error },
 ];
 
-/// The row of a protocol.
-pub(crate) fn find(number: u8) -> Option<&'static ProtoSw> {
-    PROTOSW.iter().find(|p| p.number == number)
+/// Who speaks what over IPv6.
+static INET6SW: &[ProtoSw] = &[
+    ProtoSw { number: protocol::TCP, has_ports: true, input: tcp_input, error: tcp_error },
+    ProtoSw { number: protocol::UDP, has_ports: true, input: udp::input, error: udp::error },
+    ProtoSw { number: protocol::ICMPV6, has_ports: false, input: icmp6::input, error: icmp6::error },
+];
+
+/// The row of a protocol in the family of `addr`.
+pub(crate) fn find(addr: IpAddr, number: u8) -> Option<&'static ProtoSw> {
+    let table = if addr.is_ipv4() { INETSW } else { INET6SW };
+    table.iter().find(|p| p.number == number)
 }
 
 /// Whether the first four octets are ports; also of protocols that only pass through.
-pub(crate) fn has_ports(number: u8) -> bool {
-    find(number).is_some_and(|p| p.has_ports)
+pub(crate) fn has_ports(addr: IpAddr, number: u8) -> bool {
+    find(addr, number).is_some_and(|p| p.has_ports)
 }
 
 /// Packets of this many octets are worth keeping where they lie: what comes as one and goes to a stream is

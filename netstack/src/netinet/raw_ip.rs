@@ -4,12 +4,13 @@
 use super::protosw::Quote;
 use super::{IcmpError, IpRx};
 use crate::net::mbuf::Mbuf;
+use crate::netinet6::raw_ip6::of_family;
 use crate::socket::table::Entry;
-use crate::socket::{SendMeta, SockError, SocketId};
+use crate::socket::{Family, SendMeta, SockError, SocketId};
 use crate::stack::Stack;
 use crate::wire::checksum::checksum;
 use crate::wire::ipv4::{self, Header, protocol};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 impl Stack {
     /// Shows a packet (whole, for us) to the raw sockets that want it; whether there was one.
@@ -35,7 +36,8 @@ impl Stack {
             let ty = packet.get(usize::from(packet[0] & 0xf) * 4).copied().unwrap_or(255);
             protocol == protocol::ICMP && ty < 32 && s.opts.icmp_filter & (1 << ty) != 0
         };
-        s.protocol == protocol
+        s.family == Family::Inet
+            && s.protocol == protocol
             && (s.local.ip().is_unspecified() || s.local.ip() == rx.dst)
             && s.remote.is_none_or(|r| r.ip() == rx.src)
             && s.opts.device.is_none_or(|d| d == rx.ifindex)
@@ -50,15 +52,16 @@ impl Stack {
             let id = self.raw[i];
             let Ok(s) = self.sockets.datagram(id) else { continue };
             if s.protocol != protocol
+                || !of_family(s.family, error.dst)
                 || s.remote.is_some_and(|r| r.ip() != error.dst)
                 || s.opts.device.is_some_and(|d| d != error.ifindex)
             {
                 continue;
             }
-            if s.remote.is_some() || s.opts.recv_err {
+            if s.remote.is_some() || s.opts.recv_err(error.dst) {
                 self.datagram_error(id, error, SocketAddr::new(error.dst, 0), quoted);
             }
-            if self.quote_of(id) == Quote::Ours {
+            if self.quote_of(id, error.dst) == Quote::Ours {
                 quote = Quote::Ours;
             }
         }
@@ -90,7 +93,10 @@ impl Stack {
             return Err(SockError::MsgSize);
         }
         // Linux's raw(7): total length and checksum are always filled in, source and id if zero.
-        let src = if header.src.is_unspecified() { out.src } else { header.src };
+        let src = match out.tx.src {
+            IpAddr::V4(ours) if header.src.is_unspecified() => ours,
+            IpAddr::V4(_) | IpAddr::V6(_) => header.src,
+        };
         let id16 = if header.id == 0 { self.ip.ident(header.dst, header.protocol) } else { header.id };
         let octets = m.data_mut();
         octets[2..4].copy_from_slice(&(data.len() as u16).to_be_bytes());

@@ -3,10 +3,10 @@
 //! A sender pays for its datagrams until they leave the stack (SO_SNDBUF), so that a fast one waits
 //! for the wire instead of filling queues that drop.
 
-use super::ip::{Ip, Way4, WayKind};
+use super::ip::{Ip, Way, WayKind};
 use super::ip_options;
 use super::protosw::Quote;
-use super::{Cast, Flow, Fragment, IcmpError, IcmpErrorKind, IpRx, IpTx, Severity};
+use super::{Cast, Flow, Fragment, IcmpError, IcmpErrorKind, IpLayer, IpRx, IpTx, Severity};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::socket::sockopt::MtuDiscover;
@@ -15,10 +15,10 @@ use crate::socket::{QueuedError, Ready, SendFlags, SendMeta, SockError, SocketId
 use crate::stack::Stack;
 use crate::stack::stats::Drop;
 use crate::wire::checksum::Sum;
-use crate::wire::icmpv4::{ty, unreach};
 use crate::wire::ipv4::{self, protocol};
 use crate::wire::udp::{HEADER_LEN, Header};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use crate::wire::{ipv6, scope6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Octets of data of the longest datagram over IPv4.
 const MAX_DATA: usize = ipv4::MAX_LEN - ipv4::HEADER_LEN - HEADER_LEN;
@@ -35,8 +35,9 @@ pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, header_len: usize
             return stack.ip.discard(Drop::UdpMalformed, m);
         }
     };
-    // A checksum of zero was not computed; one left to the receiver is not needed.
-    if header.checksum != 0 && !m.offload.is_partial() {
+    // A checksum of zero was not computed, which IPv6 does not allow (RFC 8200 §8.1); one left to the
+    // receiver is not needed.
+    if (header.checksum != 0 || rx.src.is_ipv6()) && !m.offload.is_partial() {
         let sum = Sum::pseudo_header(rx.src, rx.dst, protocol::UDP, header.len);
         if !sum.add(&datagram[..header.len]).is_valid() {
             stack.ip.stats.udp.in_errors += 1;
@@ -55,9 +56,7 @@ pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, header_len: usize
             }
             None => {
                 stack.ip.stats.udp.no_ports += 1;
-                if let Ok(ip) = ipv4::Header::parse_quoted(m.data()) {
-                    stack.ip.icmp_error(rx.ifindex, &m, &ip, rx.cast, ty::UNREACHABLE, unreach::PORT, 0);
-                }
+                stack.ip.port_unreachable(rx, &m);
                 stack.ip.discard(Drop::UdpNoPort, m);
             }
         };
@@ -96,7 +95,7 @@ pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) -> Quot
     // find it in their error queue, if they asked for one.
     let Some(id) = stack.udp.lookup(local, remote, error.ifindex) else { return Quote::Strange };
     stack.datagram_error(id, error, remote, quoted.get(HEADER_LEN..).unwrap_or_default());
-    stack.quote_of(id)
+    stack.quote_of(id, error.dst)
 }
 
 impl Stack {
@@ -132,9 +131,10 @@ impl Stack {
         self.datagram_push(id, datagram)
     }
 
-    /// Whether an error may be about a packet of the socket. Without DF none can be too large.
-    pub(crate) fn quote_of(&mut self, id: SocketId) -> Quote {
-        match self.sockets.datagram(id).map(|s| s.opts.mtu_discover) {
+    /// Whether an error may be about a packet of the socket to `dst`. Without DF none can be too large.
+    pub(crate) fn quote_of(&mut self, id: SocketId, dst: IpAddr) -> Quote {
+        match self.sockets.datagram(id).map(|s| s.opts.mtu_discover(dst)) {
+            Ok(_) if dst.is_ipv6() => Quote::Ours,
             Ok(MtuDiscover::Want | MtuDiscover::Do | MtuDiscover::Probe) => Quote::Ours,
             Ok(MtuDiscover::Dont | MtuDiscover::Interface | MtuDiscover::Omit) | Err(_) => Quote::Strange,
         }
@@ -155,14 +155,16 @@ impl Stack {
         let sure = severity == Severity::Hard || error.from == error.src;
         let Ok(s) = self.sockets.datagram(id) else { return };
         let mtu = match error.kind {
-            IcmpErrorKind::PacketTooBig { mtu } => match s.opts.mtu_discover {
+            IcmpErrorKind::PacketTooBig { mtu } => match s.opts.mtu_discover(error.dst) {
+                // Routers do not fragment IPv6: what is too large is lost.
+                _ if error.dst.is_ipv6() => mtu,
                 // Without DF no packet of ours was too large.
                 MtuDiscover::Dont | MtuDiscover::Interface | MtuDiscover::Omit => return,
                 MtuDiscover::Want | MtuDiscover::Do | MtuDiscover::Probe => mtu,
             },
             _ => 0,
         };
-        if s.opts.recv_err {
+        if s.opts.recv_err(error.dst) {
             let queued = QueuedError { error: what, offender: Some(error.from), wire: error.wire, mtu };
             self.queue_error(id, queued, (error.src, error.ifindex), remote, data);
             return self.socket_error(id, what);
@@ -260,10 +262,8 @@ impl Stack {
 /// How a datagram leaves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Out {
-    pub(crate) src: Ipv4Addr,
-    pub(crate) dst: Ipv4Addr,
     pub(crate) remote: SocketAddr,
-    pub(crate) way: Way4,
+    pub(crate) way: Way,
     pub(crate) tx: IpTx,
     pub(crate) mtu_discover: MtuDiscover,
 }
@@ -283,30 +283,31 @@ impl Stack {
         // The way may hang on the port.
         let src_port = self.bound_port(id)?;
         let s = self.sockets.datagram(id)?;
-        let IpAddr::V4(dst) = remote.ip() else { return Err(SockError::AfNotSupported) };
         // Linux: the unspecified address is ourselves.
-        let dst = if dst.is_unspecified() { Ipv4Addr::LOCALHOST } else { dst };
-        let multicast_if = s.opts.multicast_if.filter(|_| dst.is_multicast());
-        let bound: Option<IfIndex> = meta.ifindex.or(s.opts.device).or(multicast_if);
-        let own = match (meta.src, s.local.ip()) {
-            (Some(IpAddr::V4(a)), _) if a.is_unspecified() || self.ip.is_local4(a) => {
-                Some(a).filter(|a| !a.is_unspecified())
-            }
-            (Some(IpAddr::V4(_)), _) => return Err(SockError::Invalid),
-            (None, IpAddr::V4(a)) => self.ip.own_source(a)?,
-            (Some(IpAddr::V6(_)), _) | (None, IpAddr::V6(_)) => return Err(SockError::AfNotSupported),
+        let dst = match remote.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+            a => a,
         };
+        if !s.takes_peer(dst) {
+            return Err(SockError::NetUnreachable);
+        }
+        let multicast_if = s.opts.multicast_if(dst).filter(|_| dst.is_multicast());
+        let bound = scope6::zone_ip(dst).or(meta.ifindex).or(s.opts.device).or(multicast_if);
+        let own = match meta.src {
+            Some(a) if a.is_unspecified() => None,
+            Some(a) if self.ip.is_local(a) => Some(a),
+            Some(_) => return Err(SockError::Invalid),
+            None => self.ip.own_source(s.local.ip())?,
+        };
+        let own = own.filter(|a| a.is_ipv4() == dst.is_ipv4());
         let protocol = s.protocol;
-        let remote = SocketAddr::new(IpAddr::V4(dst), remote.port());
-        let mut way =
-            self.ip.way_of(&Flow { protocol, src: own.map(IpAddr::V4), src_port, dst: remote, bound })?;
-        let ttl = match dst.is_multicast() {
-            true => s.opts.multicast_ttl,
-            false => s.opts.ttl,
-        };
+        let remote = SocketAddr::new(dst, remote.port());
+        let mut way = self.ip.way_of(&Flow { protocol, src: own, src_port, dst: remote, bound })?;
+        let ttl = s.opts.hops(dst);
         match way.kind {
             WayKind::Broadcast if !s.opts.broadcast => return Err(SockError::Access),
-            WayKind::Multicast if !s.opts.multicast_loop => way.kind = WayKind::MulticastOthers,
+            WayKind::Multicast if !s.opts.multicast_loop(dst) => way.kind = WayKind::MulticastOthers,
             WayKind::Local
             | WayKind::Unicast
             | WayKind::Broadcast
@@ -321,16 +322,16 @@ impl Stack {
         let src = own.or(way.src).ok_or(SockError::AddrNotAvailable)?;
         Ip::check_source(src, &way)?;
         let tx = IpTx {
-            src: IpAddr::V4(src),
-            dst: IpAddr::V4(dst),
+            src,
+            dst,
             protocol,
             ttl: meta.ttl.unwrap_or(ttl),
-            tos: meta.tos.unwrap_or(s.opts.tos),
+            tos: meta.tos.unwrap_or(s.opts.traffic_class(dst)),
             fragment: Fragment::May,
             bound,
         };
-        let mtu_discover = s.opts.mtu_discover;
-        Ok(Out { src, dst, remote, way, tx, mtu_discover })
+        let mtu_discover = s.opts.mtu_discover(dst);
+        Ok(Out { remote, way, tx, mtu_discover })
     }
 
     /// Sends the transport packet `m` of socket `id`, which pays for it.
@@ -345,8 +346,12 @@ impl Stack {
             // Who looks for the path MTU himself is not told what others found.
             MtuDiscover::Probe | MtuDiscover::Interface | MtuDiscover::Omit => out.way.link_mtu,
         };
-        let way = Way4 { mtu, ..out.way };
-        let fits = ipv4::HEADER_LEN + s.opts.ip_options.len() + m.len() <= mtu as usize;
+        let way = Way { mtu, ..out.way };
+        let header_len = match out.tx.dst {
+            IpAddr::V4(_) => ipv4::HEADER_LEN + s.opts.ip_options.len(),
+            IpAddr::V6(_) => ipv6::HEADER_LEN,
+        };
+        let fits = header_len + m.len() <= mtu as usize;
         let fragment = match out.mtu_discover {
             MtuDiscover::Interface if !fits => {
                 self.local_too_big(id, out, mtu);
@@ -360,13 +365,21 @@ impl Stack {
             MtuDiscover::Do | MtuDiscover::Probe => Fragment::Dont,
         };
         let tx = IpTx { fragment, ..out.tx };
-        self.ip.stats.ip.out_requests += 1;
-        let sent = if s.opts.ip_options.is_empty() {
-            self.ip.ip_output_by(&way, &tx, out.src, out.dst, &[], m)
-        } else {
-            let mut options = s.opts.ip_options.clone();
-            ip_options::record_in(&self.ip, out.src, &mut options);
-            self.ip.ip_output_by(&way, &tx, out.src, out.dst, &options, m)
+        let sent = match (tx.src, tx.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                let mut options = s.opts.ip_options.clone();
+                ip_options::record_in(&self.ip, src, &mut options);
+                self.ip.stats.ip.out_requests += 1;
+                self.ip.ip_output_by(&way, &tx, src, dst, &options, m)
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                self.ip.stats.ip6.out_requests += 1;
+                self.ip.ip6_output_by(&way, &tx, src, dst, m)
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
+                self.ip.free(m);
+                Err(SockError::NetUnreachable)
+            }
         };
         if sent == Err(SockError::MsgSize) {
             self.local_too_big(id, out, mtu);
@@ -377,9 +390,9 @@ impl Stack {
 
     /// Linux's `ip_local_error`: who has an error queue finds the MTU there (tracepath lives on it).
     pub(crate) fn local_too_big(&mut self, id: SocketId, out: &Out, mtu: u32) {
-        if self.sockets.datagram(id).is_ok_and(|s| s.opts.recv_err) {
+        if self.sockets.datagram(id).is_ok_and(|s| s.opts.recv_err(out.tx.dst)) {
             let queued = QueuedError { error: SockError::MsgSize, offender: None, wire: (0, 0), mtu };
-            self.queue_error(id, queued, (IpAddr::V4(out.src), out.way.ifindex), out.remote, &[]);
+            self.queue_error(id, queued, (out.tx.src, out.way.ifindex), out.remote, &[]);
             self.notify(id, Ready::ERROR);
         }
     }

@@ -3,11 +3,13 @@
 pub mod flags;
 pub mod sockbuf;
 pub mod sockopt;
+pub mod sockopt6;
 pub(crate) mod table;
 
 pub use crate::tcp::Shutdown;
 pub use flags::{RecvFlags, SendFlags};
 pub use sockopt::{MtuDiscover, SockOpt, SockOptName};
+pub use sockopt6::{SockOpt6, SockOpt6Name};
 
 use crate::net::{IfIndex, MacAddr};
 use crate::tcp::TcpInfo;

@@ -3,6 +3,7 @@
 
 use crate::net::IfIndex;
 use crate::net::bpf::filter::Program;
+use crate::socket::sockopt6::{Options6, SockOpt6, SockOpt6Name};
 use crate::socket::{Membership, SockError};
 use crate::tcp::{TcpOpt, TcpOptName};
 use crate::time::Duration;
@@ -87,6 +88,8 @@ pub enum SockOpt {
     AuxData(bool),
     /// PACKET_IGNORE_OUTGOING: what leaves is not shown.
     IgnoreOutgoing(bool),
+    /// An option of IPv6.
+    V6(SockOpt6),
     /// An option of TCP, or one that TCP acts on.
     Tcp(TcpOpt),
 }
@@ -126,6 +129,7 @@ pub enum SockOptName {
     LockFilter,
     AuxData,
     IgnoreOutgoing,
+    V6(SockOpt6Name),
     Tcp(TcpOptName),
 }
 
@@ -181,6 +185,7 @@ pub(crate) struct Options {
     pub(crate) filter_locked: bool,
     pub(crate) aux_data: bool,
     pub(crate) ignore_outgoing: bool,
+    pub(crate) v6: Options6,
 }
 
 /// Octets of the smallest buffer (Linux's SOCK_MIN_RCVBUF, roughly).
@@ -222,7 +227,48 @@ impl Options {
             filter_locked: false,
             aux_data: false,
             ignore_outgoing: false,
+            v6: Options6::default(),
         }
+    }
+
+    /// Hops of what is sent to `dst`.
+    pub(crate) fn hops(&self, dst: IpAddr) -> u8 {
+        match (dst, dst.is_multicast()) {
+            (IpAddr::V4(_), true) => self.multicast_ttl,
+            (IpAddr::V4(_), false) => self.ttl,
+            (IpAddr::V6(_), true) => self.v6.multicast_hops.unwrap_or(1),
+            (IpAddr::V6(_), false) => self.v6.unicast_hops.unwrap_or(self.ttl),
+        }
+    }
+
+    /// Type of service, or traffic class, of what is sent to `dst`.
+    pub(crate) fn traffic_class(&self, dst: IpAddr) -> u8 {
+        if dst.is_ipv4() { self.tos } else { self.v6.traffic_class }
+    }
+
+    /// What is done about packets to `dst` that are larger than its path takes.
+    pub(crate) fn mtu_discover(&self, dst: IpAddr) -> MtuDiscover {
+        match dst {
+            IpAddr::V4(_) => self.mtu_discover,
+            // As Linux: refused like with IPV6_PMTUDISC_DO.
+            IpAddr::V6(_) if self.v6.dont_frag => MtuDiscover::Do,
+            IpAddr::V6(_) => self.v6.mtu_discover,
+        }
+    }
+
+    /// Whether errors about packets to `dst` are queued.
+    pub(crate) fn recv_err(&self, dst: IpAddr) -> bool {
+        if dst.is_ipv4() { self.recv_err } else { self.v6.recv_err }
+    }
+
+    /// The interface for groups of the family of `dst`.
+    pub(crate) fn multicast_if(&self, dst: IpAddr) -> Option<IfIndex> {
+        if dst.is_ipv4() { self.multicast_if } else { self.v6.multicast_if }
+    }
+
+    /// Whether we ourselves get what is sent to the group `dst`.
+    pub(crate) fn multicast_loop(&self, dst: IpAddr) -> bool {
+        if dst.is_ipv4() { self.multicast_loop } else { self.v6.multicast_loop }
     }
 
     /// Sets an option that is a mere value; `max_buffer` limits the buffers, in octets.
@@ -272,6 +318,7 @@ impl Options {
             SockOpt::LockFilter(v) => self.filter_locked = v,
             SockOpt::AuxData(v) => self.aux_data = v,
             SockOpt::IgnoreOutgoing(v) => self.ignore_outgoing = v,
+            SockOpt::V6(v) => self.v6.set(v)?,
             SockOpt::Mtu(_)
             | SockOpt::Join(..)
             | SockOpt::Leave(..)
@@ -316,6 +363,7 @@ impl Options {
             SockOptName::LockFilter => SockOpt::LockFilter(self.filter_locked),
             SockOptName::AuxData => SockOpt::AuxData(self.aux_data),
             SockOptName::IgnoreOutgoing => SockOpt::IgnoreOutgoing(self.ignore_outgoing),
+            SockOptName::V6(name) => SockOpt::V6(self.v6.get(name, mtu)?),
             SockOptName::Tcp(_) => return Err(SockError::NoProtoOpt),
         })
     }

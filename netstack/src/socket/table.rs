@@ -146,6 +146,15 @@ impl Socket {
         r
     }
 
+    /// Whether it can speak with `peer`: of its family, or by IPv4 from a socket of AF_INET6.
+    pub(crate) fn takes_peer(&self, peer: IpAddr) -> bool {
+        match (self.family, peer) {
+            (Family::Inet, IpAddr::V4(_)) | (Family::Inet6, IpAddr::V6(_)) => true,
+            (Family::Inet6, IpAddr::V4(_)) => !self.opts.v6.only_v6,
+            (Family::Inet, IpAddr::V6(_)) => false,
+        }
+    }
+
     /// The flow of its packets to `dst`.
     pub(crate) fn flow(&self, src: Option<IpAddr>, dst: SocketAddr) -> Flow {
         Flow { protocol: self.protocol, src, src_port: self.local.port(), dst, bound: self.opts.device }

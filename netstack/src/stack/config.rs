@@ -2,6 +2,7 @@
 
 use crate::tcp::TcpConfig;
 use crate::time::Duration;
+use std::net::IpAddr;
 
 /// How a stack behaves and how much it keeps.
 #[derive(Clone, Debug)]
@@ -114,16 +115,32 @@ impl Default for NeighConfig {
 /// Limits of reassembly.
 #[derive(Clone, Debug)]
 pub struct ReassConfig {
-    /// How long a datagram's fragments wait for the rest (Linux: 30 s, RFC 1122 §3.3.2: 60 to 120).
+    /// How long an IPv4 datagram's fragments wait for the rest (Linux: 30 s, RFC 1122 §3.3.2: 60 to 120).
     pub timeout: Duration,
+    /// The same of IPv6 (RFC 8200 §4.5: 60 s).
+    pub timeout6: Duration,
     /// Datagrams under way.
     pub datagrams: usize,
     /// Octets of all fragments that wait (Linux's `ipfrag_high_thresh`).
     pub octets: usize,
 }
 
+impl ReassConfig {
+    pub(crate) fn timeout(&self, src: IpAddr) -> Duration {
+        match src {
+            IpAddr::V4(_) => self.timeout,
+            IpAddr::V6(_) => self.timeout6,
+        }
+    }
+}
+
 impl Default for ReassConfig {
     fn default() -> ReassConfig {
-        ReassConfig { timeout: Duration::from_secs(30), datagrams: 1024, octets: 4 << 20 }
+        ReassConfig {
+            timeout: Duration::from_secs(30),
+            timeout6: Duration::from_secs(60),
+            datagrams: 1024,
+            octets: 4 << 20,
+        }
     }
 }

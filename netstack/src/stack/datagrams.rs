@@ -10,7 +10,7 @@ use crate::socket::table::{Datagram, Kind, Socket};
 use crate::socket::{Family, PacketType, Ready, SockError, SocketId};
 use crate::stack::stats::Drop;
 use crate::wire::{ethernet, udp};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 impl Stack {
     /// Puts a datagram into a socket; false if there was no room, or no such socket.
@@ -51,7 +51,7 @@ impl Stack {
             data,
             net: 0,
             link: None,
-            protocol: ethernet::IPV4,
+            protocol: if rx.src.is_ipv4() { ethernet::IPV4 } else { ethernet::IPV6 },
             packet_type: PacketType::from(rx.cast).number(),
             ifindex: rx.ifindex.0,
             hatype: self.ip.ifs.get(rx.ifindex).map_or(0, |i| i.hatype()),
@@ -79,8 +79,9 @@ impl Stack {
 
     pub(crate) fn datagram_bind(&mut self, id: SocketId, addr: SocketAddr) -> Result<(), SockError> {
         let s = self.sockets.datagram(id)?;
-        if Family::of(addr.ip()) != s.family {
-            return Err(SockError::AfNotSupported);
+        if !s.takes_peer(addr.ip()) {
+            let mapped = s.family == Family::Inet6;
+            return Err(if mapped { SockError::Invalid } else { SockError::AfNotSupported });
         }
         if s.local.port() != 0 {
             return Err(SockError::Invalid);
@@ -91,6 +92,7 @@ impl Stack {
         let binding = Binding {
             ifindex: s.opts.device,
             share: Share { addr: s.opts.reuse_addr, port: s.opts.reuse_port },
+            only_v6: s.opts.v6.only_v6,
             ..Binding::exclusive(addr.ip(), addr.port())
         };
         let kind = s.kind;
@@ -116,8 +118,7 @@ impl Stack {
 
     /// Ours, everybody's, or a group's.
     fn may_bind_to(&self, addr: IpAddr) -> bool {
-        let IpAddr::V4(a) = addr else { return false };
-        a.is_unspecified() || a.is_multicast() || self.ip.is_local4(a) || self.ip.is_broadcast(addr)
+        addr.is_unspecified() || addr.is_multicast() || self.ip.is_local(addr) || self.ip.is_broadcast(addr)
     }
 
     pub(super) fn datagram_connect(&mut self, id: SocketId, peer: SocketAddr) -> Result<(), SockError> {
@@ -125,18 +126,17 @@ impl Stack {
         if s.kind == Kind::Packet {
             return Err(SockError::OpNotSupported);
         }
-        if Family::of(peer.ip()) != s.family {
-            return Err(SockError::AfNotSupported);
+        if !s.takes_peer(peer.ip()) {
+            let mapped = s.family == Family::Inet6;
+            return Err(if mapped { SockError::NetUnreachable } else { SockError::AfNotSupported });
         }
         let (device, bound) = (s.opts.device, s.bound);
         let peer = match peer.ip() {
-            IpAddr::V4(a) if a.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), peer.port()),
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), peer.port()),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), peer.port()),
             IpAddr::V4(_) | IpAddr::V6(_) => peer,
         };
-        let own = match bound {
-            IpAddr::V4(b) => self.ip.own_source(b)?.map(IpAddr::V4),
-            IpAddr::V6(_) => return Err(SockError::AfNotSupported),
-        };
+        let own = self.ip.own_source(bound)?.filter(|a| a.is_ipv4() == peer.is_ipv4());
         let src = self.ip.path(&s.flow(own, peer))?.src;
         let broadcast = s_broadcast(self, peer.ip(), device);
         let s = self.sockets.datagram(id)?;

@@ -8,7 +8,7 @@ use crate::socket::{Ready, SocketId};
 use crate::stack::Stack;
 use ipnet::IpNet;
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +55,12 @@ pub enum Event {
     /// Somebody had a neighbour forgotten; what was known of it. Those that go with their interface, or to make room,
     /// go in silence.
     NeighGone(Neighbour),
-    /// Somebody else on the link uses an address of ours (RFC 5227).
+    /// Somebody else on the link uses an address of ours (RFC 5227, RFC 4862 §5.4).
     AddrConflict {
         /// The interface.
         ifindex: IfIndex,
         /// The address.
-        addr: Ipv4Addr,
+        addr: IpAddr,
     },
     /// Events were lost because nobody polled: ask for the tables anew.
     Overrun,
@@ -117,6 +117,10 @@ impl Entry {
 }
 
 impl Stack {
+    pub(crate) fn push_event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
     /// The next event; `None` when all are told. Poll after each call that may have caused some.
     pub fn poll_event(&mut self) -> Option<Event> {
         for (ifindex, addr) in self.ip.conflicts.drain(..) {

@@ -47,6 +47,7 @@ impl Stack {
                 Timer::Neigh(slot) => self.ip.neigh_due(slot),
                 Timer::Announce { ifindex, addr, left } => self.ip.arp_announce_again(ifindex, addr, left),
                 Timer::Reass(id) => self.reass_timeout(id),
+                Timer::Dad { ifindex, addr } => self.dad_due(ifindex, addr),
             }
         }
         if self.tcp.poll_timeout().is_some_and(|at| at <= now) {
@@ -76,6 +77,8 @@ impl Stack {
                 let cast = crate::netinet::Cast::Unicast;
                 let (ty, code) = (ty::TIME_EXCEEDED, exceeded::REASSEMBLY);
                 self.ip.icmp_error(ifindex, &first, &header, cast, ty, code, 0);
+            } else {
+                self.frag6_timeout(ifindex, &first);
             }
             self.ip.discard(Drop::ReassTimeout, first);
         }

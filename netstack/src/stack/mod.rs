@@ -6,7 +6,8 @@
 //! | habits | `config`, `set_ttl`, `set_redirects` | `habits` |
 //! | frames in, time, frames out | `rx_mbuf`, `input`, `poll_timeout`, `handle_timeout`, `poll_transmit`, `recycle`, `rx_filter` | [`frames`](self) |
 //! | events, in order | `poll_event` | `events` |
-//! | sockets | `socket`, `bind`, `connect`, `send`, `recv`, …, `bind_packet` | `sockets`, `options`, `datagrams`, `streams` |
+//! | IPv6 | `if_set_ipv6`, `if_ipv6`, `addr6_add`, `addr6` | [`crate::netinet6::in6_ifaddr`] |
+//! | sockets | `socket`, `bind`, `connect`, `send`, `recv`, …, `bind_packet` | `sockets`, `options`, `datagrams`, `streams`, `sockaddr` |
 //! | counters | `stats` | [`stats`] |
 //!
 //! No door blocks, and none calls back. Whatever a call leads to inside (a packet to ourselves, an
@@ -19,6 +20,7 @@ mod frames;
 mod habits;
 mod options;
 mod routes;
+mod sockaddr;
 mod sockets;
 pub mod stats;
 mod streams;
@@ -36,17 +38,18 @@ use crate::net::{IfIndex, MacAddr};
 use crate::netinet::IpLayer;
 use crate::netinet::in_pcb::{PcbTable, Receivers};
 use crate::netinet::ip::{Ip, LOOPBACK_MTU};
+use crate::netinet6::in6_ifaddr::{Addr6, AddrOrigin};
 use crate::socket::sockopt::Options;
 use crate::socket::table::Sockets;
 use crate::socket::{Ready, SocketId};
 use crate::tcp::{Tcp, TcpConfig, TcpId};
 use crate::time::Instant;
-use crate::wire::ipv4;
+use crate::wire::{ipv4, ipv6, scope6};
 use events::Events;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rand::Rng;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 
 /// One host or router: its interfaces, addresses, routes, neighbours and sockets.
@@ -86,7 +89,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// A stack with the loopback interface `lo`, which is up with 127.0.0.1/8. `seed` is the source
+    /// A stack with the loopback interface `lo`, which is up with 127.0.0.1/8 and ::1. `seed` is the source
     /// of everything random in it: same seed, same inputs, same frames.
     pub fn new(config: StackConfig, seed: [u8; 32]) -> Stack {
         let events = Events::new(config.events);
@@ -124,6 +127,8 @@ impl Stack {
         }
         let net = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8));
         let _ = self.addr_add(Instant::ZERO, IfIndex::LOOPBACK, net);
+        let net = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128));
+        let _ = self.addr_add(Instant::ZERO, IfIndex::LOOPBACK, net);
         while self.events.pop(&mut self.sockets).is_some() {}
     }
 
@@ -151,6 +156,9 @@ impl Stack {
         let Some(mut ifnet) = self.ip.ifs.detach(ifindex) else { return Err(IfError::NoDevice(ifindex)) };
         for m in ifnet.tx.drain() {
             self.ip.discard(Drop::IfGone, m);
+        }
+        for known in ifnet.in6.addrs.values() {
+            self.ip.timers.disarm(known.timer);
         }
         for m in self.ip.neigh.flush(ifindex, true, &mut self.ip.timers) {
             self.ip.discard(Drop::IfGone, m);
@@ -195,6 +203,7 @@ impl Stack {
             (false, true) => {
                 self.ip.routes.refresh_all(&self.ip.ifs);
                 self.announce_all(ifindex);
+                self.in6_up(ifindex);
             }
             (true, true) | (false, false) => {}
         }
@@ -288,30 +297,56 @@ impl Stack {
 
     // ---- addresses -----------------------------------------------------------------------------
 
-    /// Gives an interface an address; the prefix is the subnet on its link, which becomes a route.
+    /// Gives an interface an address; the prefix is the subnet on its link, which becomes a route. An
+    /// IPv6 address makes the interface speak IPv6, and is usable as its
+    /// [`Ipv6Config`](crate::netinet6::in6_ifaddr::Ipv6Config) says.
     pub fn addr_add(&mut self, now: Instant, ifindex: IfIndex, addr: IpNet) -> Result<(), IfError> {
         self.ip.now = now;
+        let known = addr.addr().is_ipv6().then_some(Addr6::new(AddrOrigin::Manual));
+        self.addr_put(ifindex, addr, known)?;
+        self.settle();
+        Ok(())
+    }
+
+    /// Puts an address on an interface, with what is known of it if it is of IPv6.
+    pub(crate) fn addr_put(
+        &mut self,
+        ifindex: IfIndex,
+        addr: IpNet,
+        known: Option<Addr6>,
+    ) -> Result<(), IfError> {
         let ifnet = self.ip.ifs.get_mut(ifindex).ok_or(IfError::NoDevice(ifindex))?;
         let ip = addr.addr();
-        if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        let of_no_wire = matches!(ip, IpAddr::V6(a) if a.to_ipv4_mapped().is_some() || !scope6::is_clear(a));
+        if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) || of_no_wire {
             return Err(IfError::BadAddr(addr));
         }
         if ifnet.addrs.iter().any(|a| a.addr() == ip) {
             return Err(IfError::AddrExists(addr));
         }
+        if ip.is_ipv6() && (ifnet.mtu < ipv6::MIN_MTU || ifindex.0 > scope6::MAX_ZONE) {
+            return Err(IfError::BadMtu(ifnet.mtu));
+        }
         ifnet.addrs.push(addr);
-        let loopback = ifnet.loopback;
         self.events.push(Event::Addr { ifindex, addr, added: true });
+        match (ip, known) {
+            (IpAddr::V6(a), Some(known)) => self.addr6_begin(ifindex, a, known),
+            (IpAddr::V4(_) | IpAddr::V6(_), _) => self.addr_usable(ifindex, addr),
+        }
+        Ok(())
+    }
+
+    /// An address of an interface is ours from now on: it brings its routes.
+    pub(crate) fn addr_usable(&mut self, ifindex: IfIndex, addr: IpNet) {
+        let loopback = self.ip.ifs.get(ifindex).is_some_and(|i| i.loopback);
         self.address_routes_add(address_routes(ifindex, addr, loopback));
         self.ip.routes.refresh_all(&self.ip.ifs);
-        if let IpAddr::V4(a) = ip
+        if let IpAddr::V4(a) = addr.addr()
             && self.ip.config.neigh.announce
             && !loopback
         {
             self.ip.arp_announce_start(ifindex, a);
         }
-        self.settle();
-        Ok(())
     }
 
     /// Takes an address from an interface.
@@ -320,12 +355,23 @@ impl Stack {
         let ifnet = self.ip.ifs.get_mut(ifindex).ok_or(IfError::NoDevice(ifindex))?;
         let place = ifnet.addrs.iter().position(|a| *a == addr).ok_or(IfError::NoAddr(addr))?;
         ifnet.addrs.remove(place);
+        self.events.push(Event::Addr { ifindex, addr, added: false });
+        if let IpAddr::V6(a) = addr.addr() {
+            self.addr6_end(ifindex, a);
+        }
+        self.addr_unusable(ifindex, addr);
+        self.settle();
+        Ok(())
+    }
+
+    /// An address is ours no more: its routes go.
+    pub(crate) fn addr_unusable(&mut self, ifindex: IfIndex, addr: IpNet) {
+        let Some(ifnet) = self.ip.ifs.get(ifindex) else { return };
         let loopback = ifnet.loopback;
-        let kept: Vec<Route> =
-            ifnet.addrs.iter().flat_map(|a| address_routes(ifindex, *a, loopback)).collect();
+        let others = ifnet.addrs.iter().filter(|a| a.addr() != addr.addr() && ifnet.is_assigned(a.addr()));
+        let kept: Vec<Route> = others.flat_map(|a| address_routes(ifindex, *a, loopback)).collect();
         let its =
             |r: &Route| (r.proto, r.dev, r.src) == (RouteProto::Kernel, Some(ifindex), Some(addr.addr()));
-        self.events.push(Event::Addr { ifindex, addr, added: false });
         for route in self.ip.routes.remove_all(its, &self.ip.ifs) {
             self.events.push(Event::Route { route, added: false });
         }
@@ -333,8 +379,6 @@ impl Stack {
         self.address_routes_add(kept);
         self.ip.routes.refresh_all(&self.ip.ifs);
         self.drop_routes_from(addr.addr());
-        self.settle();
-        Ok(())
     }
 
     /// The routes that an address brings.
@@ -347,9 +391,15 @@ impl Stack {
         }
     }
 
+    /// Whether an interface has the address `addr` (as it stands on the wire) and may use it.
+    fn is_own(&self, addr: IpAddr) -> bool {
+        let has = |i: &Ifnet| i.addrs.iter().any(|a| a.addr() == addr) && i.is_assigned(addr);
+        self.ip.is_local(addr) || self.interfaces().any(has)
+    }
+
     /// Routes do not outlive the source address that they name, unless another interface has it.
     fn drop_routes_from(&mut self, src: IpAddr) {
-        if self.ip.is_local(src) {
+        if self.is_own(src) {
             return;
         }
         for route in self.ip.routes.remove_all(|r| r.src == Some(src), &self.ip.ifs) {
@@ -402,7 +452,7 @@ impl Stack {
             return Err(RouteError::NoDevice(dev));
         }
         if let Some(src) = route.src
-            && !(src.is_ipv4() == route.to.addr().is_ipv4() && self.ip.is_local(src))
+            && !(src.is_ipv4() == route.to.addr().is_ipv4() && self.is_own(src))
         {
             return Err(RouteError::Source(src));
         }
@@ -430,7 +480,16 @@ impl Stack {
 
     /// Whether the stack forwards packets for others: router or host.
     pub fn set_forwarding(&mut self, forwarding: bool) {
-        self.ip.config.forwarding = forwarding;
+        if core::mem::replace(&mut self.ip.config.forwarding, forwarding) == forwarding {
+            return;
+        }
+        let speakers: Vec<IfIndex> = self.interfaces().filter(|i| i.in6.enabled).map(|i| i.index).collect();
+        for ifindex in speakers {
+            match forwarding {
+                true => self.ip.group_join(ifindex, IpAddr::V6(ipv6::ALL_ROUTERS)),
+                false => self.ip.group_leave(ifindex, IpAddr::V6(ipv6::ALL_ROUTERS)),
+            }
+        }
     }
 
     /// Whether the stack forwards packets for others.
@@ -471,7 +530,7 @@ impl Stack {
             return Err(IfError::BadMac(mac));
         }
         let queue = self.ip.neigh.set(now, ifindex, addr, mac, told, &mut self.ip.timers);
-        self.ip.flush_queue(ifindex, mac, queue.unwrap_or_default());
+        self.ip.neigh_flush(ifindex, mac, queue.unwrap_or_default());
         self.settle();
         Ok(())
     }
@@ -489,6 +548,9 @@ impl Stack {
     }
 }
 
+/// Linux's IP6_RT_PRIO_ADDRCONF.
+const SUBNET6_METRIC: u32 = 256;
+
 fn check_mtu(mtu: u32) -> Result<(), IfError> {
     if (ipv4::MIN_MTU..=ipv4::MAX_LEN as u32).contains(&mtu) { Ok(()) } else { Err(IfError::BadMtu(mtu)) }
 }
@@ -503,12 +565,14 @@ fn address_routes(ifindex: IfIndex, addr: IpNet, loopback: bool) -> Vec<Route> {
         ..Route::special(to, kind)
     };
     let mut routes = vec![kernel(IpNet::from(addr.addr()), RouteKind::Local)];
+    // As Linux: of IPv6, subnets are of this metric, so that others can be preferred to them.
+    let metric = if addr.addr().is_ipv6() { SUBNET6_METRIC } else { 0 };
     let host = addr.prefix_len() == addr.max_prefix_len();
     if loopback && !host {
         // All of 127/8 is ourselves (RFC 1122 §3.2.1.3 (g)).
         routes.push(kernel(addr.trunc(), RouteKind::Local));
     } else if !host {
-        routes.push(kernel(addr.trunc(), RouteKind::Unicast));
+        routes.push(Route { metric, ..kernel(addr.trunc(), RouteKind::Unicast) });
     }
     if addr.addr().is_ipv4() && addr.prefix_len() < 31 {
         routes.push(kernel(IpNet::from(addr.broadcast()), RouteKind::Broadcast));

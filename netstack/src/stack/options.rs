@@ -42,12 +42,13 @@ impl Stack {
         let Ok(s) = self.sockets.datagram(id) else { return };
         let (port, device) = (s.local.port(), s.opts.device);
         let share = Share { addr: s.opts.reuse_addr, port: s.opts.reuse_port };
+        let only_v6 = s.opts.v6.only_v6;
         let table = match s.kind {
             Kind::Udp => &mut self.udp,
             Kind::Ping => &mut self.ping,
             Kind::Raw | Kind::Packet => return,
         };
-        table.rebind(id, port, |b| (b.share, b.ifindex) = (share, device));
+        table.rebind(id, port, |b| (b.share, b.ifindex, b.only_v6) = (share, device, only_v6));
     }
 
     /// Reads an option.
@@ -56,9 +57,9 @@ impl Stack {
             Entry::Datagram(s) => s,
             Entry::Stream(s) => return self.stream_option(s, name),
         };
-        let IpAddr::V4(local) = s.local.ip() else { return Err(SockError::AfNotSupported) };
+        let local = s.local.ip();
         let path = s.remote.and_then(|dst| {
-            let src = self.ip.own_source(local).ok()?.map(IpAddr::V4);
+            let src = self.ip.own_source(local).ok()?;
             self.ip.path(&s.flow(src, dst)).ok()
         });
         s.opts.get(name, path.map(|p| p.mtu))
@@ -71,10 +72,7 @@ impl Stack {
             return Err(SockError::AddrInUse);
         }
         s.groups.push((group, ifindex));
-        if let Some(i) = self.ip.ifs.get_mut(ifindex) {
-            *i.groups.entry(group).or_insert(0) += 1;
-            i.filter_generation += 1;
-        }
+        self.ip.group_join(ifindex, group);
         Ok(())
     }
 
@@ -83,30 +81,24 @@ impl Stack {
         let member = |(g, i): &(IpAddr, IfIndex)| *g == group && ifindex.is_none_or(|x| x == *i);
         let place = s.groups.iter().position(member).ok_or(SockError::AddrNotAvailable)?;
         let (group, ifindex) = s.groups.remove(place);
-        self.group_leave(group, ifindex);
+        self.ip.group_leave(ifindex, group);
         Ok(())
     }
 
-    pub(super) fn group_leave(&mut self, group: IpAddr, ifindex: IfIndex) {
-        let Some(i) = self.ip.ifs.get_mut(ifindex) else { return };
-        if let Some(members) = i.groups.get_mut(&group) {
-            *members -= 1;
-            if *members == 0 {
-                i.groups.remove(&group);
-            }
-            i.filter_generation += 1;
-        }
-    }
-
     fn group_interface_for(&self, group: IpAddr, ifindex: Option<IfIndex>) -> Result<IfIndex, SockError> {
-        let IpAddr::V4(g) = group else { return Err(SockError::AfNotSupported) };
-        if !g.is_multicast() {
+        if !group.is_multicast() {
             return Err(SockError::Invalid);
         }
         match ifindex {
             Some(i) if self.ip.ifs.get(i).is_some() => Ok(i),
             Some(_) => Err(SockError::NoDevice),
-            None => self.ip.way4(g, None, 0).map(|w| w.ifindex).map_err(|_| SockError::NoDevice),
+            None => {
+                let way = match group {
+                    IpAddr::V4(g) => self.ip.way4(g, None, 0),
+                    IpAddr::V6(g) => self.ip.way6(g, None, 0),
+                };
+                way.map(|w| w.ifindex).map_err(|_| SockError::NoDevice)
+            }
         }
     }
 }

@@ -6,7 +6,8 @@ use crate::net::IfIndex;
 use crate::net::route::{Route, RouteError, RouteKind};
 use crate::netinet::ip::WayKind;
 use crate::socket::SockError;
-use std::net::{IpAddr, Ipv4Addr};
+use crate::wire::scope6;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where a packet to some address would go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +52,17 @@ impl Stack {
 
     /// Where a packet to `dst` would go, by `dev` if one is named. Of equal paths: the one of a flow without ports.
     pub fn way(&self, dst: IpAddr, dev: Option<IfIndex>) -> Result<Way, SockError> {
-        let IpAddr::V4(dst) = dst else { return Err(SockError::NetUnreachable) };
-        let flow = self.ip.flow4(Ipv4Addr::UNSPECIFIED, dst, 0, None);
-        let way = self.ip.way4(dst, dev, flow)?;
+        let way = match dst {
+            IpAddr::V4(d) => {
+                let flow = self.ip.flow4(Ipv4Addr::UNSPECIFIED, d, 0, None);
+                self.ip.way4(d, dev, flow)?
+            }
+            IpAddr::V6(d) => {
+                let d = dev.map_or(d, |dev| scope6::embed(d, dev));
+                let flow = self.ip.flow6(Ipv6Addr::UNSPECIFIED, d, 0, None);
+                self.ip.with_source(self.ip.way6(d, dev, flow)?, d)
+            }
+        };
         let kind = match way.kind {
             WayKind::Local => RouteKind::Local,
             WayKind::Broadcast => RouteKind::Broadcast,
@@ -61,8 +70,8 @@ impl Stack {
         };
         Ok(Way {
             ifindex: way.ifindex,
-            via: (way.next != dst).then_some(IpAddr::V4(way.next)),
-            src: way.src.map(IpAddr::V4),
+            via: (way.next != dst).then_some(way.next),
+            src: way.src.map(scope6::clear_ip),
             kind,
             mtu: way.mtu,
         })

@@ -11,17 +11,18 @@ use crate::socket::{
 };
 use crate::time::Instant;
 use crate::wire::ipv4::protocol;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 impl Stack {
     /// A new socket. `protocol` 0 means the usual one of the type.
     pub fn socket(&mut self, family: Family, ty: SockType, protocol: u8) -> Result<SocketId, SockError> {
-        if family == Family::Inet6 {
-            return Err(SockError::AfNotSupported);
-        }
+        let echo = match family {
+            Family::Inet => protocol::ICMP,
+            Family::Inet6 => protocol::ICMPV6,
+        };
         let (kind, protocol) = match (ty, protocol) {
             (SockType::Dgram, 0 | protocol::UDP) => (Kind::Udp, protocol::UDP),
-            (SockType::Dgram, protocol::ICMP) => (Kind::Ping, protocol::ICMP),
+            (SockType::Dgram, p) if p == echo => (Kind::Ping, p),
             (SockType::Raw, 0) => return Err(SockError::ProtoNotSupported),
             (SockType::Raw, p) => (Kind::Raw, p),
             (SockType::Packet | SockType::PacketDgram, p) => (Kind::Packet, p),
@@ -36,7 +37,11 @@ impl Stack {
         let config = &self.ip.config;
         let mut opts = Options::new(config.ttl, config.recv_buffer, config.send_buffer);
         opts.header_included = kind == Kind::Raw && protocol == protocol::RAW;
-        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        opts.v6.header_included = opts.header_included;
+        let any = match family {
+            Family::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Family::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
         let id = self.sockets.insert(|id| {
             Entry::Datagram(Box::new(Socket {
                 id,
@@ -73,6 +78,8 @@ impl Stack {
     /// Binds a socket to a local address; port 0 asks for a free one.
     pub fn bind(&mut self, now: Instant, id: SocketId, addr: SocketAddr) -> Result<(), SockError> {
         self.ip.now = now;
+        self.bind_to_scope(id, addr)?;
+        let addr = self.taken(id, addr)?;
         match self.sockets.entry(id)? {
             Entry::Datagram(_) => self.datagram_bind(id, addr),
             Entry::Stream(s) => self.tcp.bind(&mut self.ip, s.tcp, addr),
@@ -93,13 +100,18 @@ impl Stack {
         self.ip.now = now;
         match self.sockets.entry(id)? {
             Entry::Datagram(_) => Err(SockError::OpNotSupported),
-            Entry::Stream(_) => self.stream_accept(id),
+            Entry::Stream(_) => {
+                let (new, peer) = self.stream_accept(id)?;
+                Ok((new, self.told(new, peer)))
+            }
         }
     }
 
     /// Connects a socket. A stream is `InProgress` at first; a datagram socket is only given a peer.
     pub fn connect(&mut self, now: Instant, id: SocketId, peer: SocketAddr) -> Result<(), SockError> {
         self.ip.now = now;
+        self.bind_to_scope(id, peer)?;
+        let peer = self.taken(id, peer)?;
         match self.sockets.entry(id)? {
             Entry::Datagram(_) => self.datagram_connect(id, peer),
             Entry::Stream(s) => {
@@ -136,6 +148,7 @@ impl Stack {
         meta: &SendMeta,
     ) -> Result<usize, SockError> {
         self.ip.now = now;
+        let meta = &self.taken_meta(id, meta)?;
         let kind = match self.sockets.entry(id)? {
             Entry::Datagram(s) => s.kind,
             Entry::Stream(s) => {
@@ -155,6 +168,7 @@ impl Stack {
         match kind {
             Kind::Udp => self.udp_send(id, data, meta),
             Kind::Ping => self.ping_send(id, data, meta),
+            Kind::Raw if self.sockets.datagram(id)?.family == Family::Inet6 => self.raw6_send(id, data, meta),
             Kind::Raw => self.raw_send(id, data, meta),
             Kind::Packet => self.packet_send(id, data, meta),
         }
@@ -210,7 +224,7 @@ impl Stack {
         {
             self.ip.free(d.m);
         }
-        Ok(meta)
+        Ok(self.told_meta(id, meta))
     }
 
     /// Shuts one or both directions.
@@ -246,7 +260,7 @@ impl Stack {
             self.ip.free(d.m);
         }
         for (group, ifindex) in core::mem::take(&mut s.groups) {
-            self.group_leave(group, ifindex);
+            self.ip.group_leave(ifindex, group);
         }
         match s.kind {
             Kind::Udp => unregister(&mut self.udp, &s),
@@ -281,21 +295,23 @@ impl Stack {
 
     /// Local address and port; unspecified and 0 if the socket has none yet.
     pub fn local_addr(&self, id: SocketId) -> Result<SocketAddr, SockError> {
-        match self.sockets.get(id).ok_or(SockError::BadSocket)? {
-            Entry::Datagram(s) => Ok(s.local),
-            Entry::Stream(s) => self.tcp.local_addr(s.tcp),
-        }
+        let local = match self.sockets.get(id).ok_or(SockError::BadSocket)? {
+            Entry::Datagram(s) => s.local,
+            Entry::Stream(s) => self.tcp.local_addr(s.tcp)?,
+        };
+        Ok(self.told(id, local))
     }
 
     /// The peer.
     pub fn peer_addr(&self, id: SocketId) -> Result<SocketAddr, SockError> {
-        match self.sockets.get(id).ok_or(SockError::BadSocket)? {
+        let peer = match self.sockets.get(id).ok_or(SockError::BadSocket)? {
             // As Linux: a peer without a port is none.
             Entry::Datagram(s) => {
-                s.remote.filter(|r| r.port() != 0 || s.kind != Kind::Udp).ok_or(SockError::NotConnected)
+                s.remote.filter(|r| r.port() != 0 || s.kind != Kind::Udp).ok_or(SockError::NotConnected)?
             }
-            Entry::Stream(s) => self.tcp.peer_addr(s.tcp),
-        }
+            Entry::Stream(s) => self.tcp.peer_addr(s.tcp)?,
+        };
+        Ok(self.told(id, peer))
     }
 
     /// Octets that wait to be read (FIONREAD): of datagrams, the next one's.
@@ -332,7 +348,7 @@ impl Stack {
                 tcp: None,
             }),
         });
-        datagrams.chain(self.stream_infos())
+        datagrams.chain(self.stream_infos()).map(SocketInfo::shown)
     }
 
     /// Everything counted so far, apart from each interface's own counters.

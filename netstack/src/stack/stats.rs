@@ -99,6 +99,94 @@ counters! {
 }
 
 counters! {
+    /// IPv6 (RFC 4293's ipSystemStats).
+    Ip6Stats, "ip6" {
+        /// Packets that came in, loopback included.
+        in_receives => "ip6InReceives",
+        /// Of these, thrown away for what stands in their headers (the sum of such drops).
+        in_hdr_errors => "ip6InHdrErrors",
+        /// ... for an address that cannot be, or is nobody's here.
+        in_addr_errors => "ip6InAddrErrors",
+        /// ... because nobody here speaks their protocol.
+        in_unknown_protos => "ip6InUnknownProtos",
+        /// Packets handed to a protocol.
+        in_delivers => "ip6InDelivers",
+        /// Packets that were meant for somebody else and sent on.
+        forw_datagrams => "ip6ForwDatagrams",
+        /// Packets that transports here asked to send.
+        out_requests => "ip6OutRequests",
+        /// Packets, ours and others', that no route would take.
+        out_no_routes => "ip6OutNoRoutes",
+        /// Fragments that came in for reassembly.
+        reasm_reqds => "ip6ReasmReqds",
+        /// Packets put together.
+        reasm_oks => "ip6ReasmOKs",
+        /// Packets given up: time, overlap, limits.
+        reasm_fails => "ip6ReasmFails",
+        /// Packets that were fragmented here.
+        frag_oks => "ip6FragOKs",
+        /// Packets larger than the way takes.
+        frag_fails => "ip6FragFails",
+        /// Fragments made.
+        frag_creates => "ip6FragCreates",
+    }
+}
+
+counters! {
+    /// ICMPv6 (RFC 4293's icmpStats, by the names of RFC 2466).
+    Icmp6Stats, "icmp6" {
+        /// Messages that came in, wrong ones included.
+        in_msgs => "icmp6InMsgs",
+        /// Messages with a wrong checksum or length.
+        in_errors => "icmp6InErrors",
+        /// Destination unreachable.
+        in_dest_unreachs => "icmp6InDestUnreachs",
+        /// Packet too big.
+        in_pkt_too_bigs => "icmp6InPktTooBigs",
+        /// Time exceeded.
+        in_time_excds => "icmp6InTimeExcds",
+        /// Parameter problem.
+        in_parm_problems => "icmp6InParmProblems",
+        /// Echo requests.
+        in_echos => "icmp6InEchos",
+        /// Echo replies.
+        in_echo_replies => "icmp6InEchoReplies",
+        /// Messages sent.
+        out_msgs => "icmp6OutMsgs",
+        /// Destination unreachable.
+        out_dest_unreachs => "icmp6OutDestUnreachs",
+        /// Packet too big.
+        out_pkt_too_bigs => "icmp6OutPktTooBigs",
+        /// Time exceeded.
+        out_time_excds => "icmp6OutTimeExcds",
+        /// Parameter problem.
+        out_parm_problems => "icmp6OutParmProblems",
+        /// Echo replies.
+        out_echo_replies => "icmp6OutEchoReplies",
+        /// Errors not sent because of the rate limit.
+        out_rate_limited => "icmp6OutRateLimited",
+    }
+}
+
+counters! {
+    /// Neighbour discovery.
+    Nd6Stats, "nd6" {
+        /// Neighbour solicitations that came in.
+        in_solicits => "nd6InNeighborSolicits",
+        /// Neighbour advertisements that came in.
+        in_adverts => "nd6InNeighborAdvertisements",
+        /// Neighbour solicitations sent, those of DAD included.
+        out_solicits => "nd6OutNeighborSolicits",
+        /// Neighbour advertisements sent.
+        out_adverts => "nd6OutNeighborAdvertisements",
+        /// Addresses of ours that somebody else has.
+        duplicates => "nd6Duplicates",
+        /// Neighbours that did not answer.
+        failures => "nd6Failures",
+    }
+}
+
+counters! {
     /// UDP (RFC 4113).
     UdpStats, "udp" {
         /// Datagrams delivered to a socket.
@@ -221,7 +309,55 @@ drops! {
     ReassTimeout => "reassTimeout",
     /// Fragments put out to make room.
     ReassLimit => "reassLimit",
-    /// No answer to ARP.
+    /// Shorter than its IPv6 headers, or than they say.
+    Ip6Truncated => "ip6Truncated",
+    /// Not version 6.
+    Ip6Malformed => "ip6Malformed",
+    /// The interface does not speak IPv6.
+    Ip6Disabled => "ip6Disabled",
+    /// A source that no packet on a wire may have (RFC 4291).
+    Ip6MartianSource => "ip6MartianSource",
+    /// A destination that no packet on a wire may have.
+    Ip6MartianDestination => "ip6MartianDestination",
+    /// An option's length is wrong.
+    Ip6OptionMalformed => "ip6OptionMalformed",
+    /// An option that nobody knows, and that says what is to be done then (RFC 8200 §4.2).
+    Ip6OptionUnknown => "ip6OptionUnknown",
+    /// A routing header with somebody left to visit (RFC 5095).
+    Ip6RoutingHeader => "ip6RoutingHeader",
+    /// A unicast packet in a frame to a group.
+    Ip6UnicastInMulticast => "ip6UnicastInMulticast",
+    /// For an address of ours that DAD has not let us have yet.
+    Ip6Tentative => "ip6Tentative",
+    /// For somebody else, and we do not forward.
+    Ip6NotForwarding => "ip6NotForwarding",
+    /// Not to be forwarded: of one link, or from nobody.
+    Ip6NotForwardable => "ip6NotForwardable",
+    /// A group nobody here has joined.
+    Ip6OtherGroup => "ip6OtherGroup",
+    /// The hop limit ran out.
+    Ip6HopLimit => "ip6HopLimit",
+    /// No route.
+    Ip6NoRoute => "ip6NoRoute",
+    /// A blackhole route.
+    Ip6Blackhole => "ip6Blackhole",
+    /// An unreachable or prohibit route.
+    Ip6UnreachableRoute => "ip6UnreachableRoute",
+    /// Larger than the next link's MTU.
+    Ip6TooBig => "ip6TooBig",
+    /// Nobody speaks the protocol.
+    Ip6UnknownProtocol => "ip6UnknownProtocol",
+    /// Nothing follows the headers.
+    Ip6NoNextHeader => "ip6NoNextHeader",
+    /// ICMPv6 message too short or its checksum wrong.
+    Icmp6Malformed => "icmp6Malformed",
+    /// An ICMPv6 error about a packet that we cannot have sent.
+    Icmp6BadQuote => "icmp6BadQuote",
+    /// An ICMPv6 message that we do not answer.
+    Icmp6Ignored => "icmp6Ignored",
+    /// A message of neighbour discovery that RFC 4861 tells us to ignore.
+    Nd6Invalid => "nd6Invalid",
+    /// No answer to ARP or neighbour discovery.
     NeighUnreachable => "neighUnreachable",
     /// Too many packets wait for one neighbour, or for all.
     NeighQueueFull => "neighQueueFull",
@@ -299,6 +435,12 @@ pub struct Stats {
     pub icmp: IcmpStats,
     /// ARP
     pub arp: ArpStats,
+    /// IPv6
+    pub ip6: Ip6Stats,
+    /// ICMPv6
+    pub icmp6: Icmp6Stats,
+    /// Neighbour discovery
+    pub nd6: Nd6Stats,
     /// UDP
     pub udp: UdpStats,
     /// TCP
@@ -336,6 +478,26 @@ impl Stats {
             Drop::NeighTableFull,
             Drop::NeighUnreachable,
         ]);
+        let ip6 = &mut self.ip6;
+        ip6.in_hdr_errors = drops.sum(&[
+            Drop::Ip6Truncated,
+            Drop::Ip6Malformed,
+            Drop::Ip6OptionMalformed,
+            Drop::Ip6OptionUnknown,
+            Drop::Ip6RoutingHeader,
+            Drop::Ip6HopLimit,
+        ]);
+        ip6.in_addr_errors = drops.sum(&[
+            Drop::Ip6MartianSource,
+            Drop::Ip6MartianDestination,
+            Drop::Ip6UnicastInMulticast,
+            Drop::Ip6Tentative,
+            Drop::Ip6NotForwarding,
+            Drop::Ip6NotForwardable,
+            Drop::Ip6OtherGroup,
+        ]);
+        ip6.in_unknown_protos = drops.get(Drop::Ip6UnknownProtocol);
+        ip6.out_no_routes = drops.sum(&[Drop::Ip6NoRoute, Drop::Ip6Blackhole, Drop::Ip6UnreachableRoute]);
     }
 
     /// All counters as (group, name, value), in a fixed order.
@@ -344,6 +506,9 @@ impl Stats {
             .iter()
             .chain(self.icmp.iter())
             .chain(self.arp.iter())
+            .chain(self.ip6.iter())
+            .chain(self.icmp6.iter())
+            .chain(self.nd6.iter())
             .chain(self.udp.iter())
             .chain(self.tcp.iter())
             .chain(self.drops.iter())

@@ -5,7 +5,8 @@ use crate::netinet::in_pcb::Share;
 use crate::socket::sockopt::Options;
 use crate::socket::table::{Entry, Stream};
 use crate::socket::{
-    Family, RecvFlags, RecvMeta, SockError, SockOpt, SockOptName, SockType, SocketId, SocketInfo,
+    Family, RecvFlags, RecvMeta, SockError, SockOpt, SockOpt6, SockOpt6Name, SockOptName, SockType, SocketId,
+    SocketInfo,
 };
 use crate::tcp::{State, TcpConfig, TcpId, TcpInfo, TcpOpt, TcpOptName};
 use crate::time::Instant;
@@ -90,7 +91,9 @@ impl Stack {
             SockOpt::RecvLowat(v) => TcpOpt::RcvLowat(v),
             SockOpt::BindToDevice(v) => TcpOpt::BindToDevice(v),
             SockOpt::Ttl(v) => TcpOpt::Ttl(v),
-            SockOpt::Tos(v) => TcpOpt::Tos(v),
+            SockOpt::Tos(v) | SockOpt::V6(SockOpt6::TrafficClass(v)) => TcpOpt::Tos(v),
+            SockOpt::V6(SockOpt6::V6Only(v)) => TcpOpt::V6Only(v),
+            SockOpt::V6(SockOpt6::UnicastHops(v)) => TcpOpt::Ttl(v.unwrap_or(self.ip.config.ttl)),
             other => return Rc::make_mut(&mut s.opts).set(other, max),
         };
         let done = self.tcp.set_option(&mut self.ip, tcp, opt);
@@ -108,6 +111,7 @@ impl Stack {
     /// Reads an option of a stream.
     pub(super) fn stream_option(&self, s: &Stream, name: SockOptName) -> Result<SockOpt, SockError> {
         let share = || self.stream_share(s.tcp);
+        let asked6 = matches!(name, SockOptName::V6(_));
         let name = match name {
             SockOptName::ReuseAddr => return Ok(SockOpt::ReuseAddr(share()?.addr)),
             SockOptName::ReusePort => return Ok(SockOpt::ReusePort(share()?.port)),
@@ -122,6 +126,12 @@ impl Stack {
             SockOptName::BindToDevice => TcpOptName::BindToDevice,
             SockOptName::Ttl => TcpOptName::Ttl,
             SockOptName::Tos => TcpOptName::Tos,
+            SockOptName::V6(SockOpt6Name::V6Only) => TcpOptName::V6Only,
+            SockOptName::V6(SockOpt6Name::UnicastHops) => TcpOptName::Ttl,
+            SockOptName::V6(SockOpt6Name::TrafficClass) => TcpOptName::Tos,
+            SockOptName::V6(SockOpt6Name::Mtu) => {
+                return s.opts.get(name, Some(self.tcp.info(s.tcp)?.pmtu));
+            }
             other => return s.opts.get(other, None),
         };
         Ok(match self.tcp.option(s.tcp, name)? {
@@ -132,8 +142,11 @@ impl Stack {
             TcpOpt::SndBuf(v) => SockOpt::SendBuffer(v),
             TcpOpt::RcvLowat(v) => SockOpt::RecvLowat(v),
             TcpOpt::BindToDevice(v) => SockOpt::BindToDevice(v),
+            TcpOpt::Ttl(v) if asked6 => SockOpt::V6(SockOpt6::UnicastHops(Some(v))),
             TcpOpt::Ttl(v) => SockOpt::Ttl(v),
+            TcpOpt::Tos(v) if asked6 => SockOpt::V6(SockOpt6::TrafficClass(v)),
             TcpOpt::Tos(v) => SockOpt::Tos(v),
+            TcpOpt::V6Only(v) => SockOpt::V6(SockOpt6::V6Only(v)),
             other => SockOpt::Tcp(other),
         })
     }

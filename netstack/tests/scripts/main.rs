@@ -7,6 +7,7 @@ mod ecmp;
 mod forward;
 mod harness;
 mod icmp;
+mod ip6;
 mod options;
 mod packet;
 mod pmtu;

@@ -296,6 +296,8 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
     let int = |value: i64| Ok(i32::try_from(value).unwrap_or(i32::MAX).to_le_bytes().to_vec());
     let whole = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     match option {
+        // No name leads here.
+        SockOpt::V6(_) => Err(Errno::ENOPROTOOPT),
         SockOpt::ReuseAddr(on)
         | SockOpt::ReusePort(on)
         | SockOpt::DontRoute(on)

@@ -1,0 +1,234 @@
+//! IPv6 input: what a packet must be to be taken, and whose it is. RFC 8200, RFC 4291 §2.5, §2.7.
+
+use super::frag6::{self, Fragmented};
+use super::ip6_exthdr::{self, Verdict};
+use crate::net::IfIndex;
+use crate::net::mbuf::Mbuf;
+use crate::net::route::RouteKind;
+use crate::netinet::{Cast, IpRx, protosw};
+use crate::stack::Stack;
+use crate::stack::stats::Drop;
+use crate::wire::icmpv6::{parameter, ty};
+use crate::wire::ipv6::{self, Header};
+use crate::wire::ipv6_ext::{self, next};
+use crate::wire::{WireError, scope6};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Whose a packet is.
+enum Whose {
+    Ours(Cast),
+    /// To be forwarded.
+    Others,
+    Nobodys(Drop),
+}
+
+impl Stack {
+    /// An IPv6 packet from a link, where it was sent to `link`.
+    pub(crate) fn ip6_input(&mut self, ifindex: IfIndex, m: Mbuf, link: Cast) {
+        self.ip.stats.ip6.in_receives += 1;
+        if !self.ip.ifs.get(ifindex).is_some_and(|i| i.in6.enabled) {
+            return self.ip.discard(Drop::Ip6Disabled, m);
+        }
+        let Some((header, mut m)) = self.ip6_header(ifindex, m, true) else { return };
+        let whose = self.whose6(&header, ifindex, link);
+        if let Whose::Nobodys(why) = whose {
+            return self.ip.discard(why, m);
+        }
+        let cast = match whose {
+            Whose::Ours(cast) => cast,
+            Whose::Others | Whose::Nobodys(_) => Cast::Unicast,
+        };
+        if header.next_header == next::HOP_BY_HOP {
+            match self.ip6_options(ifindex, cast, ipv6::HEADER_LEN, m) {
+                Some(back) => m = back,
+                None => return,
+            }
+        }
+        match whose {
+            Whose::Ours(cast) => self.ip6_deliver(ifindex, cast, &header, m),
+            Whose::Others => self.ip.ip6_forward(ifindex, &header, m),
+            Whose::Nobodys(why) => self.ip.discard(why, m),
+        }
+    }
+
+    /// A packet of our own that looped.
+    pub(crate) fn ip6_loop_input(&mut self, ifindex: IfIndex, m: Mbuf) {
+        self.ip.stats.ip6.in_receives += 1;
+        let Some((header, mut m)) = self.ip6_header(ifindex, m, false) else { return };
+        let cast = if header.dst.is_multicast() { Cast::Multicast } else { Cast::Unicast };
+        if header.next_header == next::HOP_BY_HOP {
+            match self.ip6_options(ifindex, cast, ipv6::HEADER_LEN, m) {
+                Some(back) => m = back,
+                None => return,
+            }
+        }
+        self.ip6_deliver(ifindex, cast, &header, m);
+    }
+
+    /// The header of a packet, with the addresses in embedded form; the packet without padding.
+    fn ip6_header(&mut self, ifindex: IfIndex, mut m: Mbuf, wire: bool) -> Option<(Header, Mbuf)> {
+        let why = match Header::parse(m.data()) {
+            Ok(h) => match martian(&h).filter(|_| wire) {
+                Some(why) => why,
+                None => {
+                    m.truncate(h.total_len());
+                    let (src, dst) = (scope6::embed(h.src, ifindex), scope6::embed(h.dst, ifindex));
+                    return Some((Header { src, dst, ..h }, m));
+                }
+            },
+            Err(WireError::Truncated) => Drop::Ip6Truncated,
+            Err(WireError::Malformed | WireError::Checksum) => Drop::Ip6Malformed,
+        };
+        self.ip.discard(why, m);
+        None
+    }
+
+    fn whose6(&self, h: &Header, ifindex: IfIndex, link: Cast) -> Whose {
+        if h.dst.is_multicast() {
+            let joined = self.ip.ifs.get(ifindex).is_some_and(|i| i.wants_group(IpAddr::V6(h.dst)));
+            return if joined { Whose::Ours(Cast::Multicast) } else { Whose::Nobodys(Drop::Ip6OtherGroup) };
+        }
+        if link != Cast::Unicast {
+            return Whose::Nobodys(Drop::Ip6UnicastInMulticast);
+        }
+        let solicits =
+            || self.ip.ifs.get(ifindex).is_some_and(|i| i.in6.addrs.contains_key(&scope6::clear(h.dst)));
+        match self.ip.routes.lookup6(h.dst).map(|e| e.kind) {
+            Some(RouteKind::Local) => Whose::Ours(Cast::Unicast),
+            // RFC 4862 §5.4: nothing is taken at an address that is not ours yet; a solicitation to it
+            // by somebody who probes is none of DAD.
+            _ if solicits() => Whose::Nobodys(Drop::Ip6Tentative),
+            _ if !self.ip.config.forwarding => Whose::Nobodys(Drop::Ip6NotForwarding),
+            _ if scope6::is_scoped(h.dst) => Whose::Nobodys(Drop::Ip6NotForwardable),
+            Some(_) | None => Whose::Others,
+        }
+    }
+
+    /// Looks at the options of the header at `at`; gives the packet back if it goes on.
+    fn ip6_options(&mut self, ifindex: IfIndex, cast: Cast, at: usize, m: Mbuf) -> Option<Mbuf> {
+        let verdict = match ipv6_ext::len(&m.data()[at..]) {
+            Ok(len) => ip6_exthdr::options(&m.data()[at..at + len]),
+            Err(_) => Verdict::Drop(Drop::Ip6Truncated),
+        };
+        self.ip6_judge(ifindex, cast, at, verdict, m)
+    }
+
+    /// Does what a verdict about the header at `at` says; gives the packet back if it goes on.
+    fn ip6_judge(
+        &mut self,
+        ifindex: IfIndex,
+        cast: Cast,
+        at: usize,
+        verdict: Verdict,
+        m: Mbuf,
+    ) -> Option<Mbuf> {
+        match verdict {
+            Verdict::Go => return Some(m),
+            Verdict::Drop(why) => self.ip.discard(why, m),
+            Verdict::Problem { why, code, pointer, also_of_groups } => {
+                if cast == Cast::Unicast || also_of_groups {
+                    let pointer = (at + pointer) as u32;
+                    self.ip.icmp6_error(ifindex, &m, cast, ty::PARAMETER, code, pointer);
+                }
+                self.ip.discard(why, m);
+            }
+        }
+        None
+    }
+
+    /// A packet for us: its extension headers one after the other (RFC 8200 §4), then raw sockets,
+    /// then the protocol.
+    fn ip6_deliver(&mut self, ifindex: IfIndex, cast: Cast, header: &Header, mut m: Mbuf) {
+        let (mut protocol, mut at, mut named_at) = (header.next_header, ipv6::HEADER_LEN, 6);
+        loop {
+            let header_len = match protocol {
+                next::HOP_BY_HOP | next::DESTINATION | next::ROUTING => {
+                    ipv6_ext::len(m.data().get(at..).unwrap_or_default())
+                }
+                next::FRAGMENT => ipv6_ext::Fragment::parse(m.data().get(at..).unwrap_or_default())
+                    .map(|_| ipv6_ext::FRAGMENT_LEN),
+                _ => break,
+            };
+            let Ok(header_len) = header_len else { return self.ip.discard(Drop::Ip6Truncated, m) };
+            let octets = &m.data()[at..at + header_len];
+            let verdict = match protocol {
+                // It was looked at when the packet came in.
+                next::HOP_BY_HOP if at == ipv6::HEADER_LEN => Verdict::Go,
+                next::HOP_BY_HOP => break,
+                next::DESTINATION => ip6_exthdr::options(octets),
+                next::ROUTING => ip6_exthdr::routing(octets),
+                _ => match frag6::input(self, ifindex, cast, header, at, m) {
+                    Fragmented::Atomic(back) => {
+                        m = back;
+                        Verdict::Go
+                    }
+                    Fragmented::Whole(whole) => {
+                        let Some((header, whole)) = self.ip6_header(ifindex, whole, false) else { return };
+                        return self.ip6_deliver(ifindex, cast, &header, whole);
+                    }
+                    Fragmented::Kept => return,
+                },
+            };
+            let Some(back) = self.ip6_judge(ifindex, cast, at, verdict, m) else { return };
+            m = back;
+            (protocol, named_at, at) = (m.data()[at], at, at + header_len);
+        }
+        if protocol == next::NONE {
+            return self.ip.discard(Drop::Ip6NoNextHeader, m);
+        }
+        self.ip6_switch(ifindex, cast, header, (protocol, named_at), at, m);
+    }
+
+    fn ip6_switch(
+        &mut self,
+        ifindex: IfIndex,
+        cast: Cast,
+        header: &Header,
+        (protocol, named_at): (u8, usize),
+        at: usize,
+        m: Mbuf,
+    ) {
+        let rx = IpRx {
+            src: IpAddr::V6(header.src),
+            dst: IpAddr::V6(header.dst),
+            ttl: header.hop_limit,
+            tos: header.traffic_class,
+            ifindex,
+            cast,
+        };
+        let raw = self.raw6_input(&rx, protocol, &m, at);
+        match protosw::find(rx.src, protocol) {
+            Some(proto) => {
+                self.ip.stats.ip6.in_delivers += 1;
+                (proto.input)(self, &rx, m, at);
+            }
+            None if raw => {
+                self.ip.stats.ip6.in_delivers += 1;
+                self.ip.free(m);
+            }
+            None => {
+                let (code, pointer) = (parameter::NEXT_HEADER, named_at as u32);
+                self.ip.icmp6_error(ifindex, &m, cast, ty::PARAMETER, code, pointer);
+                self.ip.discard(Drop::Ip6UnknownProtocol, m);
+            }
+        }
+    }
+}
+
+/// Addresses that cannot have come over a wire.
+fn martian(h: &Header) -> Option<Drop> {
+    let mapped = |a: Ipv6Addr| a.to_ipv4_mapped().is_some();
+    if h.src.is_multicast() || h.src.is_loopback() || mapped(h.src) || !scope6::is_clear(h.src) {
+        return Some(Drop::Ip6MartianSource);
+    }
+    // Scopes 0 (reserved) and 1 (the interface): RFC 4291 §2.7.
+    let nowhere = h.dst.is_multicast() && ipv6::multicast_scope(h.dst) <= 1;
+    let bad = h.dst.is_unspecified() || h.dst.is_loopback() || mapped(h.dst) || !scope6::is_clear(h.dst);
+    // Nobody is nobody's neighbour: only to find its address, or in a group's affairs.
+    let nobody = h.src.is_unspecified() && !h.dst.is_multicast();
+    match (bad || nowhere, nobody) {
+        (true, _) => Some(Drop::Ip6MartianDestination),
+        (false, true) => Some(Drop::Ip6MartianSource),
+        (false, false) => None,
+    }
+}

@@ -1,0 +1,175 @@
+//! Socket options of level IPPROTO_IPV6: RFC 3493, 3542, and Linux's. They act on what a socket sends
+//! and gets by IPv6; by IPv4 a socket of AF_INET6 goes as the options of [`super::sockopt`] say.
+
+use super::sockopt::MtuDiscover;
+use crate::net::IfIndex;
+use crate::socket::SockError;
+
+/// An option with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SockOpt6 {
+    /// IPV6_V6ONLY: no IPv4 by mapped addresses.
+    V6Only(bool),
+    /// IPV6_UNICAST_HOPS; `None`: the stack's, or the router's.
+    UnicastHops(Option<u8>),
+    /// IPV6_MULTICAST_HOPS; `None`: 1.
+    MulticastHops(Option<u8>),
+    /// IPV6_MULTICAST_LOOP
+    MulticastLoop(bool),
+    /// IPV6_MULTICAST_IF
+    MulticastIf(Option<IfIndex>),
+    /// IPV6_TCLASS
+    TrafficClass(u8),
+    /// IPV6_MTU_DISCOVER
+    MtuDiscover(MtuDiscover),
+    /// IPV6_MTU of a connected socket (read only), in octets.
+    Mtu(u32),
+    /// IPV6_DONTFRAG: what does not fit is refused.
+    DontFrag(bool),
+    /// IPV6_RECVERR: errors are queued with what caused them.
+    RecvErr(bool),
+    /// IPV6_RECVPKTINFO: whether the program wants to hear of it; the stack always tells.
+    RecvPktInfo(bool),
+    /// IPV6_RECVHOPLIMIT, likewise.
+    RecvHopLimit(bool),
+    /// IPV6_RECVTCLASS, likewise.
+    RecvTrafficClass(bool),
+    /// IPV6_RECVPATHMTU, likewise.
+    RecvPathMtu(bool),
+    /// IPV6_AUTOFLOWLABEL: each flow has a label of its own (RFC 6437).
+    AutoFlowLabel(bool),
+    /// IPV6_CHECKSUM of raw sockets: where in the packet the checksum is to be put and looked at.
+    Checksum(Option<u16>),
+    /// ICMP6_FILTER: a set bit keeps that ICMPv6 type from a raw socket.
+    IcmpFilter([u32; 8]),
+    /// IPV6_HDRINCL
+    HeaderIncluded(bool),
+}
+
+/// An option's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the name of the variant of SockOpt6")]
+pub enum SockOpt6Name {
+    V6Only,
+    UnicastHops,
+    MulticastHops,
+    MulticastLoop,
+    MulticastIf,
+    TrafficClass,
+    MtuDiscover,
+    Mtu,
+    DontFrag,
+    RecvErr,
+    RecvPktInfo,
+    RecvHopLimit,
+    RecvTrafficClass,
+    RecvPathMtu,
+    AutoFlowLabel,
+    Checksum,
+    IcmpFilter,
+    HeaderIncluded,
+}
+
+/// The values of a socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Options6 {
+    pub(crate) only_v6: bool,
+    pub(crate) unicast_hops: Option<u8>,
+    pub(crate) multicast_hops: Option<u8>,
+    pub(crate) multicast_loop: bool,
+    pub(crate) multicast_if: Option<IfIndex>,
+    pub(crate) traffic_class: u8,
+    pub(crate) mtu_discover: MtuDiscover,
+    pub(crate) dont_frag: bool,
+    pub(crate) recv_err: bool,
+    pub(crate) recv_pkt_info: bool,
+    pub(crate) recv_hop_limit: bool,
+    pub(crate) recv_traffic_class: bool,
+    pub(crate) recv_path_mtu: bool,
+    pub(crate) auto_flow_label: bool,
+    pub(crate) checksum: Option<u16>,
+    pub(crate) icmp_filter: [u32; 8],
+    pub(crate) header_included: bool,
+}
+
+impl Default for Options6 {
+    fn default() -> Options6 {
+        Options6 {
+            only_v6: false,
+            unicast_hops: None,
+            multicast_hops: None,
+            multicast_loop: true,
+            multicast_if: None,
+            traffic_class: 0,
+            mtu_discover: MtuDiscover::default(),
+            dont_frag: false,
+            recv_err: false,
+            recv_pkt_info: false,
+            recv_hop_limit: false,
+            recv_traffic_class: false,
+            recv_path_mtu: false,
+            auto_flow_label: true,
+            checksum: None,
+            icmp_filter: [0; 8],
+            header_included: false,
+        }
+    }
+}
+
+impl Options6 {
+    /// Sets an option.
+    pub(crate) fn set(&mut self, opt: SockOpt6) -> Result<(), SockError> {
+        match opt {
+            SockOpt6::V6Only(v) => self.only_v6 = v,
+            SockOpt6::UnicastHops(v) => self.unicast_hops = v,
+            SockOpt6::MulticastHops(v) => self.multicast_hops = v,
+            SockOpt6::MulticastLoop(v) => self.multicast_loop = v,
+            SockOpt6::MulticastIf(v) => self.multicast_if = v,
+            SockOpt6::TrafficClass(v) => self.traffic_class = v,
+            SockOpt6::MtuDiscover(v) => self.mtu_discover = v,
+            SockOpt6::Mtu(_) => return Err(SockError::NoProtoOpt),
+            SockOpt6::DontFrag(v) => self.dont_frag = v,
+            SockOpt6::RecvErr(v) => self.recv_err = v,
+            SockOpt6::RecvPktInfo(v) => self.recv_pkt_info = v,
+            SockOpt6::RecvHopLimit(v) => self.recv_hop_limit = v,
+            SockOpt6::RecvTrafficClass(v) => self.recv_traffic_class = v,
+            SockOpt6::RecvPathMtu(v) => self.recv_path_mtu = v,
+            SockOpt6::AutoFlowLabel(v) => self.auto_flow_label = v,
+            // RFC 3542 §3.1: the checksum stands at an even place.
+            SockOpt6::Checksum(Some(at)) if at % 2 != 0 => return Err(SockError::Invalid),
+            SockOpt6::Checksum(v) => self.checksum = v,
+            SockOpt6::IcmpFilter(v) => self.icmp_filter = v,
+            SockOpt6::HeaderIncluded(v) => self.header_included = v,
+        }
+        Ok(())
+    }
+
+    /// The value of an option; `mtu` is that of the connected path, if there is one.
+    pub(crate) fn get(&self, name: SockOpt6Name, mtu: Option<u32>) -> Result<SockOpt6, SockError> {
+        Ok(match name {
+            SockOpt6Name::V6Only => SockOpt6::V6Only(self.only_v6),
+            SockOpt6Name::UnicastHops => SockOpt6::UnicastHops(self.unicast_hops),
+            SockOpt6Name::MulticastHops => SockOpt6::MulticastHops(self.multicast_hops),
+            SockOpt6Name::MulticastLoop => SockOpt6::MulticastLoop(self.multicast_loop),
+            SockOpt6Name::MulticastIf => SockOpt6::MulticastIf(self.multicast_if),
+            SockOpt6Name::TrafficClass => SockOpt6::TrafficClass(self.traffic_class),
+            SockOpt6Name::MtuDiscover => SockOpt6::MtuDiscover(self.mtu_discover),
+            SockOpt6Name::Mtu => SockOpt6::Mtu(mtu.ok_or(SockError::NotConnected)?),
+            SockOpt6Name::DontFrag => SockOpt6::DontFrag(self.dont_frag),
+            SockOpt6Name::RecvErr => SockOpt6::RecvErr(self.recv_err),
+            SockOpt6Name::RecvPktInfo => SockOpt6::RecvPktInfo(self.recv_pkt_info),
+            SockOpt6Name::RecvHopLimit => SockOpt6::RecvHopLimit(self.recv_hop_limit),
+            SockOpt6Name::RecvTrafficClass => SockOpt6::RecvTrafficClass(self.recv_traffic_class),
+            SockOpt6Name::RecvPathMtu => SockOpt6::RecvPathMtu(self.recv_path_mtu),
+            SockOpt6Name::AutoFlowLabel => SockOpt6::AutoFlowLabel(self.auto_flow_label),
+            SockOpt6Name::Checksum => SockOpt6::Checksum(self.checksum),
+            SockOpt6Name::IcmpFilter => SockOpt6::IcmpFilter(self.icmp_filter),
+            SockOpt6Name::HeaderIncluded => SockOpt6::HeaderIncluded(self.header_included),
+        })
+    }
+
+    /// Whether the filter lets an ICMPv6 message of this type through.
+    pub(crate) fn wants_icmp(&self, ty: u8) -> bool {
+        self.icmp_filter[usize::from(ty / 32)] & 1 << (ty % 32) == 0
+    }
+}
