@@ -5,10 +5,11 @@
 //! and events from it. The same code therefore runs live in a process and in virtual time.
 //!
 //! The rooms, from the wire upwards: [`wire`] knows the octets of each protocol and nothing else
-//! does; [`net`] holds interfaces, Ethernet, routes and neighbours; [`netinet`] IPv4, ICMP, UDP,
+//! does; [`link`] is what a wire does to frames; [`net`] holds interfaces, Ethernet, routes and neighbours; [`netinet`] IPv4, ICMP, UDP,
 //! raw IP; [`netinet6`] IPv6 and neighbour discovery; [`tcp`] RFC 9293 and what belongs to it; [`socket`] what a program sees.
 #![forbid(unsafe_code)]
 
+pub mod link;
 pub mod net;
 pub mod netinet;
 pub mod netinet6;
