@@ -2,6 +2,7 @@
 
 use super::alarm::Alarm;
 use super::home::Home;
+use super::memory_unsafe::Memory;
 use super::patience::{BEFORE_YIELD, Ended, Patience};
 use super::{AttachError, Filter, Interest, PortNumber, Received, Rumpuser, Sent, Wake};
 use crate::config::{Epoch, InterfaceConfig, NodeConfig};
@@ -47,6 +48,7 @@ pub struct Host {
     patience: Patience,
     home: Option<Home>,
     last_look: Instant,
+    memory: Memory,
 }
 
 impl Host {
@@ -77,6 +79,7 @@ impl Host {
             patience: Patience::new(),
             home: None,
             last_look: Instant::ZERO,
+            memory: Memory::default(),
         };
         let now = host.now().as_nanos();
         host.home = config.home.and_then(|nth| Home::new(nth, now));
@@ -270,6 +273,9 @@ impl Rumpuser for Host {
             let now = self.now();
             let near = until.filter(|&until| !self.alarm.covers(now, until));
             let mut timeout = near.map(|until| until.since(now));
+            if let Some(look) = self.memory.before_sleep(now) {
+                timeout = Some(timeout.map_or(look, |timeout| timeout.min(look)));
+            }
             if self.ports.iter().flatten().any(BusPort::is_lying) {
                 timeout = Some(timeout.map_or(DISTRUST, |timeout| timeout.min(DISTRUST)));
             }

@@ -7,6 +7,7 @@
 mod alarm;
 mod home;
 pub mod host;
+mod memory_unsafe;
 mod patience;
 
 use crate::config::InterfaceConfig;
