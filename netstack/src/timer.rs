@@ -2,8 +2,10 @@
 
 use crate::net::IfIndex;
 use crate::netinet::ip_reass::ReassId;
+use crate::socket::Family;
 use crate::time::Instant;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,26 @@ pub(crate) enum Timer {
         /// For this address.
         addr: std::net::Ipv6Addr,
     },
+    /// Routers are to hear of groups.
+    Group {
+        /// On this interface.
+        ifindex: IfIndex,
+        /// By IGMP or MLD.
+        family: Family,
+        /// Of which, and why.
+        what: GroupTimer,
+    },
+}
+
+/// Why routers are to hear of groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GroupTimer {
+    /// They asked about all.
+    General,
+    /// What changed is told once more.
+    Changes,
+    /// They asked about this one; or (older versions) a report of it is due.
+    Group(IpAddr),
 }
 
 /// Names an armed timer, to disarm it.

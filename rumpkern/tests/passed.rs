@@ -86,8 +86,10 @@ impl Program {
 
     /// SO_ERROR, as an errno's number.
     fn error(&mut self, socket: &Socket) -> i32 {
-        let answer =
-            self.call(socket.sid, &Request::GetSockOpt { level: SO_ERROR.0, name: SO_ERROR.1, len: 4 });
+        let answer = self.call(
+            socket.sid,
+            &Request::GetSockOpt { level: SO_ERROR.0, name: SO_ERROR.1, len: 4, asked: &[] },
+        );
         i32::from_le_bytes(answer.body().unwrap().data.unwrap().try_into().unwrap())
     }
 }

@@ -1,10 +1,13 @@
 //! Interfaces: name, link address, state, addresses, groups, transmit queue, counters.
 
 use super::mbuf::Mbuf;
+use super::multicast::{GroupInfo, Groups, Version};
 use super::{IfIndex, MacAddr};
 use crate::netinet6::in6_ifaddr::In6;
-use crate::socket::PacketType;
-use crate::wire::ipv6;
+use crate::socket::{Family, PacketType};
+use crate::stack::config::GroupConfig;
+use crate::time::Instant;
+use crate::wire::{ipv6, scope6};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -122,8 +125,7 @@ pub struct Ifnet {
     pub(crate) addrs: Vec<IpNet>,
     /// What IPv6 knows of it.
     pub(crate) in6: In6,
-    /// Groups joined, and by how many sockets.
-    pub(crate) groups: BTreeMap<IpAddr, u32>,
+    pub(crate) groups: Groups,
     /// Packet sockets that want every frame.
     pub(crate) promiscuous: u32,
     /// Packet sockets that want every frame to a group.
@@ -150,7 +152,7 @@ impl Ifnet {
             counters: IfCounters::default(),
             addrs: Vec::new(),
             in6: In6::default(),
-            groups: BTreeMap::new(),
+            groups: Groups::default(),
             promiscuous: 0,
             all_multicast: 0,
             link_groups: BTreeMap::new(),
@@ -167,7 +169,17 @@ impl Ifnet {
 
     /// Groups joined.
     pub fn groups(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.groups.keys().copied()
+        self.groups.iter()
+    }
+
+    /// Groups of a family with what is known of each.
+    pub fn memberships(&self, family: Family) -> impl Iterator<Item = GroupInfo> + '_ {
+        self.groups.link(family).memberships()
+    }
+
+    /// Which version of IGMP or MLD is spoken at `now`.
+    pub fn group_version(&self, family: Family, now: Instant, config: &GroupConfig) -> Version {
+        self.groups.link(family).version(now, config)
     }
 
     /// Frames that wait for the driver.
@@ -227,7 +239,12 @@ impl Ifnet {
     }
 
     pub(crate) fn wants_group(&self, group: IpAddr) -> bool {
-        self.groups.contains_key(&group) || self.implied_groups().any(|g| g == group)
+        self.groups.contains(group) || self.implied_groups().any(|g| g == group)
+    }
+
+    /// Whether it wants what `source` sends to `group`: RFC 3376 §3.2, RFC 3810 §4.2.
+    pub(crate) fn wants_source(&self, group: IpAddr, source: IpAddr) -> bool {
+        self.groups.wants(group, scope6::clear_ip(source)) || self.implied_groups().any(|g| g == group)
     }
 
     pub(crate) fn wants_group_mac(&self, mac: MacAddr) -> bool {

@@ -6,6 +6,7 @@ pub(crate) mod flow;
 mod if_loop;
 pub mod ifnet;
 pub mod mbuf;
+pub mod multicast;
 pub mod neigh;
 pub mod route;
 

@@ -246,7 +246,10 @@ impl Ip {
 
     fn source_on(&self, ifnet: &ifnet::Ifnet) -> Option<Ipv4Addr> {
         let own = |i: &ifnet::Ifnet| i.addrs4().map(|n| n.addr()).find(|a| !a.is_loopback());
-        own(ifnet).or_else(|| self.ifs.iter().find_map(own))
+        match ifnet.loopback {
+            true => ifnet.addrs4().map(|n| n.addr()).next(),
+            false => own(ifnet).or_else(|| self.ifs.iter().find_map(own)),
+        }
     }
 
     /// The interface for a group or 255.255.255.255 when the program names none: that of the route,

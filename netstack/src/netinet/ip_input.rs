@@ -11,8 +11,8 @@ use crate::stack::Stack;
 use crate::stack::stats::Drop;
 use crate::wire::WireError;
 use crate::wire::icmpv4::{ty, unreach};
-use crate::wire::ipv4::{self, Header};
-use std::net::{IpAddr, Ipv4Addr};
+use crate::wire::ipv4::{self, Header, protocol};
+use std::net::IpAddr;
 
 /// Whose a packet is.
 enum Whose {
@@ -34,7 +34,7 @@ impl Stack {
         if let Some(why) = self.martian(&header) {
             return self.ip.discard(why, m);
         }
-        let whose = self.whose(ifindex, header.dst, link);
+        let whose = self.whose(ifindex, &header, link);
         if header.header_len > ipv4::HEADER_LEN {
             match ip_options::check(&header, &m) {
                 Verdict::Go => {}
@@ -98,10 +98,21 @@ impl Stack {
         }
     }
 
-    fn whose(&self, ifindex: IfIndex, dst: Ipv4Addr, link: Cast) -> Whose {
+    fn whose(&self, ifindex: IfIndex, header: &Header, link: Cast) -> Whose {
+        let dst = header.dst;
         if dst.is_multicast() {
-            let joined = self.ip.ifs.get(ifindex).is_some_and(|i| i.wants_group(IpAddr::V4(dst)));
-            return if joined { Whose::Ours(Cast::Multicast) } else { Whose::Nobodys(Drop::IpOtherGroup) };
+            return match self.ip.ifs.get(ifindex) {
+                Some(i) if !i.wants_group(IpAddr::V4(dst)) => Whose::Nobodys(Drop::IpOtherGroup),
+                // What is said of a group is for all its members.
+                Some(i)
+                    if header.protocol != protocol::IGMP
+                        && !i.wants_source(IpAddr::V4(dst), IpAddr::V4(header.src)) =>
+                {
+                    Whose::Nobodys(Drop::IpOtherSource)
+                }
+                Some(_) => Whose::Ours(Cast::Multicast),
+                None => Whose::Nobodys(Drop::IpOtherGroup),
+            };
         }
         if dst.is_broadcast() {
             return Whose::Ours(Cast::Broadcast);

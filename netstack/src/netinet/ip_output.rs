@@ -100,8 +100,8 @@ impl Ip {
                     let copy = self.copy(m.data());
                     self.upcalls.push_back(Upcall::Loop(ifindex, copy));
                 }
-                // RFC 1112 §6.1: TTL 0 stays on the host.
-                if header.ttl == 0 {
+                // RFC 1112 §6.1: TTL 0 stays on the host; and `lo` has no wire.
+                if header.ttl == 0 || ifindex == IfIndex::LOOPBACK {
                     self.free(m);
                     return;
                 }

@@ -3,6 +3,7 @@
 pub(crate) mod arp;
 pub(crate) mod error_limit;
 pub(crate) mod exceptions;
+pub(crate) mod igmp;
 pub mod in_pcb;
 pub(crate) mod ip;
 mod ip_forward;

@@ -1,7 +1,7 @@
 //! The protocol switch: which module speaks which IP protocol. A new protocol is one module and one row,
 //! or a row in each family's table (BSD's `inetsw` and `inet6sw`).
 
-use super::{IcmpError, IpRx, ip_icmp, udp};
+use super::{IcmpError, IpRx, igmp, ip_icmp, udp};
 use crate::net::mbuf::Mbuf;
 use crate::netinet6::icmp6;
 use crate::stack::Stack;
@@ -36,6 +36,7 @@ pub(crate) enum Quote {
 /// Who speaks what over IPv4.
 static INETSW: &[ProtoSw] = &[
     ProtoSw { number: protocol::ICMP, has_ports: false, input: ip_icmp::input, error: ip_icmp::error },
+    ProtoSw { number: protocol::IGMP, has_ports: false, input: igmp::input, error: igmp::error },
     ProtoSw { number: protocol::TCP, has_ports: true, input: tcp_input, error: tcp_error },
     ProtoSw { number: protocol::UDP, has_ports: true, input: udp::input, error: udp::error },
 ];

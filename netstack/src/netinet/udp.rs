@@ -62,7 +62,8 @@ pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, header_len: usize
         };
     }
     // RFC 1122 §4.1.3.5, and BSD: each socket that fits gets a copy.
-    let everybody: Vec<SocketId> = stack.udp.lookup_all(local, remote, rx.ifindex).collect();
+    let mut everybody: Vec<SocketId> = stack.udp.lookup_all(local, remote, rx.ifindex).collect();
+    everybody.retain(|id| stack.group_allows(*id, rx));
     if everybody.is_empty() {
         stack.ip.stats.udp.no_ports += 1;
         return stack.ip.discard(Drop::UdpNoPort, m);

@@ -85,8 +85,15 @@ impl Stack {
 
     fn whose6(&self, h: &Header, ifindex: IfIndex, link: Cast) -> Whose {
         if h.dst.is_multicast() {
-            let joined = self.ip.ifs.get(ifindex).is_some_and(|i| i.wants_group(IpAddr::V6(h.dst)));
-            return if joined { Whose::Ours(Cast::Multicast) } else { Whose::Nobodys(Drop::Ip6OtherGroup) };
+            let (group, source) = (IpAddr::V6(h.dst), IpAddr::V6(h.src));
+            return match self.ip.ifs.get(ifindex) {
+                Some(i) if !i.wants_group(group) => Whose::Nobodys(Drop::Ip6OtherGroup),
+                Some(i) if !i.wants_source(group, source) && !is_signalling(h) => {
+                    Whose::Nobodys(Drop::Ip6OtherSource)
+                }
+                Some(_) => Whose::Ours(Cast::Multicast),
+                None => Whose::Nobodys(Drop::Ip6OtherGroup),
+            };
         }
         if link != Cast::Unicast {
             return Whose::Nobodys(Drop::Ip6UnicastInMulticast);
@@ -213,6 +220,12 @@ impl Stack {
             }
         }
     }
+}
+
+/// Whether a packet may be what is said of a group to all its members: MLD, which comes behind a
+/// router alert (RFC 3810 §5).
+fn is_signalling(h: &Header) -> bool {
+    h.next_header == next::HOP_BY_HOP
 }
 
 /// Addresses that cannot have come over a wire.

@@ -55,6 +55,7 @@ impl Stack {
             && (s.local.ip().is_unspecified() || s.local.ip() == rx.dst)
             && s.remote.is_none_or(|r| r.ip() == rx.src)
             && s.opts.device.is_none_or(|d| d == rx.ifindex)
+            && self.group_allows(id, rx)
             && wanted()
             && sound()
     }

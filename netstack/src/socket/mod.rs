@@ -8,7 +8,7 @@ pub(crate) mod table;
 
 pub use crate::tcp::Shutdown;
 pub use flags::{RecvFlags, SendFlags};
-pub use sockopt::{MtuDiscover, SockOpt, SockOptName};
+pub use sockopt::{GroupSource, MtuDiscover, SockOpt, SockOptName};
 pub use sockopt6::{SockOpt6, SockOpt6Name};
 
 use crate::net::{IfIndex, MacAddr};

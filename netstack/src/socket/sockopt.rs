@@ -3,6 +3,7 @@
 
 use crate::net::IfIndex;
 use crate::net::bpf::filter::Program;
+use crate::net::multicast::SourceFilter;
 use crate::socket::sockopt6::{Options6, SockOpt6, SockOpt6Name};
 use crate::socket::{Membership, SockError};
 use crate::tcp::{TcpOpt, TcpOptName};
@@ -68,10 +69,22 @@ pub enum SockOpt {
     MulticastLoop(bool),
     /// IP_MULTICAST_IF
     MulticastIf(Option<IfIndex>),
-    /// IP_ADD_MEMBERSHIP
+    /// IP_MULTICAST_ALL: the socket gets what others here joined, too, where it has not joined itself.
+    MulticastAll(bool),
+    /// IP_ADD_MEMBERSHIP, MCAST_JOIN_GROUP
     Join(IpAddr, Option<IfIndex>),
-    /// IP_DROP_MEMBERSHIP
+    /// IP_DROP_MEMBERSHIP, MCAST_LEAVE_GROUP
     Leave(IpAddr, Option<IfIndex>),
+    /// IP_ADD_SOURCE_MEMBERSHIP, MCAST_JOIN_SOURCE_GROUP
+    AddSource(GroupSource),
+    /// IP_DROP_SOURCE_MEMBERSHIP, MCAST_LEAVE_SOURCE_GROUP
+    DropSource(GroupSource),
+    /// IP_BLOCK_SOURCE, MCAST_BLOCK_SOURCE
+    Block(GroupSource),
+    /// IP_UNBLOCK_SOURCE, MCAST_UNBLOCK_SOURCE
+    Unblock(GroupSource),
+    /// IP_MSFILTER, MCAST_MSFILTER: the whole filter of a group that the socket is in.
+    MsFilter(IpAddr, Option<IfIndex>, SourceFilter),
     /// ICMP_FILTER: a set bit keeps that ICMP type from a raw socket.
     IcmpFilter(u32),
     /// SO_ATTACH_FILTER: what the socket gets, and how much of it.
@@ -92,6 +105,17 @@ pub enum SockOpt {
     V6(SockOpt6),
     /// An option of TCP, or one that TCP acts on.
     Tcp(TcpOpt),
+}
+
+/// A source of a group on an interface (`struct ip_mreq_source`, `group_source_req`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupSource {
+    /// The group.
+    pub group: IpAddr,
+    /// One that sends to it.
+    pub source: IpAddr,
+    /// The interface; `None`: that of the way to the group.
+    pub ifindex: Option<IfIndex>,
 }
 
 /// An option's name.
@@ -125,6 +149,8 @@ pub enum SockOptName {
     MulticastTtl,
     MulticastLoop,
     MulticastIf,
+    MulticastAll,
+    MsFilter(IpAddr, Option<IfIndex>),
     IcmpFilter,
     LockFilter,
     AuxData,
@@ -180,6 +206,7 @@ pub(crate) struct Options {
     pub(crate) multicast_ttl: u8,
     pub(crate) multicast_loop: bool,
     pub(crate) multicast_if: Option<IfIndex>,
+    pub(crate) multicast_all: bool,
     pub(crate) icmp_filter: u32,
     pub(crate) filter: Option<Program>,
     pub(crate) filter_locked: bool,
@@ -222,6 +249,7 @@ impl Options {
             multicast_ttl: 1,
             multicast_loop: true,
             multicast_if: None,
+            multicast_all: true,
             icmp_filter: 0,
             filter: None,
             filter_locked: false,
@@ -307,6 +335,7 @@ impl Options {
             SockOpt::MulticastTtl(v) => self.multicast_ttl = v,
             SockOpt::MulticastLoop(v) => self.multicast_loop = v,
             SockOpt::MulticastIf(v) => self.multicast_if = v,
+            SockOpt::MulticastAll(v) => self.multicast_all = v,
             SockOpt::IcmpFilter(v) => self.icmp_filter = v,
             SockOpt::AttachFilter(_) | SockOpt::DetachFilter | SockOpt::LockFilter(false)
                 if self.filter_locked =>
@@ -322,6 +351,11 @@ impl Options {
             SockOpt::Mtu(_)
             | SockOpt::Join(..)
             | SockOpt::Leave(..)
+            | SockOpt::AddSource(_)
+            | SockOpt::DropSource(_)
+            | SockOpt::Block(_)
+            | SockOpt::Unblock(_)
+            | SockOpt::MsFilter(..)
             | SockOpt::PacketJoin(..)
             | SockOpt::PacketLeave(..)
             | SockOpt::Tcp(_) => return Err(SockError::NoProtoOpt),
@@ -359,12 +393,13 @@ impl Options {
             SockOptName::MulticastTtl => SockOpt::MulticastTtl(self.multicast_ttl),
             SockOptName::MulticastLoop => SockOpt::MulticastLoop(self.multicast_loop),
             SockOptName::MulticastIf => SockOpt::MulticastIf(self.multicast_if),
+            SockOptName::MulticastAll => SockOpt::MulticastAll(self.multicast_all),
             SockOptName::IcmpFilter => SockOpt::IcmpFilter(self.icmp_filter),
             SockOptName::LockFilter => SockOpt::LockFilter(self.filter_locked),
             SockOptName::AuxData => SockOpt::AuxData(self.aux_data),
             SockOptName::IgnoreOutgoing => SockOpt::IgnoreOutgoing(self.ignore_outgoing),
             SockOptName::V6(name) => SockOpt::V6(self.v6.get(name, mtu)?),
-            SockOptName::Tcp(_) => return Err(SockError::NoProtoOpt),
+            SockOptName::MsFilter(..) | SockOptName::Tcp(_) => return Err(SockError::NoProtoOpt),
         })
     }
 }

@@ -18,6 +18,8 @@ pub enum SockOpt6 {
     MulticastLoop(bool),
     /// IPV6_MULTICAST_IF
     MulticastIf(Option<IfIndex>),
+    /// IPV6_MULTICAST_ALL: as IP_MULTICAST_ALL.
+    MulticastAll(bool),
     /// IPV6_TCLASS
     TrafficClass(u8),
     /// IPV6_MTU_DISCOVER
@@ -55,6 +57,7 @@ pub enum SockOpt6Name {
     MulticastHops,
     MulticastLoop,
     MulticastIf,
+    MulticastAll,
     TrafficClass,
     MtuDiscover,
     Mtu,
@@ -78,6 +81,7 @@ pub(crate) struct Options6 {
     pub(crate) multicast_hops: Option<u8>,
     pub(crate) multicast_loop: bool,
     pub(crate) multicast_if: Option<IfIndex>,
+    pub(crate) multicast_all: bool,
     pub(crate) traffic_class: u8,
     pub(crate) mtu_discover: MtuDiscover,
     pub(crate) dont_frag: bool,
@@ -100,6 +104,7 @@ impl Default for Options6 {
             multicast_hops: None,
             multicast_loop: true,
             multicast_if: None,
+            multicast_all: true,
             traffic_class: 0,
             mtu_discover: MtuDiscover::default(),
             dont_frag: false,
@@ -125,6 +130,7 @@ impl Options6 {
             SockOpt6::MulticastHops(v) => self.multicast_hops = v,
             SockOpt6::MulticastLoop(v) => self.multicast_loop = v,
             SockOpt6::MulticastIf(v) => self.multicast_if = v,
+            SockOpt6::MulticastAll(v) => self.multicast_all = v,
             SockOpt6::TrafficClass(v) => self.traffic_class = v,
             SockOpt6::MtuDiscover(v) => self.mtu_discover = v,
             SockOpt6::Mtu(_) => return Err(SockError::NoProtoOpt),
@@ -152,6 +158,7 @@ impl Options6 {
             SockOpt6Name::MulticastHops => SockOpt6::MulticastHops(self.multicast_hops),
             SockOpt6Name::MulticastLoop => SockOpt6::MulticastLoop(self.multicast_loop),
             SockOpt6Name::MulticastIf => SockOpt6::MulticastIf(self.multicast_if),
+            SockOpt6Name::MulticastAll => SockOpt6::MulticastAll(self.multicast_all),
             SockOpt6Name::TrafficClass => SockOpt6::TrafficClass(self.traffic_class),
             SockOpt6Name::MtuDiscover => SockOpt6::MtuDiscover(self.mtu_discover),
             SockOpt6Name::Mtu => SockOpt6::Mtu(mtu.ok_or(SockError::NotConnected)?),

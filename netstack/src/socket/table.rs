@@ -5,6 +5,7 @@ use super::{Family, LinkAddr, Membership, PacketStats, QueuedError, Ready, SendM
 use super::{SockError, SockType, SocketId};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
+use crate::net::multicast::SourceFilter;
 use crate::netinet::Flow;
 use crate::tcp::TcpId;
 use crate::time::Instant;
@@ -106,7 +107,7 @@ pub(crate) struct Socket {
     pub(crate) remote: Option<SocketAddr>,
     /// Packet sockets: which interface and EtherType.
     pub(crate) packet: PacketBinding,
-    pub(crate) groups: Vec<(IpAddr, IfIndex)>,
+    pub(crate) groups: Vec<GroupMember>,
     /// Packet sockets: what more they want of interfaces, each as often as they said so.
     pub(crate) memberships: Vec<(IfIndex, Membership)>,
     pub(crate) error: Option<SockError>,
@@ -120,6 +121,16 @@ pub(crate) struct Socket {
     pub(crate) shut_write: bool,
     /// Readiness to tell; the socket is in the event queue while it is not empty.
     pub(crate) pending: Ready,
+}
+
+/// A group that a socket is in.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupMember {
+    pub(crate) group: IpAddr,
+    pub(crate) ifindex: IfIndex,
+    pub(crate) filter: SourceFilter,
+    /// Sources were named: as on Linux the list's mode then stays, also if it is empty again.
+    pub(crate) listed: bool,
 }
 
 /// What a packet socket hears.

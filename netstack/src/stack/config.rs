@@ -1,5 +1,6 @@
 //! Sizes and habits of a stack: run-time configuration, defaults as on Linux.
 
+use crate::net::multicast::Version;
 use crate::tcp::TcpConfig;
 use crate::time::Duration;
 use std::net::IpAddr;
@@ -37,6 +38,10 @@ pub struct StackConfig {
     pub neigh: NeighConfig,
     /// Reassembly.
     pub reass: ReassConfig,
+    /// Groups of IPv4, IGMP.
+    pub igmp: GroupConfig,
+    /// Groups of IPv6, MLD.
+    pub mld: GroupConfig,
     /// ICMP errors to one destination: one a second …
     pub icmp_error_interval: Duration,
     /// … after a burst of six (Linux's `icmp_ratelimit`).
@@ -64,6 +69,8 @@ impl Default for StackConfig {
             exceptions: 1024,
             neigh: NeighConfig::default(),
             reass: ReassConfig::default(),
+            igmp: GroupConfig::default(),
+            mld: GroupConfig { memberships: 1024, sources: 64, ..GroupConfig::default() },
             icmp_error_interval: Duration::from_secs(1),
             icmp_error_burst: 6,
             tcp: TcpConfig::default(),
@@ -141,6 +148,36 @@ impl Default for ReassConfig {
             timeout6: Duration::from_secs(60),
             datagrams: 1024,
             octets: 4 << 20,
+        }
+    }
+}
+
+/// Groups that sockets join, and how routers hear of them.
+#[derive(Clone, Debug)]
+pub struct GroupConfig {
+    /// Groups that a socket may be in (Linux's `igmp_max_memberships`, 20; of IPv6 its limit is memory).
+    pub memberships: usize,
+    /// Sources that a socket may name of one group (Linux's `igmp_max_msf`, 10, and `mld_max_msf`, 64).
+    pub sources: usize,
+    /// The robustness variable if no router tells its own (RFC 3376 §8.1): how often each thing is said.
+    pub robustness: u8,
+    /// The version to speak whatever is heard (Linux's `force_igmp_version`, `force_mld_version`).
+    pub force: Option<Version>,
+    /// IGMPv1, v2, MLDv1: the report of joining is repeated within this time (RFC 2236 §8.10).
+    pub unsolicited_old: Duration,
+    /// IGMPv3, MLDv2: the same of each change (RFC 3376 §8.11).
+    pub unsolicited_new: Duration,
+}
+
+impl Default for GroupConfig {
+    fn default() -> GroupConfig {
+        GroupConfig {
+            memberships: 20,
+            sources: 10,
+            robustness: 2,
+            force: None,
+            unsolicited_old: Duration::from_secs(10),
+            unsolicited_new: Duration::from_secs(1),
         }
     }
 }

@@ -48,6 +48,7 @@ impl Stack {
                 Timer::Announce { ifindex, addr, left } => self.ip.arp_announce_again(ifindex, addr, left),
                 Timer::Reass(id) => self.reass_timeout(id),
                 Timer::Dad { ifindex, addr } => self.dad_due(ifindex, addr),
+                Timer::Group { ifindex, family, what } => self.ip.group_due(ifindex, family, what),
             }
         }
         if self.tcp.poll_timeout().is_some_and(|at| at <= now) {

@@ -7,7 +7,7 @@
 //! | frames in, time, frames out | `rx_mbuf`, `input`, `poll_timeout`, `handle_timeout`, `poll_transmit`, `recycle`, `rx_filter` | [`frames`](self) |
 //! | events, in order | `poll_event` | `events` |
 //! | IPv6 | `if_set_ipv6`, `if_ipv6`, `addr6_add`, `addr6` | [`crate::netinet6::in6_ifaddr`] |
-//! | sockets | `socket`, `bind`, `connect`, `send`, `recv`, …, `bind_packet` | `sockets`, `options`, `datagrams`, `streams`, `sockaddr` |
+//! | sockets | `socket`, `bind`, `connect`, `send`, `recv`, …, `bind_packet` | `sockets`, `options`, `groups`, `datagrams`, `streams`, `sockaddr` |
 //! | counters | `stats` | [`stats`] |
 //!
 //! No door blocks, and none calls back. Whatever a call leads to inside (a packet to ourselves, an
@@ -17,6 +17,7 @@ pub mod config;
 mod datagrams;
 mod events;
 mod frames;
+mod groups;
 mod habits;
 mod options;
 mod routes;
@@ -25,7 +26,7 @@ mod sockets;
 pub mod stats;
 mod streams;
 
-pub use config::{NeighConfig, ReassConfig, StackConfig};
+pub use config::{GroupConfig, NeighConfig, ReassConfig, StackConfig};
 pub use events::Event;
 pub use routes::Way;
 pub use stats::{Drop, Stats};
@@ -153,6 +154,7 @@ impl Stack {
         for addr in self.ifnet(ifindex)?.addrs.clone() {
             self.addr_del(self.ip.now, ifindex, addr)?;
         }
+        self.ip.groups_down(ifindex);
         let Some(mut ifnet) = self.ip.ifs.detach(ifindex) else { return Err(IfError::NoDevice(ifindex)) };
         for m in ifnet.tx.drain() {
             self.ip.discard(Drop::IfGone, m);
@@ -202,6 +204,7 @@ impl Stack {
             (true, false) => self.if_down(ifindex),
             (false, true) => {
                 self.ip.routes.refresh_all(&self.ip.ifs);
+                self.ip.groups_up(ifindex);
                 self.announce_all(ifindex);
                 self.in6_up(ifindex);
             }
@@ -220,6 +223,7 @@ impl Stack {
 
     fn if_down(&mut self, ifindex: IfIndex) {
         self.ip.routes.refresh_all(&self.ip.ifs);
+        self.ip.groups_down(ifindex);
         self.ip.exceptions.forget(|_, r| r.ifindex == ifindex);
         let mut lost = self.ip.neigh.flush(ifindex, false, &mut self.ip.timers);
         if let Some(i) = self.ip.ifs.get_mut(ifindex) {

@@ -1,21 +1,26 @@
-//! Options of sockets, and the groups that they join.
+//! Options of sockets.
 
 use super::Stack;
-use crate::net::IfIndex;
 use crate::netinet::IpLayer;
 use crate::netinet::in_pcb::Share;
 use crate::socket::table::{Entry, Kind};
 use crate::socket::{Ready, SockError, SockOpt, SockOptName, SocketId};
 use crate::time::Instant;
-use std::net::IpAddr;
 
 impl Stack {
     /// Sets an option.
     pub fn set_option(&mut self, now: Instant, id: SocketId, opt: SockOpt) -> Result<(), SockError> {
         self.ip.now = now;
         match opt {
-            SockOpt::Join(group, ifindex) => return self.join(id, group, ifindex),
-            SockOpt::Leave(group, ifindex) => return self.leave(id, group, ifindex),
+            SockOpt::Join(group, ifindex) => return self.group_join(id, group, ifindex),
+            SockOpt::Leave(group, ifindex) => return self.group_leave(id, group, ifindex),
+            SockOpt::AddSource(what) => return self.group_add_source(id, what),
+            SockOpt::DropSource(what) => return self.group_drop_source(id, what),
+            SockOpt::Block(what) => return self.group_block(id, what),
+            SockOpt::Unblock(what) => return self.group_unblock(id, what),
+            SockOpt::MsFilter(group, ifindex, filter) => {
+                return self.group_filter(id, group, ifindex, filter);
+            }
             SockOpt::PacketJoin(ifindex, what) => return self.packet_join(id, ifindex, what),
             SockOpt::PacketLeave(ifindex, what) => return self.packet_leave(id, ifindex, what),
             SockOpt::BindToDevice(Some(i)) | SockOpt::MulticastIf(Some(i)) if self.interface(i).is_none() => {
@@ -57,48 +62,14 @@ impl Stack {
             Entry::Datagram(s) => s,
             Entry::Stream(s) => return self.stream_option(s, name),
         };
+        if let SockOptName::MsFilter(group, ifindex) = name {
+            return self.group_filter_of(s, group, ifindex);
+        }
         let local = s.local.ip();
         let path = s.remote.and_then(|dst| {
             let src = self.ip.own_source(local).ok()?;
             self.ip.path(&s.flow(src, dst)).ok()
         });
         s.opts.get(name, path.map(|p| p.mtu))
-    }
-
-    fn join(&mut self, id: SocketId, group: IpAddr, ifindex: Option<IfIndex>) -> Result<(), SockError> {
-        let ifindex = self.group_interface_for(group, ifindex)?;
-        let s = self.sockets.datagram(id)?;
-        if s.groups.contains(&(group, ifindex)) {
-            return Err(SockError::AddrInUse);
-        }
-        s.groups.push((group, ifindex));
-        self.ip.group_join(ifindex, group);
-        Ok(())
-    }
-
-    fn leave(&mut self, id: SocketId, group: IpAddr, ifindex: Option<IfIndex>) -> Result<(), SockError> {
-        let s = self.sockets.datagram(id)?;
-        let member = |(g, i): &(IpAddr, IfIndex)| *g == group && ifindex.is_none_or(|x| x == *i);
-        let place = s.groups.iter().position(member).ok_or(SockError::AddrNotAvailable)?;
-        let (group, ifindex) = s.groups.remove(place);
-        self.ip.group_leave(ifindex, group);
-        Ok(())
-    }
-
-    fn group_interface_for(&self, group: IpAddr, ifindex: Option<IfIndex>) -> Result<IfIndex, SockError> {
-        if !group.is_multicast() {
-            return Err(SockError::Invalid);
-        }
-        match ifindex {
-            Some(i) if self.ip.ifs.get(i).is_some() => Ok(i),
-            Some(_) => Err(SockError::NoDevice),
-            None => {
-                let way = match group {
-                    IpAddr::V4(g) => self.ip.way4(g, None, 0),
-                    IpAddr::V6(g) => self.ip.way6(g, None, 0),
-                };
-                way.map(|w| w.ifindex).map_err(|_| SockError::NoDevice)
-            }
-        }
     }
 }

@@ -259,8 +259,8 @@ impl Stack {
         while let Some(d) = s.rx.pop().or_else(|| s.errors.pop()) {
             self.ip.free(d.m);
         }
-        for (group, ifindex) in core::mem::take(&mut s.groups) {
-            self.ip.group_leave(ifindex, group);
+        for member in core::mem::take(&mut s.groups) {
+            self.ip.group_update(member.ifindex, member.group, Some(&member.filter), None);
         }
         match s.kind {
             Kind::Udp => unregister(&mut self.udp, &s),

@@ -187,6 +187,34 @@ counters! {
 }
 
 counters! {
+    /// IGMP (the host's part of RFC 5519, and BSD's `igmpstat`).
+    IgmpStats, "igmp" {
+        /// Messages that came in, wrong ones included.
+        in_msgs => "igmpInMsgs",
+        /// Messages with a wrong checksum or length.
+        in_errors => "igmpInErrors",
+        /// Queries of version 1.
+        in_v1_queries => "igmpInV1Queries",
+        /// Queries of version 2.
+        in_v2_queries => "igmpInV2Queries",
+        /// Queries of version 3.
+        in_v3_queries => "igmpInV3Queries",
+        /// Queries not believed: no router alert, or not sent where they should be (RFC 3376 §9.1).
+        in_bad_queries => "igmpInBadQueries",
+        /// Reports of other hosts, of versions 1 and 2.
+        in_reports => "igmpInReports",
+        /// Reports sent, of version 1.
+        out_v1_reports => "igmpOutV1Reports",
+        /// Reports sent, of version 2.
+        out_v2_reports => "igmpOutV2Reports",
+        /// Reports sent, of version 3.
+        out_v3_reports => "igmpOutV3Reports",
+        /// Leave messages sent.
+        out_leaves => "igmpOutLeaves",
+    }
+}
+
+counters! {
     /// UDP (RFC 4113).
     UdpStats, "udp" {
         /// Datagrams delivered to a socket.
@@ -285,6 +313,8 @@ drops! {
     IpNotForwardable => "ipNotForwardable",
     /// A group nobody here has joined.
     IpOtherGroup => "ipOtherGroup",
+    /// To a group, by a source that nobody here wants of it.
+    IpOtherSource => "ipOtherSource",
     /// Time to live ran out.
     IpTtlExceeded => "ipTtlExceeded",
     /// No route.
@@ -335,6 +365,8 @@ drops! {
     Ip6NotForwardable => "ip6NotForwardable",
     /// A group nobody here has joined.
     Ip6OtherGroup => "ip6OtherGroup",
+    /// To a group, by a source that nobody here wants of it.
+    Ip6OtherSource => "ip6OtherSource",
     /// The hop limit ran out.
     Ip6HopLimit => "ip6HopLimit",
     /// No route.
@@ -373,6 +405,10 @@ drops! {
     IcmpIgnored => "icmpIgnored",
     /// A redirect that RFC 1122 §3.2.2.2 tells us to ignore.
     IcmpBadRedirect => "icmpBadRedirect",
+    /// IGMP message of a wrong length or checksum.
+    IgmpMalformed => "igmpMalformed",
+    /// An IGMP query that is not to be believed.
+    IgmpBadQuery => "igmpBadQuery",
     /// UDP header or length wrong.
     UdpMalformed => "udpMalformed",
     /// UDP checksum wrong.
@@ -433,6 +469,8 @@ pub struct Stats {
     pub ip: IpStats,
     /// ICMP
     pub icmp: IcmpStats,
+    /// IGMP
+    pub igmp: IgmpStats,
     /// ARP
     pub arp: ArpStats,
     /// IPv6
@@ -468,6 +506,7 @@ impl Stats {
             Drop::IpNotForwarding,
             Drop::IpNotForwardable,
             Drop::IpOtherGroup,
+            Drop::IpOtherSource,
         ]);
         ip.in_unknown_protos = drops.get(Drop::IpUnknownProtocol);
         ip.in_discards = drops.sum(&[Drop::ReassLimit, Drop::SocketBufferFull]);
@@ -495,6 +534,7 @@ impl Stats {
             Drop::Ip6NotForwarding,
             Drop::Ip6NotForwardable,
             Drop::Ip6OtherGroup,
+            Drop::Ip6OtherSource,
         ]);
         ip6.in_unknown_protos = drops.get(Drop::Ip6UnknownProtocol);
         ip6.out_no_routes = drops.sum(&[Drop::Ip6NoRoute, Drop::Ip6Blackhole, Drop::Ip6UnreachableRoute]);
@@ -505,6 +545,7 @@ impl Stats {
         self.ip
             .iter()
             .chain(self.icmp.iter())
+            .chain(self.igmp.iter())
             .chain(self.arp.iter())
             .chain(self.ip6.iter())
             .chain(self.icmp6.iter())

@@ -83,6 +83,7 @@ fn a_socket_bound_to_a_group_and_connected_still_hears_the_group() {
     let mut s = host();
     let id = udp(&mut s, "239.1.2.3:9");
     s.stack.set_option(s.now, id, SockOpt::Join("239.1.2.3".parse().unwrap(), Some(s.ifs[0]))).unwrap();
+    s.expect(0, &["10.0.0.1 > 224.0.0.22 ttl 1 df alert igmp to-ex 239.1.2.3 {}"]);
     s.stack.connect(s.now, id, addr("10.0.0.2:5")).unwrap();
     let mac = MacAddr([1, 0, 0x5e, 1, 2, 3]);
     s.input(0, &Ip::new("10.0.0.2", "239.1.2.3").at_mac(mac).udp(6, 9, b"from another port"));

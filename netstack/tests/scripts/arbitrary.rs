@@ -2,7 +2,7 @@
 
 use crate::harness::*;
 use netstack::net::mbuf::{Gso, GsoKind, Offload};
-use netstack::socket::{Family, SockType};
+use netstack::socket::{Family, SockOpt, SockType};
 use netstack::time::Duration;
 use proptest::prelude::*;
 
@@ -19,6 +19,10 @@ fn busy() -> Script {
     let tcp = s.stack.socket(Family::Inet, SockType::Stream, 0).unwrap();
     s.stack.bind(s.now, tcp, "0.0.0.0:9".parse().unwrap()).unwrap();
     s.stack.listen(s.now, tcp, 5).unwrap();
+    for group in ["239.1.1.1", "239.1.1.2"] {
+        let join = SockOpt::Join(group.parse().unwrap(), Some(s.ifs[0]));
+        s.stack.set_option(s.now, udp, join).unwrap();
+    }
     let tap = s.stack.socket(Family::Inet, SockType::Packet, 0).unwrap();
     s.stack.bind_packet(tap, None, netstack::wire::ethernet::ALL).unwrap();
     s
@@ -43,6 +47,11 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
         Just(Ip::new("10.0.0.2", "10.0.0.1").udp(5, 9, &[0; 40])),
         Just(Ip::new("10.0.0.2", "192.0.2.1").udp(5, 9, &[0; 40])),
         Just(Ip::new("10.0.0.2", "10.0.0.1").options(&[7, 7, 4, 0, 0, 0, 0, 0]).udp(5, 9, &[0; 40])),
+        Just(igmp_frame("224.0.0.1", &igmp_query("0.0.0.0", 0, None))),
+        Just(igmp_frame("224.0.0.1", &igmp_query("0.0.0.0", 10, None))),
+        Just(igmp_frame("224.0.0.1", &igmp_query("0.0.0.0", 10, Some(V3(2, 1, &[]))))),
+        Just(igmp_frame("239.1.1.1", &igmp_query("239.1.1.1", 10, Some(V3(2, 1, &["10.0.0.3"]))))),
+        Just(igmp_frame("239.1.1.1", &[0x16, 0, 0, 0, 239, 1, 1, 1])),
         (0u16..9, any::<bool>())
             .prop_map(|(at, mf)| Ip::new("10.0.0.2", "10.0.0.1").fragment(1, at * 8, mf).raw(17, &[0; 24])),
         (any::<u8>(), prop::collection::vec(any::<u8>(), 0..80))

@@ -138,6 +138,44 @@ impl Script {
     }
 }
 
+/// A query of version 3: robustness, interval and sources.
+pub(crate) struct V3<'a>(pub(crate) u8, pub(crate) u8, pub(crate) &'a [&'a str]);
+
+/// An IGMP query of version 1 or 2 (the code tells), or with its fields of version 3.
+pub(crate) fn igmp_query(group: &str, code: u8, v3: Option<V3<'_>>) -> Vec<u8> {
+    let octets = |a: &str| a.parse::<Ipv4Addr>().unwrap().octets();
+    let mut message = vec![0x11, code, 0, 0];
+    message.extend(octets(group));
+    if let Some(V3(robustness, interval, sources)) = v3 {
+        message.extend([robustness, interval, 0, sources.len() as u8]);
+        sources.iter().for_each(|source| message.extend(octets(source)));
+    }
+    message
+}
+
+/// A frame with an IGMP message by 10.0.0.9 to a group or host, with the router alert, the checksum filled in.
+pub(crate) fn igmp_frame(dst: &str, message: &[u8]) -> Vec<u8> {
+    igmp_frame_with(&[0x94, 4, 0, 0], dst, message)
+}
+
+/// The same with other options.
+pub(crate) fn igmp_frame_with(options: &[u8], dst: &str, message: &[u8]) -> Vec<u8> {
+    let mut message = message.to_vec();
+    let sum = netstack::wire::checksum::checksum(&message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    to_group("10.0.0.9", dst).ttl(1).options(options).raw(2, &message)
+}
+
+/// A packet to a group (or host) at its link address.
+pub(crate) fn to_group(src: &str, dst: &str) -> Ip {
+    let dst4: Ipv4Addr = dst.parse().unwrap();
+    let mac = match dst4.is_multicast() {
+        true => netstack::net::ifnet::multicast_mac(IpAddr::V4(dst4)),
+        false => own_mac(1),
+    };
+    Ip::new(src, dst).at_mac(mac)
+}
+
 /// An ARP frame.
 pub(crate) fn arp(
     op: ArpOperation,
@@ -349,7 +387,42 @@ fn describe_ip(ip: &Ipv4Slice<'_>, transport: &Option<TransportSlice<'_>>) -> St
         }
         Some(TransportSlice::Icmpv4(i)) => s + &describe_icmp(i),
         Some(TransportSlice::Tcp(t)) => s + &format!(" tcp {} > {}", t.source_port(), t.destination_port()),
+        Some(_) | None if h.protocol().0 == 2 => s + &describe_igmp(&h, payload),
         Some(_) | None => s + &format!(" proto {} len {}", h.protocol().0, payload.len()),
+    }
+}
+
+/// IGMP as octets tell it; with `alert` if the router alert is there.
+fn describe_igmp(h: &etherparse::Ipv4HeaderSlice<'_>, message: &[u8]) -> String {
+    let ip = |at: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&message[at..at + 4]).unwrap());
+    let mut s = String::new();
+    if h.options() == [0x94, 4, 0, 0] {
+        s += " alert";
+    }
+    if h.dcp().value() != 0x30 {
+        s += " BAD TOS";
+    }
+    if netstack::wire::checksum::checksum(message) != 0 {
+        s += " BAD CHECKSUM";
+    }
+    match (message[0], message.len()) {
+        (0x12, 8) => s + &format!(" igmp v1-report {}", ip(4)),
+        (0x16, 8) => s + &format!(" igmp v2-report {}", ip(4)),
+        (0x17, 8) => s + &format!(" igmp leave {}", ip(4)),
+        (0x22, 8..) => {
+            s += " igmp";
+            let mut at = 8;
+            for _ in 0..u16::from_be_bytes([message[6], message[7]]) {
+                let kind = ["?", "is-in", "is-ex", "to-in", "to-ex", "allow", "block"][message[at] as usize];
+                let sources = usize::from(u16::from_be_bytes([message[at + 2], message[at + 3]]));
+                let list: Vec<String> = (0..sources).map(|n| ip(at + 8 + 4 * n).to_string()).collect();
+                s += &format!(" {kind} {} {{{}}}", ip(at + 4), list.join(" "));
+                at += 8 + 4 * sources;
+            }
+            assert_eq!(at, message.len(), "octets behind the last record");
+            s
+        }
+        (ty, len) => s + &format!(" igmp {ty:#x} len {len}"),
     }
 }
 

@@ -222,7 +222,7 @@ impl Client {
     /// getsockopt(2): at most `len` octets of the value.
     pub fn option(&mut self, sid: Sid, level: u32, name: u32, len: usize) -> Result<Vec<u8>, CallError> {
         let len = len.min(MAX_DATA) as u32;
-        let (_, body) = self.call(sid, &Request::GetSockOpt { level, name, len })?;
+        let (_, body) = self.call(sid, &Request::GetSockOpt { level, name, len, asked: &[] })?;
         Ok(body.data.unwrap_or_default().to_vec())
     }
 

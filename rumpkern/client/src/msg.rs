@@ -324,32 +324,96 @@ pub struct Ancillary<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the arguments are those of the system call
 pub enum Request<'a> {
-    Hello { versions: [u16; 2], name: &'a str },
-    Cancel { target: u64 },
-    Socket { domain: u32, kind: u32, protocol: u32 },
-    Bind { addr: &'a [u8] },
-    Listen { backlog: i64 },
-    Accept { flags: u32 },
-    Connect { addr: &'a [u8], flags: u32 },
-    SendMsg { data: &'a [u8], flags: u32, to: Option<&'a [u8]>, with: Ancillary<'a> },
-    RecvMsg { len: u32, flags: u32 },
-    Shutdown { how: i64 },
+    Hello {
+        versions: [u16; 2],
+        name: &'a str,
+    },
+    Cancel {
+        target: u64,
+    },
+    Socket {
+        domain: u32,
+        kind: u32,
+        protocol: u32,
+    },
+    Bind {
+        addr: &'a [u8],
+    },
+    Listen {
+        backlog: i64,
+    },
+    Accept {
+        flags: u32,
+    },
+    Connect {
+        addr: &'a [u8],
+        flags: u32,
+    },
+    SendMsg {
+        data: &'a [u8],
+        flags: u32,
+        to: Option<&'a [u8]>,
+        with: Ancillary<'a>,
+    },
+    RecvMsg {
+        len: u32,
+        flags: u32,
+    },
+    Shutdown {
+        how: i64,
+    },
     Close,
     Dup,
     GetSockName,
     GetPeerName,
-    SetSockOpt { level: u32, name: u32, value: &'a [u8] },
-    GetSockOpt { level: u32, name: u32, len: u32 },
-    Fcntl { command: u32, argument: u32 },
-    Ioctl { request: u32, argument: u32 },
-    Poll { entries: PollEntries<'a>, timeout: Option<u64> },
+    SetSockOpt {
+        level: u32,
+        name: u32,
+        value: &'a [u8],
+    },
+    /// Some options are told by the value (`asked`) which of many is meant; for others it is empty.
+    GetSockOpt {
+        level: u32,
+        name: u32,
+        len: u32,
+        asked: &'a [u8],
+    },
+    Fcntl {
+        command: u32,
+        argument: u32,
+    },
+    Ioctl {
+        request: u32,
+        argument: u32,
+    },
+    Poll {
+        entries: PollEntries<'a>,
+        timeout: Option<u64>,
+    },
     GetPid,
-    Resolve { name: &'a str },
-    SocketPass { domain: u32, kind: u32, protocol: u32 },
-    Meta { time: u64 },
-    Open { path: &'a [u8] },
-    StructIoctl { request: u32, split: u32, octets: &'a [u8] },
-    WriteFile { path: &'a str, octets: &'a [u8] },
+    Resolve {
+        name: &'a str,
+    },
+    SocketPass {
+        domain: u32,
+        kind: u32,
+        protocol: u32,
+    },
+    Meta {
+        time: u64,
+    },
+    Open {
+        path: &'a [u8],
+    },
+    StructIoctl {
+        request: u32,
+        split: u32,
+        octets: &'a [u8],
+    },
+    WriteFile {
+        path: &'a str,
+        octets: &'a [u8],
+    },
     RingPass,
     RingLook,
 }
@@ -413,7 +477,8 @@ impl<'a> Request<'a> {
             }
             Op::GetSockOpt => {
                 let [level, name] = need(body.option, tag::OPTION)?;
-                Request::GetSockOpt { level, name, len: need(body.len, tag::LEN)? }
+                let asked = body.data.unwrap_or_default();
+                Request::GetSockOpt { level, name, len: need(body.len, tag::LEN)?, asked }
             }
             Op::Fcntl => {
                 let [command, argument] = need(body.option, tag::OPTION)?;
@@ -480,8 +545,9 @@ impl<'a> Request<'a> {
             Request::SetSockOpt { level, name, value } => {
                 (Op::SetSockOpt, Body { option: Some([level, name]), data: Some(value), ..none })
             }
-            Request::GetSockOpt { level, name, len } => {
-                (Op::GetSockOpt, Body { option: Some([level, name]), len: Some(len), ..none })
+            Request::GetSockOpt { level, name, len, asked } => {
+                let data = Some(asked).filter(|asked| !asked.is_empty());
+                (Op::GetSockOpt, Body { option: Some([level, name]), len: Some(len), data, ..none })
             }
             Request::Fcntl { command, argument } => {
                 (Op::Fcntl, Body { option: Some([command, argument]), ..none })

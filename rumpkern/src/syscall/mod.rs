@@ -8,6 +8,7 @@ mod block;
 mod errno;
 mod file;
 mod flags;
+mod group_abi;
 pub mod ioctl;
 mod ioctl_arp;
 mod ioctl_ethtool;

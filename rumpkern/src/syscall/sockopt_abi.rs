@@ -4,7 +4,7 @@
 //! Not here: what the stack has no option for (IPv6's level): ENOPROTOOPT. Of SO_ATTACH_FILTER the value is what its
 //! `struct sock_fprog` points to.
 
-use super::{Errno, Fd, SockOpt, SockOptName, SockType, Sys, netlink, packet_abi, tcp_info};
+use super::{Errno, Fd, SockOpt, SockOptName, SockType, Sys, group_abi, netlink, packet_abi, tcp_info};
 use netstack::net::IfIndex;
 use netstack::socket::MtuDiscover;
 use netstack::tcp::cc::Algorithm;
@@ -12,9 +12,10 @@ use netstack::tcp::{FastOpenKey, TcpOpt, TcpOptName};
 use netstack::time::Duration;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// `SOL_SOCKET`, `IPPROTO_IP`, `IPPROTO_TCP`, `IPPROTO_UDP`, `SOL_RAW`.
+/// `SOL_SOCKET`, `IPPROTO_IP`, `IPPROTO_IPV6`, `IPPROTO_TCP`, `IPPROTO_UDP`, `SOL_RAW`.
 const SOCKET: u32 = 1;
-const IP: u32 = 0;
+pub(super) const IP: u32 = 0;
+pub(super) const IPV6: u32 = 41;
 const TCP: u32 = 6;
 const UDP: u32 = 17;
 const RAW: u32 = 255;
@@ -47,6 +48,9 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
     };
     if value.len() < least {
         return Err(Errno::EINVAL);
+    }
+    if let Some(option) = group_abi::option(sys, level, name, value)? {
+        return sys.setsockopt(fd, option);
     }
     let option = match (level, name) {
         (SOCKET, 2) => SockOpt::ReuseAddr(flag(value)?),
@@ -108,17 +112,6 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
             ttl => SockOpt::MulticastTtl(u8::try_from(ttl).map_err(|_| Errno::EINVAL)?),
         },
         (IP, 34) => SockOpt::MulticastLoop(small(value)? != 0),
-        (IP, 42 | 45) => {
-            let (group, ifindex) = group_req(sys, value)?;
-            if name == 42 { SockOpt::Join(group, ifindex) } else { SockOpt::Leave(group, ifindex) }
-        }
-        (IP, 35 | 36) => {
-            let group = IpAddr::V4(address(value)?);
-            let by = address(value.get(4..).unwrap_or_default())?;
-            let index = if value.len() >= 12 { word(&value[8..])? } else { 0 };
-            let ifindex = interface(sys, by, index)?;
-            if name == 35 { SockOpt::Join(group, ifindex) } else { SockOpt::Leave(group, ifindex) }
-        }
         (TCP, 1) => SockOpt::Tcp(TcpOpt::NoDelay(flag(value)?)),
         (TCP, 2) => match word(value)? {
             // As Linux: 0 takes it back.
@@ -181,8 +174,21 @@ fn serves(ty: SockType, level: u32) -> bool {
     }
 }
 
-/// getsockopt(2): the octets of the value, where there is room for `len`.
-pub fn get_within(sys: &Sys, fd: Fd, level: u32, name: u32, len: usize) -> Result<Vec<u8>, Errno> {
+/// getsockopt(2): the octets of the value, where there is room for `len`, which held `asked` before: all or the
+/// beginning of it, as the option needs.
+pub fn get_within(
+    sys: &Sys,
+    fd: Fd,
+    level: u32,
+    name: u32,
+    len: usize,
+    asked: &[u8],
+) -> Result<Vec<u8>, Errno> {
+    if group_abi::is_asked(level, name) && sys.netlink(fd).is_err() && serves(sys.socket_type(fd)?, level) {
+        let mut octets = group_abi::filter(sys, fd, level, name, asked)?;
+        octets.truncate(len);
+        return Ok(octets);
+    }
     let mut octets = get(sys, fd, level, name)?;
     match (level, name) {
         // All of a name or nothing.
@@ -260,6 +266,7 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         (IP, 32) => SockOptName::MulticastIf,
         (IP, 33) => SockOptName::MulticastTtl,
         (IP, 34) => SockOptName::MulticastLoop,
+        (IP, 49) => SockOptName::MulticastAll,
         (TCP, 1) => SockOptName::Tcp(TcpOptName::NoDelay),
         (TCP, 2) => SockOptName::Tcp(TcpOptName::MaxSeg),
         (TCP, 3) => SockOptName::Tcp(TcpOptName::Cork),
@@ -312,6 +319,7 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         | SockOpt::RecvErr(on)
         | SockOpt::HeaderIncluded(on)
         | SockOpt::MulticastLoop(on)
+        | SockOpt::MulticastAll(on)
         | SockOpt::LockFilter(on)
         | SockOpt::IgnoreOutgoing(on)
         | SockOpt::AuxData(on)
@@ -361,6 +369,11 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         SockOpt::Tcp(TcpOpt::UserTimeout(time)) => int(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
         SockOpt::Join(..)
         | SockOpt::Leave(..)
+        | SockOpt::AddSource(_)
+        | SockOpt::DropSource(_)
+        | SockOpt::Block(_)
+        | SockOpt::Unblock(_)
+        | SockOpt::MsFilter(..)
         | SockOpt::PacketJoin(..)
         | SockOpt::PacketLeave(..)
         | SockOpt::AttachFilter(_)
@@ -370,7 +383,7 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
 }
 
 /// A C `int`; longer values are cut, as Linux does.
-fn word(value: &[u8]) -> Result<i32, Errno> {
+pub(super) fn word(value: &[u8]) -> Result<i32, Errno> {
     value.first_chunk().map(|word| i32::from_le_bytes(*word)).ok_or(Errno::EINVAL)
 }
 
@@ -446,22 +459,8 @@ fn of_timeval(time: Option<Duration>) -> Vec<u8> {
     [time.as_secs().to_le_bytes(), u64::from(time.subsec_micros()).to_le_bytes()].concat()
 }
 
-fn address(value: &[u8]) -> Result<Ipv4Addr, Errno> {
+pub(super) fn address(value: &[u8]) -> Result<Ipv4Addr, Errno> {
     value.first_chunk().map(|octets: &[u8; 4]| Ipv4Addr::from(*octets)).ok_or(Errno::EINVAL)
-}
-
-/// A `struct group_req`, of MCAST_JOIN_GROUP and MCAST_LEAVE_GROUP: an interface, and 8 octets on an address of AF_INET.
-fn group_req(sys: &Sys, value: &[u8]) -> Result<(IpAddr, Option<IfIndex>), Errno> {
-    /// Octets of the whole structure.
-    const LEN: usize = 136;
-    let (index, addr) = match value.get(..LEN).ok_or(Errno::EINVAL)? {
-        [a, b, c, d, _, _, _, _, addr @ ..] => (i32::from_le_bytes([*a, *b, *c, *d]), addr),
-        _ => return Err(Errno::EINVAL),
-    };
-    if addr[..2] != 2u16.to_le_bytes() {
-        return Err(Errno::EINVAL);
-    }
-    Ok((IpAddr::V4(address(&addr[4..])?), interface(sys, Ipv4Addr::UNSPECIFIED, index)?))
 }
 
 fn v4(addr: IpAddr) -> Option<Ipv4Addr> {
@@ -472,7 +471,7 @@ fn v4(addr: IpAddr) -> Option<Ipv4Addr> {
 }
 
 /// The interface with this index, else with this address; `None` if neither is given.
-fn interface(sys: &Sys, addr: Ipv4Addr, index: i32) -> Result<Option<IfIndex>, Errno> {
+pub(super) fn interface(sys: &Sys, addr: Ipv4Addr, index: i32) -> Result<Option<IfIndex>, Errno> {
     let stack = sys.kernel().stack.borrow();
     if index != 0 {
         let index = IfIndex(u32::try_from(index).map_err(|_| Errno::ENODEV)?);

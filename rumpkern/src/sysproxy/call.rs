@@ -200,7 +200,7 @@ async fn call(
             }
             value(0)
         }
-        Request::GetSockOpt { level, name, len } => {
+        Request::GetSockOpt { level, name, len, asked: value } => {
             let waiting = if (level, name) == (SOL_SOCKET, SO_ERROR) { passing.take_error(fd) } else { None };
             let octets = match waiting {
                 Some(errno) => errno.number().to_le_bytes()[..len.min(4) as usize].to_vec(),
@@ -209,7 +209,7 @@ async fn call(
                         octets.truncate(len as usize);
                         octets
                     })?,
-                    None => sockopt_abi::get_within(sys, fd, level, name, len as usize)?,
+                    None => sockopt_abi::get_within(sys, fd, level, name, len as usize, value)?,
                 },
             };
             Ok(answer(asked, 0, &Body { data: Some(&octets), ..Body::default() }))

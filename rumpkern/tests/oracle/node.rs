@@ -153,7 +153,8 @@ impl Sockets for Node {
     }
 
     fn getsockopt(&mut self, fd: Fd, level: u32, name: u32, len: usize) -> Answer<Vec<u8>> {
-        let (ret, done) = self.call(Some(fd), &Request::GetSockOpt { level, name, len: len as u32 });
+        let (ret, done) =
+            self.call(Some(fd), &Request::GetSockOpt { level, name, len: len as u32, asked: &[] });
         ret.map(|_| body(&done).data.unwrap_or_default().to_vec())
     }
 

@@ -85,6 +85,16 @@ fn wanted(level: u32, name: u32) -> Option<Wants> {
     }
 }
 
+/// Octets of a value by which a node is told what is asked for: IP_MSFILTER, MCAST_MSFILTER.
+fn asked_by(level: u32, name: u32) -> u32 {
+    const MCAST_MSFILTER: i32 = 48;
+    match (level as i32, name as i32) {
+        (libc::SOL_IP, libc::IP_MSFILTER) => 16,
+        (libc::SOL_IP | libc::SOL_IPV6, MCAST_MSFILTER) => 144,
+        _ => 0,
+    }
+}
+
 pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
     let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
     let sid = socket.sid;
@@ -109,8 +119,12 @@ pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
             Ok(Outcome::Value(0))
         })());
     }
-    let request =
-        Request::GetSockOpt { level: level as u32, name: name as u32, len: len.min(MAX_DATA as u32) };
+    let (level, name, len) = (level as u32, name as u32, len.min(MAX_DATA as u32));
+    let mut asked = vec![0; len.min(asked_by(level, name)) as usize];
+    if let Err(errno) = sup.memory.read(call.tid, place, &mut asked) {
+        return Outcome::Fail(errno);
+    }
+    let request = Request::GetSockOpt { level, name, len, asked: &asked };
     if (level as i32, name as i32) == (libc::SOL_SOCKET, libc::SO_ERROR) {
         sup.clear_error(call);
     }

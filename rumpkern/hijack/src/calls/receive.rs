@@ -142,7 +142,12 @@ fn take(
 
 /// The end says that there is an error; the node knows which.
 fn waiting_error(sup: &mut Supervisor, call: &Call, sid: Sid) -> Outcome {
-    let request = Request::GetSockOpt { level: libc::SOL_SOCKET as u32, name: libc::SO_ERROR as u32, len: 4 };
+    let request = Request::GetSockOpt {
+        level: libc::SOL_SOCKET as u32,
+        name: libc::SO_ERROR as u32,
+        len: 4,
+        asked: &[],
+    };
     sup.ask(call, sid, &request, |_, _, answer| {
         let body = answer.body().unwrap_or_default();
         let errno = body.data.and_then(|data| data.first_chunk()).map(|word| i32::from_le_bytes(*word));
