@@ -156,8 +156,8 @@ impl Sockets for Host {
         result::<i64>(ret.into()).map(drop)
     }
 
-    fn getsockopt(&mut self, fd: Fd, level: u32, name: u32, len: usize) -> Answer<Vec<u8>> {
-        let (mut value, mut len) = (vec![0u8; len], len as libc::socklen_t);
+    fn getsockopt(&mut self, fd: Fd, level: u32, name: u32, held: &[u8]) -> Answer<Vec<u8>> {
+        let (mut value, mut len) = (held.to_vec(), held.len() as libc::socklen_t);
         let octets = value.as_mut_ptr().cast();
         // SAFETY: room and length of one value that lives across the call.
         let ret = unsafe { libc::getsockopt(fd as i32, level as i32, name as i32, octets, &raw mut len) };

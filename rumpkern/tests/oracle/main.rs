@@ -27,6 +27,7 @@ mod bind;
 mod close;
 mod connect;
 mod errors;
+mod groups;
 mod inherit;
 mod listen;
 mod names;

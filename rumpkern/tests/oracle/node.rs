@@ -152,9 +152,9 @@ impl Sockets for Node {
         self.value(fd, &Request::SetSockOpt { level, name, value }).map(drop)
     }
 
-    fn getsockopt(&mut self, fd: Fd, level: u32, name: u32, len: usize) -> Answer<Vec<u8>> {
-        let (ret, done) =
-            self.call(Some(fd), &Request::GetSockOpt { level, name, len: len as u32, asked: &[] });
+    fn getsockopt(&mut self, fd: Fd, level: u32, name: u32, held: &[u8]) -> Answer<Vec<u8>> {
+        let request = Request::GetSockOpt { level, name, len: held.len() as u32, asked: held };
+        let (ret, done) = self.call(Some(fd), &request);
         ret.map(|_| body(&done).data.unwrap_or_default().to_vec())
     }
 

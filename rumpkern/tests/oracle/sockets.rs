@@ -45,7 +45,7 @@ pub trait Sockets {
     fn getpeername(&mut self, fd: Fd) -> Answer<SocketAddr>;
     fn setsockopt(&mut self, fd: Fd, level: u32, name: u32, value: &[u8]) -> Answer<()>;
     /// At most `len` octets of the value.
-    fn getsockopt(&mut self, fd: Fd, level: u32, name: u32, len: usize) -> Answer<Vec<u8>>;
+    fn getsockopt(&mut self, fd: Fd, level: u32, name: u32, held: &[u8]) -> Answer<Vec<u8>>;
     /// Waits at most `timeout` milliseconds.
     fn poll(&mut self, fds: &mut [Polled], timeout: i32) -> Answer<usize>;
     fn fcntl(&mut self, fd: Fd, command: u32, argument: u32) -> Answer<u32>;

@@ -421,23 +421,30 @@ impl<'a> Trial<'a> {
 
     /// getsockopt(2) of an `int`.
     pub fn get(&mut self, s: Sock, (level, name): (u32, u32)) {
-        let answer =
-            self.sys.getsockopt(s.fd, level, name, 4).map(|value| match <[u8; 4]>::try_from(&value[..]) {
+        let answer = self.sys.getsockopt(s.fd, level, name, &[0; 4]).map(|value| {
+            match <[u8; 4]>::try_from(&value[..]) {
                 Ok(int) => i32::from_ne_bytes(int).to_string(),
                 Err(_) => format!("{value:?}"),
-            });
+            }
+        });
         self.say(format!("getsockopt({s}, {level}, {name}) = {}", plain(answer)));
     }
 
     /// getsockopt(2) into `len` octets.
     pub fn get_raw(&mut self, s: Sock, (level, name): (u32, u32), len: usize) {
-        let answer = self.sys.getsockopt(s.fd, level, name, len).map(|value| format!("{value:?}"));
+        let answer = self.sys.getsockopt(s.fd, level, name, &vec![0; len]).map(|value| format!("{value:?}"));
         self.say(format!("getsockopt({s}, {level}, {name}, {len}) = {}", plain(answer)));
+    }
+
+    /// getsockopt(2) into octets that say what is asked for.
+    pub fn get_asked(&mut self, s: Sock, (level, name): (u32, u32), held: &[u8]) {
+        let answer = self.sys.getsockopt(s.fd, level, name, held).map(|value| format!("{value:?}"));
+        self.say(format!("getsockopt({s}, {level}, {name}, {held:?}) = {}", plain(answer)));
     }
 
     /// SO_ERROR, by name.
     pub fn error(&mut self, s: Sock) {
-        let answer = self.sys.getsockopt(s.fd, 1, 4, 4).map(|value| {
+        let answer = self.sys.getsockopt(s.fd, 1, 4, &[0; 4]).map(|value| {
             match value.first_chunk().map(|int| i32::from_ne_bytes(*int)) {
                 Some(0) | None => "none".to_owned(),
                 Some(number) => errno_name(number),
