@@ -91,6 +91,7 @@ impl Lab {
                 mac: MacAddr([2, 0, 0, 0, 0, self.macs]),
                 mtu: 1500,
                 addresses: vec![address.parse().expect("an address")],
+                ipv6: None,
                 offload: true,
                 up: true,
             }

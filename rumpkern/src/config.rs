@@ -3,6 +3,10 @@
 //! Everything in it can also be changed later over the control socket, except identity and
 //! interfaces. Unknown fields are refused: launcher and node are the same binary.
 
+mod ipv6;
+
+pub use ipv6::{Dad, Ipv6Config, Preference, PrefixConfig, Privacy, RaConfig};
+
 use indexmap::IndexMap;
 use ipnet::IpNet;
 use netstack::net::MacAddr;
@@ -93,6 +97,9 @@ pub struct InterfaceConfig {
     /// Addresses with their prefix lengths.
     #[serde(default)]
     pub addresses: Vec<IpNet>,
+    /// IPv6; absent: it sends no IPv6 frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6Config>,
     /// Whether packets are put on the bus with their checksums and segmentation left undone. They are always taken so.
     #[serde(default = "yes")]
     pub offload: bool,
@@ -206,6 +213,15 @@ impl NodeConfig {
             // RFC 791: every link carries 68 octets; the bus's records end at 64 KiB.
             if !(68..=65535).contains(&interface.mtu) {
                 return fault(at("mtu"), "must lie between 68 and 65535");
+            }
+            let six = interface.addresses.iter().any(|net| net.addr().is_ipv6());
+            match &interface.ipv6 {
+                None if six => return fault(at("ipv6"), "is missing beside an IPv6 address"),
+                Some(_) if interface.mtu < ipv6::MTU_MIN => {
+                    return fault(at("mtu"), "must be at least 1280 for IPv6");
+                }
+                Some(six) => six.validate(self.forward, |field| at(&format!("ipv6.{field}")))?,
+                None => {}
             }
         }
         for (i, route) in self.routes.iter().enumerate() {
@@ -327,6 +343,32 @@ mod tests {
         assert!(spoil(|c| c.interfaces.push(c.interfaces[0].clone())).starts_with("interfaces[1].name:"));
         assert!(spoil(|c| c.interfaces[0].mac = MacAddr::BROADCAST).starts_with("interfaces[0].mac:"));
         assert!(spoil(|c| c.interfaces[0].mtu = 67).starts_with("interfaces[0].mtu:"));
+        let six = |change: fn(&mut Ipv6Config)| {
+            let text = r#"{"ra":{"prefixes":[{"prefix":"fd00::/64","onlink":true,"autonomous":true,"valid":2,"preferred":1}],
+                "lifetime":30,"interval_ms":10000,"min_interval_ms":3300}}"#;
+            let mut config = minimal();
+            let mut six: Ipv6Config = serde_json::from_str(text).unwrap();
+            change(&mut six);
+            config.interfaces[0].ipv6 = Some(six);
+            config.forward = true;
+            config.validate().map_err(|error| error.to_string())
+        };
+        assert_eq!(six(|_| ()), Ok(()));
+        let fault = |change| six(change).unwrap_err();
+        assert!(fault(|c| c.slaac = true).starts_with("interfaces[0].ipv6.slaac:"));
+        assert!(
+            fault(|c| c.ra.as_mut().unwrap().min_interval_ms = 0)
+                .starts_with("interfaces[0].ipv6.ra.min_interval_ms:")
+        );
+        assert!(fault(|c| c.ra.as_mut().unwrap().mtu = Some(1279)).starts_with("interfaces[0].ipv6.ra.mtu:"));
+        assert!(
+            fault(|c| c.ra.as_mut().unwrap().prefixes[0].preferred = 3)
+                .starts_with("interfaces[0].ipv6.ra.prefixes[0].preferred:")
+        );
+        assert!(
+            spoil(|c| c.interfaces[0].addresses.push("fd00::1/64".parse().unwrap()))
+                .starts_with("interfaces[0].ipv6:")
+        );
         assert!(spoil(|c| c.routes[0].via = None).starts_with("routes[0]:"));
         assert!(spoil(|c| c.routes[0].via = Some("::1".parse().unwrap())).starts_with("routes[0].via:"));
         assert!(spoil(|c| c.routes[0].dev = Some("eth7".into())).starts_with("routes[0].dev:"));

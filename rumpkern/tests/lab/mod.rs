@@ -54,6 +54,7 @@ impl Lab {
                 mac: netstack::net::MacAddr([2, 0, 0, 0, 0, self.macs]),
                 mtu: 1500,
                 addresses: vec![address.parse().unwrap()],
+                ipv6: None,
                 offload: true,
                 up: true,
             }

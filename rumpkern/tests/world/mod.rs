@@ -267,6 +267,7 @@ pub fn interface(name: &str, bus: &str, mac: u8, address: &str) -> InterfaceConf
         mac: MacAddr([2, 0, 0, 0, 0, mac]),
         mtu: 1500,
         addresses: vec![address.parse().unwrap()],
+        ipv6: None,
         offload: true,
         up: true,
     }

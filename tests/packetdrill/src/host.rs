@@ -33,6 +33,7 @@ impl Host {
             // Scripts see the segments that go on a wire.
             offload: false,
             addresses: flags.local.iter().copied().map(IpNet::V4).collect(),
+            ipv6: None,
             up: true,
         };
         let config = NodeConfig {

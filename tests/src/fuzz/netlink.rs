@@ -76,6 +76,7 @@ pub fn netlink(octets: &[u8]) {
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
             mtu: 1500,
             addresses: vec!["10.0.0.1/24".parse().expect("an address")],
+            ipv6: None,
             offload: true,
             up: true,
         }],
