@@ -3,6 +3,7 @@
 //! A new verb is a file with `Args` (derived from clap's) and `run`, and a row in the `verbs!` table below.
 
 mod error;
+mod family;
 mod global;
 mod number;
 mod output;

@@ -2,6 +2,7 @@
 
 mod conn;
 
+use super::family::Families;
 use super::{Exit, Failure, Global, Output, number, running};
 use crate::lab::fault::Fault;
 use crate::lab::session::{Patience, Run, Session};
@@ -62,6 +63,8 @@ pub struct Args {
     /// Open so many connections and hold them idle for the time; tells what they weigh and cost
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=130_000))]
     hold: Option<u32>,
+    #[command(flatten)]
+    families: Families,
 }
 
 impl Args {
@@ -106,7 +109,7 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     session.state.expect_node(&args.from)?;
     let to = args.to.split(':').next().unwrap_or_default();
     session.state.expect_node(to)?;
-    let address = session.state.resolve(&args.from, &args.to)?.to_string();
+    let address = session.resolve(&args.from, &args.to, args.families.only())?.to_string();
     if args.measure == Measure::Conn {
         return conn::run(&args, &session, to, &address, global.json, out);
     }

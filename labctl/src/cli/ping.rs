@@ -1,5 +1,6 @@
 //! `labctl ping FROM TO`: the node's own ping.
 
+use super::family::Families;
 use super::{Exit, Failure, Global, Output, number, running};
 use crate::lab::session::Patience;
 use rumpkern::ctl;
@@ -10,7 +11,7 @@ use std::io::Write;
 pub struct Args {
     /// The node that asks
     from: String,
-    /// A node, NODE:IF or an address
+    /// A node, NODE:IF or an address; `fe80::1%eth0` on one link
     to: String,
     /// Stop after so many requests
     #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
@@ -30,12 +31,14 @@ pub struct Args {
     /// Seconds to wait for the last answer
     #[arg(short = 'W', long, value_name = "S", value_parser = number::seconds)]
     wait: Option<f64>,
+    #[command(flatten)]
+    families: Families,
 }
 
 pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
     let session = running::session(global)?;
     session.state.expect_node(&args.from)?;
-    let to = session.state.resolve(&args.from, &args.to)?;
+    let to = session.resolve(&args.from, &args.to, args.families.only())?;
     let mut argv = vec!["ping".to_owned(), "-c".to_owned(), args.count.to_string()];
     let options = [
         ("-i", args.interval.map(|seconds| seconds.to_string())),

@@ -1,5 +1,6 @@
 //! `labctl show addr|route|neigh|sockets|stats NODE`: a node's tables, as `ip`, `ss` and `netstat -s` print them.
 
+use super::family::Families;
 use super::{Exit, Failure, Global, Output, running};
 use crate::ui::{Align, Table};
 use rumpkern::ctl::proto;
@@ -35,11 +36,17 @@ pub struct Args {
     /// What TCP knows of each connection, too (times in milliseconds, windows in octets)
     #[arg(short, long)]
     info: bool,
+    #[command(flatten)]
+    families: Families,
 }
 
 pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
+    if args.table == What::Stats && args.families.only().is_some() {
+        let mend = "`labctl show stats NODE` has the counters of both".to_owned();
+        return Err(Failure::usage("-4 and -6 choose addresses, and counters have none", mend));
+    }
     let session = running::session(global)?;
-    let rows = |table| session.show(&args.node, table);
+    let rows = |table| session.show(&args.node, table).map(|rows| chosen(rows, args.table, args.families));
     if global.json {
         let rows = rows(match args.table {
             What::Addr => proto::Table::Addr,
@@ -60,6 +67,24 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     };
     out.write_all(text.as_bytes())?;
     Ok(Exit::Done)
+}
+
+/// The rows of the families that were chosen; of an interface, those of its addresses.
+fn chosen(mut rows: Vec<Value>, table: What, families: Families) -> Vec<Value> {
+    let key = match table {
+        What::Addr | What::Neigh => "address",
+        What::Route => "to",
+        What::Sockets => "local",
+        What::Stats => return rows,
+    };
+    rows.retain_mut(|row| match row.get_mut("addresses") {
+        Some(Value::Array(addresses)) => {
+            addresses.retain(|address| address.as_str().is_some_and(|text| families.takes(text)));
+            families.only().is_none() || !addresses.is_empty()
+        }
+        _ => families.takes(row[key].as_str().unwrap_or_default()),
+    });
+    rows
 }
 
 /// A cell as text, without quotes; nothing for what is not there.
@@ -208,6 +233,34 @@ mod tests {
         assert_eq!(neigh(&row), "10.0.1.1 dev eth0 lladdr 02:00:00:00:00:01 REACHABLE");
         let row = json!({"address": "10.0.1.9", "mac": null, "dev": "eth0", "state": "failed"});
         assert_eq!(neigh(&row), "10.0.1.9 dev eth0 FAILED");
+    }
+
+    #[derive(clap::Parser)]
+    struct Alone {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn one_family_can_be_chosen() {
+        let rows = || {
+            vec![
+                json!({"name": "lo", "addresses": ["127.0.0.1/8"]}),
+                json!({"name": "eth0", "addresses": ["10.0.1.2/24", "fd00::2/64"]}),
+            ]
+        };
+        let of = |option: &[&str], table, rows| {
+            let words = [&["show", "addr", "h1"], option].concat();
+            let Alone { args } = clap::Parser::try_parse_from(words).unwrap();
+            json!(chosen(rows, table, args.families))
+        };
+        assert_eq!(of(&[], What::Addr, rows()), json!(rows()));
+        assert_eq!(of(&["-6"], What::Addr, rows()), json!([{"name": "eth0", "addresses": ["fd00::2/64"]}]));
+        let routes = || vec![json!({"to": "0.0.0.0/0"}), json!({"to": "::/0"})];
+        assert_eq!(of(&["-4"], What::Route, routes()), json!([{"to": "0.0.0.0/0"}]));
+        let sockets = || vec![json!({"local": "[::]:80"}), json!({"local": "0.0.0.0:80"}), json!({"local": null})];
+        assert_eq!(of(&["-6"], What::Sockets, sockets()), json!([{"local": "[::]:80"}]));
+        assert_eq!(of(&[], What::Sockets, sockets()), json!(sockets()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::sheet::subnets;
+use super::sheet::{slaac, subnets};
 use crate::topology::model::Lab;
 
 pub(super) fn draw(lab: &Lab) -> String {
@@ -34,7 +34,8 @@ fn write(lab: &Lab, out: &mut String) -> std::fmt::Result {
     for node in lab.nodes.values() {
         for interface in &node.interfaces {
             let addrs: String = interface.addrs.iter().map(|net| format!("\\n{net}")).collect();
-            let label = format!("{}{addrs}", interface.name);
+            let slaac = slaac(interface).map(|word| format!("\\n{word}")).unwrap_or_default();
+            let label = format!("{}{addrs}{slaac}", interface.name);
             writeln!(out, "  \"{}\" -- \"bus {}\" [label=\"{label}\"]", node.name, interface.bus)?;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::sheet::subnets;
+use super::sheet::{slaac, subnets};
 use crate::topology::model::Lab;
 
 pub(super) fn draw(lab: &Lab) -> String {
@@ -29,9 +29,10 @@ fn write(lab: &Lab, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  b{at}([\"{}{nets}\"]):::bus", bus.name)?;
         for member in &bus.members {
             let Some(node) = lab.nodes.get_index_of(&member.node) else { continue };
-            let addrs = lab.interface(member).map(|i| &i.addrs[..]).unwrap_or_default();
-            let addrs: String = addrs.iter().map(|net| format!("<br/>{}", net.addr())).collect();
-            writeln!(out, "  n{node} ---|\"{}{addrs}\"| b{at}", member.interface)?;
+            let Some(interface) = lab.interface(member) else { continue };
+            let addrs: String = interface.addrs.iter().map(|net| format!("<br/>{}", net.addr())).collect();
+            let slaac = slaac(interface).map(|word| format!("<br/>{word}")).unwrap_or_default();
+            writeln!(out, "  n{node} ---|\"{}{addrs}{slaac}\"| b{at}", member.interface)?;
         }
     }
     writeln!(out, "  classDef router fill:#dbeafe,stroke:#2563eb,stroke-width:2px,color:#1e3a8a")?;

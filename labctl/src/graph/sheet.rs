@@ -40,7 +40,7 @@ pub(super) struct Row {
 pub(super) struct Tap {
     /// Index of the box.
     pub(super) node: usize,
-    /// `eth0 .1`
+    /// `eth0 .1`; see [`label`].
     pub(super) label: String,
 }
 
@@ -173,12 +173,22 @@ pub(super) fn subnets(lab: &Lab, bus: &Bus) -> Vec<IpNet> {
     nets
 }
 
-/// `eth0 .1`
+/// `eth0 .1`, `eth0 .1 ::1`, `eth0 slaac`: the first address of each family.
 fn label(interface: &Interface) -> String {
-    match interface.addrs.first() {
-        Some(net) => format!("{} {}", interface.name, short(net)),
-        None => interface.name.clone(),
+    let mut label = interface.name.clone();
+    let addrs = || interface.addrs.iter();
+    let first = [addrs().find(|net| net.addr().is_ipv4()), addrs().find(|net| net.addr().is_ipv6())];
+    let shown = first.into_iter().flatten().map(short).chain(slaac(interface).map(str::to_owned));
+    for word in shown {
+        label.push(' ');
+        label.push_str(&word);
     }
+    label
+}
+
+/// What stands for addresses that are advertised.
+pub(super) fn slaac(interface: &Interface) -> Option<&'static str> {
+    interface.ipv6.as_ref().is_some_and(|six| six.slaac).then_some("slaac")
 }
 
 /// The part of an address that its subnet does not say: `.1`, `.4.1`, `::1`.

@@ -28,6 +28,21 @@ fn text_of_larger_labs() {
 }
 
 #[test]
+fn both_families_are_drawn_and_what_is_learnt() {
+    let text = "[node]\nr1 = { forward = true, if.eth0 = { bus = \"lan\", ra = {} } }\n\
+        h1 = { if.eth0 = { bus = \"lan\", address = \"slaac\" } }\n\
+        [bus]\nlan = { subnet = \"10.0.0.0/24\", subnet6 = \"fd00::/64\" }\n";
+    let lab = load_str("six.lab.toml", text).unwrap_or_else(|faults| panic!("{faults}"));
+    let of = |format| draw(&lab, format);
+    for drawn in [of(Format::Ascii), of(Format::Svg)] {
+        assert!(drawn.contains("eth0 .1 ::1") && drawn.contains("eth0 .2 slaac"), "{drawn}");
+    }
+    for drawn in [of(Format::Dot), of(Format::Mermaid)] {
+        assert!(drawn.contains("fd00::1") && drawn.contains("slaac"), "{drawn}");
+    }
+}
+
+#[test]
 fn every_name_is_in_every_drawing() {
     for name in ALL {
         let lab = lab(name);

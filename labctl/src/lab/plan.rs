@@ -4,10 +4,12 @@
 
 use super::fault::Fault;
 use super::rundir::LabDir;
-use super::state::{BusState, Epoch, InterfaceState, LabState, NodeState, Phase, VERSION};
-use crate::topology::model::{Interface, Lab, Mode, Node, NodeFile, Origin};
+use super::state::{BusState, Epoch, InterfaceState, LabState, NodeState, Phase, Slaac, VERSION};
+use crate::topology::model::{
+    Dad, Duration, Interface, Ipv6, Lab, Mode, Node, NodeFile, Origin, Preference, Privacy, Ra,
+};
 use indexmap::IndexMap;
-use rumpkern::config::{HostConfig, InterfaceConfig, NodeConfig, RouteConfig};
+use rumpkern::config::{self, HostConfig, InterfaceConfig, NodeConfig, RouteConfig};
 use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
@@ -69,7 +71,7 @@ pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
             .values()
             .map(|bus| BusState { name: bus.name.clone(), history: bus.history.0 })
             .collect(),
-        nodes: lab.nodes.values().map(node_state).collect(),
+        nodes: lab.nodes.values().map(|node| node_state(lab, node)).collect(),
         programs: lab.programs.values().cloned().collect(),
     };
     Ok(Plan { state, nodes, hosts: hosts(lab) })
@@ -82,8 +84,62 @@ fn interface(one: &Interface, dir: &LabDir) -> InterfaceConfig {
         mac: netstack::net::MacAddr(one.mac.0),
         mtu: one.mtu.into(),
         addresses: one.addrs.clone(),
+        ipv6: one.ipv6.as_ref().map(ipv6),
         offload: one.offload,
         up: true,
+    }
+}
+
+fn ipv6(six: &Ipv6) -> config::Ipv6Config {
+    config::Ipv6Config {
+        slaac: six.slaac,
+        dad: match six.dad {
+            Dad::Off => config::Dad::Off,
+            Dad::On => config::Dad::On,
+            Dad::Optimistic => config::Dad::Optimistic,
+        },
+        privacy: match six.privacy {
+            Privacy::Eui64 => config::Privacy::Eui64,
+            Privacy::Stable => config::Privacy::Stable,
+            Privacy::Temporary => config::Privacy::Temporary,
+        },
+        ra: six.ra.as_ref().map(ra),
+    }
+}
+
+fn ra(ra: &Ra) -> config::RaConfig {
+    // The topology's ranges are within what these hold.
+    let ms = |time: Duration| u32::try_from(time.0.as_millis()).unwrap_or(u32::MAX);
+    let seconds = |time: Duration| u32::try_from(time.0.as_secs()).unwrap_or(u32::MAX);
+    config::RaConfig {
+        prefixes: ra
+            .prefixes
+            .iter()
+            .map(|prefix| config::PrefixConfig {
+                prefix: prefix.prefix,
+                onlink: prefix.onlink,
+                autonomous: prefix.autonomous,
+                valid: prefix.valid.0,
+                preferred: prefix.preferred.0,
+            })
+            .collect(),
+        lifetime: u16::try_from(seconds(ra.lifetime)).unwrap_or(u16::MAX),
+        mtu: ra.mtu.map(u32::from),
+        rdnss: ra.rdnss.clone(),
+        // radvd's: two of the longest intervals.
+        rdnss_lifetime: seconds(ra.interval).saturating_mul(2).max(1),
+        preference: match ra.preference {
+            Preference::High => config::Preference::High,
+            Preference::Medium => config::Preference::Medium,
+            Preference::Low => config::Preference::Low,
+        },
+        interval_ms: ms(ra.interval),
+        min_interval_ms: ms(ra.min_interval),
+        managed: ra.managed,
+        other: ra.other,
+        hop_limit: ra.hop_limit,
+        reachable_ms: ra.reachable.map_or(0, ms),
+        retrans_ms: ra.retrans.map_or(0, ms),
     }
 }
 
@@ -113,7 +169,7 @@ fn files(node: &Node) -> Result<IndexMap<String, PathBuf>, Fault> {
     node.files.iter().map(absolute).collect()
 }
 
-fn node_state(node: &Node) -> NodeState {
+fn node_state(lab: &Lab, node: &Node) -> NodeState {
     NodeState {
         name: node.name.clone(),
         stopped: false,
@@ -126,6 +182,11 @@ fn node_state(node: &Node) -> NodeState {
                 mac: one.mac.to_string(),
                 mtu: one.mtu.into(),
                 addresses: one.addrs.clone(),
+                slaac: match &one.ipv6 {
+                    Some(Ipv6 { slaac: true, .. }) if lab.advertises(&one.bus) => Slaac::Expects,
+                    Some(Ipv6 { slaac: true, .. }) => Slaac::Hopes,
+                    Some(Ipv6 { slaac: false, .. }) | None => Slaac::Off,
+                },
             })
             .collect(),
         loopback: node.loopback.clone(),

@@ -5,7 +5,8 @@
 
 use super::fault::Fault;
 use super::rundir::LabDir;
-use crate::topology::model::Program;
+use crate::topology::addr::is_link_local;
+use crate::topology::model::{Family, Program, Zoned};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -114,6 +115,37 @@ pub struct InterfaceState {
     pub mtu: u32,
     /// Addresses with prefix lengths.
     pub addresses: Vec<IpNet>,
+    /// How it comes to others.
+    #[serde(default, skip_serializing_if = "Slaac::is_off")]
+    pub slaac: Slaac,
+}
+
+/// How an interface comes to addresses that only its node knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Slaac {
+    /// It does not.
+    #[default]
+    Off,
+    /// By advertisements; the topology does not say whose.
+    Hopes,
+    /// By advertisements of a router of the topology.
+    Expects,
+}
+
+impl Slaac {
+    fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
+}
+
+/// An address that an interface of a node has now, whatever the topology says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learnt {
+    /// The interface.
+    pub interface: String,
+    /// The address.
+    pub address: IpAddr,
 }
 
 impl LabState {
@@ -169,39 +201,91 @@ impl LabState {
     }
 
     /// Where `from` reaches `to`: an address on a bus that both are on, else one of its loopback, else its first one;
-    /// IPv4 before IPv6. `to` may be an address or `NODE:IF` too.
+    /// IPv6 before IPv4 if `from` has any, or `family` alone. `to` may be an address or `NODE:IF` too; `learnt` are addresses
+    /// of that node besides those of the topology.
     ///
     /// # Errors
-    /// No such node or interface, or it has no address.
-    pub fn resolve(&self, from: &str, to: &str) -> Result<IpAddr, Fault> {
+    /// No such node or interface, or it has no such address.
+    pub fn resolve(
+        &self,
+        from: &str,
+        to: &str,
+        family: Option<Family>,
+        learnt: &[Learnt],
+    ) -> Result<Zoned, Fault> {
         if let Ok(address) = to.parse() {
-            return Ok(address);
+            return self.address(from, address, family);
         }
-        let (name, interface) =
-            to.split_once(':').map_or((to, None), |(name, interface)| (name, Some(interface)));
+        let (name, interface) = node_of(to);
         let node = self.expect_node(name)?;
         if let Some(interface) = interface {
             node.expect_interface(&self.lab, interface)?;
         }
+        let prefer =
+            if self.node(from).is_some_and(NodeState::speaks_ipv6) { Family::Ipv6 } else { Family::Ipv4 };
         let shared =
             |bus: &str| self.node(from).is_some_and(|from| from.interfaces.iter().any(|one| one.bus == bus));
         let on_buses =
             node.interfaces.iter().filter(|one| interface.is_none_or(|name| one.name == name)).flat_map(
-                |one| one.addresses.iter().map(|net| (if shared(&one.bus) { 0 } else { 2 }, net.addr())),
+                |one| {
+                    let own = one.addresses.iter().map(IpNet::addr);
+                    let learnt = learnt.iter().filter(|learnt| learnt.interface == one.name);
+                    let distance = if shared(&one.bus) { 0 } else { 2 };
+                    own.chain(learnt.map(|learnt| learnt.address)).map(move |address| (distance, address))
+                },
             );
         let on_loopback = node.loopback.iter().filter(|_| interface.is_none()).map(|net| (1, net.addr()));
         let mut best: Option<((bool, u8), IpAddr)> = None;
-        for (distance, address) in on_buses.chain(on_loopback) {
-            let rank = (address.is_ipv6(), distance);
+        let all = on_buses.chain(on_loopback).filter(|(_, address)| !is_link_local(*address));
+        for (distance, address) in all.filter(|(_, address)| family.is_none_or(|family| family.has(*address)))
+        {
+            let rank = (!prefer.has(address), distance);
             if best.is_none_or(|(other, _)| rank < other) {
                 best = Some((rank, address));
             }
         }
-        best.map(|(_, address)| address).ok_or_else(|| Fault::Usage(format!("`{to}` has no address")))
+        let what = match family {
+            None => "address",
+            Some(Family::Ipv4) => "IPv4 address",
+            Some(Family::Ipv6) => "IPv6 address",
+        };
+        best.map(|(_, address)| address.into()).ok_or_else(|| Fault::Usage(format!("`{to}` has no {what}")))
+    }
+
+    /// An address that was written, as `from` can use it.
+    fn address(&self, from: &str, address: Zoned, family: Option<Family>) -> Result<Zoned, Fault> {
+        if let Some(family) = family.filter(|family| !family.has(address.addr)) {
+            let other = match family {
+                Family::Ipv4 => "IPv4",
+                Family::Ipv6 => "IPv6",
+            };
+            return Err(Fault::Usage(format!("`{address}` is no {other} address")));
+        }
+        if address.lacks_zone() {
+            return Err(Fault::Usage(format!(
+                "`{address}` is on every link: name the interface, as in `{address}%eth0`"
+            )));
+        }
+        if let Some(zone) = &address.zone {
+            self.expect_node(from)?.expect_interface(&self.lab, zone)?;
+        }
+        Ok(address)
     }
 }
 
+/// `NODE` or `NODE:IF` in its parts.
+pub(super) fn node_of(to: &str) -> (&str, Option<&str>) {
+    to.split_once(':').map_or((to, None), |(name, interface)| (name, Some(interface)))
+}
+
 impl NodeState {
+    /// Whether it has IPv6 addresses that others reach, or will have.
+    pub fn speaks_ipv6(&self) -> bool {
+        let mut all = self.loopback.iter().chain(self.interfaces.iter().flat_map(|one| &one.addresses));
+        all.any(|net| net.addr().is_ipv6() && !is_link_local(net.addr()))
+            || self.interfaces.iter().any(|one| one.slaac != Slaac::Off)
+    }
+
     /// The interface of that name, or the fault that names the nearest.
     ///
     /// # Errors
@@ -249,6 +333,7 @@ mod tests {
             mac: "02:00:00:00:00:01".into(),
             mtu: 1500,
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+            slaac: Slaac::Off,
         }
     }
 
@@ -306,11 +391,12 @@ mod tests {
     #[test]
     fn names_resolve_to_the_nearest_address() {
         let state = state();
-        let resolve = |from, to| state.resolve(from, to).map(|address| address.to_string());
+        let resolve = |from, to| state.resolve(from, to, None, &[]).map(|address| address.to_string());
         assert_eq!(resolve("h1", "r1").unwrap(), "10.0.1.1"); // the shared bus, though it is second
-        assert_eq!(resolve("h2", "r1").unwrap(), "10.0.2.1"); // IPv4 first
+        assert_eq!(resolve("h2", "r1").unwrap(), "fd00::1"); // IPv6 first
         assert_eq!(resolve("mute", "r1").unwrap(), "192.0.2.9"); // no bus in common
-        assert_eq!(resolve("h1", "r1:eth0").unwrap(), "10.0.2.1");
+        assert_eq!(resolve("h1", "r1:eth0").unwrap(), "10.0.2.1"); // h1 has no IPv6
+        assert_eq!(resolve("r1", "r1:eth0").unwrap(), "fd00::1");
         assert_eq!(resolve("h1", "h2").unwrap(), "fd00::2"); // the only one
         assert_eq!(resolve("h1", "192.0.2.77").unwrap(), "192.0.2.77");
         assert_eq!(resolve("mute", "h1").unwrap(), "10.0.1.2");
@@ -325,6 +411,35 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_family_or_an_interface_can_be_asked_for() {
+        let state = state();
+        let resolve = |from, to, family| {
+            state.resolve(from, to, Some(family), &[]).map(|to| to.to_string()).map_err(|f| f.to_string())
+        };
+        assert_eq!(resolve("h2", "r1", Family::Ipv4).unwrap(), "10.0.2.1");
+        assert_eq!(resolve("h1", "r1", Family::Ipv6).unwrap(), "fd00::1");
+        assert_eq!(resolve("h2", "h1", Family::Ipv6).unwrap_err(), "`h1` has no IPv6 address");
+        assert_eq!(resolve("h1", "fd00::2", Family::Ipv4).unwrap_err(), "`fd00::2` is no IPv4 address");
+        assert_eq!(resolve("h2", "fe80::1%eth0", Family::Ipv6).unwrap(), "fe80::1%eth0");
+        let missing = resolve("h2", "fe80::1", Family::Ipv6).unwrap_err();
+        assert_eq!(missing, "`fe80::1` is on every link: name the interface, as in `fe80::1%eth0`");
+        assert!(matches!(state.resolve("h2", "fe80::1%eth9", None, &[]), Err(Fault::NoSuch { .. })));
+    }
+
+    #[test]
+    fn addresses_that_only_the_node_knows_count() {
+        let mut state = state();
+        let h1 = state.nodes.iter_mut().find(|node| node.name == "h1").unwrap();
+        h1.interfaces[0].slaac = Slaac::Expects;
+        let learnt = ["fe80::2", "fd01::2"]
+            .map(|address| Learnt { interface: "eth0".into(), address: address.parse().unwrap() });
+        let resolve = |from, learnt: &[_]| state.resolve(from, "h1", None, learnt).unwrap().to_string();
+        assert_eq!(resolve("r1", &learnt), "fd01::2");
+        assert_eq!(resolve("r1", &[]), "10.0.1.2");
+        assert_eq!(resolve("mute", &learnt), "10.0.1.2");
     }
 
     #[test]

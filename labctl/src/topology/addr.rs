@@ -114,12 +114,79 @@ macro_rules! text_schema {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addr(pub IpAddr);
 
+/// An address, and the interface by which it is meant if it is good on one link only: `fe80::1%eth0` (RFC 4007 §11).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Zoned {
+    /// The address.
+    pub addr: IpAddr,
+    /// The interface.
+    pub zone: Option<String>,
+}
+
+impl Zoned {
+    /// Whether it says nothing without an interface, and has none.
+    pub fn lacks_zone(&self) -> bool {
+        self.zone.is_none() && is_link_local(self.addr)
+    }
+}
+
+impl From<IpAddr> for Zoned {
+    fn from(addr: IpAddr) -> Self {
+        Self { addr, zone: None }
+    }
+}
+
+/// Not an address, or one with an interface that cannot have any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an IP address")]
+pub struct BadZoned;
+
+impl FromStr for Zoned {
+    type Err = BadZoned;
+
+    fn from_str(text: &str) -> Result<Self, BadZoned> {
+        let Some((addr, zone)) = text.split_once('%') else {
+            return text.parse().map(|addr| Self { addr, zone: None }).map_err(|_| BadZoned);
+        };
+        match addr.parse() {
+            Ok(IpAddr::V6(addr)) if !zone.is_empty() => {
+                Ok(Self { addr: addr.into(), zone: Some(zone.to_owned()) })
+            }
+            Ok(_) | Err(_) => Err(BadZoned),
+        }
+    }
+}
+
+impl fmt::Display for Zoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.zone {
+            None => self.addr.fmt(f),
+            Some(zone) => write!(f, "{}%{zone}", self.addr),
+        }
+    }
+}
+
+impl Serialize for Zoned {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+/// Whether the address is good on its link alone (RFC 4291 §2.5.6), and so may be anywhere.
+pub fn is_link_local(addr: IpAddr) -> bool {
+    matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
+}
+
 /// A prefix without host bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Net(pub IpNet);
 
-read_text!(Addr, BadAddress, "an IP address", "10.0.0.1", |text| match text.split_once('/') {
-    Some((addr, _)) if addr.parse::<IpAddr>().is_ok() => Err(format!("without a prefix: \"{addr}\"")),
+read_text!(Addr, BadAddress, "an IP address", "10.0.0.1", |text| match text.split_once(['/', '%']) {
+    Some((addr, zone)) if addr.parse::<IpAddr>().is_ok() => Err(if text.contains('/') {
+        format!("without a prefix: \"{addr}\"")
+    } else {
+        format!("without the interface: \"{addr}\"; a route names it by `dev = \"{zone}\"`")
+    }),
     _ => text.parse().map(Addr).map_err(|_| String::new()),
 });
 text_schema!(Addr, "address", "an IP address", "10.0.0.1");
@@ -182,6 +249,17 @@ fn is_broadcast(addr: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zones_are_of_ipv6_only() {
+        let zoned: Zoned = "fe80::1%eth0".parse().unwrap();
+        assert_eq!((zoned.to_string().as_str(), zoned.zone.as_deref()), ("fe80::1%eth0", Some("eth0")));
+        assert!("fe80::1".parse::<Zoned>().unwrap().lacks_zone() && !zoned.lacks_zone());
+        assert_eq!("10.0.0.1".parse::<Zoned>(), Ok(IpAddr::from([10, 0, 0, 1]).into()));
+        for bad in ["fe80::1%", "10.0.0.1%eth0", "%eth0", "h1", "fe80::1/64"] {
+            assert_eq!(bad.parse::<Zoned>(), Err(BadZoned), "{bad}");
+        }
+    }
 
     #[test]
     fn mac_addresses_read_back() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::addr::Zoned;
 use super::diag::{Code, Diag, Span};
 use super::draft::{Draft, unknown_node};
 use super::events::{destination, unknown_interface};
@@ -9,7 +10,7 @@ use super::finish::bus_names;
 use super::model::{Bound, Check, CheckKind, CounterOf, Duration, Octets, Outcome, Output, Percent, Target};
 use super::names::{is_pattern, matches};
 use super::programs::{text, words};
-use super::raw;
+use super::raw::{self, Family};
 use super::read::{Cx, Int, List, OneOrMany, Sp};
 use super::values::HttpUrl;
 
@@ -148,27 +149,54 @@ fn nodes(patterns: &[Sp<String>], draft: &Draft, cx: &mut Cx) -> Vec<String> {
 }
 
 /// Nodes by name or pattern, and addresses.
-fn targets(patterns: &[Sp<String>], draft: &Draft, cx: &mut Cx) -> Vec<Target> {
+fn targets(patterns: &[Sp<String>], family: Option<&Sp<Family>>, draft: &Draft, cx: &mut Cx) -> Vec<Target> {
     let mut found = Vec::new();
     for pattern in patterns {
-        match pattern.parse() {
-            Ok(addr) => found.push(Target::Addr(addr)),
+        match pattern.parse::<Zoned>() {
+            Ok(addr) => {
+                if let Some(family) = family.filter(|family| !family.has(addr.addr)) {
+                    let message = format!("{addr} is not of the family \"{}\"", family.as_str());
+                    let diag = Diag::new(Code::ConflictingKeys, family.span.clone(), message);
+                    cx.push(diag.other(pattern.span.clone(), "the address"));
+                }
+                found.push(Target::Addr { addr });
+            }
             Err(_) => {
-                found.extend(nodes(std::slice::from_ref(pattern), draft, cx).into_iter().map(Target::Node))
+                let named = nodes(std::slice::from_ref(pattern), draft, cx).into_iter();
+                found.extend(named.map(|name| Target::Node { name, family: family.map(|f| f.value) }));
             }
         }
     }
     found
 }
 
+/// Whether each of the asking nodes has the interfaces that addresses need.
+fn zones(sources: &[String], targets: &[Target], typed: &Sp<OneOrMany<String>>, draft: &Draft, cx: &mut Cx) {
+    for target in targets {
+        let Target::Addr { addr } = target else { continue };
+        if addr.lacks_zone() {
+            let message = format!("{addr} is on every link: by which interface is not said");
+            let diag = Diag::new(Code::BadAddress, typed.span.clone(), message);
+            cx.push(diag.hint(format!("for example \"{addr}%eth0\"")));
+        }
+        for (node, zone) in sources.iter().filter_map(|node| Some((node, addr.zone.as_ref()?))) {
+            if !draft.nodes[node].has_interface(zone) {
+                cx.push(unknown_interface(node, zone, typed.span.clone(), draft));
+            }
+        }
+    }
+}
+
 /// Every pair of different nodes; a node may ask itself only if it is written so.
 fn pairs(
     from: &Sp<OneOrMany<String>>,
     to: &Sp<OneOrMany<String>>,
+    family: Option<&Sp<Family>>,
     draft: &Draft,
     cx: &mut Cx,
 ) -> Vec<(String, Target)> {
-    let (sources, targets) = (nodes(&from.value.0, draft, cx), targets(&to.value.0, draft, cx));
+    let (sources, targets) = (nodes(&from.value.0, draft, cx), targets(&to.value.0, family, draft, cx));
+    zones(&sources, &targets, to, draft, cx);
     if sources.len().saturating_mul(targets.len()) > CHECKS_MAX {
         let message = format!("these patterns stand for {} checks", sources.len() * targets.len());
         cx.push(Diag::new(Code::TooMany, to.span.clone(), message).hint(format!("at most {CHECKS_MAX}")));
@@ -178,7 +206,7 @@ fn pairs(
     let mut pairs = Vec::with_capacity(sources.len() * targets.len());
     for source in &sources {
         for target in &targets {
-            if alone || !matches!(target, Target::Node(name) if name == source) {
+            if alone || !matches!(target, Target::Node { name, .. } if name == source) {
                 pairs.push((source.clone(), target.clone()));
             }
         }
@@ -201,11 +229,11 @@ fn ping(raw: &Sp<raw::Ping>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
         loss: raw.loss.as_ref().map_or(Percent(0.0), |loss| loss.value.0),
         rtt: raw.rtt.as_ref().map(|rtt| rtt.value.0),
     };
-    pairs(&raw.from, &raw.to, draft, cx).into_iter().map(kind).collect()
+    pairs(&raw.from, &raw.to, raw.family.as_ref(), draft, cx).into_iter().map(kind).collect()
 }
 
 fn trace(raw: &Sp<raw::Trace>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
-    let via = raw.via.as_ref().map(|via| targets(&via.value.0, draft, cx));
+    let via = raw.via.as_ref().map(|via| targets(&via.value.0, None, draft, cx));
     let hops = number(raw.hops.as_ref()).map(|hops| hops as u8);
     if let (Some(via), Some(hops), Some(typed)) = (&via, hops, &raw.hops)
         && via.len() + 1 != usize::from(hops)
@@ -215,7 +243,7 @@ fn trace(raw: &Sp<raw::Trace>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
         cx.push(diag.hint("leave \"hops\" out"));
     }
     let kind = |(from, to)| CheckKind::Trace { from, to, via: via.clone(), hops };
-    pairs(&raw.from, &raw.to, draft, cx).into_iter().map(kind).collect()
+    pairs(&raw.from, &raw.to, raw.family.as_ref(), draft, cx).into_iter().map(kind).collect()
 }
 
 fn tcp(raw: &Sp<raw::Tcp>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
@@ -232,7 +260,7 @@ fn tcp(raw: &Sp<raw::Tcp>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
         send: raw.send.as_ref().map_or(Octets(64 << 10), |send| send.value.0),
         rate: raw.rate.as_ref().map(|rate| rate.value.0),
     };
-    pairs(&raw.from, &raw.to, draft, cx).into_iter().map(kind).collect()
+    pairs(&raw.from, &raw.to, raw.family.as_ref(), draft, cx).into_iter().map(kind).collect()
 }
 
 fn udp(raw: &Sp<raw::Udp>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
@@ -244,7 +272,7 @@ fn udp(raw: &Sp<raw::Udp>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
         size: number(raw.size.as_ref()).unwrap_or(64) as u16,
         loss: raw.loss.as_ref().map_or(Percent(0.0), |loss| loss.value.0),
     };
-    pairs(&raw.from, &raw.to, draft, cx).into_iter().map(kind).collect()
+    pairs(&raw.from, &raw.to, raw.family.as_ref(), draft, cx).into_iter().map(kind).collect()
 }
 
 fn http(raw: &Sp<raw::Http>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
@@ -280,7 +308,7 @@ fn http(raw: &Sp<raw::Http>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
             };
             let host = Sp { value: url.host, span: typed.span.clone() };
             let to = Sp { value: OneOrMany(vec![host]), span: typed.span.clone() };
-            (pairs(&raw.from, &to, draft, cx), Some(url.port), url.path)
+            (pairs(&raw.from, &to, raw.family.as_ref(), draft, cx), Some(url.port), url.path)
         }
         (Some(to), None) => {
             let path = raw.path.as_ref().map_or_else(|| "/".to_owned(), |path| path.value.clone());
@@ -288,7 +316,11 @@ fn http(raw: &Sp<raw::Http>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
                 let message = format!("the path \"{path}\" does not begin with \"/\"");
                 cx.push(Diag::new(Code::BadUrl, typed.span.clone(), message));
             }
-            (pairs(&raw.from, to, draft, cx), number(raw.port.as_ref()).map(|port| port as u16), path)
+            (
+                pairs(&raw.from, to, raw.family.as_ref(), draft, cx),
+                number(raw.port.as_ref()).map(|port| port as u16),
+                path,
+            )
         }
     };
     let kind =
@@ -315,7 +347,7 @@ fn nodes_with(
 fn route(raw: &Sp<raw::RouteCheck>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
     let kind = |node| CheckKind::Route {
         node,
-        to: destination(raw.to.value),
+        to: destination(raw.to.value, raw.via.as_ref().map(|via| via.value.0)),
         via: raw.via.as_ref().map(|via| via.value.0),
         dev: raw.dev.as_ref().map(|dev| dev.value.clone()),
         metric: number(raw.metric.as_ref()).map(|metric| metric as u32),
@@ -324,7 +356,7 @@ fn route(raw: &Sp<raw::RouteCheck>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind
 }
 
 fn neigh(raw: &Sp<raw::Neigh>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
-    let to = targets(std::slice::from_ref(&raw.to), draft, cx);
+    let to = targets(std::slice::from_ref(&raw.to), None, draft, cx);
     let mut kinds = Vec::new();
     for node in nodes_with(&raw.node.value, raw.dev.as_ref(), draft, cx) {
         kinds.extend(to.iter().map(|to| CheckKind::Neigh {

@@ -116,6 +116,12 @@ codes! {
     NoNextHop = "no-next-hop" Error,
     /// A node without any interface.
     UnconnectedNode = "unconnected-node" Warning,
+    /// What only a router or only a host may have, at the other.
+    WrongRole = "wrong-role" Error,
+    /// A key that does nothing where it stands.
+    NoEffect = "no-effect" Warning,
+    /// Interfaces that wait for advertised prefixes where nobody advertises.
+    NoAdvertiser = "no-advertiser" Warning,
     /// Interfaces of one bus with different MTUs.
     MtuMismatch = "mtu-mismatch" Warning,
     /// Programs that wait for each other in a circle.

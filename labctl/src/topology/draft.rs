@@ -7,8 +7,10 @@ use ipnet::IpNet;
 use super::addr::{Addr, Cidr, Mac};
 use super::diag::{Code, Diag, Span};
 use super::impair::Impair;
+use super::ipv6::{Dad, Ipv6, Privacy, Typed};
 use super::model::MTU_DEFAULT;
 use super::names::{IF_NAME_MAX, NAME_MAX, check_name, is_pattern, matches};
+use super::ra::RawRa;
 use super::raw;
 use super::read::{Cx, Map, OneOrMany, Sp};
 use super::repeat::{Copied, Repeated};
@@ -48,7 +50,14 @@ pub(super) struct Interface {
     pub(super) bus: usize,
     /// What was typed; `None`: number it from the bus's subnets.
     pub(super) ip: Option<Vec<Sp<Cidr>>>,
+    /// Where `slaac` was typed.
+    pub(super) slaac: Option<Span>,
     pub(super) addrs: Vec<Sp<IpNet>>,
+    pub(super) dad: Option<Sp<Dad>>,
+    pub(super) privacy: Option<Sp<Privacy>>,
+    pub(super) ra: Option<Sp<RawRa>>,
+    /// `None`: it speaks no IPv6. Known once it is numbered.
+    pub(super) ipv6: Option<Ipv6>,
     pub(super) mac: Option<Sp<Mac>>,
     pub(super) mtu: Option<Sp<u16>>,
     pub(super) gateways: Vec<Sp<Addr>>,
@@ -159,16 +168,18 @@ impl Draft {
                     node.ghosts.push(name.value);
                     continue;
                 };
+                let Typed { ip, slaac } = Typed::new([typed.ip, typed.address]);
                 node.interfaces.push(Interface {
-                    name: name.value,
-                    span: name.span,
-                    bus,
-                    ip: typed.ip.map(|ip| ip.value.0),
-                    addrs: Vec::new(),
+                    ip,
+                    slaac,
+                    dad: typed.dad,
+                    privacy: typed.privacy,
+                    ra: typed.ra,
                     mac: typed.mac,
                     mtu: typed.mtu.map(|mtu| Sp { value: mtu.0 as u16, span: mtu.span }),
                     gateways: typed.gateway.map(|gateway| gateway.value.0).unwrap_or_default(),
                     impair: typed.impair.map(|impair| impair.value.0),
+                    ..Interface::on(bus, name.value, name.span)
                 });
             }
             node.typed = node.interfaces.len();
@@ -270,7 +281,12 @@ impl Interface {
             span,
             bus,
             ip: None,
+            slaac: None,
             addrs: Vec::new(),
+            dad: None,
+            privacy: None,
+            ra: None,
+            ipv6: None,
             mac: None,
             mtu: None,
             gateways: Vec::new(),

@@ -128,10 +128,11 @@ fn wire(text: &Sp<String>, draft: &Draft, cx: &mut Cx) -> Option<Wire> {
     None
 }
 
-/// Reads `default`, a prefix or an address as a destination; the family of `default` is IPv4.
-pub(super) fn destination(to: addr::Dest) -> ipnet::IpNet {
-    match to {
-        addr::Dest::Net(net) => net,
-        addr::Dest::Default => ipnet::Ipv4Net::default().into(),
+/// Reads `default`, a prefix or an address as a destination; the family of `default` is the next hop's, else IPv4.
+pub(super) fn destination(to: addr::Dest, via: Option<std::net::IpAddr>) -> ipnet::IpNet {
+    match (to, via) {
+        (addr::Dest::Net(net), _) => net,
+        (addr::Dest::Default, Some(std::net::IpAddr::V6(_))) => ipnet::Ipv6Net::default().into(),
+        (addr::Dest::Default, _) => ipnet::Ipv4Net::default().into(),
     }
 }

@@ -126,6 +126,7 @@ fn nodes(
             mtu: interface.mtu.as_ref().map_or(bus_mtus[interface.bus], |mtu| mtu.value),
             offload: offloads[interface.bus],
             addrs: interface.addrs.iter().map(|net| net.value).collect(),
+            ipv6: interface.ipv6.clone(),
             gateways: interface.gateways.iter().map(|gateway| gateway.0).collect(),
             impair: interface.impair.clone(),
         });

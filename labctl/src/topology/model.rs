@@ -10,11 +10,13 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub use super::addr::Mac;
+pub use super::addr::{Mac, Zoned};
 use super::diag::Diagnostics;
 pub use super::impair::{Distribution, Impair, Loss};
-pub use super::raw::{Keep, Mode, NeighState, Outcome, Routing, TcpProfile};
-pub use super::units::{Duration, Octets, Percent, Rate};
+pub use super::ipv6::{Dad, Ipv6, Privacy};
+pub use super::ra::{Preference, Ra, RaPrefix};
+pub use super::raw::{Family, Keep, Mode, NeighState, Outcome, Routing, TcpProfile};
+pub use super::units::{Duration, Lifetime, Octets, Percent, Rate};
 
 /// Octets a bus remembers, if the file does not say.
 pub const HISTORY_DEFAULT: u64 = 4 << 20;
@@ -116,6 +118,9 @@ pub struct Interface {
     pub offload: bool,
     /// Its addresses, each with the length of its prefix.
     pub addrs: Vec<IpNet>,
+    /// Its IPv6; `None`: it speaks none, and sends no frame of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6>,
     /// Default gateways that were written here. They are among the routes, too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gateways: Vec<IpAddr>,
@@ -339,19 +344,31 @@ pub struct Check {
 
 /// A node of the lab, or an address that may be anybody's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(untagged)]
 pub enum Target {
-    /// A node; [`Lab::address_of`] says which of its addresses is meant.
-    Node(String),
+    /// A node; which of its addresses is meant, the asking node decides.
+    Node {
+        /// Its name.
+        #[serde(rename = "node")]
+        name: String,
+        /// Its addresses of this family only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        family: Option<Family>,
+    },
     /// An address.
-    Addr(IpAddr),
+    Addr {
+        /// With its interface, which the asking node has.
+        addr: Zoned,
+    },
 }
 
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Node(name) => f.write_str(name),
-            Self::Addr(addr) => addr.fmt(f),
+            Self::Node { name, family: None } => f.write_str(name),
+            Self::Node { name, family: Some(Family::Ipv4) } => write!(f, "{name} (IPv4)"),
+            Self::Node { name, family: Some(Family::Ipv6) } => write!(f, "{name} (IPv6)"),
+            Self::Addr { addr } => addr.fmt(f),
         }
     }
 }
@@ -425,12 +442,18 @@ impl Lab {
     }
 
     /// The address that is meant when a node is named as a target: its first loopback address, else the first of its
-    /// interfaces; IPv4 before IPv6.
+    /// interfaces; IPv6 before IPv4.
     pub fn address_of(&self, node: &str) -> Option<IpAddr> {
         let node = self.nodes.get(node)?;
         let all =
             || node.loopback.iter().chain(node.interfaces.iter().flat_map(|i| &i.addrs)).map(IpNet::addr);
-        all().find(IpAddr::is_ipv4).or_else(|| all().next())
+        all().find(IpAddr::is_ipv6).or_else(|| all().next())
+    }
+
+    /// Whether a router of the topology advertises a prefix on the bus of which hosts make addresses.
+    pub fn advertises(&self, bus: &str) -> bool {
+        let ports = self.buses.get(bus).into_iter().flat_map(|bus| &bus.members);
+        ports.filter_map(|port| self.interface(port)?.ipv6.as_ref()?.ra.as_ref()).any(Ra::is_autonomous)
     }
 
     /// The interface of a port.

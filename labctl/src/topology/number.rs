@@ -13,9 +13,11 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use siphasher::sip::SipHasher24;
 
-use super::addr::{Mac, Net};
+use super::addr::{Mac, Net, is_link_local};
 use super::diag::{Code, Diag, Span};
 use super::draft::Draft;
+use super::ipv6::ipv6;
+use super::ra;
 use super::read::{Cx, Int, Sp};
 
 /// Does it all, in the order in which one needs the other.
@@ -23,6 +25,7 @@ pub(super) fn number(draft: &mut Draft, cx: &mut Cx) {
     subnets(draft, cx);
     written(draft, cx);
     handed_out(draft, cx);
+    ipv6(draft, cx);
     mtus(draft, cx);
     let overlaps = overlaps(draft, cx);
     duplicates(draft, overlaps, cx);
@@ -187,7 +190,8 @@ fn handed_out(draft: &mut Draft, cx: &mut Cx) {
                 .filter(|addr| !taken.contains(addr));
             for (node, i) in &members {
                 let interface = &mut draft.nodes[*node].interfaces[*i];
-                if interface.ip.is_some() {
+                // `slaac` takes the place of what an IPv6 subnet hands out.
+                if interface.ip.is_some() || (interface.slaac.is_some() && subnet.addr().is_ipv6()) {
                     continue;
                 }
                 let Some(net) = next.next().and_then(|addr| IpNet::new(addr, subnet.prefix_len()).ok())
@@ -223,7 +227,7 @@ fn mtus(draft: &Draft, cx: &mut Cx) {
             cx.push(diag.hint("nodes of one LAN must agree on its MTU: larger frames are dropped"));
         }
         let mtu = interface.mtu.as_ref().map_or(bus.mtu, |mtu| mtu.value);
-        if mtu < IPV6_MTU_MIN && interface.addrs.iter().any(|net| net.addr().is_ipv6()) {
+        if mtu < IPV6_MTU_MIN && interface.ipv6.is_some() {
             let span = interface.mtu.as_ref().map(|mtu| &mtu.span).or(bus_mtu.map(|mtu| &mtu.span));
             let message = format!("MTU {mtu} is too small for IPv6");
             let span = span.unwrap_or(&interface.span).clone();
@@ -246,6 +250,7 @@ fn overlaps(draft: &Draft, cx: &mut Cx) -> bool {
         let own = own.filter(|net| net.prefix_len() < net.max_prefix_len());
         let new = own.filter(|net| draft.buses[interface.bus].subnets.iter().all(|s| s.value != net.trunc()));
         nets.extend(new.map(|net| (net.trunc(), interface.bus, net.span.clone())));
+        nets.extend(ra::written(interface).map(|(net, span)| (net, interface.bus, span)));
     }
     nets.sort_by_key(|net| (net.0.network(), net.0.prefix_len(), net.1));
     let mut around: Vec<(IpNet, usize, Span)> = Vec::new();
@@ -275,11 +280,6 @@ fn overlaps(draft: &Draft, cx: &mut Cx) -> bool {
         around.push(net);
     }
     cx.diags.len() > before
-}
-
-/// Whether the address is good on its link alone, and so may be anywhere.
-pub(super) fn is_link_local(addr: IpAddr) -> bool {
-    matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
 }
 
 /// Addresses and MACs that two interfaces have. Where subnets overlap, so does what they handed out: that was said.

@@ -2,10 +2,14 @@
 //!
 //! The doc comments here are the descriptions in the JSON Schema (`labctl schema`) too.
 
+use std::net::IpAddr;
+
 use schemars::JsonSchema;
 
 use super::addr::{Addr, Cidr, Dest, Mac, Net};
 use super::impair::ImpairSpec;
+use super::ipv6::{Dad, IfAddr, Privacy};
+use super::ra::RawRa;
 use super::read::{Cx, Int, List, Map, Need, OneOrMany, Quantified, Read, Sp, Value, table, words};
 use super::repeat::{Copied, Count, Named, Repeated};
 use super::tcp::Settings;
@@ -135,8 +139,17 @@ table! {
     Interface {
         /// The bus.
         bus: Sp<String>,
-        /// Addresses; left out, the next free ones of the bus's subnets; `[]` for none.
-        ip: Option<Sp<OneOrMany<Cidr>>>,
+        /// Addresses; left out, the next free ones of the bus's subnets; `[]` for none. `slaac` stands for those by the
+        /// prefixes that routers advertise; alone, it takes the place of the IPv6 subnets' only.
+        ip: Option<Sp<OneOrMany<IfAddr>>>,
+        /// The same by another name; both may be written.
+        address: Option<Sp<OneOrMany<IfAddr>>>,
+        /// What becomes of its IPv6 addresses before they are used: `off`, `on` or `optimistic` (default).
+        dad: Option<Sp<Dad>>,
+        /// How it makes IPv6 addresses: `eui64`, `stable` (default) or `temporary`.
+        privacy: Option<Sp<Privacy>>,
+        /// Advertise prefixes and a default route to the bus's hosts; `{}` is enough. Of routers.
+        ra: Option<Sp<RawRa>>,
         /// The MAC address; left out, derived from the names.
         mac: Option<Sp<Mac>>,
         /// Largest packet in octets; left out, the bus's.
@@ -276,6 +289,26 @@ table! {
 }
 
 words! {
+    /// Which of the two IPs.
+    Family {
+        /// IPv4.
+        Ipv4 = "ipv4",
+        /// IPv6.
+        Ipv6 = "ipv6",
+    }
+}
+
+impl Family {
+    /// Whether the address is of it.
+    pub fn has(self, addr: IpAddr) -> bool {
+        match self {
+            Self::Ipv4 => addr.is_ipv4(),
+            Self::Ipv6 => addr.is_ipv6(),
+        }
+    }
+}
+
+words! {
     /// What a check must do.
     Outcome {
         /// Hold.
@@ -328,6 +361,8 @@ table! {
         from: Sp<OneOrMany<String>>,
         /// A node or an address.
         to: Sp<OneOrMany<String>>,
+        /// `ipv4` or `ipv6`; left out, IPv6 where both ends have it.
+        family: Option<Sp<Family>>,
         /// Requests (default 1).
         count: Option<Sp<Int<1, 1_000_000>>>,
         /// Time between requests (default 1s).
@@ -350,6 +385,8 @@ table! {
         from: Sp<OneOrMany<String>>,
         /// A node or an address.
         to: Sp<OneOrMany<String>>,
+        /// `ipv4` or `ipv6`; left out, IPv6 where both ends have it.
+        family: Option<Sp<Family>>,
         /// The nodes or addresses on the way, in order, the target left out.
         via: Option<Sp<List<String>>>,
         /// Number of hops, the target included.
@@ -364,6 +401,8 @@ table! {
         from: Sp<OneOrMany<String>>,
         /// A node or an address.
         to: Sp<OneOrMany<String>>,
+        /// `ipv4` or `ipv6`; left out, IPv6 where both ends have it.
+        family: Option<Sp<Family>>,
         /// The port of a server that runs already.
         port: Option<Sp<Int<1, 65535>>>,
         /// Send so much, and see that it arrives whole (default 64kB; only without `port`).
@@ -380,6 +419,8 @@ table! {
         from: Sp<OneOrMany<String>>,
         /// A node or an address.
         to: Sp<OneOrMany<String>>,
+        /// `ipv4` or `ipv6`; left out, IPv6 where both ends have it.
+        family: Option<Sp<Family>>,
         /// The port of a server that runs already; one answer a datagram is wanted.
         port: Option<Sp<Int<1, 65535>>>,
         /// Datagrams (default 10).
@@ -398,6 +439,8 @@ table! {
         from: Sp<OneOrMany<String>>,
         /// A node or an address; or write `url`.
         to: Option<Sp<OneOrMany<String>>>,
+        /// `ipv4` or `ipv6`; left out, IPv6 where both ends have it.
+        family: Option<Sp<Family>>,
         /// The port of a server that runs already.
         port: Option<Sp<Int<1, 65535>>>,
         /// The path (default `/`).

@@ -10,11 +10,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use indexmap::IndexMap;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::addr::{Addr, Dest};
+use super::addr::{Addr, Dest, is_link_local};
 use super::diag::{Code, Diag};
 use super::draft::{Draft, Interface, Node};
 use super::model::{Origin, Route};
-use super::number::is_link_local;
 use super::raw::{self, Routing};
 use super::read::{Cx, Sp};
 

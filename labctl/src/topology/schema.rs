@@ -46,6 +46,7 @@ mod tests {
 
     use super::schema;
     use crate::topology::impair::{RawImpair, RawLoss};
+    use crate::topology::ra::{RawPrefix, RawRa};
     use crate::topology::raw;
     use crate::topology::read::Table;
 
@@ -60,6 +61,8 @@ mod tests {
             ("Capture", keys::<raw::Capture>()),
             ("Node", keys::<raw::Node>()),
             ("Interface", keys::<raw::Interface>()),
+            ("RawRa", keys::<RawRa>()),
+            ("RawPrefix", keys::<RawPrefix>()),
             ("Route", keys::<raw::Route>()),
             ("Bus", keys::<raw::Bus>()),
             ("RawImpair", keys::<RawImpair>()),

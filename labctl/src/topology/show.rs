@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::model::{
-    Bound, Bus, Check, CheckKind, Lab, Node, Origin, Outcome, Program, ReadyWhen, Route, TTL_DEFAULT,
-    TcpProfile, TextMatch,
+    Bound, Bus, Check, CheckKind, Interface, Ipv6, Lab, Node, Origin, Outcome, Preference, Program, Ra,
+    RaPrefix, ReadyWhen, Route, TTL_DEFAULT, TcpProfile, TextMatch,
 };
 
 /// The whole lab.
@@ -54,7 +54,7 @@ fn bus(lab: &Lab, bus: &Bus, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  impair {impair}")?;
     }
     let rows = bus.members.iter().map(|member| {
-        let addrs = lab.interface(member).map(|i| join(i.addrs.iter(), " ")).unwrap_or_default();
+        let addrs = lab.interface(member).map(addresses).unwrap_or_default();
         vec![format!("{}:{}", member.node, member.interface), addrs]
     });
     table(rows.collect(), out)
@@ -78,10 +78,11 @@ fn node(node: &Node, out: &mut String) -> std::fmt::Result {
         let impair = interface.impair.as_ref().map(|impair| format!("impair {impair}")).unwrap_or_default();
         rows.push(vec![
             interface.name.clone(),
-            join(interface.addrs.iter(), " "),
+            addresses(interface),
             interface.mac.to_string(),
             format!("mtu {}", interface.mtu),
             format!("on {}", interface.bus),
+            interface.ipv6.as_ref().map(ipv6).unwrap_or_default(),
             impair,
         ]);
     }
@@ -90,6 +91,52 @@ fn node(node: &Node, out: &mut String) -> std::fmt::Result {
         table(node.routes.iter().map(route).collect(), out)?;
     }
     table(node.files.iter().map(|f| vec![f.node.clone(), format!("= {}", f.host.display())]).collect(), out)
+}
+
+/// An interface's addresses, and where others come from.
+fn addresses(interface: &Interface) -> String {
+    let slaac = interface.ipv6.as_ref().is_some_and(|six| six.slaac).then(|| "slaac".to_owned());
+    join(interface.addrs.iter().map(ToString::to_string).chain(slaac), " ")
+}
+
+/// What differs from the usual IPv6 of an interface.
+fn ipv6(six: &Ipv6) -> String {
+    let mut words = Vec::new();
+    if six.dad != Ipv6::DAD_DEFAULT {
+        words.push(format!("dad {}", six.dad.as_str()));
+    }
+    if six.privacy != Ipv6::PRIVACY_DEFAULT {
+        words.push(format!("privacy {}", six.privacy.as_str()));
+    }
+    words.extend(six.ra.as_ref().map(advertised));
+    words.join(" ")
+}
+
+fn advertised(ra: &Ra) -> String {
+    let mut words = vec!["ra".to_owned()];
+    for prefix in &ra.prefixes {
+        words.push(prefix.prefix.to_string());
+        let lives =
+            [("valid", prefix.valid, RaPrefix::VALID), ("preferred", prefix.preferred, RaPrefix::PREFERRED)];
+        let odd = lives.iter().filter(|(_, lives, usual)| lives != usual);
+        words.extend(odd.map(|(word, lives, _)| format!("{word} {lives}")));
+        for (flag, off) in [(prefix.onlink, "offlink"), (prefix.autonomous, "not autonomous")] {
+            words.extend((!flag).then(|| off.to_owned()));
+        }
+    }
+    words.push(format!("lifetime {} interval {} to {}", ra.lifetime, ra.min_interval, ra.interval));
+    words.extend(ra.mtu.map(|mtu| format!("mtu {mtu}")));
+    words.extend((!ra.rdnss.is_empty()).then(|| format!("rdnss {}", join(ra.rdnss.iter(), " "))));
+    if ra.preference != Preference::Medium {
+        words.push(format!("preference {}", ra.preference.as_str()));
+    }
+    for (flag, word) in [(ra.managed, "managed"), (ra.other, "other")] {
+        words.extend(flag.then(|| word.to_owned()));
+    }
+    words.extend((ra.hop_limit != Ra::HOP_LIMIT).then(|| format!("hop limit {}", ra.hop_limit)));
+    words.extend(ra.reachable.map(|time| format!("reachable {time}")));
+    words.extend(ra.retrans.map(|time| format!("retrans {time}")));
+    words.join(" ")
 }
 
 fn route(route: &Route) -> Vec<String> {

@@ -53,6 +53,18 @@ pub trait Quantity: Sized + fmt::Display {
     fn parse(text: &str) -> Result<Self, UnitError>;
 }
 
+/// How long something lives, in whole seconds of 32 bits. Written as a duration, or `infinity` (RFC 4861 §4.6.2: all ones).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lifetime(pub u32);
+
+/// The word for [`Lifetime::INFINITY`].
+const INFINITY: &str = "infinity";
+
+impl Lifetime {
+    /// It never ends.
+    pub const INFINITY: Self = Self(u32::MAX);
+}
+
 const DURATIONS: &[(&str, f64)] = &[
     ("ns", 1.0),
     ("nsec", 1.0),
@@ -130,6 +142,19 @@ impl Quantity for Duration {
     }
 }
 
+impl Quantity for Lifetime {
+    const NOUN: &'static str = "lifetime";
+    const EXAMPLE: &'static str = "30s, 90min, 24h, infinity";
+
+    fn parse(text: &str) -> Result<Self, UnitError> {
+        if text.trim() == INFINITY {
+            return Ok(Self::INFINITY);
+        }
+        let seconds = Duration::parse(text)?.0.as_secs();
+        u32::try_from(seconds).ok().filter(|s| *s < u32::MAX).map(Self).ok_or(UnitError::OutOfRange)
+    }
+}
+
 impl Quantity for Rate {
     const NOUN: &'static str = "rate";
     const EXAMPLE: &'static str = "64kbit, 50mbit, 1gbit";
@@ -176,6 +201,15 @@ impl fmt::Display for Duration {
     }
 }
 
+impl fmt::Display for Lifetime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::INFINITY => f.write_str(INFINITY),
+            Self(seconds) => Duration(std::time::Duration::from_secs(seconds.into())).fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         exact(f, self.0, &[(1_000_000_000, "gbit"), (1_000_000, "mbit"), (1000, "kbit"), (1, "bit")])
@@ -205,7 +239,7 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(Duration, Rate, Octets, Percent);
+as_text!(Duration, Lifetime, Rate, Octets, Percent);
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -226,6 +260,9 @@ mod tests {
         assert_eq!(Rate::parse("1Mbps"), Ok(Rate(8_000_000)));
         assert_eq!(Duration::parse("1.5ms"), Ok(Duration(std::time::Duration::from_micros(1500))));
         assert_eq!(Percent::parse("2%"), Ok(Percent(0.02)));
+        assert_eq!(Lifetime::parse("24h"), Ok(Lifetime(86_400)));
+        assert_eq!(Lifetime::parse("infinity"), Ok(Lifetime::INFINITY));
+        assert_eq!(Lifetime::parse("4294967295s"), Err(UnitError::OutOfRange));
     }
 
     #[test]
@@ -243,6 +280,8 @@ mod tests {
         fn what_is_written_reads_back(ns in 0u64..(1 << 52), bits in 0u64..(1 << 49), octets in 0u64..(1 << 50)) {
             let duration = Duration(std::time::Duration::from_nanos(ns));
             prop_assert_eq!(Duration::parse(&duration.to_string()), Ok(duration));
+            let lifetime = Lifetime(octets as u32);
+            prop_assert_eq!(Lifetime::parse(&lifetime.to_string()), Ok(lifetime));
             prop_assert_eq!(Rate::parse(&Rate(bits).to_string()), Ok(Rate(bits)));
             prop_assert_eq!(Octets::parse(&Octets(octets).to_string()), Ok(Octets(octets)));
         }

@@ -16,6 +16,7 @@ fn names() -> Names {
             mac: mac.into(),
             mtu: 1500,
             addresses: vec![address.parse().unwrap()],
+            slaac: crate::lab::state::Slaac::Off,
         }],
         loopback: Vec::new(),
     };

@@ -8,7 +8,7 @@ use super::super::fault::Fault;
 use super::super::judge::{judge, mismatch};
 use super::super::session::{Patience, Run, Session};
 use super::wires::{Seen, Wires};
-use crate::topology::model::{Bound, Check, CheckKind, CounterOf, Lab, Output, Target, TextMatch};
+use crate::topology::model::{Bound, Check, CheckKind, CounterOf, Lab, Output, Target, TextMatch, Zoned};
 use ipnet::IpNet;
 use rumpkern::ctl::proto::Table;
 use serde_json::Value;
@@ -85,29 +85,29 @@ impl Bench<'_> {
         })
     }
 
-    fn address(&self, from: &str, to: &Target) -> Result<IpAddr, Fault> {
+    fn address(&self, from: &str, to: &Target) -> Result<Zoned, Fault> {
         match to {
-            Target::Addr(address) => Ok(*address),
-            Target::Node(name) => self.session.state.resolve(from, name),
+            Target::Addr { addr } => Ok(addr.clone()),
+            Target::Node { name, family } => self.session.resolve(from, name, *family),
         }
     }
 
     /// The node on which a check listens: the target, or the one that has the address.
     fn listener<'a>(&'a self, to: &'a Target) -> Result<&'a str, Fault> {
         match to {
-            Target::Node(name) => Ok(name),
-            Target::Addr(address) => self
+            Target::Node { name, .. } => Ok(name),
+            Target::Addr { addr } => self
                 .lab
                 .nodes
                 .values()
                 .find(|node| {
                     let mut all =
                         node.loopback.iter().chain(node.interfaces.iter().flat_map(|one| &one.addrs));
-                    all.any(|net| net.addr() == *address)
+                    all.any(|net| net.addr() == addr.addr)
                 })
                 .map(|node| node.name.as_str())
                 .ok_or_else(|| {
-                    Fault::Usage(format!("no node has the address {address}: name the server's `port`"))
+                    Fault::Usage(format!("no node has the address {addr}: name the server's `port`"))
                 }),
         }
     }
@@ -169,7 +169,7 @@ impl Bench<'_> {
             .map(|hop| hop.map_or("*".into(), |hop| hop.to_string()))
             .collect::<Vec<_>>()
             .join(" ");
-        if path.last().copied().flatten() != Some(address) {
+        if path.last().copied().flatten() != Some(address.addr) {
             return Ok(Attempt::Fails(format!("{address} was not reached: {seen}")));
         }
         if let Some(hops) = hops
@@ -180,7 +180,10 @@ impl Bench<'_> {
         if let Some(via) = via {
             let between = &path[..path.len() - 1];
             let same = between.len() == via.len()
-                && between.iter().zip(via).all(|(hop, want)| hop.is_some_and(|hop| self.is_at(want, hop)));
+                && between
+                    .iter()
+                    .zip(via)
+                    .all(|(hop, want)| hop.is_some_and(|hop| self.all_of(want).contains(&hop)));
             if !same {
                 let want: Vec<_> = via.iter().map(ToString::to_string).collect();
                 return Ok(Attempt::Fails(format!("by {seen}, wanted by {}", want.join(" "))));
@@ -189,15 +192,11 @@ impl Bench<'_> {
         Ok(Attempt::Holds(format!("{} hops: {seen}", path.len())))
     }
 
-    /// Whether an address is a node's, or the address itself.
-    fn is_at(&self, target: &Target, address: IpAddr) -> bool {
+    /// The addresses that a target stands for: all of a node's.
+    fn all_of(&self, target: &Target) -> Vec<IpAddr> {
         match target {
-            Target::Addr(want) => *want == address,
-            Target::Node(name) => self.session.state.node(name).is_some_and(|node| {
-                let mut all =
-                    node.loopback.iter().chain(node.interfaces.iter().flat_map(|one| &one.addresses));
-                all.any(|net| net.addr() == address)
-            }),
+            Target::Addr { addr } => vec![addr.addr],
+            Target::Node { name, .. } => self.session.addresses(name),
         }
     }
 
@@ -279,8 +278,8 @@ impl Bench<'_> {
             Some(_) => None,
             None => Some(self.session.serve(self.listener(to)?, &words(&["httpd", "0"]), false)?),
         };
-        let at = SocketAddr::new(address, port.or(server.as_ref().map(|server| server.port)).unwrap_or(80));
-        let url = format!("http://{at}{path}");
+        let port = port.or(server.as_ref().map(|server| server.port)).unwrap_or(80);
+        let url = format!("http://{}{path}", authority(&address, port));
         // The body comes on the standard output, `get: 200 OK: …` on the standard error.
         let argv = words(&["get", "-b", "-w", "5", &url]);
         let run = self.session.run(from, &argv, false, self.patience(Duration::ZERO, SILENCE))?;
@@ -341,11 +340,12 @@ impl Bench<'_> {
             return Ok(Attempt::Broken("not a neighbour".into()));
         };
         let rows = self.session.show(node, Table::Neigh)?;
+        let wanted = self.all_of(to);
         let of_it: Vec<_> = rows
             .iter()
             .filter(|row| {
                 let address = text_of(row, "address").and_then(|text| text.parse().ok());
-                address.is_some_and(|address| self.is_at(to, address))
+                address.is_some_and(|address| wanted.contains(&address))
             })
             .collect();
         let state = state.as_ref().and_then(|state| serde_json::to_value(state).ok());
@@ -437,6 +437,14 @@ fn verdict(seen: &Seen, bound: &Bound) -> Attempt {
     }
 }
 
+/// Host and port in a URL; the mark before a zone is written as RFC 6874 has it.
+fn authority(host: &Zoned, port: u16) -> String {
+    match (&host.zone, host.addr) {
+        (None, addr) => SocketAddr::new(addr, port).to_string(),
+        (Some(zone), addr) => format!("[{addr}%25{zone}]:{port}"),
+    }
+}
+
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
@@ -498,6 +506,14 @@ fn path(result: &Value) -> Vec<Option<IpAddr>> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn addresses_in_urls() {
+        let authority = |host: &str| authority(&host.parse().unwrap(), 80);
+        assert_eq!(authority("10.0.0.1"), "10.0.0.1:80");
+        assert_eq!(authority("fd00::1"), "[fd00::1]:80");
+        assert_eq!(authority("fe80::1%eth0"), "[fe80::1%25eth0]:80");
+    }
 
     #[test]
     fn destinations_of_routes() {
