@@ -138,9 +138,13 @@ fn ping_that_cannot_begin() {
     assert_eq!((text.out().as_str(), text.err().as_str()), ("", "ping: nobody: Name or service not known\n"));
     let (text, _) = run(&world, 0, "ping 192.0.2.1", 2);
     assert_eq!(text.err(), "ping: connect: Network is unreachable\n");
+    let (text, _) = run(&world, 0, "ping -6 h1", 2);
+    assert_eq!(text.err(), "ping: h1: Address family for hostname not supported\n");
+    let (text, _) = run(&world, 0, "ping fe80::1%eth7", 2);
+    assert_eq!(text.err(), "ping: fe80::1%eth7: Name or service not known\n");
     let (text, _) = run(&world, 0, "ping -c 0 10.0.0.1", 2);
     assert!(text.err().starts_with("ping: 0: not a number from 1 to "), "{}", text.err());
-    assert!(text.err().contains("\nusage: ping [-c COUNT]"), "{}", text.err());
+    assert!(text.err().contains("\nusage: ping [-4 | -6] [-c COUNT]"), "{}", text.err());
     let (text, _) = run(&world, 0, "nosuch", 127);
     assert_eq!(text.err(), "node: nosuch: no such program\n");
 }

@@ -1,6 +1,7 @@
 //! Arguments of the built-in programs: short options as the tools of the same name have them.
 
 use lexopt::{Arg, Parser, ValueExt};
+use netstack::socket::Family;
 use netstack::time::Duration;
 use std::str::FromStr;
 
@@ -83,6 +84,17 @@ impl Args {
     }
 }
 
+/// Takes `-4` and `-6` out of the arguments: every program has them. The last one holds.
+pub(super) fn family(args: &[String]) -> (Option<Family>, Vec<String>) {
+    let of = |arg: &String| match arg.as_str() {
+        "-4" => Some(Family::Inet),
+        "-6" => Some(Family::Inet6),
+        _ => None,
+    };
+    let rest = args.iter().filter(|arg| of(arg).is_none()).cloned();
+    (args.iter().filter_map(of).next_back(), rest.collect())
+}
+
 /// `text` as a number of `least` to `most`.
 pub(super) fn number<T: FromStr + PartialOrd + std::fmt::Display>(
     text: &str,
@@ -141,6 +153,15 @@ mod tests {
         for bad in ["-i -1", "-i inf", "-i nan", "-i 1e99", "-i x"] {
             assert!(past(bad).seconds().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn every_program_has_its_families() {
+        let given = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let family = |text: &str| family(&given(text));
+        assert_eq!(family("-c 1 h2"), (None, given("-c 1 h2")));
+        assert_eq!(family("-4 -c 1 h2"), (Some(Family::Inet), given("-c 1 h2")));
+        assert_eq!(family("-4 h2 -6"), (Some(Family::Inet6), given("h2")));
     }
 
     #[test]

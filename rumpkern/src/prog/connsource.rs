@@ -103,7 +103,8 @@ impl Work {
     async fn one(&self, patience: Option<Duration>) -> Result<(), Fail> {
         let sys = &self.cx.sys;
         let begun = self.begun.replace(self.begun.get() + 1);
-        let to = SocketAddr::new(self.to.ip(), self.to.port() + (begun % u64::from(self.ports)) as u16);
+        let mut to = self.to;
+        to.set_port(to.port() + (begun % u64::from(self.ports)) as u16);
         let fd = sys.socket(Family::of(to.ip()), SockType::Stream, 0).context("socket")?;
         let begin = sys.now();
         let connected = match patience {
@@ -133,7 +134,7 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let begin = cx.sys.now();
     let work = Rc::new(Work {
         cx: cx.clone(),
-        to: SocketAddr::new(cx.resolve(&options.to)?, options.ports.0),
+        to: cx.peer(&options.to, options.ports.0)?,
         ports: options.ports.1 - options.ports.0 + 1,
         limit: options.connections.unwrap_or(u64::MAX),
         until: options.time.filter(|_| !options.keep).map(|time| begin + time),

@@ -1,9 +1,9 @@
 //! `echo`: sends back whatever comes (RFC 862), over TCP or UDP.
 
 use super::args::{Args, Piece, Usage, number, operands, unknown};
-use super::io::{Context, Cx, Fail, Transport, any};
+use super::io::{Context, Cx, Fail, Transport};
 use super::tcpsink::{accept, listen};
-use crate::syscall::{Errno, Family, Fd, MsgFlags, SockOpt, SockType};
+use crate::syscall::{Errno, Fd, MsgFlags, SockOpt, SockType};
 use netstack::tcp::TcpOpt;
 use std::rc::Rc;
 
@@ -35,11 +35,7 @@ impl Options {
 pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let fd = match options.transport {
         Transport::Tcp => listen(cx, options.port)?,
-        Transport::Udp => {
-            let fd = cx.sys.socket(Family::Inet, SockType::Dgram, 0).context("socket")?;
-            cx.sys.bind(fd, any(options.port)).context(&format!("bind to port {}", options.port))?;
-            fd
-        }
+        Transport::Udp => cx.bound(SockType::Dgram, options.port)?,
     };
     cx.complain(&format!("listening on port {}", cx.sys.getsockname(fd).context("getsockname")?.port()))
         .await;

@@ -9,7 +9,6 @@ use super::rate;
 use crate::syscall::{Family, Fd, MsgFlags, SockType};
 use netstack::time::Duration;
 use serde_json::json;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 pub(super) const USAGE: &str = "[-I] [-i] [-b] [-w SECONDS] URL";
@@ -71,7 +70,7 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
 /// The response's head, and how many octets its body had.
 async fn fetch(cx: &Cx, options: &Options) -> Result<(Response, u64), Fail> {
     let (sys, url) = (&cx.sys, &options.url);
-    let to = SocketAddr::new(cx.resolve(&url.host)?, url.port);
+    let to = cx.peer(&url.host, url.port)?;
     let fd = sys.socket(Family::of(to.ip()), SockType::Stream, 0).context("socket")?;
     sys.connect(fd, to).await.context(&format!("connect to {to}"))?;
     let method = if options.head { "HEAD" } else { "GET" };

@@ -376,7 +376,7 @@ fn line_octet(state: State, octet: u8) -> Result<State, ChunkError> {
 /// The parts of an `http://` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Url {
-    /// Name or address, without brackets.
+    /// Name or address, without brackets; `fe80::1%eth0` on one link.
     pub(super) host: String,
     /// 80 unless given.
     pub(super) port: u16,
@@ -400,10 +400,14 @@ impl Url {
         };
         let (host, port) = if let Some(bracketed) = authority.strip_prefix('[') {
             let (host, port) = bracketed.split_once(']')?;
-            host.parse::<Ipv6Addr>().ok()?;
-            (host, port)
+            let (addr, zone) = host.split_once('%').unwrap_or((host, ""));
+            addr.parse::<Ipv6Addr>().ok()?;
+            // RFC 6874: the mark is written %25; a bare one is taken too.
+            let zone = zone.strip_prefix("25").filter(|zone| !zone.is_empty()).unwrap_or(zone);
+            (if zone.is_empty() { addr.to_owned() } else { format!("{addr}%{zone}") }, port)
         } else {
-            authority.split_at(authority.find(':').unwrap_or(authority.len()))
+            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            (host.to_owned(), port)
         };
         let port = match port.strip_prefix(':') {
             Some(port) => port.parse().ok()?,
@@ -411,16 +415,17 @@ impl Url {
             None => return None,
         };
         let plain = |text: &str| text.bytes().all(|c| c.is_ascii_graphic());
-        (!host.is_empty() && plain(host) && plain(&target) && !host.contains('@')).then(|| Url {
-            host: host.to_owned(),
+        (!host.is_empty() && plain(&host) && plain(&target) && !host.contains('@')).then_some(Url {
+            host,
             port,
             target,
         })
     }
 
-    /// The value of the Host header.
+    /// The value of the Host header; which link it is concerns nobody else (RFC 6874 §4).
     pub(super) fn host_header(&self) -> String {
-        let host = match self.host.parse() {
+        let addr = self.host.split('%').next().unwrap_or_default();
+        let host = match addr.parse() {
             Ok(IpAddr::V6(addr)) => format!("[{addr}]"),
             Ok(IpAddr::V4(_)) | Err(_) => self.host.clone(),
         };

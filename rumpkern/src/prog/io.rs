@@ -1,11 +1,11 @@
 //! What every program does: write, complain, resolve names, receive with a deadline.
 
 use super::args::Usage;
-use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, RecvMeta, Sys};
+use crate::syscall::{Errno, Family, Fd, MsgFlags, PollFd, PollFlags, RecvMeta, SockType, Sys};
 use netstack::time::{Duration, Instant};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::pin::pin;
 use std::task::{Poll, Waker};
 
@@ -22,6 +22,8 @@ pub(super) struct Cx {
     pub(super) json: bool,
     /// The program's name.
     pub(super) name: &'static str,
+    /// The one family that it shall use, if one was asked for.
+    pub(super) family: Option<Family>,
 }
 
 /// Why a program ends early.
@@ -86,12 +88,51 @@ impl Cx {
         let _ = self.sys.write_all(STDERR, format!("{}: {text}\n", self.name).as_bytes()).await;
     }
 
-    /// The first address of a name.
-    pub(super) fn resolve(&self, name: &str) -> Result<IpAddr, Fail> {
-        match self.sys.resolve(name) {
-            Ok(addresses) if !addresses.is_empty() => Ok(addresses[0]),
-            Ok(_) | Err(_) => Err(Fail::new(format!("{name}: Name or service not known")).status(2)),
+    /// Port `port` of the first address of a name, or of an address, perhaps on one link (`fe80::1%eth0`); of the family that
+    /// was asked for.
+    pub(super) fn peer(&self, name: &str, port: u16) -> Result<SocketAddr, Fail> {
+        let fail = |why: &str| Fail::new(format!("{name}: {why}")).status(2);
+        let fits = |address: &IpAddr| self.family.is_none_or(|family| family == Family::of(*address));
+        let addresses = match self.scoped(name, port) {
+            Some(on_link) => vec![on_link],
+            None => self
+                .sys
+                .resolve(name)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|a| SocketAddr::new(a, port))
+                .collect(),
+        };
+        // In the words of getaddrinfo(3).
+        match addresses.iter().find(|address| fits(&address.ip())) {
+            Some(address) => Ok(*address),
+            None if addresses.is_empty() => Err(fail("Name or service not known")),
+            None => Err(fail("Address family for hostname not supported")),
         }
+    }
+
+    /// `fe80::1%eth0`, or `%2`: an address on the link of an interface.
+    fn scoped(&self, text: &str, port: u16) -> Option<SocketAddr> {
+        let (address, zone) = text.split_once('%')?;
+        let zone = self.sys.if_nametoindex(zone).or_else(|| zone.parse().ok().filter(|index| *index > 0))?;
+        Some(SocketAddrV6::new(address.parse().ok()?, port, 0, zone).into())
+    }
+
+    /// A socket on port `port` of all addresses: of both families, where the node has both and none was asked for.
+    pub(super) fn bound(&self, kind: SockType, port: u16) -> Result<Fd, Fail> {
+        let six = match self.family {
+            Some(Family::Inet) => Err(Errno::EAFNOSUPPORT),
+            Some(Family::Inet6) | None => self.sys.socket(Family::Inet6, kind, 0),
+        };
+        let (socket, any) = match six {
+            Err(Errno::EAFNOSUPPORT) if self.family != Some(Family::Inet6) => {
+                (self.sys.socket(Family::Inet, kind, 0), IpAddr::from(Ipv4Addr::UNSPECIFIED))
+            }
+            other => (other, IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+        };
+        let fd = socket.context("socket")?;
+        self.sys.bind(fd, SocketAddr::new(any, port)).context(&format!("bind to port {port}"))?;
+        Ok(fd)
     }
 
     /// Receives until `until`; `None` if nothing came.
@@ -162,9 +203,12 @@ impl Cx {
     }
 }
 
-/// Port `port` of all addresses.
-pub(super) fn any(port: u16) -> SocketAddr {
-    SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)
+/// A peer as people write it: without the mark by which a socket of both families has an IPv4 address.
+pub(super) fn canonical(peer: SocketAddr) -> SocketAddr {
+    match peer.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), peer.port()),
+        IpAddr::V6(_) => peer,
+    }
 }
 
 /// Lwps that are done, counted for one that waits.

@@ -2,7 +2,8 @@
 //!
 //! A program is one file and one row of [`PROGRAMS`]: its usage line, how its arguments are read, and an async `main`
 //! over [`Sys`]. Text for people looks like the output of the tool of that name; with `json` a program writes one object.
-//! Exit statuses are the tool's: 0 done, 1 the work failed, 2 wrong arguments.
+//! Exit statuses are the tool's: 0 done, 1 the work failed, 2 wrong arguments. Every program takes `-4` and `-6`, for one family of
+//! addresses alone.
 
 mod args;
 mod connsink;
@@ -89,23 +90,25 @@ pub fn run(sys: Sys, argv: Vec<String>, json: bool) -> Pin<Box<dyn Future<Output
     let name = argv.first().map(String::as_str).unwrap_or_default();
     let Some(program) = PROGRAMS.iter().find(|program| program.name == name) else {
         let text = format!("{name}: no such program");
-        let cx = Cx { sys, json, name: "node" };
+        let cx = Cx { sys, json, name: "node", family: None };
         return Box::pin(async move {
             cx.complain(&text).await;
             127
         });
     };
-    let cx = Rc::new(Cx { sys, json, name: program.name });
-    let ready = (program.start)(Args::new(argv.get(1..).unwrap_or_default()));
+    let (family, argv) = args::family(argv.get(1..).unwrap_or_default());
+    let cx = Rc::new(Cx { sys, json, name: program.name, family });
+    let ready = (program.start)(Args::new(&argv));
     Box::pin(async move {
         let Fail { status, message } = match ready {
             Ok(main) => match main(cx.clone()).await {
                 Ok(status) => return status,
                 Err(fail) => fail,
             },
-            Err(usage) => {
-                Fail { status: 2, message: format!("{usage}\nusage: {} {}", program.name, program.usage) }
-            }
+            Err(usage) => Fail {
+                status: 2,
+                message: format!("{usage}\nusage: {} [-4 | -6] {}", program.name, program.usage),
+            },
         };
         cx.complain(&message).await;
         status

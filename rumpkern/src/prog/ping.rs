@@ -13,7 +13,7 @@ use netstack::time::{Duration, Instant};
 use netstack::wire::icmpv4::HEADER_LEN;
 use netstack::wire::ipv4::protocol;
 use serde_json::json;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 pub(super) const USAGE: &str =
@@ -164,7 +164,8 @@ struct Ping<'c> {
 
 pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let sys = &cx.sys;
-    let to = cx.resolve(&options.to)?;
+    let peer = cx.peer(&options.to, 0)?;
+    let to = peer.ip();
     let begin = || -> Result<(Fd, Fd), Fail> {
         Ok((
             sys.socket(Family::of(to), SockType::Dgram, protocol::ICMP).context("socket")?,
@@ -172,7 +173,7 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
         ))
     };
     let (echo, errors) = begin().map_err(|fail| fail.status(2))?;
-    sys.connect(echo, SocketAddr::new(to, 0)).await.context("connect").map_err(|fail| fail.status(2))?;
+    sys.connect(echo, peer).await.context("connect").map_err(|fail| fail.status(2))?;
     let id = sys.getsockname(echo).context("getsockname")?.port();
 
     let named = !options.numeric && options.to != to.to_string();

@@ -7,7 +7,6 @@ use crate::syscall::{Errno, Family, Fd, MsgFlags, SockOpt, SockType};
 use netstack::tcp::TcpOpt;
 use netstack::time::Duration;
 use serde_json::json;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 pub(super) const USAGE: &str = "[-c COUNT] [-s BYTES] [-t SECONDS] [-w SECONDS] tcp|udp ADDR PORT";
@@ -51,7 +50,7 @@ impl Options {
 
 pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let sys = &cx.sys;
-    let to = SocketAddr::new(cx.resolve(&options.to)?, options.port);
+    let to = cx.peer(&options.to, options.port)?;
     let kind = match options.transport {
         Transport::Tcp => SockType::Stream,
         Transport::Udp => SockType::Dgram,

@@ -1,9 +1,9 @@
 //! `tcpsink`: accepts TCP connections and throws away what they bring; `tcpsource`'s peer.
 
 use super::args::{Args, Piece, Usage, number, operands, unknown};
-use super::io::{Context, Count, Cx, Fail, any};
+use super::io::{Context, Count, Cx, Fail, canonical};
 use super::rate;
-use crate::syscall::{Errno, Family, Fd, MsgFlags, SockType, Sys};
+use crate::syscall::{Errno, Fd, MsgFlags, SockType, Sys};
 use netstack::time::Duration;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -70,8 +70,7 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
 
 /// A socket that listens on `port` of all addresses.
 pub(super) fn listen(cx: &Cx, port: u16) -> Result<Fd, Fail> {
-    let fd = cx.sys.socket(Family::Inet, SockType::Stream, 0).context("socket")?;
-    cx.sys.bind(fd, any(port)).context(&format!("bind to port {port}"))?;
+    let fd = cx.bound(SockType::Stream, port)?;
     cx.sys.listen(fd, BACKLOG).context("listen")?;
     Ok(fd)
 }
@@ -101,7 +100,7 @@ async fn drain(sys: &Sys, fd: Fd, peer: SocketAddr) -> Brought {
             }
         }
     }
-    Brought { peer, octets, time: sys.now().since(begin), error }
+    Brought { peer: canonical(peer), octets, time: sys.now().since(begin), error }
 }
 
 async fn report(cx: &Cx, brought: &Brought) {

@@ -9,7 +9,6 @@ use super::rate;
 use crate::syscall::{Errno, Family, Fd, MsgFlags, Shutdown, SockType};
 use netstack::time::{Duration, Instant};
 use serde_json::json;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 pub(super) const USAGE: &str = "[-t SECONDS] [-n OCTETS] [-l LENGTH] [-w SECONDS] ADDR PORT";
@@ -53,7 +52,7 @@ impl Options {
 
 pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let sys = &cx.sys;
-    let to = SocketAddr::new(cx.resolve(&options.to)?, options.port);
+    let to = cx.peer(&options.to, options.port)?;
     let fd = sys.socket(Family::of(to.ip()), SockType::Stream, 0).context("socket")?;
     cx.connect(fd, to, options.patience).await?;
     let from = sys.getsockname(fd).context("getsockname")?;

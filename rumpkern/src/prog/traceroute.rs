@@ -6,13 +6,13 @@
 
 use super::args::{Args, Piece, Usage, operands, unknown};
 use super::icmp::{self, Trouble};
-use super::io::{Context, Cx, Fail, any};
+use super::io::{Context, Cx, Fail};
 use super::samples::ms;
 use crate::syscall::{Errno, Family, Fd, MsgFlags, SendMeta, SockType};
 use netstack::time::{Duration, Instant};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
 pub(super) const USAGE: &str = "[-n] [-q PROBES] [-f FIRST] [-m MAX] [-w SECONDS] [-p PORT] ADDR [LENGTH]";
@@ -78,7 +78,7 @@ struct Answer {
 
 /// Which probe an answer is about, and who may answer.
 struct Probes {
-    to: IpAddr,
+    to: SocketAddr,
     source: u16,
     first_port: u16,
     sent: Vec<Instant>,
@@ -89,17 +89,22 @@ impl Probes {
     fn find(&self, trouble: &Trouble) -> Option<usize> {
         let (source, port) = trouble.udp()?;
         let place = usize::from(port.checked_sub(self.first_port)?);
-        let ours = trouble.dst == self.to && source == self.source && !trouble.is_redirect();
+        let ours = trouble.dst == self.to.ip() && source == self.source && !trouble.is_redirect();
         (ours && place < self.sent.len()).then_some(place)
     }
 }
 
 pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let sys = &cx.sys;
-    let to = cx.resolve(&options.to)?;
+    let peer = cx.peer(&options.to, 0)?;
+    let to = peer.ip();
     let begin = || -> Result<(Fd, Fd), Fail> {
+        let any = match to {
+            IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        };
         let udp = sys.socket(Family::of(to), SockType::Dgram, 0).context("socket")?;
-        sys.bind(udp, any(0)).context("bind")?;
+        sys.bind(udp, SocketAddr::new(any, 0)).context("bind")?;
         Ok((udp, icmp::listen(cx)?))
     };
     let (udp, errors) = begin().map_err(|fail| fail.status(2))?;
@@ -108,7 +113,7 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     cx.say(&format!("traceroute to {} ({to}), {} hops max, {length} byte packets", options.to, options.max))
         .await;
 
-    let mut probes = Probes { to, source, first_port: options.port, sent: Vec::new() };
+    let mut probes = Probes { to: peer, source, first_port: options.port, sent: Vec::new() };
     let (mut hops, mut arrived) = (Vec::new(), false);
     for ttl in options.first..=options.max {
         let answers = hop(cx, &options, &mut probes, (udp, errors), ttl).await?;
@@ -136,9 +141,9 @@ async fn hop(
     let sys = &cx.sys;
     let (payload, first) = (vec![b'@'; options.length], probes.sent.len());
     for _ in 0..options.probes {
-        let port = probes.first_port + probes.sent.len() as u16;
-        let meta =
-            SendMeta { to: Some(SocketAddr::new(probes.to, port)), ttl: Some(ttl), ..SendMeta::default() };
+        let mut to = probes.to;
+        to.set_port(probes.first_port + probes.sent.len() as u16);
+        let meta = SendMeta { to: Some(to), ttl: Some(ttl), ..SendMeta::default() };
         probes.sent.push(sys.now());
         match sys.sendmsg(udp, &payload, MsgFlags::empty(), &meta).await {
             // An ICMP error that the socket heard of too; the raw socket says more.
@@ -158,7 +163,7 @@ async fn hop(
             continue;
         };
         let took = meta.time.since(probes.sent[place]);
-        let arrived = trouble.from == probes.to;
+        let arrived = trouble.from == probes.to.ip();
         let name = sys.resolve_back(trouble.from);
         let last = arrived || !trouble.is_time_exceeded();
         let mark = if trouble.is_port_unreachable() && !arrived { "!<3>".to_owned() } else { trouble.mark() };

@@ -1,11 +1,11 @@
 //! `udpsink`: counts what `udpsource`s send, by source, and tells each at its end what came.
 
 use super::args::{Args, Piece, Usage, number, operands, unknown};
-use super::io::{Context, Cx, Fail, any};
+use super::io::{Context, Cx, Fail, canonical};
 use super::rate;
 use super::seq::{Mark, Report, Tracker};
 use super::udpsource::counted;
-use crate::syscall::{Errno, Family, Fd, MsgFlags, SockOpt, SockType};
+use crate::syscall::{Errno, Fd, MsgFlags, SockOpt, SockType};
 use netstack::time::{Duration, Instant};
 use serde_json::json;
 use std::net::SocketAddr;
@@ -84,8 +84,7 @@ impl Flows {
 
 pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let sys = &cx.sys;
-    let fd = sys.socket(Family::Inet, SockType::Dgram, 0).context("socket")?;
-    sys.bind(fd, any(options.port)).context(&format!("bind to port {}", options.port))?;
+    let fd = cx.bound(SockType::Dgram, options.port)?;
     // What comes while the node does something else; less, if the node grants less.
     let _ = sys.setsockopt(fd, SockOpt::RecvBuffer(RECV_BUFFER));
     cx.complain(&format!("listening on port {}", sys.getsockname(fd).context("getsockname")?.port())).await;
@@ -125,6 +124,7 @@ async fn end(cx: &Cx, fd: Fd, flow: &mut Flow, sent: u64) -> bool {
     // A full socket must not stop the counting; a source that gets no answer asks again.
     let _ = cx.sys.sendto(fd, &report.write(sent), MsgFlags::DONTWAIT, from).await;
     if !known {
+        let from = canonical(from);
         let packets = rate::per_second(report.received, time);
         let bits_per_second = rate::bits_per_second(report.octets, time);
         let json = json!({

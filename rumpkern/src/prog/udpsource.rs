@@ -8,7 +8,6 @@ use super::{rate, seq};
 use crate::syscall::{Errno, Family, Fd, MsgFlags, SockType};
 use netstack::time::{Duration, Instant};
 use serde_json::json;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 pub(super) const USAGE: &str = "[-t SECONDS] [-n DATAGRAMS] [-l LENGTH] [-r PER_SECOND] ADDR PORT";
@@ -54,7 +53,7 @@ impl Options {
 
 pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let sys = &cx.sys;
-    let to = SocketAddr::new(cx.resolve(&options.to)?, options.port);
+    let to = cx.peer(&options.to, options.port)?;
     let fd = sys.socket(Family::of(to.ip()), SockType::Dgram, 0).context("socket")?;
     sys.connect(fd, to).await.context(&format!("connect to {to}"))?;
     cx.say(&format!("sending to {to}, {} octets each", options.length)).await;

@@ -77,6 +77,11 @@ impl Sys {
         hosts.iter().find(|host| host.addresses.contains(&address)).map(|host| host.name.clone())
     }
 
+    /// The index of an interface.
+    pub fn if_nametoindex(&self, name: &str) -> Option<u32> {
+        self.kernel.stack.borrow().if_by_name(name).map(|ifindex| ifindex.0)
+    }
+
     /// The node's name.
     pub fn gethostname(&self) -> &str {
         self.kernel.node()

@@ -77,6 +77,10 @@ fn urls() {
     assert_eq!(parse("http://10.0.2.2/octets/9"), url("10.0.2.2", 80, "/octets/9"));
     assert_eq!(parse("h2:8080"), url("h2:8080", 8080, "/"));
     assert_eq!(parse("http://[fd00::1]:81?q#f"), url("[fd00::1]:81", 81, "/?q"));
+    for zone in ["http://[fe80::1%25eth0]/", "http://[fe80::1%eth0]/"] {
+        assert_eq!(parse(zone), url("[fe80::1]", 80, "/"));
+        assert_eq!(Url::parse(zone).map(|url| url.host), Some("fe80::1%eth0".to_owned()));
+    }
     for bad in [
         "https://h2/",
         "http:///x",
