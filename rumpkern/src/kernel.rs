@@ -104,6 +104,10 @@ impl Kernel {
         for (i, interface) in config.interfaces.iter().enumerate() {
             let ifindex = self.if_attach(interface)?;
             let mut stack = self.stack.borrow_mut();
+            if let Some(six) = &interface.ipv6 {
+                let spoken = stack.if_set_ipv6(now, ifindex, six.of_stack());
+                spoken.map_err(|error| fault(format!("interfaces[{i}].ipv6"), error.to_string()))?;
+            }
             for address in &interface.addresses {
                 let added = stack.addr_add(now, ifindex, *address);
                 added.map_err(|error| fault(format!("interfaces[{i}].addresses"), error.to_string()))?;

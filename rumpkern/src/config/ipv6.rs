@@ -2,6 +2,7 @@
 
 use super::ConfigError;
 use ipnet::Ipv6Net;
+use netstack::netinet6::in6_ifaddr;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv6Addr;
 
@@ -121,6 +122,23 @@ pub enum Preference {
 }
 
 impl Ipv6Config {
+    /// The same in the stack's words.
+    pub(crate) fn of_stack(&self) -> in6_ifaddr::Ipv6Config {
+        in6_ifaddr::Ipv6Config {
+            enabled: true,
+            dad: match self.dad {
+                Dad::Off => in6_ifaddr::Dad::Off,
+                Dad::On => in6_ifaddr::Dad::On,
+                Dad::Optimistic => in6_ifaddr::Dad::Optimistic,
+            },
+            iid: match self.privacy {
+                Privacy::Eui64 => in6_ifaddr::InterfaceId::Eui64,
+                Privacy::Stable | Privacy::Temporary => in6_ifaddr::InterfaceId::Stable,
+            },
+            ..in6_ifaddr::Ipv6Config::default()
+        }
+    }
+
     /// Checks what the types cannot say; `at` is the path of a field.
     pub(super) fn validate(&self, forward: bool, at: impl Fn(&str) -> String) -> Result<(), ConfigError> {
         let fault = |field: &str, fault: &str| {

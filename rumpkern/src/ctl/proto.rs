@@ -111,7 +111,8 @@ pub struct RouteSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Table {
-    /// `{if, address, scope}`
+    /// `{if, address, scope}`, and of IPv6 what is so of `tentative, optimistic, deprecated, dadfailed, dynamic, temporary`, and
+    /// `{valid_s, preferred_s}` if it ends
     Addr,
     /// `{to, via, dev, metric, proto}`
     Route,

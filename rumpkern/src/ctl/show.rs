@@ -2,9 +2,11 @@
 
 use super::proto::Table;
 use crate::kernel::{Kernel, PROTOCOLS};
+use ipnet::IpNet;
 use netstack::net::neigh::NudState;
 use netstack::net::route::{Route, RouteKind, RouteProto};
 use netstack::net::{IfIndex, ifnet::Ifnet};
+use netstack::netinet6::in6_ifaddr::{Addr6, AddrOrigin, AddrState};
 use netstack::socket::SockType;
 use netstack::tcp::TcpInfo;
 use netstack::time::Duration;
@@ -40,13 +42,42 @@ fn name(kernel: &Kernel, ifindex: IfIndex) -> Value {
 fn addr(kernel: &Kernel) -> Vec<Value> {
     let stack = kernel.stack.borrow();
     let of = |ifnet: &Ifnet| {
-        let rows = ifnet
-            .addrs()
-            .iter()
-            .map(|net| json!({"if": ifnet.name, "address": net, "scope": scope(net.addr())}));
-        rows.collect::<Vec<_>>()
+        let row = |net: &IpNet| {
+            let mut row = json!({"if": ifnet.name, "address": net, "scope": scope(net.addr())});
+            if let IpAddr::V6(addr) = net.addr()
+                && let Some(known) = stack.addr6(ifnet.index, addr)
+            {
+                for flag in flags(&known) {
+                    row[flag] = json!(true);
+                }
+                for (key, until) in [("valid_s", known.valid_until), ("preferred_s", known.preferred_until)] {
+                    if let Some(until) = until {
+                        row[key] = json!(until.since(kernel.now()).as_secs());
+                    }
+                }
+            }
+            row
+        };
+        ifnet.addrs().iter().map(row).collect::<Vec<_>>()
     };
     stack.interfaces().flat_map(of).collect()
+}
+
+/// What is special about an IPv6 address, in the words of `ip addr`.
+fn flags(known: &Addr6) -> impl Iterator<Item = &'static str> {
+    let state = match known.state {
+        AddrState::Tentative => Some("tentative"),
+        AddrState::Optimistic => Some("optimistic"),
+        AddrState::Preferred => None,
+        AddrState::Deprecated => Some("deprecated"),
+        AddrState::Duplicate => Some("dadfailed"),
+    };
+    let origin: &[&str] = match known.origin {
+        AddrOrigin::Manual | AddrOrigin::LinkLocal => &[],
+        AddrOrigin::Autoconf => &["dynamic"],
+        AddrOrigin::Temporary => &["temporary", "dynamic"],
+    };
+    state.into_iter().chain(origin.iter().copied())
 }
 
 /// How far an address reaches, in the words of `ip addr`.
