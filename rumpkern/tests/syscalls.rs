@@ -268,7 +268,7 @@ fn names_resolve() {
     let run = world.spawn(0, async |sys| {
         assert_eq!(sys.resolve("H2"), Ok(vec![addr("10.0.0.2:0").ip()]));
         assert_eq!(sys.resolve("192.0.2.1"), Ok(vec![addr("192.0.2.1:0").ip()]));
-        assert_eq!(sys.resolve("localhost"), Ok(vec![addr("127.0.0.1:0").ip()]));
+        assert_eq!(sys.resolve("localhost"), Ok(vec![addr("[::1]:0").ip(), addr("127.0.0.1:0").ip()]));
         assert_eq!(sys.resolve("h3"), Err(Errno::ENOENT));
         assert_eq!(sys.resolve_back(addr("10.0.0.1:0").ip()), Some("h1".into()));
     });

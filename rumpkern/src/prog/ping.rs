@@ -5,13 +5,12 @@
 //! could not begin.
 
 use super::args::{Args, Piece, Usage, operands, unknown};
-use super::icmp::{self, NOWHERE, Trouble};
+use super::icmp::{self, HEADER_LEN, NOWHERE, Trouble};
 use super::io::{Context, Cx, Fail};
 use super::samples::{Samples, ms};
-use crate::syscall::{Errno, Family, Fd, MsgFlags, PollFd, PollFlags, SendMeta, SockType};
+use crate::syscall::{Errno, Family, Fd, MsgFlags, PollFd, PollFlags, RecvMeta, SendMeta, SockType};
 use netstack::time::{Duration, Instant};
-use netstack::wire::icmpv4::HEADER_LEN;
-use netstack::wire::ipv4::protocol;
+use netstack::wire::ipv4;
 use serde_json::json;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -146,6 +145,7 @@ struct Ping<'c> {
     cx: &'c Cx,
     options: &'c Options,
     to: IpAddr,
+    family: Family,
     shown: String,
     echo: Fd,
     errors: Fd,
@@ -165,11 +165,11 @@ struct Ping<'c> {
 pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     let sys = &cx.sys;
     let peer = cx.peer(&options.to, 0)?;
-    let to = peer.ip();
+    let (to, family) = (peer.ip(), Family::of(peer.ip()));
     let begin = || -> Result<(Fd, Fd), Fail> {
         Ok((
-            sys.socket(Family::of(to), SockType::Dgram, protocol::ICMP).context("socket")?,
-            icmp::listen(cx)?,
+            sys.socket(family, SockType::Dgram, icmp::echo_protocol(family)).context("socket")?,
+            icmp::listen(cx, family)?,
         ))
     };
     let (echo, errors) = begin().map_err(|fail| fail.status(2))?;
@@ -178,8 +178,12 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
 
     let named = !options.numeric && options.to != to.to_string();
     let shown = if named { format!("{} ({to})", options.to) } else { to.to_string() };
-    let (size, whole) = (options.size, options.size + HEADER_LEN + 20);
-    cx.say(&format!("PING {} ({to}) {size}({whole}) bytes of data.", options.to)).await;
+    let (size, whole) = (options.size, options.size + HEADER_LEN + ipv4::HEADER_LEN);
+    let what = match family {
+        Family::Inet => format!("{size}({whole}) bytes of data."),
+        Family::Inet6 => format!("{size} data bytes"),
+    };
+    cx.say(&format!("PING {} ({to}) {what}", options.to)).await;
 
     let mut message = vec![0; HEADER_LEN + size];
     message[HEADER_LEN..].iter_mut().enumerate().for_each(|(at, octet)| *octet = at as u8);
@@ -187,6 +191,7 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
         cx,
         options: &options,
         to,
+        family,
         shown,
         echo,
         errors,
@@ -252,13 +257,14 @@ impl Ping<'_> {
 
     async fn send(&mut self) -> Result<(), Fail> {
         let sys = &self.cx.sys;
-        icmp::write_echo(self.requests.next as u16, &mut self.message);
+        icmp::write_echo(self.family, self.requests.next as u16, &mut self.message);
         let meta = SendMeta { ttl: self.options.ttl, ..SendMeta::default() };
         self.requests.sent(sys.now());
         self.transmitted += 1;
         let mut sent = sys.sendmsg(self.echo, &self.message, MsgFlags::empty(), &meta).await;
-        if let Err(Errno::EHOSTUNREACH | Errno::ECONNREFUSED | Errno::ENOPROTOOPT) = sent {
-            // That was about an earlier request.
+        if let Err(errno) = sent
+            && self.is_earlier(errno)
+        {
             self.unreachable(self.requests.next - 1).await;
             sent = sys.sendmsg(self.echo, &self.message, MsgFlags::empty(), &meta).await;
         }
@@ -285,7 +291,7 @@ impl Ping<'_> {
             match sys.recvmsg(self.errors, &mut self.buffer, MsgFlags::DONTWAIT).await {
                 Ok(meta) => {
                     came = true;
-                    if let Some(trouble) = Trouble::read(&self.buffer[..meta.len]) {
+                    if let Some(trouble) = Trouble::read(&self.buffer[..meta.len], &meta) {
                         self.trouble(&trouble).await;
                     }
                 }
@@ -297,10 +303,10 @@ impl Ping<'_> {
                 Ok(meta) => {
                     came = true;
                     let now = sys.now();
-                    replies += usize::from(self.reply(meta.len, meta.ttl, meta.time, now).await);
+                    replies += usize::from(self.reply(&meta, now).await);
                 }
                 Err(Errno::EAGAIN) => break,
-                Err(Errno::EHOSTUNREACH | Errno::ECONNREFUSED | Errno::ENOPROTOOPT) => {
+                Err(errno) if self.is_earlier(errno) => {
                     came = true;
                     self.unreachable(self.requests.next).await;
                 }
@@ -317,9 +323,16 @@ impl Ping<'_> {
         Ok(replies)
     }
 
-    /// A reply of `len` octets in the buffer; true if it is the first to its request.
-    async fn reply(&mut self, len: usize, ttl: u8, arrived: Instant, now: Instant) -> bool {
-        let Some((seq, payload)) = icmp::read_echo_reply(&self.buffer[..len]) else { return false };
+    /// Whether an error of the echo socket is about a request that was sent: one that the raw socket has told, or one of
+    /// those that our own stack finds.
+    fn is_earlier(&self, errno: Errno) -> bool {
+        self.told || matches!(errno, Errno::EHOSTUNREACH | Errno::ECONNREFUSED | Errno::ENOPROTOOPT)
+    }
+
+    /// A reply in the buffer; true if it is the first to its request.
+    async fn reply(&mut self, meta: &RecvMeta, now: Instant) -> bool {
+        let RecvMeta { len, ttl, time: arrived, .. } = *meta;
+        let Some((seq, payload)) = icmp::read_echo_reply(&self.buffer[..len], meta) else { return false };
         let damaged = payload != &self.message[HEADER_LEN..];
         let Some(entry) = self.requests.find(seq) else { return false };
         let (number, sent, fate) = *entry;
@@ -375,10 +388,14 @@ impl Ping<'_> {
             return;
         }
         let local = self.cx.sys.getsockname(self.echo).map_or(NOWHERE, |addr| addr.ip());
+        let why = match self.family {
+            Family::Inet => "Destination Host Unreachable",
+            Family::Inet6 => "Destination unreachable: Address unreachable",
+        };
         for number in self.requests.fail_all(below) {
             self.failures += 1;
             if !self.options.quiet && !self.options.flood {
-                self.cx.say(&format!("From {local} icmp_seq={number} Destination Host Unreachable")).await;
+                self.cx.say(&format!("From {local} icmp_seq={number} {why}")).await;
             }
         }
     }

@@ -10,6 +10,7 @@ use super::io::{Context, Cx, Fail};
 use super::samples::ms;
 use crate::syscall::{Errno, Family, Fd, MsgFlags, SendMeta, SockType};
 use netstack::time::{Duration, Instant};
+use netstack::wire::{ipv4, ipv6, udp};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,8 +18,10 @@ use std::rc::Rc;
 
 pub(super) const USAGE: &str = "[-n] [-q PROBES] [-f FIRST] [-m MAX] [-w SECONDS] [-p PORT] ADDR [LENGTH]";
 
-/// Octets of IP and UDP header in a probe.
-const HEADERS: usize = 28;
+/// Octets of IP and UDP header in a probe: the smaller ones, IPv4's.
+const HEADERS: usize = ipv4::HEADER_LEN + udp::HEADER_LEN;
+/// Octets of its payload, as the classic tool's: 60 on the wire of IPv4, 80 of IPv6.
+const PAYLOAD: usize = 32;
 /// When one probe of a hop was answered, the others are waited for so many times as long, at least [`NEAR`].
 const PATIENCE: u32 = 3;
 /// See [`PATIENCE`].
@@ -33,7 +36,8 @@ pub(super) struct Options {
     max: u8,
     wait: Duration,
     port: u16,
-    length: usize,
+    /// Octets of a probe on the wire.
+    length: Option<usize>,
 }
 
 impl Options {
@@ -52,14 +56,15 @@ impl Options {
                 Piece::Operand(operand) => rest.push(operand),
             }
         }
-        // 60 octets on the wire, as the classic tool's probes.
-        let length =
-            if rest.len() == 2 { super::args::number(&rest.remove(1), HEADERS, 65_000)? } else { 60 };
+        let length = match rest.len() {
+            2 => Some(super::args::number(&rest.remove(1), HEADERS, 65_000)?),
+            _ => None,
+        };
         let [to] = operands(rest, ["ADDR"])?;
         if first > max {
             return Err(Usage(format!("first hop {first} is beyond the last, {max}")));
         }
-        Ok(Options { to, numeric, probes, first, max, wait, port, length: length - HEADERS })
+        Ok(Options { to, numeric, probes, first, max, wait, port, length })
     }
 }
 
@@ -81,6 +86,8 @@ struct Probes {
     to: SocketAddr,
     source: u16,
     first_port: u16,
+    /// What each of them carries.
+    payload: Vec<u8>,
     sent: Vec<Instant>,
 }
 
@@ -105,15 +112,21 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
         };
         let udp = sys.socket(Family::of(to), SockType::Dgram, 0).context("socket")?;
         sys.bind(udp, SocketAddr::new(any, 0)).context("bind")?;
-        Ok((udp, icmp::listen(cx)?))
+        Ok((udp, icmp::listen(cx, Family::of(to))?))
     };
     let (udp, errors) = begin().map_err(|fail| fail.status(2))?;
     let source = sys.getsockname(udp).context("getsockname")?.port();
-    let length = options.length + HEADERS;
+    let headers = match to {
+        IpAddr::V4(_) => HEADERS,
+        IpAddr::V6(_) => ipv6::HEADER_LEN + udp::HEADER_LEN,
+    };
+    let payload = options.length.map_or(PAYLOAD, |length| length.saturating_sub(headers));
+    let length = payload + headers;
     cx.say(&format!("traceroute to {} ({to}), {} hops max, {length} byte packets", options.to, options.max))
         .await;
 
-    let mut probes = Probes { to: peer, source, first_port: options.port, sent: Vec::new() };
+    let mut probes =
+        Probes { to: peer, source, first_port: options.port, payload: vec![b'@'; payload], sent: Vec::new() };
     let (mut hops, mut arrived) = (Vec::new(), false);
     for ttl in options.first..=options.max {
         let answers = hop(cx, &options, &mut probes, (udp, errors), ttl).await?;
@@ -139,13 +152,13 @@ async fn hop(
     ttl: u8,
 ) -> Result<Vec<Option<Answer>>, Fail> {
     let sys = &cx.sys;
-    let (payload, first) = (vec![b'@'; options.length], probes.sent.len());
+    let first = probes.sent.len();
     for _ in 0..options.probes {
         let mut to = probes.to;
         to.set_port(probes.first_port + probes.sent.len() as u16);
         let meta = SendMeta { to: Some(to), ttl: Some(ttl), ..SendMeta::default() };
         probes.sent.push(sys.now());
-        match sys.sendmsg(udp, &payload, MsgFlags::empty(), &meta).await {
+        match sys.sendmsg(udp, &probes.payload, MsgFlags::empty(), &meta).await {
             // An ICMP error that the socket heard of too; the raw socket says more.
             Ok(_) | Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH) => {}
             Err(errno) => return Err(errno).context("sendto"),
@@ -156,7 +169,7 @@ async fn hop(
     let mut packet = vec![0; 65_536];
     while answers.iter().any(Option::is_none) {
         let Some(meta) = cx.recv_until(errors, &mut packet, until).await.context("recv")? else { break };
-        let Some(trouble) = Trouble::read(&packet[..meta.len]) else { continue };
+        let Some(trouble) = Trouble::read(&packet[..meta.len], &meta) else { continue };
         let Some(place) = probes.find(&trouble) else { continue };
         // A late answer to an earlier hop's probe comes too late to be shown.
         let Some(answer) = place.checked_sub(first).and_then(|place| answers.get_mut(place)) else {

@@ -5,7 +5,7 @@ use super::{Errno, Sys};
 use crate::kernel::Kernel;
 use netstack::time::{Duration, Instant};
 use std::future::poll_fn;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::task::Poll;
 
 impl Kernel {
@@ -58,17 +58,23 @@ impl Sys {
         self.kernel.sleep_until(at).await;
     }
 
-    /// The addresses of `name`: an address in text, or a name of the lab. ENOENT: there is no such name.
+    /// The addresses of `name`: an address in text, or a name of the lab; those to which there is no way are the last (RFC 6724
+    /// §6, rule 1). ENOENT: there is no such name.
     pub fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Errno> {
         if let Ok(address) = name.parse() {
             return Ok(vec![address]);
         }
         let known = self.kernel.hosts().iter().find(|host| host.name.eq_ignore_ascii_case(name));
-        match known {
-            Some(host) => Ok(host.addresses.clone()),
-            None if name.eq_ignore_ascii_case("localhost") => Ok(vec![IpAddr::from([127, 0, 0, 1])]),
-            None => Err(Errno::ENOENT),
-        }
+        let mut addresses = match known {
+            Some(host) => host.addresses.clone(),
+            None if name.eq_ignore_ascii_case("localhost") => {
+                vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]
+            }
+            None => return Err(Errno::ENOENT),
+        };
+        let stack = self.kernel.stack.borrow();
+        addresses.sort_by_key(|address| stack.way(*address, None).is_err());
+        Ok(addresses)
     }
 
     /// The name of an address, as the lab's hosts have it.
