@@ -59,7 +59,7 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
         return Ok(Exit::Done);
     }
     let text = match args.table {
-        What::Addr => addr(&rows(proto::Table::Interfaces)?),
+        What::Addr => addr(&rows(proto::Table::Interfaces)?, &rows(proto::Table::Addr)?),
         What::Route => rows(proto::Table::Route)?.iter().map(|row| route(row) + "\n").collect(),
         What::Neigh => rows(proto::Table::Neigh)?.iter().map(|row| neigh(row) + "\n").collect(),
         What::Sockets => sockets(&rows(proto::Table::Sockets)?, args.info),
@@ -104,8 +104,11 @@ fn pair(row: &Value, key: &str) -> String {
     }
 }
 
-/// As `ip address`.
-fn addr(rows: &[Value]) -> String {
+/// What is special about an address, in the order of `ip address`.
+const FLAGS: [&str; 6] = ["temporary", "dynamic", "dadfailed", "tentative", "optimistic", "deprecated"];
+
+/// As `ip address`: interfaces, and what is special about their addresses.
+fn addr(rows: &[Value], addresses: &[Value]) -> String {
     let mut text = String::new();
     for (index, row) in (1..).zip(rows) {
         let bus = cell(row, "bus");
@@ -117,7 +120,17 @@ fn addr(rows: &[Value]) -> String {
         }
         for address in row["addresses"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             let family = if address.contains(':') { "inet6" } else { "inet" };
-            let _ = writeln!(text, "    {family} {address}");
+            let known = addresses.iter().find(|known| known["if"] == row["name"] && known["address"] == address);
+            let is_so = |flag: &&&str| known.is_some_and(|known| known[**flag].as_bool() == Some(true));
+            let flags: String = FLAGS.iter().filter(is_so).map(|flag| format!(" {flag}")).collect();
+            let lives = ["valid_s", "preferred_s"].map(|key| known.map_or(String::new(), |known| cell(known, key)));
+            let _ = writeln!(text, "    {family} {address}{flags}");
+            if let [valid, preferred] = &lives
+                && !valid.is_empty()
+            {
+                let or_ever = |text: &String| if text.is_empty() { "forever".into() } else { format!("{text}sec") };
+                let _ = writeln!(text, "       valid_lft {} preferred_lft {}", or_ever(valid), or_ever(preferred));
+            }
         }
     }
     text
@@ -293,7 +306,10 @@ mod tests {
     fn addresses_stand_below_their_interface() {
         let rows = [json!({"name": "eth0", "bus": "/run/x/bus/left", "mac": "02:00:00:00:00:01", "mtu": 1500, "up": true,
             "addresses": ["10.0.1.2/24", "fd00::2/64"]})];
-        let want = "1: eth0@left: <UP> mtu 1500\n    link/ether 02:00:00:00:00:01\n    inet 10.0.1.2/24\n    inet6 fd00::2/64\n";
-        assert_eq!(addr(&rows), want);
+        let want = "1: eth0@left: <UP> mtu 1500\n    link/ether 02:00:00:00:00:01\n    inet 10.0.1.2/24\n    inet6 fd00::2/64";
+        assert_eq!(addr(&rows, &[]), format!("{want}\n"));
+        let known = json!({"if": "eth0", "address": "fd00::2/64", "optimistic": true, "dynamic": true, "valid_s": 100});
+        let flags = " dynamic optimistic\n       valid_lft 100sec preferred_lft forever\n";
+        assert_eq!(addr(&rows, &[known]), format!("{want}{flags}"));
     }
 }

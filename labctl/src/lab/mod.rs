@@ -2,7 +2,7 @@
 //!
 //! State is on disk ([`rundir`], [`state`]), life is asked of the host ([`process`], [`view`]); so any `labctl` can take
 //! over from any other, also from one that was killed. [`plan`] turns a topology into what is written, [`launch`]
-//! starts it, [`stop`] ends it, [`node`] changes one node, [`session`] runs built-in programs on them, [`exec`] and [`program`] the
+//! starts it, [`stop`] ends it, [`node`] changes one node, [`session`] runs built-in programs on them (`names`: where they reach each other), [`exec`] and [`program`] the
 //! host's, [`supervisors`] finds and ends these, [`mod@test`] does all of that for a topology's checks. [`fault`] says what may be in the way, [`doctor`] looks for it beforehand.
 
 pub mod doctor;
@@ -13,6 +13,7 @@ pub mod judge;
 pub mod launch;
 pub mod limits;
 pub mod lock;
+mod names;
 pub mod node;
 pub mod plan;
 pub mod process;

@@ -5,6 +5,7 @@
 use super::fault::Fault;
 use super::rundir::LabDir;
 use super::state::{BusState, Epoch, InterfaceState, LabState, NodeState, Phase, Slaac, VERSION};
+use crate::topology::addr::is_link_local;
 use crate::topology::model::{
     Dad, Duration, Interface, Ipv6, Lab, Mode, Node, NodeFile, Origin, Preference, Privacy, Ra,
 };
@@ -193,18 +194,15 @@ fn node_state(lab: &Lab, node: &Node) -> NodeState {
     }
 }
 
-/// The names that every node resolves: each node, its preferred address first.
+/// The names that every node resolves: each node, those of its addresses that others may reach, IPv6 first.
 fn hosts(lab: &Lab) -> Vec<HostConfig> {
     lab.nodes
         .values()
         .map(|node| {
-            let mut addresses: Vec<IpAddr> = lab.address_of(&node.name).into_iter().collect();
             let all = node.loopback.iter().chain(node.interfaces.iter().flat_map(|one| &one.addrs));
-            for address in all.map(ipnet::IpNet::addr) {
-                if !addresses.contains(&address) {
-                    addresses.push(address);
-                }
-            }
+            let mut addresses: Vec<IpAddr> = all.map(ipnet::IpNet::addr).collect();
+            addresses.retain(|address| !is_link_local(*address));
+            addresses.sort_by_key(IpAddr::is_ipv4);
             HostConfig { name: node.name.clone(), addresses }
         })
         .filter(|host| !host.addresses.is_empty())
@@ -255,32 +253,17 @@ fn refuse_what_is_missing(lab: &Lab) -> Result<(), Fault> {
                 let key = format!("node.{}.if.{}.impair", node.name, one.name);
                 return refuse(format!("impairing a port (`{key}`)"), Some("take `impair` out"));
             }
-        }
-    }
-    refuse_ipv6(lab)
-}
-
-/// netstack's IP layer speaks IPv4 so far.
-fn refuse_ipv6(lab: &Lab) -> Result<(), Fault> {
-    let refuse = |key: String| {
-        Err(Fault::NotYet { what: format!("IPv6 (`{key}`)"), mend: Some("use IPv4 addresses only") })
-    };
-    for bus in lab.buses.values() {
-        if let Some(subnet) = bus.subnets.iter().find(|subnet| subnet.addr().is_ipv6()) {
-            return refuse(format!("bus.{}.subnet6 = {subnet}", bus.name));
-        }
-    }
-    for node in lab.nodes.values() {
-        if let Some(net) = node.loopback.iter().find(|net| net.addr().is_ipv6()) {
-            return refuse(format!("node.{}.loopback = {net}", node.name));
-        }
-        for one in &node.interfaces {
-            if let Some(net) = one.addrs.iter().find(|net| net.addr().is_ipv6()) {
-                return refuse(format!("node.{}.if.{}.ip = {net}", node.name, one.name));
+            let key = format!("node.{}.if.{}", node.name, one.name);
+            match &one.ipv6 {
+                Some(Ipv6 { slaac: true, .. }) => {
+                    let what = format!("addresses by advertisements (`{key}: address = \"slaac\"`)");
+                    return refuse(what, Some("leave `slaac` out, and give the bus a `subnet6`"));
+                }
+                Some(Ipv6 { ra: Some(_), .. }) => {
+                    return refuse(format!("advertisements (`{key}.ra`)"), Some("take `ra` out"));
+                }
+                Some(_) | None => {}
             }
-        }
-        if let Some(route) = node.routes.iter().find(|route| route.to.addr().is_ipv6()) {
-            return refuse(format!("node.{}.routes: to = {}", node.name, route.to));
         }
     }
     Ok(())
@@ -310,6 +293,71 @@ mod tests {
             ("/etc/resolv.conf".to_owned(), "/r".into()),
         ];
         assert_eq!(files(&node).unwrap(), IndexMap::from(want));
+    }
+
+    #[test]
+    fn names_are_of_both_families() {
+        let text = r#"
+            [node]
+            r1 = { forward = true, loopback = ["192.0.2.1", "fd00:ff::1"], if.eth0 = { bus = "lan", ra = {} } }
+            h1 = { if.eth0 = { bus = "lan", ip = ["10.0.0.7", "fe80::7/64", "fd00::7"] } }
+            h2 = { if.eth0 = { bus = "lan", address = "slaac" } }
+            h3 = { if.eth0 = { bus = "lan", ip = [], address = "slaac" } }
+            [bus]
+            lan = { subnet = "10.0.0.0/24", subnet6 = "fd00::/64" }
+        "#;
+        let lab = crate::topology::load_str("x.lab.toml", text).unwrap_or_else(|faults| panic!("{faults}"));
+        let hosts: Vec<String> = hosts(&lab)
+            .iter()
+            .map(|host| {
+                format!(
+                    "{}: {}",
+                    host.name,
+                    host.addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
+                )
+            })
+            .collect();
+        // What only h2 and h3 know is not among them.
+        assert_eq!(
+            hosts,
+            ["r1: fd00:ff::1 fd00::1 192.0.2.1 10.0.0.1", "h1: fd00::7 10.0.0.7", "h2: 10.0.0.2"]
+        );
+    }
+
+    #[test]
+    fn ipv6_reaches_the_node() {
+        let text = r#"
+            [node]
+            r1 = { forward = true, if.eth0 = { bus = "lan", dad = "on", ra = { interval = "1s", rdnss = "fd00::1", preference = "high" } } }
+            h1 = { if.eth0 = { bus = "lan", address = "slaac", dad = "off", privacy = "eui64" } }
+            h2 = { if.eth0 = { bus = "four" } }
+            [bus]
+            lan = { subnet6 = "fd00::/64" }
+            four = { subnet = "10.0.0.0/24" }
+        "#;
+        let lab = crate::topology::load_str("x.lab.toml", text).unwrap_or_else(|faults| panic!("{faults}"));
+        let of = |node: &str| lab.nodes[node].interfaces[0].ipv6.as_ref().map(super::ipv6);
+        let r1 = of("r1").unwrap();
+        assert_eq!((r1.slaac, r1.dad, r1.privacy), (false, config::Dad::On, config::Privacy::Stable));
+        let ra = r1.ra.unwrap();
+        let prefix = &ra.prefixes[0];
+        assert_eq!((ra.interval_ms, ra.min_interval_ms, ra.lifetime, ra.rdnss_lifetime), (1000, 330, 3, 2));
+        assert_eq!((ra.preference, ra.hop_limit, ra.mtu), (config::Preference::High, 64, None));
+        assert_eq!(
+            (prefix.prefix.to_string().as_str(), prefix.valid, prefix.preferred),
+            ("fd00::/64", 86_400, 14_400)
+        );
+        let h1 = of("h1").unwrap();
+        let want = config::Ipv6Config {
+            slaac: true,
+            dad: config::Dad::Off,
+            privacy: config::Privacy::Eui64,
+            ra: None,
+        };
+        assert_eq!(h1, want);
+        assert_eq!(of("h2"), None);
+        let slaac = |node: &str| node_state(&lab, &lab.nodes[node]).interfaces[0].slaac;
+        assert_eq!(["r1", "h1", "h2"].map(slaac), [Slaac::Off, Slaac::Expects, Slaac::Off]);
     }
 
     #[test]

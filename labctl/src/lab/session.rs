@@ -7,12 +7,10 @@ use super::fault::Fault;
 use super::interrupt::{Interrupt, Woken};
 use super::node::{self, ANSWER_WAIT};
 use super::rundir::LabDir;
-use super::state::{InterfaceState, LabState, Learnt, NodeState, Slaac, node_of};
-use crate::topology::model::{Family, Zoned};
-use ipnet::IpNet;
+use super::state::LabState;
 use rumpkern::ctl::{Client, ClientError, Interrupter, Output, proto};
 use serde_json::Value;
-use std::net::{IpAddr, Shutdown};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,12 +53,6 @@ impl Run {
 
 /// What a server says, on its standard error, once it can be reached.
 const LISTENING: &str = "listening on port ";
-
-/// How long an address that is advertised is waited for: a solicitation within a second, an answer within half of one
-/// (RFC 4861 §6.3.7, §6.2.6), a second for others to object (RFC 4862 §5.4).
-const LEARN_WAIT: Duration = Duration::from_secs(5);
-/// Between two looks.
-const LEARN_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long a program may take over its last words.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -252,56 +244,6 @@ impl Session {
         client.show(table).map_err(|error| self.fault(node, error))
     }
 
-    /// Where `from` reaches `to`, by [`LabState::resolve`]. Addresses that a router of the topology advertises are waited for.
-    ///
-    /// # Errors
-    /// No such node or interface, or it has no such address.
-    pub fn resolve(&self, from: &str, to: &str, family: Option<Family>) -> Result<Zoned, Fault> {
-        let (name, _) = node_of(to);
-        let learnt = match self.state.node(name).filter(|_| family != Some(Family::Ipv4)) {
-            Some(node) => self.learnt(node),
-            None => Vec::new(),
-        };
-        let address = self.state.resolve(from, to, family, &learnt)?;
-        if let Some(from) = self.state.node(from).filter(|_| address.addr.is_ipv6()) {
-            self.learnt(from); // whoever asks needs an address, too
-        }
-        Ok(address)
-    }
-
-    /// What a node has by advertisements, waited for if a router of the topology sends them.
-    fn learnt(&self, node: &NodeState) -> Vec<Learnt> {
-        let open: Vec<_> = node.interfaces.iter().filter(|one| one.slaac != Slaac::Off).collect();
-        let end = Instant::now() + LEARN_WAIT;
-        loop {
-            let learnt = if open.is_empty() { Vec::new() } else { self.addresses_now(&node.name) };
-            let has = |one: &&InterfaceState| learnt.iter().any(|learnt| learnt.interface == one.name);
-            let missing = open.iter().any(|one| one.slaac == Slaac::Expects && !has(one));
-            if !missing || self.is_cut() || Instant::now() >= end {
-                return learnt;
-            }
-            std::thread::sleep(LEARN_PAUSE);
-        }
-    }
-
-    /// The IPv6 addresses of a node that are good beyond their link, now; none if it does not answer.
-    fn addresses_now(&self, node: &str) -> Vec<Learnt> {
-        let rows = self.show(node, proto::Table::Addr).unwrap_or_default();
-        rows.iter().filter_map(learnt).filter(|learnt| learnt.address.is_ipv6()).collect()
-    }
-
-    /// Every address of a node: those of the topology, and if it speaks IPv6, those that it has now.
-    pub fn addresses(&self, name: &str) -> Vec<IpAddr> {
-        let Some(node) = self.state.node(name) else { return Vec::new() };
-        let of_interfaces = node.interfaces.iter().flat_map(|one| &one.addresses);
-        let mut all: Vec<IpAddr> = node.loopback.iter().chain(of_interfaces).map(IpNet::addr).collect();
-        if node.speaks_ipv6() {
-            let rows = self.show(name, proto::Table::Addr).unwrap_or_default();
-            all.extend(rows.iter().filter_map(address_in));
-        }
-        all
-    }
-
     /// All TCP values of a node.
     ///
     /// # Errors
@@ -390,20 +332,6 @@ impl Session {
     }
 }
 
-/// A row of addresses as what is learnt of it: nothing if it is good on its link or node alone, or not to be used (yet).
-fn learnt(row: &Value) -> Option<Learnt> {
-    let unfit = |key: &str| row[key].as_bool() == Some(true);
-    if row["scope"] != "global" || unfit("tentative") || unfit("deprecated") || unfit("temporary") {
-        return None;
-    }
-    Some(Learnt { interface: row["if"].as_str()?.to_owned(), address: address_in(row)? })
-}
-
-/// The address of such a row, without the length of its prefix.
-fn address_in(row: &Value) -> Option<IpAddr> {
-    row["address"].as_str()?.parse().ok().map(|net: IpNet| net.addr())
-}
-
 /// The port that a server said it listens on; only a whole line counts.
 fn port_in(text: &str) -> Option<u16> {
     let rest = &text[text.find(LISTENING)? + LISTENING.len()..];
@@ -453,25 +381,6 @@ mod tests {
         assert_eq!(port_in("tcpsink: listening on port 49152\n"), Some(49152));
         assert_eq!(port_in("x\ntcpsink: listening on port 7\ny\n"), Some(7));
         assert_eq!(port_in("tcpsink: bind: Address already in use\n"), None);
-    }
-
-    #[test]
-    fn only_addresses_that_others_can_use_are_learnt() {
-        let row = |more: &[(&str, bool)]| {
-            let mut row = serde_json::json!({"if": "eth0", "address": "fd01::2/64", "scope": "global"});
-            for (key, value) in more {
-                row[*key] = (*value).into();
-            }
-            row
-        };
-        let want = Learnt { interface: "eth0".into(), address: "fd01::2".parse().unwrap() };
-        assert_eq!(learnt(&row(&[])), Some(want.clone()));
-        assert_eq!(learnt(&row(&[("tentative", false)])), Some(want));
-        for key in ["tentative", "deprecated", "temporary"] {
-            assert_eq!(learnt(&row(&[(key, true)])), None, "{key}");
-        }
-        let link = serde_json::json!({"if": "eth0", "address": "fe80::2/64", "scope": "link"});
-        assert_eq!((learnt(&link), address_in(&link)), (None, Some("fe80::2".parse().unwrap())));
     }
 
     #[test]
