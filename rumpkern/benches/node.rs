@@ -93,6 +93,7 @@ impl Lab {
                 addresses: vec![address.parse().expect("an address")],
                 ipv6: None,
                 offload: true,
+                impair: None,
                 up: true,
             }
         });

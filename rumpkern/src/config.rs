@@ -7,6 +7,7 @@ mod ipv6;
 
 pub use ipv6::{Dad, Ipv6Config, Preference, PrefixConfig, Privacy, RaConfig};
 
+use crate::ifs::impairment::Impairment;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 use netstack::net::MacAddr;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub const IFNAME_MAX: usize = 15;
 
 /// Everything a node must know to be born.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeConfig {
     /// The lab's name.
@@ -81,7 +82,7 @@ pub struct Epoch {
 }
 
 /// One interface on a bus.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InterfaceConfig {
     /// Its name in the node, at most [`IFNAME_MAX`] octets.
@@ -103,6 +104,9 @@ pub struct InterfaceConfig {
     /// Whether packets are put on the bus with their checksums and segmentation left undone. They are always taken so.
     #[serde(default = "yes")]
     pub offload: bool,
+    /// What happens to frames that leave by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impair: Option<Impairment>,
     /// Whether it is up at birth.
     #[serde(default = "yes")]
     pub up: bool,

@@ -18,6 +18,17 @@ pub(super) fn answer(kernel: &Rc<Kernel>, op: Op) -> Result<Value, Failure> {
             let ifindex = find(kernel, &interface)?;
             kernel.if_set_up(ifindex, up).map(|()| Value::Null)
         }
+        Op::Impair { interface, set } => {
+            let ifindex = find(kernel, &interface)?;
+            if let Some(fault) = set.as_ref().and_then(|set| set.fault()) {
+                return Err(Failure::new(Code::Invalid, fault));
+            }
+            let before = kernel.if_impairment(ifindex);
+            if set.is_some() && !kernel.if_impair(ifindex, set) {
+                return Err(Failure::new(Code::Invalid, format!("`{interface}` has no wire")));
+            }
+            Ok(json!(before))
+        }
         Op::Addr { interface, change } => {
             let ifindex = find(kernel, &interface)?;
             let now = kernel.clock();

@@ -4,6 +4,7 @@
 //! little). Socket paths may be longer than the 107 octets that `sockaddr_un` holds.
 
 use super::proto::{Body, Change, Failure, Hello, Op, Reply, Request, RouteSpec, Table, Variable};
+use crate::ifs::impairment::Impairment;
 use ipnet::IpNet;
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Write};
@@ -118,6 +119,16 @@ impl Client {
     /// Takes an interface up or down.
     pub fn link(&mut self, interface: &str, up: bool) -> Result<(), ClientError> {
         self.call(Op::Link { interface: interface.to_owned(), up }).map(drop)
+    }
+
+    /// What happens to frames that leave by an interface; `set`: what shall happen from now on.
+    pub fn impair(
+        &mut self,
+        interface: &str,
+        set: Option<Impairment>,
+    ) -> Result<Option<Impairment>, ClientError> {
+        let value = self.call(Op::Impair { interface: interface.to_owned(), set })?;
+        serde_json::from_value(value).map_err(|error| ClientError::Garbled(error.to_string()))
     }
 
     /// Adds or removes an address.

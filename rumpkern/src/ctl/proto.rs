@@ -5,6 +5,7 @@
 //! Several requests may be in flight; closing the connection cancels its runs.
 //! Rows of `show` are plain JSON objects; their keys are documented on [`Table`].
 
+use crate::ifs::impairment::Impairment;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,6 +42,15 @@ pub enum Op {
         interface: String,
         /// Up or down.
         up: bool,
+    },
+    /// What happens to frames that leave by an interface. Answered by what does so now, as of before a change.
+    Impair {
+        /// Its name.
+        #[serde(rename = "if")]
+        interface: String,
+        /// What shall happen from now on; absent: it stays as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        set: Option<Impairment>,
     },
     /// Adds or removes an address.
     Addr {

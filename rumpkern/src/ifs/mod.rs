@@ -5,16 +5,19 @@
 //! wait stays at the head of its interface.
 
 pub(crate) mod flags;
+pub mod impairment;
 pub mod shmif;
 
 use crate::config::InterfaceConfig;
 use crate::kernel::Kernel;
 use crate::rumpuser::{AttachError, Filter, PortNumber, Received, Sent};
-use netstack::Mbuf;
+use impairment::Impairment;
+use netstack::link::Impair;
 use netstack::net::ifnet::{IfConfig, IfError};
 use netstack::net::mbuf::Offload;
 use netstack::net::{IfIndex, MacAddr};
 use netstack::time::Instant;
+use netstack::{Mbuf, Stack};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -41,8 +44,10 @@ struct Interface {
     /// The link address by which the wire knows it.
     mac: MacAddr,
     bus: PathBuf,
-    /// Whether packets leave with their checksums and segmentation left undone.
+    /// Whether packets leave with their checksums and segmentation left undone; not while the wire is impaired.
     offload: bool,
+    /// What happens to frames on their way to the wire.
+    impair: Option<Box<(Impairment, Impair)>>,
     wire: Wire,
     /// Frames on their way from the stack to the wire.
     out: Vec<Mbuf>,
@@ -60,6 +65,50 @@ enum Wire {
 }
 
 impl Interface {
+    /// Takes frames from the stack and makes them ready for the wire, at most `most`; how many were taken. What an impaired wire
+    /// has to do with them is done.
+    fn pull(&mut self, stack: &mut Stack, now: Instant, most: usize) -> usize {
+        let Interface { out, impair, drops, .. } = self;
+        // One that does nothing any more is out of the way once it is empty.
+        let mut impair = impair.as_mut().filter(|both| !(both.0.is_nothing() && both.1.is_empty()));
+        let whole = self.offload && impair.is_none();
+        let mut pulled = 0;
+        while out.len() < TX_BATCH
+            && pulled < most
+            && let Some(frame) = stack.poll_transmit(now, self.ifindex)
+        {
+            pulled += 1;
+            let mut part = |m: Mbuf| match &mut impair {
+                Some(both) => both.1.push(now, m),
+                None => out.push(m),
+            };
+            // The stack leaves nothing undone here, but forwards what others have left so.
+            if whole || frame.offload == Offload::default() {
+                part(frame);
+                continue;
+            }
+            let mut copy = |octets: &[u8]| {
+                let mut m = stack.rx_mbuf();
+                m.extend(octets);
+                part(m);
+            };
+            if shmif::for_each_part(&frame, &mut copy).is_err() {
+                *drops.entry("badOffload").or_default() += 1;
+            }
+            stack.recycle(frame);
+        }
+        let Some(both) = impair else { return pulled };
+        while out.len() < TX_BATCH
+            && let Some(frame) = both.1.pop(now)
+        {
+            out.push(frame);
+        }
+        while let Some(frame) = both.1.take_dropped() {
+            stack.recycle(frame);
+        }
+        pulled
+    }
+
     fn count(&mut self, reason: &'static str, n: u64) {
         *self.drops.entry(reason).or_default() += n;
     }
@@ -91,6 +140,7 @@ impl Kernel {
             mac: config.mac,
             bus: config.bus.clone(),
             offload: config.offload,
+            impair: None,
             wire: Wire::Alive,
             out: Vec::new(),
             retry: None,
@@ -98,7 +148,40 @@ impl Kernel {
             drops: BTreeMap::new(),
         });
         self.if_filters_changed();
+        let _ = self.if_impair(ifindex, config.impair.clone());
         Ok(ifindex)
+    }
+
+    /// Impairs the wire of an interface from now on, or (`None`) no longer; `false`: it has none. Frames on their way arrive.
+    pub(crate) fn if_impair(&self, ifindex: IfIndex, impairment: Option<Impairment>) -> bool {
+        let (mut ifs, mut stack) = (self.ifs.all.borrow_mut(), self.stack.borrow_mut());
+        let now = self.user.borrow_mut().now();
+        let Some(interface) = ifs.iter_mut().find(|interface| interface.ifindex == ifindex) else {
+            return false;
+        };
+        let config = impairment.clone().unwrap_or_default();
+        match &mut interface.impair {
+            Some(both) => {
+                both.1.set_config(now, config.config());
+                both.0 = config;
+            }
+            None if impairment.is_some() => {
+                let impair = Impair::new(config.config(), config.seed);
+                interface.impair = Some(Box::new((config, impair)));
+            }
+            None => {}
+        }
+        // What is lost on the way is a segment.
+        let whole = interface.impair.as_ref().is_none_or(|both| both.0.is_nothing());
+        let _ = stack.if_set_offload(ifindex, interface.offload && whole);
+        true
+    }
+
+    /// What happens to frames that leave by an interface.
+    pub(crate) fn if_impairment(&self, ifindex: IfIndex) -> Option<Impairment> {
+        let ifs = self.ifs.all.borrow();
+        let both = ifs.iter().find(|interface| interface.ifindex == ifindex)?.impair.as_ref()?;
+        Some(both.0.clone()).filter(|impairment| !impairment.is_nothing())
     }
 
     /// Sets the size of the largest packet of an interface; the size that it has is never refused.
@@ -165,28 +248,12 @@ impl Kernel {
         let mut more = false;
         for interface in ifs.iter_mut() {
             let mut room = TX_BURST;
+            let mut pulled = 0;
             more |= loop {
+                pulled += interface.pull(&mut stack, now, TX_BURST - pulled);
                 let out = &mut interface.out;
-                while out.len() < TX_BATCH
-                    && let Some(frame) = stack.poll_transmit(now, interface.ifindex)
-                {
-                    // The stack leaves nothing undone here, but forwards what others have left so.
-                    if interface.offload || frame.offload == Offload::default() {
-                        out.push(frame);
-                        continue;
-                    }
-                    let mut part = |octets: &[u8]| {
-                        let mut m = stack.rx_mbuf();
-                        m.extend(octets);
-                        out.push(m);
-                    };
-                    if shmif::for_each_part(&frame, &mut part).is_err() {
-                        *interface.drops.entry("badOffload").or_default() += 1;
-                    }
-                    stack.recycle(frame);
-                }
                 if out.is_empty() {
-                    break false;
+                    break pulled == TX_BURST;
                 }
                 let (done, what) = match interface.wire {
                     Wire::Alive => user.if_send(interface.port, now, out),
@@ -239,9 +306,16 @@ impl Kernel {
         }
     }
 
-    /// When a waiting frame must be tried again.
+    /// When a waiting frame must be tried again, or arrives at the end of an impaired wire.
     pub(crate) fn if_retry(&self) -> Option<Instant> {
-        self.ifs.all.borrow().iter().filter_map(|interface| interface.retry).min()
+        let arrives = |interface: &Interface| interface.impair.as_ref().and_then(|both| both.1.next());
+        // A full wire takes nothing, however much is due.
+        self.ifs
+            .all
+            .borrow()
+            .iter()
+            .filter_map(|interface| interface.retry.or_else(|| arrives(interface)))
+            .min()
     }
 
     /// The bus that an interface is on.
@@ -259,6 +333,8 @@ impl Kernel {
         let wire = self.user.borrow().if_counters(interface.port);
         let wire = wire.into_iter().map(|(name, value)| (format!("wire.{name}"), value));
         let drops = interface.drops.iter().map(|(reason, n)| (format!("drop.{reason}"), *n));
-        wire.chain(drops).collect()
+        let impair = interface.impair.as_ref().map(|both| both.1.counters());
+        let impair = impair.iter().flat_map(|counters| counters.iter()).map(|(name, n)| (name.to_owned(), n));
+        wire.chain(impair).chain(drops).collect()
     }
 }

@@ -56,6 +56,7 @@ impl Lab {
                 addresses: vec![address.parse().unwrap()],
                 ipv6: None,
                 offload: true,
+                impair: None,
                 up: true,
             }
         });

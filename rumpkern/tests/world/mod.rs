@@ -269,6 +269,7 @@ pub fn interface(name: &str, bus: &str, mac: u8, address: &str) -> InterfaceConf
         addresses: vec![address.parse().unwrap()],
         ipv6: None,
         offload: true,
+        impair: None,
         up: true,
     }
 }

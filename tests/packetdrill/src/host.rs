@@ -34,6 +34,7 @@ impl Host {
             offload: false,
             addresses: flags.local.iter().copied().map(IpNet::V4).collect(),
             ipv6: None,
+            impair: None,
             up: true,
         };
         let config = NodeConfig {

@@ -78,6 +78,7 @@ pub fn netlink(octets: &[u8]) {
             addresses: vec!["10.0.0.1/24".parse().expect("an address")],
             ipv6: None,
             offload: true,
+            impair: None,
             up: true,
         }],
         ..NodeConfig::default()
