@@ -64,6 +64,8 @@ verbs! {
     Sysctl = sysctl,
     /// Pull the cable of an interface, or put it back
     Link = link,
+    /// Delay, lose, spoil or slow frames on a wire
+    Impair = impair,
     /// Start nodes that are stopped or dead
     Start = start,
     /// Stop nodes cleanly
@@ -151,10 +153,10 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
 
 /// Verbs that are promised and not there: a verb of a similar name would not be what was meant.
 fn not_yet(usage: &clap::Error) -> Option<Fault> {
-    const PROMISED: &[(&str, &str)] = &[
-        ("top", "`labctl ps`, `labctl bus ls` and `labctl show stats NODE` say what there is at the moment"),
-        ("impair", "`labctl link down NODE:IF` takes a link away altogether"),
-    ];
+    const PROMISED: &[(&str, &str)] = &[(
+        "top",
+        "`labctl ps`, `labctl bus ls` and `labctl show stats NODE` say what there is at the moment",
+    )];
     let ContextValue::String(verb) = usage.get(ContextKind::InvalidSubcommand)? else { return None };
     let (verb, mend) = PROMISED.iter().find(|(promised, _)| promised == verb)?;
     Some(Fault::NotYet { what: format!("`{verb}`"), mend: Some(mend) })

@@ -8,6 +8,7 @@
 pub mod doctor;
 pub mod exec;
 pub mod fault;
+pub(crate) mod impair;
 pub mod interrupt;
 pub mod judge;
 pub mod launch;

@@ -131,6 +131,7 @@ mod tests {
             mtu: 1500,
             addresses: Vec::new(),
             slaac,
+            impair: None,
         };
         let node = |slaac| NodeState {
             name: "h1".into(),

@@ -11,6 +11,7 @@ use crate::topology::model::{
 };
 use indexmap::IndexMap;
 use rumpkern::config::{self, HostConfig, InterfaceConfig, NodeConfig, RouteConfig};
+use rumpkern::ifs::impairment::Impairment;
 use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
@@ -51,7 +52,7 @@ pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
                 ttl: NonZeroU8::new(node.ttl),
                 tcp: Some(node.tcp.as_str().to_owned()),
                 sysctl: node.sysctl.clone(),
-                interfaces: node.interfaces.iter().map(|one| interface(one, dir)).collect(),
+                interfaces: node.interfaces.iter().map(|one| interface(lab, seed, node, one, dir)).collect(),
                 loopback: node.loopback.clone(),
                 routes: routes(node),
                 hosts: Vec::new(),
@@ -72,13 +73,13 @@ pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
             .values()
             .map(|bus| BusState { name: bus.name.clone(), history: bus.history.0 })
             .collect(),
-        nodes: lab.nodes.values().map(|node| node_state(lab, node)).collect(),
+        nodes: lab.nodes.values().map(|node| node_state(lab, seed, node)).collect(),
         programs: lab.programs.values().cloned().collect(),
     };
     Ok(Plan { state, nodes, hosts: hosts(lab) })
 }
 
-fn interface(one: &Interface, dir: &LabDir) -> InterfaceConfig {
+fn interface(lab: &Lab, seed: u64, node: &Node, one: &Interface, dir: &LabDir) -> InterfaceConfig {
     InterfaceConfig {
         name: one.name.clone(),
         bus: dir.bus(&one.bus),
@@ -87,8 +88,15 @@ fn interface(one: &Interface, dir: &LabDir) -> InterfaceConfig {
         addresses: one.addrs.clone(),
         ipv6: one.ipv6.as_ref().map(ipv6),
         offload: one.offload,
+        impair: impairment(lab, seed, node, one),
         up: true,
     }
+}
+
+/// What the topology lets happen to frames that leave by an interface.
+fn impairment(lab: &Lab, seed: u64, node: &Node, one: &Interface) -> Option<Impairment> {
+    let seed = super::impair::wire_seed(seed, &one.bus, &node.name, &one.name);
+    lab.impair_of(one).map(|impair| super::impair::impairment(impair, seed))
 }
 
 fn ipv6(six: &Ipv6) -> config::Ipv6Config {
@@ -170,7 +178,7 @@ fn files(node: &Node) -> Result<IndexMap<String, PathBuf>, Fault> {
     node.files.iter().map(absolute).collect()
 }
 
-fn node_state(lab: &Lab, node: &Node) -> NodeState {
+fn node_state(lab: &Lab, seed: u64, node: &Node) -> NodeState {
     NodeState {
         name: node.name.clone(),
         stopped: false,
@@ -188,6 +196,7 @@ fn node_state(lab: &Lab, node: &Node) -> NodeState {
                     Some(Ipv6 { slaac: true, .. }) => Slaac::Hopes,
                     Some(Ipv6 { slaac: false, .. }) | None => Slaac::Off,
                 },
+                impair: impairment(lab, seed, node, one),
             })
             .collect(),
         loopback: node.loopback.clone(),
@@ -242,17 +251,8 @@ fn refuse_what_is_missing(lab: &Lab) -> Result<(), Fault> {
             Some("take [[event]] out and run the same words as `labctl` verbs"),
         );
     }
-    for bus in lab.buses.values() {
-        if bus.impair.is_some() {
-            return refuse(format!("impairing a bus (`bus.{}.impair`)", bus.name), Some("take `impair` out"));
-        }
-    }
     for node in lab.nodes.values() {
         for one in &node.interfaces {
-            if one.impair.is_some() {
-                let key = format!("node.{}.if.{}.impair", node.name, one.name);
-                return refuse(format!("impairing a port (`{key}`)"), Some("take `impair` out"));
-            }
             let key = format!("node.{}.if.{}", node.name, one.name);
             match &one.ipv6 {
                 Some(Ipv6 { slaac: true, .. }) => {
@@ -356,7 +356,7 @@ mod tests {
         };
         assert_eq!(h1, want);
         assert_eq!(of("h2"), None);
-        let slaac = |node: &str| node_state(&lab, &lab.nodes[node]).interfaces[0].slaac;
+        let slaac = |node: &str| node_state(&lab, 1, &lab.nodes[node]).interfaces[0].slaac;
         assert_eq!(["r1", "h1", "h2"].map(slaac), [Slaac::Off, Slaac::Expects, Slaac::Off]);
     }
 

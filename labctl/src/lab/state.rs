@@ -8,6 +8,7 @@ use super::rundir::LabDir;
 use crate::topology::addr::is_link_local;
 use crate::topology::model::{Family, Program, Zoned};
 use ipnet::IpNet;
+use rumpkern::ifs::impairment::Impairment;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write};
@@ -103,7 +104,7 @@ pub struct NodeState {
 }
 
 /// An interface as it was configured; whether it is up now, the node knows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InterfaceState {
     /// Its name in the node.
     pub name: String,
@@ -118,6 +119,9 @@ pub struct InterfaceState {
     /// How it comes to others.
     #[serde(default, skip_serializing_if = "Slaac::is_off")]
     pub slaac: Slaac,
+    /// What the topology lets happen to frames that leave by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impair: Option<Impairment>,
 }
 
 /// How an interface comes to addresses that only its node knows.
@@ -197,6 +201,19 @@ impl LabState {
             kind: "node",
             name: name.to_owned(),
             near: super::fault::nearest(name, self.nodes.iter().map(|node| node.name.as_str())),
+        })
+    }
+
+    /// The bus of that name, or the fault that names the nearest.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn expect_bus(&self, name: &str) -> Result<&BusState, Fault> {
+        self.buses.iter().find(|bus| bus.name == name).ok_or_else(|| Fault::NoSuch {
+            lab: self.lab.clone(),
+            kind: "bus",
+            name: name.to_owned(),
+            near: super::fault::nearest(name, self.buses.iter().map(|bus| bus.name.as_str())),
         })
     }
 
@@ -334,6 +351,7 @@ mod tests {
             mtu: 1500,
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
             slaac: Slaac::Off,
+            impair: None,
         }
     }
 

@@ -25,6 +25,20 @@ words! {
 }
 
 words! {
+    /// How frames that wait for the rate are managed.
+    Aqm {
+        /// What does not fit is lost.
+        Tail = "tail",
+        /// Random early detection, from a quarter to three quarters of the queue.
+        Red = "red",
+        /// Controlled delay (RFC 8289), with ECN.
+        Codel = "codel",
+        /// The same for each flow (RFC 8290).
+        FqCodel = "fq-codel",
+    }
+}
+
+words! {
     /// How losses come.
     LossModel {
         /// Each frame for itself.
@@ -71,8 +85,12 @@ table! {
         corrupt: Option<Sp<Quantified<Percent>>>,
         /// Bits per second.
         rate: Option<Sp<Quantified<Rate>>>,
+        /// Octets that may leave at once after a pause.
+        burst: Option<Sp<Quantified<Octets>>>,
         /// Octets that wait for the rate, at most.
         queue: Option<Sp<Quantified<Octets>>>,
+        /// How these are managed: `tail` (default), `red`, `codel`, `fq-codel`.
+        aqm: Option<Sp<Aqm>>,
         /// Frames that wait for delay or rate, at most (default 1000, as in netem).
         limit: Option<Sp<Int<1, 10_000_000>>>,
     }
@@ -131,9 +149,15 @@ pub struct Impair {
     /// Bits per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+    /// Octets that may leave at once after a pause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst: Option<Octets>,
     /// Octets that wait for the rate, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<Octets>,
+    /// How these are managed; `tail` if `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aqm: Option<Aqm>,
     /// Frames that wait, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
@@ -180,7 +204,10 @@ impl Read for ImpairSpec {
             "jitter",
             raw.jitter.is_some() || impair.jitter.is_some(),
         );
-        needs(cx, raw.queue.as_ref(), "queue", "rate", raw.rate.is_some() || impair.rate.is_some());
+        let rate = raw.rate.is_some() || impair.rate.is_some();
+        needs(cx, raw.burst.as_ref(), "burst", "rate", rate);
+        needs(cx, raw.queue.as_ref(), "queue", "rate", rate);
+        needs(cx, raw.aqm.as_ref(), "aqm", "rate", rate);
         if cx.diags.len() > faults {
             return None;
         }
@@ -192,7 +219,9 @@ impl Read for ImpairSpec {
         set(&mut impair.reorder, raw.reorder.map(|v| v.value.0));
         set(&mut impair.corrupt, raw.corrupt.map(|v| v.value.0));
         set(&mut impair.rate, raw.rate.map(|v| v.value.0));
+        set(&mut impair.burst, raw.burst.map(|v| v.value.0));
         set(&mut impair.queue, raw.queue.map(|v| v.value.0));
+        set(&mut impair.aqm, raw.aqm.map(|v| v.value));
         set(&mut impair.limit, raw.limit.map(|v| v.0 as u32));
         Some(Self(impair))
     }
@@ -271,7 +300,12 @@ impl Impair {
             "reorder" => self.reorder = unit(value)?,
             "corrupt" => self.corrupt = unit(value)?,
             "rate" => self.rate = unit(value)?,
+            "burst" => self.burst = unit(value)?,
             "queue" => self.queue = unit(value)?,
+            "aqm" => {
+                let found = Aqm::WORDS.iter().find(|(word, _)| *word == value);
+                self.aqm = Some(found.ok_or_else(|| format!("no queue management is called \"{value}\""))?.1);
+            }
             "limit" => {
                 self.limit =
                     Some(value.parse().map_err(|_| format!("\"{value}\" is not a number of frames"))?)
@@ -300,7 +334,9 @@ impl std::fmt::Display for Impair {
         say("reorder", self.reorder.map(|v| v.to_string()));
         say("corrupt", self.corrupt.map(|v| v.to_string()));
         say("rate", self.rate.map(|v| v.to_string()));
+        say("burst", self.burst.map(|v| v.to_string()));
         say("queue", self.queue.map(|v| v.to_string()));
+        say("aqm", self.aqm.map(|v| v.as_str().to_owned()));
         say("limit", self.limit.map(|v| v.to_string()));
         f.write_str(&words.join(" "))
     }

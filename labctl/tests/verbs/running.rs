@@ -241,10 +241,6 @@ fn what_this_version_cannot_run_is_refused_by_its_key() {
     for (text, key) in [
         ("time = { mode = \"virtual\" }", "time.mode"),
         (
-            "bus.x = { subnet = \"10.9.0.0/24\", nodes = [\"h1\"], impair = { delay = \"1ms\" } }",
-            "bus.x.impair",
-        ),
-        (
             "bus.x = { nodes = [\"h1\"] }\nnode.h2.if.eth0 = { bus = \"x\", address = \"slaac\" }",
             "node.h2.if.eth0: address = \"slaac\"",
         ),

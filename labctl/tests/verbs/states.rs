@@ -17,6 +17,7 @@ const TABLE: &[(&str, &[&str], [Want; 4])] = &[
     ("show", &["route", "h1"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("sysctl", &["h1"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("link", &["down", "h1:eth0"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
+    ("impair", &["set", "left", "loss", "1%"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("exec", &["h1", "--", "true"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("shell", &["h1"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("logs", &[], [Refuses(3), Does, Does, Refuses(4)]),

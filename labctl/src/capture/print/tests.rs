@@ -17,6 +17,7 @@ fn names() -> Names {
             mtu: 1500,
             addresses: vec![address.parse().unwrap()],
             slaac: crate::lab::state::Slaac::Off,
+            impair: None,
         }],
         loopback: Vec::new(),
     };

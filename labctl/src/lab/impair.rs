@@ -1,0 +1,125 @@
+//! Impairments of running wires: from the words of the topology to what nodes are told.
+
+use crate::topology::model::{Aqm, Distribution, Impair, Loss};
+use rumpkern::ifs::impairment::{self, Impairment, Losses, Spread};
+
+/// The same for a node; `seed` decides what happens to which frame.
+pub(crate) fn impairment(impair: &Impair, seed: u64) -> Impairment {
+    let ns = |time: Option<crate::topology::model::Duration>| {
+        time.map_or(0, |time| u64::try_from(time.0.as_nanos()).unwrap_or(u64::MAX))
+    };
+    let octets = |value: crate::topology::model::Octets| usize::try_from(value.0).unwrap_or(usize::MAX);
+    Impairment {
+        delay_ns: ns(impair.delay),
+        jitter_ns: ns(impair.jitter),
+        distribution: match impair.distribution {
+            None | Some(Distribution::Uniform) => Spread::Uniform,
+            Some(Distribution::Normal) => Spread::Normal,
+            Some(Distribution::Pareto) => Spread::Pareto,
+            Some(Distribution::ParetoNormal) => Spread::ParetoNormal,
+        },
+        loss: impair.loss.map(|loss| match loss {
+            Loss::Random { p } => Losses::Random { p: p.0 },
+            Loss::GilbertElliott { p, r, h, k } => Losses::GilbertElliott { p: p.0, r: r.0, h: h.0, k: k.0 },
+        }),
+        duplicate: impair.duplicate.map_or(0.0, |p| p.0),
+        reorder: impair.reorder.map_or(0.0, |p| p.0),
+        corrupt: impair.corrupt.map_or(0.0, |p| p.0),
+        rate: impair.rate.map(|rate| rate.0),
+        burst: impair.burst.map_or(0, octets),
+        queue: impair.queue.map(octets),
+        aqm: match impair.aqm {
+            None | Some(Aqm::Tail) => impairment::Aqm::Tail,
+            Some(Aqm::Red) => impairment::Aqm::Red,
+            Some(Aqm::Codel) => impairment::Aqm::Codel,
+            Some(Aqm::FqCodel) => impairment::Aqm::FqCodel,
+        },
+        limit: impair.limit.map(|frames| frames as usize),
+        seed,
+    }
+}
+
+/// Each direction of each wire is unlucky in its own way, the same in each run of the lab's seed.
+pub(crate) fn wire_seed(lab_seed: u64, bus: &str, node: &str, interface: &str) -> u64 {
+    use std::hash::Hasher;
+    let mut hasher = siphasher::sip::SipHasher13::new_with_keys(lab_seed, u64::from_be_bytes(*b"impaired"));
+    for word in [bus, node, interface] {
+        hasher.write(word.as_bytes());
+        hasher.write_u8(0);
+    }
+    hasher.finish()
+}
+
+/// In the words of the topology, as `impair show` prints it.
+pub(crate) fn words(one: &Impairment) -> String {
+    use crate::topology::model::{Duration, Octets, Percent, Rate};
+    let time = |ns: u64| (ns > 0).then(|| Duration(std::time::Duration::from_nanos(ns)));
+    let share = |p: f64| (p > 0.0).then_some(Percent(p));
+    let octets = |n: usize| Octets(n as u64);
+    Impair {
+        delay: time(one.delay_ns),
+        jitter: time(one.jitter_ns),
+        distribution: match one.distribution {
+            Spread::Uniform => None,
+            Spread::Normal => Some(Distribution::Normal),
+            Spread::Pareto => Some(Distribution::Pareto),
+            Spread::ParetoNormal => Some(Distribution::ParetoNormal),
+        },
+        loss: one.loss.map(|loss| match loss {
+            Losses::Random { p } => Loss::Random { p: Percent(p) },
+            Losses::GilbertElliott { p, r, h, k } => {
+                Loss::GilbertElliott { p: Percent(p), r: Percent(r), h: Percent(h), k: Percent(k) }
+            }
+        }),
+        duplicate: share(one.duplicate),
+        reorder: share(one.reorder),
+        corrupt: share(one.corrupt),
+        rate: one.rate.map(Rate),
+        burst: (one.burst > 0).then(|| octets(one.burst)),
+        queue: one.queue.map(octets),
+        aqm: match one.aqm {
+            impairment::Aqm::Tail => None,
+            impairment::Aqm::Red => Some(Aqm::Red),
+            impairment::Aqm::Codel => Some(Aqm::Codel),
+            impairment::Aqm::FqCodel => Some(Aqm::FqCodel),
+        },
+        limit: one.limit.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+    }
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nodes_are_told_reads_as_it_was_written() {
+        let words_of = |text: &str| {
+            let impair = Impair::default().with_words(&text.split(' ').collect::<Vec<_>>()).unwrap();
+            words(&impairment(&impair, 1))
+        };
+        for text in [
+            "delay 20ms jitter 2ms distribution pareto loss 2% rate 50mbit queue 64KiB",
+            "duplicate 1% reorder 25% corrupt 0.1% limit 50 delay 1s",
+            "rate 1gbit burst 16KiB queue 1MiB aqm fq-codel",
+        ] {
+            let told = words_of(text);
+            assert_eq!(words_of(&told), told);
+            for word in text.split(' ') {
+                assert!(told.contains(word), "{word} of {text} in {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_direction_has_a_seed_of_its_own() {
+        let seeds = [
+            wire_seed(1, "lan", "h1", "eth0"),
+            wire_seed(1, "lan", "h2", "eth0"),
+            wire_seed(1, "wan", "h1", "eth0"),
+            wire_seed(2, "lan", "h1", "eth0"),
+        ];
+        let all: std::collections::BTreeSet<u64> = seeds.into();
+        assert_eq!(all.len(), seeds.len());
+    }
+}
