@@ -38,20 +38,20 @@ impl Ip {
         }
     }
 
-    /// The interface can send (again).
-    pub(crate) fn groups_up(&mut self, ifindex: IfIndex) {
+    /// The interface can send (again), by this family, or can do so better than before.
+    pub(crate) fn groups_up(&mut self, ifindex: IfIndex, family: Family) {
         if self.ifs.get(ifindex).is_some_and(|i| !i.loopback) {
-            self.group_event(ifindex, Family::Inet, Link::up);
+            self.group_event(ifindex, family, Link::up);
         }
     }
 
     /// The interface cannot send any more.
-    pub(crate) fn groups_down(&mut self, ifindex: IfIndex) {
+    pub(crate) fn groups_down(&mut self, ifindex: IfIndex, family: Family) {
         let down = |link: &mut Link, around: &mut Around<'_>| {
             link.down(around);
             Vec::new()
         };
-        self.group_event(ifindex, Family::Inet, down);
+        self.group_event(ifindex, family, down);
     }
 
     /// A timer of groups is due.
@@ -77,8 +77,7 @@ impl Ip {
         for say in said {
             match family {
                 Family::Inet => self.igmp_say(ifindex, say),
-                // Nothing is reported of IPv6's.
-                Family::Inet6 => {}
+                Family::Inet6 => self.mld6_say(ifindex, say),
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use super::in6_ifaddr::{AddrOrigin, AddrState, Dad};
 use crate::net::IfIndex;
+use crate::socket::Family;
 use crate::stack::Stack;
 use crate::time::Duration;
 use crate::timer::Timer;
@@ -87,6 +88,10 @@ impl Stack {
     fn addr6_usable(&mut self, ifindex: IfIndex, addr: Ipv6Addr) {
         if let Some(net) = self.net_of(ifindex, addr) {
             self.addr_usable(ifindex, net);
+        }
+        // RFC 3590 §4: reports have a source now.
+        if addr.is_unicast_link_local() && self.ip.ifs.get(ifindex).is_some_and(|i| i.usable()) {
+            self.ip.groups_up(ifindex, Family::Inet6);
         }
     }
 

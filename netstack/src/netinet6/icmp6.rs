@@ -185,6 +185,7 @@ pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, at: usize) {
             count.in_parm_problems += 1;
             quoted(stack, rx, &header, m, at);
         }
+        ty::MLD_QUERY | ty::MLD_REPORT | ty::MLD_DONE | ty::MLD2_REPORT => stack.ip.mld6_input(rx, m, at),
         ty::ROUTER_SOLICIT
         | ty::ROUTER_ADVERT
         | ty::NEIGHBOUR_SOLICIT

@@ -7,6 +7,7 @@
 use crate::net::ifnet::IfError;
 use crate::net::{IfIndex, MacAddr};
 use crate::netinet::ip::Ip;
+use crate::socket::Family;
 use crate::stack::{Event, Stack};
 use crate::time::{Duration, Instant};
 use crate::timer::TimerKey;
@@ -258,6 +259,7 @@ impl Stack {
         if self.ip.config.forwarding {
             self.ip.group_leave(ifindex, IpAddr::V6(ipv6::ALL_ROUTERS));
         }
+        self.ip.groups_down(ifindex, Family::Inet6);
         if let Some(ifnet) = self.ip.ifs.get_mut(ifindex) {
             ifnet.in6.enabled = false;
             ifnet.filter_generation += 1;
@@ -273,6 +275,7 @@ impl Stack {
             return;
         }
         let waiting: Vec<Ipv6Addr> = ifnet.in6.addrs.keys().copied().collect();
+        self.ip.groups_up(ifindex, Family::Inet6);
         for addr in waiting {
             self.dad_start(ifindex, addr);
         }

@@ -11,6 +11,7 @@
 //! | `ip6_output`, `ip6_forward` | what goes out, and what passes through | 8200, 6437 |
 //! | `icmp6` | errors and echo | 4443, 8201 |
 //! | `raw_ip6` | raw sockets | 3542 |
+//! | `mld6` | who is in which group, for routers | 2710, 3810, 3590 |
 //! | `nd6` | neighbour discovery: who has which link address | 4861 §7 |
 //!
 //! Addresses of one link carry its interface inside the stack: [`crate::wire::scope6`].
@@ -25,5 +26,6 @@ mod ip6_exthdr;
 mod ip6_forward;
 mod ip6_input;
 mod ip6_output;
+pub(crate) mod mld6;
 pub(crate) mod nd6;
 pub(crate) mod raw_ip6;

@@ -42,7 +42,7 @@ use crate::netinet::ip::{Ip, LOOPBACK_MTU};
 use crate::netinet6::in6_ifaddr::{Addr6, AddrOrigin};
 use crate::socket::sockopt::Options;
 use crate::socket::table::Sockets;
-use crate::socket::{Ready, SocketId};
+use crate::socket::{Family, Ready, SocketId};
 use crate::tcp::{Tcp, TcpConfig, TcpId};
 use crate::time::Instant;
 use crate::wire::{ipv4, ipv6, scope6};
@@ -154,7 +154,9 @@ impl Stack {
         for addr in self.ifnet(ifindex)?.addrs.clone() {
             self.addr_del(self.ip.now, ifindex, addr)?;
         }
-        self.ip.groups_down(ifindex);
+        for family in [Family::Inet, Family::Inet6] {
+            self.ip.groups_down(ifindex, family);
+        }
         let Some(mut ifnet) = self.ip.ifs.detach(ifindex) else { return Err(IfError::NoDevice(ifindex)) };
         for m in ifnet.tx.drain() {
             self.ip.discard(Drop::IfGone, m);
@@ -204,7 +206,7 @@ impl Stack {
             (true, false) => self.if_down(ifindex),
             (false, true) => {
                 self.ip.routes.refresh_all(&self.ip.ifs);
-                self.ip.groups_up(ifindex);
+                self.ip.groups_up(ifindex, Family::Inet);
                 self.announce_all(ifindex);
                 self.in6_up(ifindex);
             }
@@ -223,7 +225,9 @@ impl Stack {
 
     fn if_down(&mut self, ifindex: IfIndex) {
         self.ip.routes.refresh_all(&self.ip.ifs);
-        self.ip.groups_down(ifindex);
+        for family in [Family::Inet, Family::Inet6] {
+            self.ip.groups_down(ifindex, family);
+        }
         self.ip.exceptions.forget(|_, r| r.ifindex == ifindex);
         let mut lost = self.ip.neigh.flush(ifindex, false, &mut self.ip.timers);
         if let Some(i) = self.ip.ifs.get_mut(ifindex) {

@@ -215,6 +215,30 @@ counters! {
 }
 
 counters! {
+    /// MLD, as IGMP.
+    MldStats, "mld" {
+        /// Messages that came in, wrong ones included.
+        in_msgs => "mldInMsgs",
+        /// Messages of a wrong length or group.
+        in_errors => "mldInErrors",
+        /// Queries of version 1.
+        in_v1_queries => "mldInV1Queries",
+        /// Queries of version 2.
+        in_v2_queries => "mldInV2Queries",
+        /// Queries not believed: not by a neighbour (RFC 3810 §6.2).
+        in_bad_queries => "mldInBadQueries",
+        /// Reports of other hosts, of version 1.
+        in_reports => "mldInReports",
+        /// Reports sent, of version 1.
+        out_v1_reports => "mldOutV1Reports",
+        /// Reports sent, of version 2.
+        out_v2_reports => "mldOutV2Reports",
+        /// Done messages sent.
+        out_dones => "mldOutDones",
+    }
+}
+
+counters! {
     /// UDP (RFC 4113).
     UdpStats, "udp" {
         /// Datagrams delivered to a socket.
@@ -409,6 +433,10 @@ drops! {
     IgmpMalformed => "igmpMalformed",
     /// An IGMP query that is not to be believed.
     IgmpBadQuery => "igmpBadQuery",
+    /// MLD message of a wrong length or about no group.
+    MldMalformed => "mldMalformed",
+    /// An MLD query that is not to be believed.
+    MldBadQuery => "mldBadQuery",
     /// UDP header or length wrong.
     UdpMalformed => "udpMalformed",
     /// UDP checksum wrong.
@@ -477,6 +505,8 @@ pub struct Stats {
     pub ip6: Ip6Stats,
     /// ICMPv6
     pub icmp6: Icmp6Stats,
+    /// MLD
+    pub mld: MldStats,
     /// Neighbour discovery
     pub nd6: Nd6Stats,
     /// UDP
@@ -549,6 +579,7 @@ impl Stats {
             .chain(self.arp.iter())
             .chain(self.ip6.iter())
             .chain(self.icmp6.iter())
+            .chain(self.mld.iter())
             .chain(self.nd6.iter())
             .chain(self.udp.iter())
             .chain(self.tcp.iter())

@@ -106,7 +106,7 @@ fn parse_query(b: &[u8], group: Ipv4Addr) -> Result<Query, WireError> {
 }
 
 /// RFC 3376 §4.1.1, §4.1.7: from 128 on, an exponent and a mantissa.
-fn decode(code: u8) -> u32 {
+pub(super) fn decode(code: u8) -> u32 {
     let code = u32::from(code);
     if code < 128 { code } else { (code & 0xf | 0x10) << ((code >> 4 & 7) + 3) }
 }

@@ -11,6 +11,7 @@ pub mod ipv4;
 pub mod ipv4_options;
 pub mod ipv6;
 pub mod ipv6_ext;
+pub mod mld;
 pub mod ndp;
 pub mod scope6;
 pub mod tcp;

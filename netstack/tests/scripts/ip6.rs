@@ -38,6 +38,9 @@ impl Lan {
             stack.addr_add(lan.now, eth0, addr.parse().unwrap()).unwrap();
             lan.hosts.push(stack);
         }
+        // Their groups are told of first.
+        lan.pass(Duration::from_secs(3));
+        lan.seen.clear();
         lan
     }
 

@@ -10,6 +10,7 @@ mod harness;
 mod icmp;
 mod igmp;
 mod ip6;
+mod mld;
 mod options;
 mod packet;
 mod pmtu;

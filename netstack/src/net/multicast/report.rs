@@ -17,10 +17,11 @@ use crate::socket::Family;
 use crate::stack::config::GroupConfig;
 use crate::time::{Duration, Instant};
 use crate::timer::{GroupTimer, Timer, TimerKey, Timers};
+use crate::wire::ipv6;
 use rand::Rng;
 use rand::rngs::SmallRng;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// Versions of the protocol, by IGMP's numbers: MLDv1 is IGMPv2 with other octets, MLDv2 is IGMPv3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -476,9 +477,6 @@ fn due_by(a: &mut Around<'_>, group: IpAddr, timer: &mut Option<(Instant, TimerK
 pub(crate) fn is_reported(group: IpAddr) -> bool {
     match group {
         IpAddr::V4(group) => group != crate::net::ifnet::ALL_SYSTEMS,
-        IpAddr::V6(group) => group != ALL_NODES && group.segments()[0] & 0xf > 1,
+        IpAddr::V6(group) => group != ipv6::ALL_NODES && ipv6::multicast_scope(group) > 1,
     }
 }
-
-/// RFC 4291 §2.7.1
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
