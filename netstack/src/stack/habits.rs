@@ -1,8 +1,9 @@
 //! Habits of a stack that programs read and change while it runs (Linux's `net.ipv4` without TCP's), and link addresses.
 
-use super::{Stack, StackConfig};
+use super::{GroupConfig, Stack, StackConfig};
 use crate::net::ifnet::IfError;
 use crate::net::{IfIndex, MacAddr};
+use crate::socket::Family;
 use std::num::NonZeroU8;
 
 impl Stack {
@@ -22,6 +23,14 @@ impl Stack {
     pub fn set_redirects(&mut self, send: bool, accept: bool) {
         let config = &mut self.ip.config;
         (config.send_redirects, config.accept_redirects) = (send, accept);
+    }
+
+    /// How groups of a family are kept, and routers told of them; memberships stay as they are.
+    pub fn set_group_config(&mut self, family: Family, config: GroupConfig) {
+        match family {
+            Family::Inet => self.ip.config.igmp = config,
+            Family::Inet6 => self.ip.config.mld = config,
+        }
     }
 
     /// Gives an interface another link address, by which it is known from now on. Neighbours learn it when they ask again.

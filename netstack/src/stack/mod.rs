@@ -3,7 +3,7 @@
 //! | group | doors | where |
 //! |---|---|---|
 //! | configuration | `new`, `if_*`, `addr_*`, `route_*`, `neigh_*`, `set_forwarding` | here, `routes` |
-//! | habits | `config`, `set_ttl`, `set_redirects` | `habits` |
+//! | habits | `config`, `set_ttl`, `set_redirects`, `set_group_config` | `habits` |
 //! | frames in, time, frames out | `rx_mbuf`, `input`, `poll_timeout`, `handle_timeout`, `poll_transmit`, `recycle`, `rx_filter` | [`frames`](self) |
 //! | events, in order | `poll_event` | `events` |
 //! | IPv6 | `if_set_ipv6`, `if_ipv6`, `addr6_add`, `addr6` | [`crate::netinet6::in6_ifaddr`] |

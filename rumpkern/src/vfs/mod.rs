@@ -11,10 +11,12 @@
 mod etc;
 mod path;
 mod proc_net;
+mod proc_net_groups;
 mod proc_net_sockets;
 mod proc_net_stat;
 mod sys_net;
 mod sysctl;
+mod sysctl_groups;
 mod sysctl_values;
 
 use crate::kernel::Kernel;

@@ -1,11 +1,13 @@
-//! `/proc/net`: interfaces, routes, neighbours, groups; and the table of all files there.
+//! `/proc/net`: interfaces, routes, neighbours; and the table of all files there.
 
-use super::{Opened, directory_of, proc_net_sockets as sockets, proc_net_stat as stat};
+use super::{
+    Opened, directory_of, proc_net_groups as groups, proc_net_sockets as sockets, proc_net_stat as stat,
+};
 use crate::kernel::Kernel;
 use crate::syscall::Errno;
+use netstack::net::IfIndex;
 use netstack::net::neigh::NudState;
 use netstack::net::route::{Route, RouteKind};
-use netstack::net::{IfIndex, ifnet::ALL_SYSTEMS};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -22,15 +24,15 @@ const FILES: &[(&str, Writer)] = &[
     ("icmp", sockets::icmp),
     ("icmp6", sockets::icmp6),
     ("if_inet6", if_inet6),
-    ("igmp", igmp),
-    ("igmp6", igmp6),
+    ("igmp", groups::igmp),
+    ("igmp6", groups::igmp6),
     ("ip6_mr_cache", |_| IP6_MR_CACHE.to_owned()),
     ("ip6_mr_vif", |_| IP6_MR_VIF.to_owned()),
     ("ip_mr_cache", |_| IP_MR_CACHE.to_owned()),
     ("ip_mr_vif", |_| IP_MR_VIF.to_owned()),
     ("ipv6_route", ipv6_route),
-    ("mcfilter", |_| MCFILTER.to_owned()),
-    ("mcfilter6", |_| MCFILTER6.to_owned()),
+    ("mcfilter", groups::mcfilter),
+    ("mcfilter6", groups::mcfilter6),
     ("netlink", |_| NETLINK.to_owned()),
     ("netstat", stat::netstat),
     ("packet", sockets::packet),
@@ -65,14 +67,11 @@ pub(super) fn open(kernel: &Kernel, below: &str) -> Result<Opened, Errno> {
 /// Ticks of the packet scheduler's clock, and of the timer's, in nanoseconds: those of every kernel.
 const PSCHED: &str = "000003e8 00000040 000f4240 3b9aca00\n";
 
-// Tables that are empty here: nothing forwards multicast, no socket picks sources of a group, no route is cached.
+// Tables that are empty here: nothing forwards multicast, no route is cached.
 const IP_MR_CACHE: &str = "Group    Origin   Iif     Pkts    Bytes    Wrong Oifs\n";
 const IP_MR_VIF: &str = "Interface      BytesIn  PktsIn  BytesOut PktsOut Flags Local    Remote\n";
 const IP6_MR_CACHE: &str = "Group                            Origin                           Iif      Pkts  Bytes     Wrong  Oifs\n";
 const IP6_MR_VIF: &str = "Interface      BytesIn  PktsIn  BytesOut PktsOut Flags\n";
-const MCFILTER: &str = "Idx Device        MCA        SRC    INC    EXC\n";
-const MCFILTER6: &str =
-    "Idx Device                Multicast Address                   Source Address    INC    EXC\n";
 
 const PTYPE: &str = "Type Device      Function\n0800          ip_rcv\n0806          arp_rcv\n";
 
@@ -96,7 +95,7 @@ pub(super) fn hex4(addr: Ipv4Addr) -> String {
 }
 
 /// An IPv6 address as 32 digits.
-fn hex6(addr: Ipv6Addr) -> String {
+pub(super) fn hex6(addr: Ipv6Addr) -> String {
     format!("{:032x}", addr.to_bits())
 }
 
@@ -275,38 +274,6 @@ fn if_inet6(kernel: &Kernel) -> String {
                 net.prefix_len(),
                 ifnet.name
             );
-        }
-    }
-    text
-}
-
-fn igmp(kernel: &Kernel) -> String {
-    let mut text = String::from("Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n");
-    let stack = kernel.stack.borrow();
-    for ifnet in stack.interfaces().filter(|ifnet| ifnet.up) {
-        let mut groups: Vec<Ipv4Addr> = vec![ALL_SYSTEMS];
-        groups.extend(ifnet.groups().filter_map(|group| match group {
-            IpAddr::V4(group) => Some(group).filter(|group| *group != ALL_SYSTEMS),
-            IpAddr::V6(_) => None,
-        }));
-        let (name, n) = (&ifnet.name, groups.len());
-        let _ = writeln!(text, "{}\t{name:<10}: {n:>5} {:>7}", ifnet.index.0, "V3");
-        // The one that everybody is in was joined first and stands last.
-        for group in groups.iter().rev() {
-            let _ = writeln!(text, "\t\t\t\t{} {:>5} 0:00000000\t\t0", hex4(*group), 1);
-        }
-    }
-    text
-}
-
-fn igmp6(kernel: &Kernel) -> String {
-    let stack = kernel.stack.borrow();
-    let mut text = String::new();
-    for ifnet in stack.interfaces().filter(|ifnet| ifnet.up) {
-        for group in ifnet.groups() {
-            let IpAddr::V6(group) = group else { continue };
-            let (index, name) = (ifnet.index.0, &ifnet.name);
-            let _ = writeln!(text, "{index:<4} {name:<15} {} {:>5} 00000004 0", hex6(group), 1);
         }
     }
     text

@@ -3,6 +3,7 @@
 //! A value is one of TCP's (`netstack::tcp::sysctl`), one of the stack's other habits, or one that cannot be
 //! changed here: that takes the value which it has, and refuses (`EINVAL`) what the node would not do.
 
+use super::sysctl_groups as groups;
 use super::sysctl_values::{CONF4, CONF6, FIXED, NEIGH, NEIGH_DEFAULT};
 use super::{Opened, directory_of};
 use crate::kernel::Kernel;
@@ -92,11 +93,11 @@ impl Value {
 }
 
 /// A value of the stack's.
-struct Live {
-    name: &'static str,
-    get: fn(&Stack) -> String,
+pub(super) struct Live {
+    pub(super) name: &'static str,
+    pub(super) get: fn(&Stack) -> String,
     /// Changes it; `None`: it does not take that. Absent: it cannot be changed.
-    set: Option<fn(&mut Stack, i64) -> Option<()>>,
+    pub(super) set: Option<fn(&mut Stack, i64) -> Option<()>>,
 }
 
 /// A value that can only be read.
@@ -160,6 +161,9 @@ const CONF4_LIVE: &[Live] = &[
             Some(())
         }),
     },
+    groups::FORCE_IGMP,
+    groups::IGMP_OLD,
+    groups::IGMP_NEW,
 ];
 
 /// Of `ipv6/conf/IF`; `all` and `default` are asked as if they were the loopback interface.
@@ -201,7 +205,7 @@ fn find(stack: &Stack, below: &str) -> Option<Value> {
             return find_of(stack, tree, of, key);
         }
     }
-    if let Some(live) = LIVE.iter().find(|live| live.name == below) {
+    if let Some(live) = LIVE.iter().chain(groups::LIVE).find(|live| live.name == below) {
         return Some(Value::Live(live));
     }
     let name = tcp_name(below);
@@ -235,7 +239,12 @@ fn find_of(stack: &Stack, tree: &str, of: &str, key: &str) -> Option<Value> {
             Some(live) => CONF4_EACH.iter().find(|each| each.name == live.name).map(Value::Live),
             None => conf(CONF4),
         },
-        "ipv6/conf" => interface(CONF6_LIVE).or_else(|| conf(CONF6)),
+        "ipv6/conf" => match groups::CONF6.iter().find(|live| live.name == key) {
+            Some(live) if of == "all" => Some(Value::Live(live)),
+            // Of one interface it can only be read.
+            Some(_) => GROUPS6_EACH.iter().find(|each| each.name == key).map(Value::Live),
+            None => interface(CONF6_LIVE).or_else(|| conf(CONF6)),
+        },
         _ => {
             let default = || {
                 (of == "default").then(|| interface(&[NEIGH_DEFAULT_LIVE]).or_else(|| pair(NEIGH_DEFAULT)))?
@@ -250,6 +259,16 @@ const CONF4_EACH: &[Live] = &[
     Live { set: None, ..CONF4_LIVE[0] },
     Live { set: None, ..CONF4_LIVE[1] },
     Live { set: None, ..CONF4_LIVE[2] },
+    Live { set: None, ..groups::FORCE_IGMP },
+    Live { set: None, ..groups::IGMP_OLD },
+    Live { set: None, ..groups::IGMP_NEW },
+];
+
+/// [`groups::CONF6`] as an interface has it.
+const GROUPS6_EACH: &[Live] = &[
+    Live { set: None, ..groups::CONF6[0] },
+    Live { set: None, ..groups::CONF6[1] },
+    Live { set: None, ..groups::CONF6[2] },
 ];
 
 /// A file's name as sysctl(8) has it. Only interfaces have dots in theirs, and those are found otherwise.
@@ -265,8 +284,12 @@ fn is_linux(name: &str) -> bool {
 /// All files below `/proc/sys/net`.
 fn names(stack: &Stack) -> impl Iterator<Item = String> {
     let tcp = tcp::names().filter(|name| is_linux(name)).map(|name| name["net.".len()..].replace('.', "/"));
-    let plain =
-        LIVE.iter().map(|live| live.name).chain(FIXED.iter().map(|(name, _)| *name)).map(str::to_owned);
+    let plain = LIVE
+        .iter()
+        .chain(groups::LIVE)
+        .map(|live| live.name)
+        .chain(FIXED.iter().map(|(name, _)| *name))
+        .map(str::to_owned);
     let mut of: Vec<String> = vec!["all".to_owned(), "default".to_owned()];
     of.extend(stack.interfaces().map(|ifnet| ifnet.name.clone()));
     let keys = |tree: &str| -> Vec<&str> {
@@ -275,7 +298,10 @@ fn names(stack: &Stack) -> impl Iterator<Item = String> {
                 CONF4_LIVE.iter().map(|live| live.name).chain(CONF4.iter().map(|(name, ..)| *name)).collect()
             }
             "ipv6/conf" => {
-                CONF6_LIVE.iter().map(|(name, _)| *name).chain(CONF6.iter().map(|(name, ..)| *name)).collect()
+                let groups = groups::CONF6.iter().map(|live| live.name);
+                let others =
+                    CONF6_LIVE.iter().map(|(name, _)| *name).chain(CONF6.iter().map(|(name, ..)| *name));
+                groups.chain(others).collect()
             }
             _ => {
                 NEIGH_LIVE.iter().map(|(name, _)| *name).chain(NEIGH.iter().map(|(name, _)| *name)).collect()

@@ -69,7 +69,6 @@ fn joining_and_leaving() {
         t.set_raw(s, ADD, &mreqn(H, NOWHERE, 0));
         t.set_raw(s, ADD, &mreqn(H, LO, 9999));
         t.set_raw(s, ADD, &mreqn(H, [0; 4], 1));
-        t.set_raw(s, DROP, &mreqn(H, [0; 4], 0));
         t.set_raw(s, DROP, &mreqn(H, [0; 4], 1));
         t.set_raw(s, DROP, &mreq(G));
         t.set_raw(s, ADD, &mreq([10, 0, 0, 1]));
@@ -157,8 +156,8 @@ fn as_many_sources_as_a_socket_may_name() {
         let sources: Vec<[u8; 4]> = (0..11).map(|n| [127, 0, 2, n]).collect();
         t.set_raw(s, MSFILTER, &msfilter(G, 1, 11, &sources));
         t.set_raw(s, MSFILTER, &msfilter(G, 1, 10, &sources));
-        t.set_raw(s, MCAST_MSFILTER, &group_filter(1, G, 0, 11, &sources));
-        t.set_raw(s, MCAST_MSFILTER, &group_filter(1, G, 0, 10, &sources));
+        t.set_long(s, MCAST_MSFILTER, &group_filter(1, G, 0, 11, &sources));
+        t.set_long(s, MCAST_MSFILTER, &group_filter(1, G, 0, 10, &sources));
     });
 }
 
@@ -170,7 +169,7 @@ fn whole_filters() {
         t.set_raw(s, MSFILTER, &msfilter(G, 1, 0, &[]));
         t.get_asked(s, MSFILTER, &msfilter(G, 0, 1, &[[0; 4]]));
         t.set_raw(s, ADD, &mreq(G));
-        t.set_raw(s, MSFILTER, &msfilter(G, 1, 2, &[OTHER, LO]));
+        t.set_raw(s, MSFILTER, &msfilter(G, 1, 2, &[LO, OTHER]));
         for room in 0..4 {
             t.get_asked(s, MSFILTER, &msfilter(G, 7, room, &vec![[0; 4]; room as usize]));
         }
@@ -193,37 +192,37 @@ fn whole_filters() {
 fn the_options_of_both_families() {
     compare(|t| {
         let s = t.udp();
-        t.set_raw(s, MCAST_JOIN, &group_req(1, G));
-        t.set_raw(s, MCAST_JOIN, &group_req(1, G));
-        t.set_raw(s, MCAST_JOIN, &group_req(9999, H));
-        t.set_raw(s, MCAST_JOIN, &group_req(1, [10, 0, 0, 1]));
-        t.set_raw(s, MCAST_JOIN, &group_req(1, H)[..135]);
+        t.set_long(s, MCAST_JOIN, &group_req(1, G));
+        t.set_long(s, MCAST_JOIN, &group_req(1, G));
+        t.set_long(s, MCAST_JOIN, &group_req(9999, H));
+        t.set_long(s, MCAST_JOIN, &group_req(1, [10, 0, 0, 1]));
+        t.set_long(s, MCAST_JOIN, &group_req(1, H)[..135]);
         let mut inet6 = group_req(1, H);
         inet6[8] = 10;
-        t.set_raw(s, MCAST_JOIN, &inet6);
+        t.set_long(s, MCAST_JOIN, &inet6);
         // BLOCK, UNBLOCK, JOIN_SOURCE, LEAVE_SOURCE
         for name in [43, 43, 46, 44, 44, 47, 46, 46, 43, 47, 47] {
-            t.set_raw(s, (IP, name), &group_source_req(1, G, OTHER));
+            t.set_long(s, (IP, name), &group_source_req(1, G, OTHER));
         }
         for name in [43, 44, 46, 47] {
-            t.set_raw(s, (IP, name), &group_source_req(1, G, OTHER)[..263]);
-            t.set_raw(s, (IP, name), &group_source_req(9999, G, OTHER));
+            t.set_long(s, (IP, name), &group_source_req(1, G, OTHER)[..263]);
+            t.set_long(s, (IP, name), &group_source_req(9999, G, OTHER));
             let mut inet6 = group_source_req(1, G, OTHER);
             inet6[136] = 10;
-            t.set_raw(s, (IP, name), &inet6);
+            t.set_long(s, (IP, name), &inet6);
         }
-        t.set_raw(s, MCAST_LEAVE, &group_req(1, G));
-        t.set_raw(s, MCAST_JOIN, &group_req(1, G));
-        t.set_raw(s, MCAST_MSFILTER, &group_filter(1, G, 1, 2, &[OTHER, LO]));
+        t.set_long(s, MCAST_LEAVE, &group_req(1, G));
+        t.set_long(s, MCAST_JOIN, &group_req(1, G));
+        t.set_long(s, MCAST_MSFILTER, &group_filter(1, G, 1, 2, &[LO, OTHER]));
         t.get_asked(s, MCAST_MSFILTER, &group_filter(1, G, 7, 0, &[]));
         t.get_asked(s, MCAST_MSFILTER, &group_filter(1, G, 7, 1, &[[0; 4]]));
         t.get_asked(s, MCAST_MSFILTER, &group_filter(1, H, 7, 0, &[]));
         t.get_asked(s, MCAST_MSFILTER, &group_filter(1, G, 7, 0, &[])[..143]);
-        t.set_raw(s, MCAST_MSFILTER, &group_filter(1, G, 1, 2, &[OTHER]));
-        t.set_raw(s, MCAST_MSFILTER, &group_filter(1, G, 3, 0, &[]));
-        t.set_raw(s, MCAST_MSFILTER, &group_filter(1, G, 1, 0, &[])[..140]);
-        t.set_raw(s, MCAST_LEAVE, &group_req(1, G));
-        t.set_raw(s, MCAST_LEAVE, &group_req(1, G));
+        t.set_long(s, MCAST_MSFILTER, &group_filter(1, G, 1, 2, &[OTHER]));
+        t.set_long(s, MCAST_MSFILTER, &group_filter(1, G, 3, 0, &[]));
+        t.set_long(s, MCAST_MSFILTER, &group_filter(1, G, 1, 0, &[])[..140]);
+        t.set_long(s, MCAST_LEAVE, &group_req(1, G));
+        t.set_long(s, MCAST_LEAVE, &group_req(1, G));
     });
 }
 

@@ -67,6 +67,13 @@ fn text(data: &[u8]) -> String {
     }
 }
 
+/// Octets with where they stand, without the zeros.
+fn sparse(octets: &[u8]) -> String {
+    let some = octets.iter().enumerate().filter(|(_, octet)| **octet != 0);
+    let some: Vec<String> = some.map(|(at, octet)| format!("{at}:{octet}")).collect();
+    format!("{} octets [{}]", octets.len(), some.join(" "))
+}
+
 fn plain<T: fmt::Display>(answer: Answer<T>) -> String {
     answer.map_or_else(errno_name, |value| value.to_string())
 }
@@ -436,10 +443,16 @@ impl<'a> Trial<'a> {
         self.say(format!("getsockopt({s}, {level}, {name}, {len}) = {}", plain(answer)));
     }
 
+    /// setsockopt(2) with octets that are long, and mostly zeros.
+    pub fn set_long(&mut self, s: Sock, (level, name): (u32, u32), value: &[u8]) {
+        let answer = self.sys.setsockopt(s.fd, level, name, value);
+        self.say(format!("setsockopt({s}, {level}, {name}, {}) = {}", sparse(value), done(answer)));
+    }
+
     /// getsockopt(2) into octets that say what is asked for.
     pub fn get_asked(&mut self, s: Sock, (level, name): (u32, u32), held: &[u8]) {
-        let answer = self.sys.getsockopt(s.fd, level, name, held).map(|value| format!("{value:?}"));
-        self.say(format!("getsockopt({s}, {level}, {name}, {held:?}) = {}", plain(answer)));
+        let answer = self.sys.getsockopt(s.fd, level, name, held).map(|value| sparse(&value));
+        self.say(format!("getsockopt({s}, {level}, {name}, {}) = {}", sparse(held), plain(answer)));
     }
 
     /// SO_ERROR, by name.

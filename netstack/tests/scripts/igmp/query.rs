@@ -185,4 +185,7 @@ fn long_lists_take_several_reports_except_those_that_exclude() {
     let frames = s.frames(0);
     assert!(frames.iter().all(|f| f.len() <= 14 + 576));
     assert_eq!(listed(frames.iter().map(|f| describe(f)).collect()), [134, 134, 32]);
+    let opt = filter(&s, G, FilterMode::Exclude, &sources);
+    set(&mut s, id, opt);
+    assert_eq!(listed(s.sent(0)), [134], "the same of the mode that becomes so");
 }
