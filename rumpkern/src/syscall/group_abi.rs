@@ -3,7 +3,7 @@
 //! A filter is read by an option whose value says which: what the program's buffer held when it asked.
 
 use super::sockopt_abi::{IP, IPV6, address, interface, word};
-use super::{Errno, Fd, SockOpt, SockOptName, Sys};
+use super::{Errno, Family, Fd, SockOpt, SockOptName, Sys, packet_abi};
 use netstack::net::IfIndex;
 use netstack::net::multicast::{FilterMode, SourceFilter};
 use netstack::socket::{GroupSource, SockOpt6};
@@ -23,6 +23,15 @@ const IP_MSFILTER: usize = 16;
 const LONGEST: usize = 131_072;
 /// MCAST_INCLUDE; MCAST_EXCLUDE is 0.
 const INCLUDE: u32 = 1;
+
+/// Whether a socket has such options at this level.
+pub(super) fn serves(sys: &Sys, fd: Fd, level: u32) -> Result<bool, Errno> {
+    match level {
+        IP => Ok(!packet_abi::is_packet(sys.socket_type(fd)?)),
+        IPV6 => Ok(sys.socket_info(fd)?.family == Family::Inet6),
+        _ => Ok(false),
+    }
+}
 
 /// Whether a read option is told by its value for which group it is.
 pub(super) fn is_asked(level: u32, name: u32) -> bool {

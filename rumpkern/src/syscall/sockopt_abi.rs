@@ -6,7 +6,7 @@
 
 use super::{Errno, Fd, SockOpt, SockOptName, SockType, Sys, group_abi, netlink, packet_abi, tcp_info};
 use netstack::net::IfIndex;
-use netstack::socket::MtuDiscover;
+use netstack::socket::{MtuDiscover, SockOpt6, SockOpt6Name};
 use netstack::tcp::cc::Algorithm;
 use netstack::tcp::{FastOpenKey, TcpOpt, TcpOptName};
 use netstack::time::Duration;
@@ -32,6 +32,11 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
         _ if sys.netlink(fd).is_ok() => return netlink::set(sys, fd, level, name, value),
         _ => {}
     }
+    if group_abi::serves(sys, fd, level)?
+        && let Some(option) = group_abi::option(sys, level, name, value)?
+    {
+        return sys.setsockopt(fd, option);
+    }
     if !serves(sys.socket_type(fd)?, level) {
         return Err(Errno::ENOPROTOOPT);
     }
@@ -48,9 +53,6 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
     };
     if value.len() < least {
         return Err(Errno::EINVAL);
-    }
-    if let Some(option) = group_abi::option(sys, level, name, value)? {
-        return sys.setsockopt(fd, option);
     }
     let option = match (level, name) {
         (SOCKET, 2) => SockOpt::ReuseAddr(flag(value)?),
@@ -184,7 +186,7 @@ pub fn get_within(
     len: usize,
     asked: &[u8],
 ) -> Result<Vec<u8>, Errno> {
-    if group_abi::is_asked(level, name) && sys.netlink(fd).is_err() && serves(sys.socket_type(fd)?, level) {
+    if group_abi::is_asked(level, name) && sys.netlink(fd).is_err() && group_abi::serves(sys, fd, level)? {
         let mut octets = group_abi::filter(sys, fd, level, name, asked)?;
         octets.truncate(len);
         return Ok(octets);
@@ -208,6 +210,9 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         (SOCKET, 20 | 21) => {}
         _ if sys.netlink(fd).is_ok() => return netlink::get(sys, fd, level, name),
         _ => {}
+    }
+    if (level, name) == (IPV6, 29) && group_abi::serves(sys, fd, level)? {
+        return octets(sys, sys.getsockopt(fd, SockOptName::V6(SockOpt6Name::MulticastAll))?);
     }
     if !serves(sys.socket_type(fd)?, level) {
         return Err(Errno::EOPNOTSUPP);
@@ -304,6 +309,7 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
     let whole = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     match option {
         // No name leads here.
+        SockOpt::V6(SockOpt6::MulticastAll(on)) => int(on.into()),
         SockOpt::V6(_) => Err(Errno::ENOPROTOOPT),
         SockOpt::ReuseAddr(on)
         | SockOpt::ReusePort(on)
