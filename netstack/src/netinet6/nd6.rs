@@ -69,8 +69,12 @@ impl Stack {
             let queue = self.ip.neigh.hint(self.ip.now, ifindex, addr, mac, &mut self.ip.timers);
             self.ip.neigh_flush(ifindex, mac, queue);
         }
-        let to = if probes { ipv6::ALL_NODES } else { src };
-        self.ip.nd6_advertise(ifindex, message.target, to, !probes, replaces);
+        // Two whose addresses are both being tried: neither tells its link address by asking (RFC 4429 §3.2), so that each would
+        // have to ask for the other's before it answers. Told to everybody, ours gets there.
+        let mutual = !replaces && message.source_link.is_none();
+        let to_all = probes || mutual;
+        let to = if to_all { ipv6::ALL_NODES } else { src };
+        self.ip.nd6_advertise(ifindex, message.target, to, !to_all, replaces);
         true
     }
 

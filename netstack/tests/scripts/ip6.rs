@@ -27,13 +27,17 @@ fn mac(n: usize) -> MacAddr {
 impl Lan {
     /// A host for each of `addrs`, without DAD.
     fn new(addrs: &[&str]) -> Lan {
+        Lan::with(Dad::Off, addrs)
+    }
+
+    fn with(dad: Dad, addrs: &[&str]) -> Lan {
         let mut lan = Lan { hosts: Vec::new(), now: Instant::from_millis(1000), seen: Vec::new() };
         for (n, addr) in addrs.iter().enumerate() {
             let mut stack = Stack::new(StackConfig::default(), [n as u8 + 1; 32]);
             let config = IfConfig { name: "eth0".into(), mac: mac(n), mtu: 1500 };
             let eth0 = stack.if_attach(config).unwrap();
             stack.if_set_up(lan.now, eth0, true).unwrap();
-            let config = Ipv6Config { enabled: true, dad: Dad::Off, ..Ipv6Config::default() };
+            let config = Ipv6Config { enabled: true, dad, ..Ipv6Config::default() };
             stack.if_set_ipv6(lan.now, eth0, config).unwrap();
             stack.addr_add(lan.now, eth0, addr.parse().unwrap()).unwrap();
             lan.hosts.push(stack);
@@ -124,6 +128,23 @@ fn a_ping_there_and_back_after_neighbours_were_found() {
     assert_eq!(lan.seen.len(), 4);
     let known = lan.hosts[1].neighbours().next().unwrap();
     assert_eq!((known.addr.to_string(), known.mac), ("2001:db8::1".into(), Some(mac(0))));
+}
+
+/// RFC 4429 §3.2: an address that is being tried is never told as the source link address of a solicitation; whoever is asked
+/// so, and is itself still trying, cannot answer before it has asked.
+#[test]
+fn hosts_whose_addresses_are_both_being_tried_reach_each_other_at_once() {
+    let mut lan = Lan::with(Dad::Optimistic, &["2001:db8::1/64", "2001:db8::2/64"]);
+    let s = lan.socket(0, SockType::Dgram, 58);
+    lan.hosts[0].send(lan.now, s, &echo(1, 32), &to("[2001:db8::2]:0")).unwrap();
+    lan.settle();
+    assert_eq!(lan.recv(0, s).map(|(reply, _)| reply[0]), Ok(129));
+    let addr = "2001:db8::2".parse().unwrap();
+    assert_eq!(lan.hosts[1].addr6(ETH0, addr).unwrap().state, AddrState::Optimistic);
+    let solicits = lan.seen.iter().filter(|frame| frame[54] == 135);
+    for solicit in solicits {
+        assert_eq!(solicit.len(), 14 + 40 + 24, "no link address: {solicit:02x?}");
+    }
 }
 
 #[test]
