@@ -176,14 +176,16 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
     sys.connect(echo, peer).await.context("connect").map_err(|fail| fail.status(2))?;
     let id = sys.getsockname(echo).context("getsockname")?.port();
 
-    let named = !options.numeric && options.to != to.to_string();
-    let shown = if named { format!("{} ({to})", options.to) } else { to.to_string() };
+    // An address on one link is named by that, too.
+    let address = if options.to.contains('%') { options.to.clone() } else { to.to_string() };
+    let named = !options.numeric && options.to != address;
+    let shown = if named { format!("{} ({address})", options.to) } else { address.clone() };
     let (size, whole) = (options.size, options.size + HEADER_LEN + ipv4::HEADER_LEN);
     let what = match family {
         Family::Inet => format!("{size}({whole}) bytes of data."),
         Family::Inet6 => format!("{size} data bytes"),
     };
-    cx.say(&format!("PING {} ({to}) {what}", options.to)).await;
+    cx.say(&format!("PING {} ({address}) {what}", options.to)).await;
 
     let mut message = vec![0; HEADER_LEN + size];
     message[HEADER_LEN..].iter_mut().enumerate().for_each(|(at, octet)| *octet = at as u8);

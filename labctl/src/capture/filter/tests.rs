@@ -268,6 +268,7 @@ const FILTERS: &[&str] = &[
     "icmp[0] == 11 and icmp[1] == 0",
     "icmp6[0] = 128",
     "icmp6[icmp6type] == icmp6-neighborsolicit",
+    "icmp6[icmp6type] == icmp6-multicastlistenerreportv2",
     "ip[8] < 2",
     "ip[6:2] & 0x1fff = 0",
     "ip[0] & 0xf > 5",
