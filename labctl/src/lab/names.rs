@@ -5,6 +5,7 @@ use super::session::Session;
 use super::state::{Learnt, NodeState, Slaac, node_of};
 use crate::topology::model::{Family, Zoned};
 use ipnet::IpNet;
+use rumpkern::ctl::Client;
 use rumpkern::ctl::proto::Table;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -50,24 +51,26 @@ impl Session {
     /// The IPv6 addresses of a node, when all of them are there that will be; none if it does not answer.
     fn learnt(&self, node: &NodeState) -> Vec<Learnt> {
         let end = Instant::now() + LEARN_WAIT;
+        // One connection for all looks: the session keeps each.
+        let Ok(mut client) = self.connect(&node.name) else { return Vec::new() };
         loop {
-            let Ok(rows) = self.show(&node.name, Table::Addr) else { return Vec::new() };
+            let Ok(rows) = client.show(Table::Addr) else { return Vec::new() };
             let open = open(node, &rows);
-            let hopes = !open.is_empty() && self.carries(&node.name, &open);
+            let hopes = !open.is_empty() && carries(&mut client, &open);
             if !hopes || self.is_cut() || Instant::now() >= end {
                 return rows.iter().filter_map(learnt).collect();
             }
             std::thread::sleep(LEARN_PAUSE);
         }
     }
+}
 
-    /// Whether one of these interfaces is up and has a wire: on others nothing comes to an end.
-    fn carries(&self, node: &str, interfaces: &BTreeSet<String>) -> bool {
-        let rows = self.show(node, Table::Interfaces).unwrap_or_default();
-        let is_set = |row: &Value, key: &str| row[key].as_bool() == Some(true);
-        let one_of = |row: &Value| row["name"].as_str().is_some_and(|name| interfaces.contains(name));
-        rows.iter().any(|row| one_of(row) && is_set(row, "up") && is_set(row, "carrier"))
-    }
+/// Whether one of these interfaces of a node is up and has a wire: on others nothing comes to an end.
+fn carries(node: &mut Client, interfaces: &BTreeSet<String>) -> bool {
+    let rows = node.show(Table::Interfaces).unwrap_or_default();
+    let is_set = |row: &Value, key: &str| row[key].as_bool() == Some(true);
+    let one_of = |row: &Value| row["name"].as_str().is_some_and(|name| interfaces.contains(name));
+    rows.iter().any(|row| one_of(row) && is_set(row, "up") && is_set(row, "carrier"))
 }
 
 /// The interfaces on which an address is being tried, or is advertised and not there.

@@ -123,6 +123,27 @@ fn addresses_of_one_link_are_shown_and_reached() {
     place.assert_clean();
 }
 
+/// An address that is being tried is no address yet: whoever needs it waits.
+#[test]
+fn addresses_that_are_being_tried_are_waited_for() {
+    let place = Place::new();
+    let text = r#"
+        name = "hello"
+        [node]
+        h1 = { if.eth0 = { bus = "lan", dad = "on" } }
+        h2 = { if.eth0 = { bus = "lan", dad = "off", privacy = "eui64" } }
+        [bus]
+        lan = { subnet6 = "fd00::/64" }
+    "#;
+    fs::write(place.dir.path().join("hello.lab.toml"), text).unwrap();
+    place.ok(&["up"]);
+    place.ok(&["ping", "h2", "h1", "-c", "1"]);
+    let addr = place.ok(&["show", "addr", "h1", "-6"]);
+    assert!(addr.contains("inet6 fd00::1/64\n") && !addr.contains("tentative"), "{addr}");
+    place.ok(&["down"]);
+    place.assert_clean();
+}
+
 #[test]
 fn checks_are_of_both_families() {
     let place = place();

@@ -10,6 +10,7 @@ use netstack::netinet6::in6_ifaddr::{Addr6, AddrOrigin, AddrState};
 use netstack::socket::SockType;
 use netstack::tcp::TcpInfo;
 use netstack::time::Duration;
+use netstack::wire::ipv4::protocol;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
@@ -167,7 +168,8 @@ fn sockets(kernel: &Kernel) -> Vec<Value> {
     let row = |socket: netstack::socket::SocketInfo| {
         let proto = match (socket.ty, socket.protocol) {
             (SockType::Stream, _) => "tcp".to_owned(),
-            (SockType::Dgram, 1) => "icmp".to_owned(),
+            (SockType::Dgram, protocol::ICMP) => "icmp".to_owned(),
+            (SockType::Dgram, protocol::ICMPV6) => "icmp6".to_owned(),
             (SockType::Dgram, _) => "udp".to_owned(),
             (SockType::Raw, protocol) => format!("raw:{protocol}"),
             (SockType::Packet | SockType::PacketDgram, _) => "packet".to_owned(),
