@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 /// How long a program may take that a test waits for: a busy machine's time, far above what it needs.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-const TOPOLOGY: &str = r#"
+/// Two hosts, a router between them.
+pub const TOPOLOGY: &str = r#"
 name = "lab"
 [node]
 h1 = {}

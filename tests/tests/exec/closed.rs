@@ -1,7 +1,8 @@
 //! Fail closed: nothing that an intercepted program does reaches the host's network.
 
-use lab_tests::exec::{Lab, finish, succeeded};
-use lab_tests::program;
+use lab_tests::exec::{Lab, TOPOLOGY, finish, succeeded};
+use lab_tests::{Place, User, program};
+use std::process::Command;
 
 /// Tries every way into a network that there is, and says for each what came of it. On the host most of them open an internet socket.
 const WAYS: &str = r#"
@@ -45,10 +46,10 @@ int main(void) {
 "#;
 
 /// Compiles a C program in the working folder.
-pub(crate) fn compile(lab: &Lab, name: &str, text: &str) -> String {
+pub(crate) fn compile(place: &Place, name: &str, text: &str) -> String {
     program("gcc", "gcc");
-    lab.place.write(&format!("{name}.c"), text);
-    let mut gcc = lab.place.command("gcc");
+    place.write(&format!("{name}.c"), text);
+    let mut gcc = place.command("gcc");
     gcc.args(["-O1", "-w", "-pthread", "-o", name, &format!("{name}.c")]);
     succeeded("gcc", &finish(&mut gcc, "gcc"));
     format!("./{name}")
@@ -57,7 +58,7 @@ pub(crate) fn compile(lab: &Lab, name: &str, text: &str) -> String {
 #[test]
 fn no_other_way_leads_to_a_socket_of_the_hosts() {
     let lab = Lab::across_a_router();
-    let ways = compile(&lab, "ways", WAYS);
+    let ways = compile(&lab.place, "ways", WAYS);
     let said = lab.ok("h1", &ways);
     let refused = |way: &str| match way {
         "io_uring" | "i386-socket" | "i386-socketcall" | "x32-socket" => -i64::from(libc::ENOSYS),
@@ -120,4 +121,69 @@ fn the_hosts_loopback_hears_nothing() {
     assert_eq!(lab.ok("h1", "python3 loopback.py"), "refused\n");
     assert!(listener.accept().is_err(), "somebody has connected to the host");
     assert!(datagrams.recv(&mut [0; 8]).is_err(), "somebody has sent to the host");
+}
+
+/// Sends to the node's addresses and to the host's loopback by whatever sends; nobody listens.
+const SENDER: &str = r#"
+import socket
+for addr in ("10.0.2.2", "127.0.0.1", "255.255.255.255", "224.0.0.251"):
+    for kind, proto in ((socket.SOCK_STREAM, 0), (socket.SOCK_DGRAM, 0), (socket.SOCK_RAW, 1), (socket.SOCK_DGRAM, 1)):
+        s = socket.socket(socket.AF_INET, kind, proto); s.setblocking(False)
+        echo = b"\x08\0\xf7\xff\0\0\0\0"
+        for send in (lambda: s.sendto(echo, (addr, 9)), lambda: s.sendmsg([echo], [], 0, (addr, 9)),
+                     lambda: s.connect((addr, 9)), lambda: s.send(echo)):
+            try: send()
+            except OSError: pass
+"#;
+
+/// Brings a lab up, runs programs on it that try to send, and says after each step what the host's stack has counted: packets that came in,
+/// packets that went out, and those of its loopback. The last step sends from the host, to show that it counts.
+const COUNTED: &str = r#"
+count() { awk -v what="$1" '/^Ip: [0-9]/ { print "counted", what, $4, $11 }' /proc/net/snmp; awk -v what="$1" '/lo:/ { print "loopback", what, $3 }' /proc/net/dev; }
+labctl up > up.log 2>&1 || { cat up.log; exit 1; }
+count before
+labctl exec h1 -- ./ways > ways.log || exit 1
+count ways
+labctl exec h1 -- python3 sender.py || exit 1
+count sender
+labctl exec h1 -- ping -c 1 10.0.2.2 > ping.log || exit 1
+count ping
+labctl down > down.log 2>&1
+python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))'
+count host
+"#;
+
+/// The lab lives in a network namespace, so that nobody else's packets are counted.
+#[test]
+fn the_hosts_stack_counts_no_packet() {
+    let unshare = program("unshare", "util-linux");
+    program("ip", "iproute2");
+    let place = Place::new(User::Ordinary);
+    compile(&place, "ways", WAYS);
+    place.write("lab.toml", TOPOLOGY);
+    place.write("sender.py", SENDER);
+    place.write("counted", COUNTED);
+    let inner = {
+        let mut inner = place.command("sh");
+        inner.arg("counted");
+        inner
+    };
+    let mut outer = Command::new(unshare);
+    if !nix::unistd::geteuid().is_root() {
+        outer.args(["--user", "--map-root-user"]);
+    }
+    outer.args(["--net", "--", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]);
+    outer.arg(inner.get_program()).args(inner.get_args()).current_dir(place.path());
+    outer.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let said = succeeded("counted", &finish(&mut outer, "counted"));
+    let lines = |step: &str| -> Vec<String> {
+        let of_step = said.lines().filter(|line| line.split(' ').nth(1) == Some(step));
+        of_step.map(|line| line.replace(&format!(" {step} "), " ")).collect()
+    };
+    let before = lines("before");
+    assert_eq!(before.len(), 2, "{said}");
+    for step in ["ways", "sender", "ping"] {
+        assert_eq!(lines(step), before, "after {step}\n{said}");
+    }
+    assert_ne!(lines("host"), before, "the host's own packet was not counted\n{said}");
 }

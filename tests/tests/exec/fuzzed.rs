@@ -113,7 +113,7 @@ int main(int argc, char **argv) {
 #[test]
 fn random_calls_disturb_nobody() {
     let mut lab = Lab::across_a_router();
-    let fuzzer = compile(&lab, "fuzzer", FUZZER);
+    let fuzzer = compile(&lab.place, "fuzzer", FUZZER);
     let pid = lab.place.pid("lab", "h1");
     // Others on the same node, whose sockets it cannot touch.
     lab.start_words("h2", &["socat", "TCP-LISTEN:9999,fork", "SYSTEM:cat"]);

@@ -70,3 +70,26 @@ fn ssh_gives_a_shell_with_a_terminal() {
     assert!(seen.contains("/dev/pts/"), "{seen}");
     assert!(seen.contains("Connection to h2 closed") || seen.contains("kill -INT"), "{seen}");
 }
+
+#[test]
+fn ssh_hands_on_the_size_of_the_window() {
+    program("script", "bsdutils");
+    let (lab, options) = with_server();
+    let ready = lab.file("ready").display().to_string();
+    lab.place.write(
+        "sizes",
+        &format!("stty size\ntrap 'stty size; exit 0' WINCH\n: > {ready}\nwhile :; do sleep 0.05; done\n"),
+    );
+    let sizes = lab.file("sizes").display().to_string();
+    lab.place.write(
+        "window",
+        &format!(
+            "stty rows 33 cols 77\n\
+             (until [ -e {ready} ]; do sleep 0.05; done; stty rows 20 cols 50) < /dev/tty &\n\
+             ssh -tt {options} tester@h2 sh {sizes}\n"
+        ),
+    );
+    let seen = lab.sh("h1", "script -qc 'sh window' /dev/null");
+    let (first, then) = seen.split_once("33 77").expect(&seen);
+    assert!(!first.contains("20 50") && then.contains("20 50"), "{seen}");
+}
