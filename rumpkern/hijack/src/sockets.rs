@@ -21,8 +21,22 @@ pub(crate) struct Socket {
     pub(crate) wants: Wants,
     /// The door that its end waits before, of streams.
     pub(crate) door: Option<Vec<u8>>,
+    /// Options that the node has not been told: see [`crate::ahead`].
+    pub(crate) held: Vec<HeldOption>,
+    /// Of a stream whose connect(2) has ended well.
+    pub(crate) names: Option<Names>,
     /// A copy of its end, where the host lets nobody fetch one from the program.
     pub(crate) kept: Option<OwnedFd>,
+}
+
+/// Level, name and value of an option.
+pub(crate) type HeldOption = ((u32, u32), Vec<u8>);
+
+/// The addresses of a connection's ends.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(crate) own: Vec<u8>,
+    pub(crate) peer: Vec<u8>,
 }
 
 bitflags::bitflags! {
@@ -54,6 +68,8 @@ impl Socket {
             listening: false,
             wants: Wants::empty(),
             door: None,
+            held: Vec::new(),
+            names: None,
             kept: None,
         }
     }
@@ -94,6 +110,12 @@ impl Sockets {
 
     pub(crate) fn get_mut(&mut self, inode: u64) -> Option<&mut Socket> {
         self.by_inode.get_mut(&inode)
+    }
+
+    /// The options of a socket that the node has not been told.
+    pub(crate) fn take_held(&mut self, sid: Sid) -> Vec<HeldOption> {
+        let socket = self.inodes.get(&sid).and_then(|inode| self.by_inode.get_mut(inode));
+        socket.map(|socket| std::mem::take(&mut socket.held)).unwrap_or_default()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Socket)> {

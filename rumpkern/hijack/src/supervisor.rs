@@ -267,25 +267,35 @@ impl Supervisor {
         passed: Option<BorrowedFd<'_>>,
         then: impl FnOnce(&mut Supervisor, &Call, Completion) -> Outcome + 'static,
     ) -> Outcome {
+        self.tell_held(sid);
+        match self.submit(sid, request, passed) {
+            Ok(req) => {
+                self.asked.insert(req, Asked { call: *call, then: Box::new(then), cancelled: false });
+                Outcome::Pending
+            }
+            Err(errno) => Outcome::Fail(errno),
+        }
+    }
+
+    /// Asks the node; NETDOWN: it is gone, which the loop finds.
+    pub(crate) fn submit(
+        &mut self,
+        sid: Sid,
+        request: &Request<'_>,
+        passed: Option<BorrowedFd<'_>>,
+    ) -> Result<ReqId, Errno> {
         loop {
             let submitted = match passed {
                 Some(passed) => self.node.submit_with(sid, request, passed),
                 None => self.node.submit(sid, request),
             };
             match submitted {
-                Ok(req) => {
-                    self.asked.insert(req, Asked { call: *call, then: Box::new(then), cancelled: false });
-                    return Outcome::Pending;
-                }
                 // It reads nothing while its answers lie unread.
                 Err(CallError::Io(Errno::AGAIN)) => {
                     let _ = poll(&mut [PollFd::new(&self.node, PollFlags::IN | PollFlags::OUT)], None);
-                    if self.node.keep_answers().is_err() {
-                        return Outcome::Fail(Errno::NETDOWN);
-                    }
+                    self.node.keep_answers().map_err(|_| Errno::NETDOWN)?;
                 }
-                // The loop finds that the node is gone.
-                Err(_) => return Outcome::Fail(Errno::NETDOWN),
+                done => return done.map_err(|_| Errno::NETDOWN),
             }
         }
     }

@@ -5,7 +5,9 @@ use super::host_file;
 use super::passed::Passing;
 use crate::netlink::NlAddr;
 use crate::syscall::socket_abi::{self, address};
-use crate::syscall::{Errno, Fd, MsgFlags, PollFd, PollFlags, SendMeta, Sys, ioctl, packet_abi, sockopt_abi};
+use crate::syscall::{
+    Errno, Fd, MsgFlags, PollFd, PollFlags, SendMeta, SockType, Sys, ioctl, packet_abi, sockopt_abi,
+};
 use crate::vfs;
 use netstack::net::IfIndex;
 use netstack::time::Duration;
@@ -140,7 +142,7 @@ async fn call(
         }
         Request::Connect { addr, flags } => {
             passing.connect(fd, addr, MsgFlags::from_bits_truncate(flags)).await?;
-            value(0)
+            Ok(connected(sys, asked, &Body::default()))
         }
         Request::SendMsg { data, flags: _, to, with: _ } if sys.netlink(fd).is_ok() => {
             let to = to.map(NlAddr::decode).transpose()?;
@@ -212,7 +214,11 @@ async fn call(
                     None => sockopt_abi::get_within(sys, fd, level, name, len as usize, value)?,
                 },
             };
-            Ok(answer(asked, 0, &Body { data: Some(&octets), ..Body::default() }))
+            let body = Body { data: Some(&octets), ..Body::default() };
+            if (level, name) == (SOL_SOCKET, SO_ERROR) && octets.iter().all(|octet| *octet == 0) {
+                return Ok(connected(sys, asked, &body));
+            }
+            Ok(answer(asked, 0, &body))
         }
         Request::Fcntl { command, argument } => value(socket_abi::fcntl(sys, fd, command, argument)?.into()),
         Request::Ioctl { request, argument } => value(socket_abi::ioctl(sys, fd, request, argument)?.into()),
@@ -242,6 +248,19 @@ async fn call(
             let addr = sockaddr::encode_ip(first);
             Ok(answer(asked, 0, &Body { addr: Some(addr.as_octets()), ..Body::default() }))
         }
+    }
+}
+
+/// An answer that may end a stream's connect(2). With it go the names of both ends of the connection, if there is one, which need not be
+/// asked for then.
+fn connected(sys: &Sys, asked: &Header, body: &Body<'_>) -> Vec<u8> {
+    let fd = Fd(asked.sid.0);
+    let stream = matches!(sys.socket_type(fd), Ok(SockType::Stream));
+    match (socket_abi::getsockname(sys, fd), socket_abi::getpeername(sys, fd)) {
+        (Ok(own), Ok(peer)) if stream => {
+            answer(asked, 0, &Body { addr: Some(&peer), local: Some(&own), ..*body })
+        }
+        _ => answer(asked, 0, body),
     }
 }
 

@@ -31,3 +31,56 @@ fn a_node_has_names_of_its_own() {
     assert_eq!(lab.ok("h2", "cat /etc/hostname"), "h2\n");
     assert_eq!(lab.ok("r1", "hostname"), "r1\n");
 }
+
+/// What is told without asking the node holds as long as it is true.
+const CONNECTED: &str = r#"
+import socket, struct, select, errno
+T = socket.IPPROTO_TCP
+def connect(blocking):
+    s = socket.socket(); s.setsockopt(T, socket.TCP_NODELAY, 1); s.setsockopt(T, socket.TCP_KEEPIDLE, 61); s.setsockopt(T, socket.TCP_KEEPIDLE, 62)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for opt, value in ((socket.TCP_KEEPIDLE, 0), (socket.TCP_KEEPCNT, 128)):
+        try: s.setsockopt(T, opt, value); print("taken")
+        except OSError as e: assert e.errno == errno.EINVAL
+    if blocking: s.connect(("10.0.2.2", 7000))
+    else:
+        s.setblocking(False); assert s.connect_ex(("10.0.2.2", 7000)) == errno.EINPROGRESS
+        select.select([], [s], []); assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0; s.setblocking(True)
+    return s
+for blocking in (True, False):
+    s = connect(blocking)
+    print(s.getsockopt(T, socket.TCP_NODELAY), s.getsockopt(T, socket.TCP_KEEPIDLE), s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), s.getsockname()[0], s.getpeername())
+    assert s.getsockname() == s.getsockname() and s.dup().getpeername() == s.getpeername()
+    own = "%s:%d" % s.getsockname(); s.sendall(b"who")
+    assert s.recv(100).decode() == own
+    s.sendall(b"reset")
+    try: print(s.recv(100))
+    except ConnectionResetError: print("reset", s.getsockname()[0])
+    try: print(s.getpeername())
+    except OSError as e: print(errno.errorcode[e.errno])
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+print(s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR), s.getsockopt(T, socket.TCP_KEEPIDLE))
+"#;
+
+const ANSWERER: &str = r#"
+import socket, struct
+l = socket.create_server(("", 7000))
+while True:
+    c, peer = l.accept()
+    while True:
+        asked = c.recv(100)
+        if asked == b"who": c.sendall(b"%s:%d" % (peer[0].encode(), peer[1]))
+        else:
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); c.close(); break
+"#;
+
+#[test]
+fn a_connection_has_names_as_long_as_it_stands() {
+    let mut lab = Lab::across_a_router();
+    lab.place.write("answerer.py", ANSWERER);
+    lab.place.write("connected.py", CONNECTED);
+    lab.start("h2", "python3 answerer.py");
+    lab.receives("h2", "tcp", 7000);
+    let one = "1 62 1 10.0.1.2 ('10.0.2.2', 7000)\nreset 10.0.1.2\nENOTCONN\n";
+    assert_eq!(lab.ok("h1", "python3 connected.py"), format!("{one}{one}1 7200\n"));
+}

@@ -4,6 +4,7 @@ use super::outcome;
 use crate::process::is_nonblocking;
 use crate::seccomp_unsafe::Call;
 use crate::supervisor::{Outcome, Supervisor};
+use rumpclient::Sid;
 use rumpclient::msg::Request;
 use rustix::io::Errno;
 
@@ -31,8 +32,12 @@ pub(super) fn connect(sup: &mut Supervisor, call: &Call) -> Outcome {
     outcome(sup.address(call, call.args[1], call.args[2]).map(|addr| {
         sup.enter_door(call, inode);
         let dontwait = if is_nonblocking(call.tid, call.args[0]) { libc::MSG_DONTWAIT as u32 } else { 0 };
+        if let Some(socket) = sup.sockets.get_mut(inode) {
+            socket.names = None;
+        }
         let dissolves = addr.starts_with(&(libc::AF_UNSPEC as u16).to_ne_bytes());
         sup.ask(call, sid, &Request::Connect { addr: &addr, flags: dontwait }, move |sup, _, answer| {
+            sup.learn_names(inode, &answer);
             sup.connects(inode, dissolves, answer.result);
             answer.result.into()
         })
@@ -40,26 +45,35 @@ pub(super) fn connect(sup: &mut Supervisor, call: &Call) -> Outcome {
 }
 
 pub(super) fn getsockname(sup: &mut Supervisor, call: &Call) -> Outcome {
-    name(sup, call, &Request::GetSockName)
+    let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let sid = socket.sid;
+    match sup.own_name(inode) {
+        Some(own) => outcome(named(sup, call, &own)),
+        None => ask_name(sup, call, sid, &Request::GetSockName),
+    }
 }
 
 pub(super) fn getpeername(sup: &mut Supervisor, call: &Call) -> Outcome {
-    name(sup, call, &Request::GetPeerName)
+    let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let sid = socket.sid;
+    match sup.peer_name(call, inode) {
+        Some(peer) => outcome(named(sup, call, &peer)),
+        None => ask_name(sup, call, sid, &Request::GetPeerName),
+    }
 }
 
-fn name(sup: &mut Supervisor, call: &Call, request: &Request<'_>) -> Outcome {
-    let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
-    let sid = socket.sid;
+fn ask_name(sup: &mut Supervisor, call: &Call, sid: Sid, request: &Request<'_>) -> Outcome {
     sup.ask(call, sid, request, |sup, call, answer| {
-        if let Err(errno) = answer.result {
-            return Outcome::Fail(errno);
-        }
-        outcome(answer.body().map_err(|_| Errno::PROTO).and_then(|body| {
-            let addr = body.addr.ok_or(Errno::PROTO)?;
-            sup.put_address(call, call.args[1], call.args[2], addr)?;
-            Ok(Outcome::Value(0))
+        outcome(answer.result.and_then(|_| {
+            let body = answer.body().map_err(|_| Errno::PROTO)?;
+            named(sup, call, body.addr.ok_or(Errno::PROTO)?)
         }))
     })
+}
+
+fn named(sup: &Supervisor, call: &Call, addr: &[u8]) -> Result<Outcome, Errno> {
+    sup.put_address(call, call.args[1], call.args[2], addr)?;
+    Ok(Outcome::Value(0))
 }
 
 /// The host's names, but for the node's.

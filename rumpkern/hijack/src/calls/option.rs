@@ -32,6 +32,9 @@ pub(super) fn setsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
         _ => sup.memory.take(call.tid, place, len.min(MAX_DATA)),
     };
     outcome(value.map(|value| {
+        if sup.hold_option(inode, level, name, &value) {
+            return Outcome::Value(0);
+        }
         let on = value.first_chunk().map_or(value.first() != Some(&0), |word| u32::from_le_bytes(*word) != 0);
         sup.ask(call, sid, &Request::SetSockOpt { level, name, value: &value }, move |sup, _, answer| {
             if let (Ok(_), Some(wanted), Some(socket)) =
@@ -96,7 +99,7 @@ fn asked_by(level: u32, name: u32) -> u32 {
 }
 
 pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
-    let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
     let sid = socket.sid;
     let [_, level, name, place, len_place, _] = call.args;
     if socket.is_stream() && is_urgent(level as u32, name as u32) {
@@ -132,6 +135,7 @@ pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
         if let Err(errno) = answer.result {
             return Outcome::Fail(errno);
         }
+        sup.learn_names(inode, &answer);
         outcome(answer.body().map_err(|_| Errno::PROTO).and_then(|body| {
             let value = body.data.unwrap_or_default();
             sup.memory.write(call.tid, place, value)?;
