@@ -10,10 +10,11 @@ use libc::{
     SOL_SOCKET,
 };
 use libc::{
-    SYS_accept, SYS_accept4, SYS_bind, SYS_capset, SYS_connect, SYS_getpeername, SYS_getsockname,
+    SYS_accept, SYS_accept4, SYS_bind, SYS_capset, SYS_connect, SYS_creat, SYS_getpeername, SYS_getsockname,
     SYS_getsockopt, SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup, SYS_ioctl, SYS_listen,
-    SYS_mmap, SYS_open, SYS_openat, SYS_prctl, SYS_pselect6, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg,
-    SYS_select, SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_setgroups, SYS_setsockopt, SYS_socket, SYS_uname,
+    SYS_mmap, SYS_open, SYS_openat, SYS_openat2, SYS_prctl, SYS_pselect6, SYS_recvfrom, SYS_recvmmsg,
+    SYS_recvmsg, SYS_select, SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_setgroups, SYS_setsockopt,
+    SYS_socket, SYS_uname,
 };
 
 /// One instruction, as `struct sock_filter` has it.
@@ -174,6 +175,8 @@ fn rules(files: bool) -> Vec<(i64, Rule)> {
     rules.extend(looked_at.map(|call| (call, Rule::Notify)));
     if files {
         rules.extend([(SYS_open, contents(1)), (SYS_openat, contents(2))]);
+        // What the flags of openat2(2) are the filter cannot see.
+        rules.extend([(SYS_creat, Rule::Notify), (SYS_openat2, Rule::Notify)]);
     }
     rules
 }

@@ -61,6 +61,16 @@ pub(crate) fn file_inode(tid: i32, fd: i32) -> Option<u64> {
     stat(format!("/proc/{tid}/fd/{fd}")).ok().map(|stat| stat.st_ino)
 }
 
+/// The directory that a thread's descriptor is, or where it stands (AT_FDCWD); `None`: it is none.
+pub(crate) fn directory(tid: i32, fd: i32) -> Option<Vec<u8>> {
+    let link = match fd {
+        libc::AT_FDCWD => format!("/proc/{tid}/cwd"),
+        fd => format!("/proc/{tid}/fd/{fd}"),
+    };
+    let path = rustix::fs::readlink(link, Vec::new()).ok()?.into_bytes();
+    path.starts_with(b"/").then_some(path)
+}
+
 /// Whether a process has mapped the file with this inode.
 pub(crate) fn has_mapped(tid: i32, inode: u64) -> bool {
     let maps = std::fs::read_to_string(format!("/proc/{tid}/maps")).unwrap_or_default();

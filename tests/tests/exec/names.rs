@@ -32,6 +32,39 @@ fn a_node_has_names_of_its_own() {
     assert_eq!(lab.ok("r1", "hostname"), "r1\n");
 }
 
+/// Opens a node's file by each call and from each place.
+const OPENS: &str = r#"
+import ctypes, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+def text(fd):
+    if fd < 0: raise OSError(ctypes.get_errno(), "open")
+    return os.read(fd, 4096).decode().split("\n")[0]
+etc = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+os.chdir("/etc/ssl")
+print("openat", text(os.open("hostname", os.O_RDONLY, dir_fd=etc)))
+print("upwards", text(os.open("../hostname", os.O_RDONLY)))
+how = struct.pack("QQQ", os.O_RDONLY, 0, 0)
+print("openat2", text(libc.syscall(437, etc, b"./hostname", how, len(how))))
+os.chdir("/etc")
+print("here", text(libc.syscall(2, b"hostname", 0)))
+os.chdir("/proc/sys/net/ipv4")
+fd = libc.syscall(85, b"ip_forward", 0o644)
+os.write(fd, b"1"); os.close(fd)
+print("creat", text(os.open("ip_forward", os.O_RDONLY)))
+os.chdir("/proc/net")
+print("net", *(line.split(":")[0].strip() for line in open("dev") if ":" in line))
+"#;
+
+#[test]
+fn a_nodes_files_are_found_by_every_path() {
+    let lab = Lab::across_a_router();
+    lab.place.write("opens.py", OPENS);
+    let script = lab.file("opens.py").display().to_string();
+    let opened = lab.ok("h1", &format!("python3 {script}"));
+    assert_eq!(opened, "openat h1\nupwards h1\nopenat2 h1\nhere h1\ncreat 1\nnet lo eth0\n");
+    assert_eq!(lab.ok("h1", "cat /proc/sys/net/ipv4/ip_forward"), "1\n");
+}
+
 /// What is told without asking the node holds as long as it is true.
 const CONNECTED: &str = r#"
 import socket, struct, select, errno

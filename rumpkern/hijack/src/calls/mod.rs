@@ -40,7 +40,7 @@ pub(crate) fn serve(sup: &mut Supervisor, call: &Call) -> Outcome {
         libc::SYS_recvfrom => receive::recvfrom(sup, call),
         libc::SYS_recvmsg => receive::recvmsg(sup, call),
         libc::SYS_recvmmsg => receive::recvmmsg(sup, call),
-        libc::SYS_open | libc::SYS_openat => open::open(sup, call),
+        libc::SYS_open | libc::SYS_openat | libc::SYS_openat2 | libc::SYS_creat => open::open(sup, call),
         libc::SYS_mmap => ring::mmap(sup, call),
         libc::SYS_select | libc::SYS_pselect6 => ring::select(sup, call),
         libc::SYS_uname => name::uname(sup, call),

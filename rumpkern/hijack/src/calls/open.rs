@@ -1,8 +1,10 @@
-//! open(2) and openat(2) of files that the node has of its own. Only absolute paths are looked at.
+//! open(2), openat(2), openat2(2) and creat(2) of files that the node has of its own, by whatever path: one that is relative starts where the
+//! program's directory is. A path with `..` behind a name is left to the host, which alone knows what the name is a link to.
 //!
 //! What is read is a memory file of the moment; what is written goes through a pipe ([`crate::written`]), if the file takes anything.
 
 use super::outcome;
+use crate::process;
 use crate::seccomp_unsafe::Call;
 use crate::supervisor::{Outcome, Supervisor};
 use rumpclient::Sid;
@@ -33,10 +35,11 @@ const PASSED: u64 = 0;
 const ELSEWHERE: u64 = 1;
 
 pub(super) fn open(sup: &mut Supervisor, call: &Call) -> Outcome {
-    let (place, flags) =
-        if call.nr == libc::SYS_open { (call.args[0], call.args[1]) } else { (call.args[1], call.args[2]) };
     // What is no path fails natively.
-    let Ok(path) = sup.memory.string(call.tid, place, PATH_MAX) else { return Outcome::Proceed };
+    let Some((path, flags)) = arguments(sup, call) else { return Outcome::Proceed };
+    if flags as i32 & (libc::O_DIRECTORY | libc::O_PATH) != 0 {
+        return Outcome::Proceed;
+    }
     if !may_be_the_nodes(&path, &sup.files) {
         return Outcome::Proceed;
     }
@@ -61,6 +64,44 @@ pub(super) fn open(sup: &mut Supervisor, call: &Call) -> Outcome {
         Ok(_) => Outcome::Proceed,
         Err(errno) => Outcome::Fail(errno),
     })
+}
+
+/// The path, from the root on, and the flags.
+fn arguments(sup: &Supervisor, call: &Call) -> Option<(Vec<u8>, u64)> {
+    let args = call.args;
+    let here = libc::AT_FDCWD as u64;
+    let (start, place, flags) = match call.nr {
+        libc::SYS_open => (here, args[0], args[1]),
+        libc::SYS_creat => (here, args[0], (libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64),
+        // `struct open_how` begins with them.
+        libc::SYS_openat2 => (args[0], args[1], sup.memory.number::<8>(call.tid, args[2]).ok()?),
+        _ => (args[0], args[1], args[2]),
+    };
+    let path = sup.memory.string(call.tid, place, PATH_MAX).ok()?;
+    let path = match path.first()? {
+        b'/' => path,
+        _ => join(process::directory(call.tid, start as i32)?, &path),
+    };
+    Some((path, flags))
+}
+
+/// `path` from the directory `from` on, which is one without links.
+fn join(mut from: Vec<u8>, path: &[u8]) -> Vec<u8> {
+    let mut leading = true;
+    for part in path.split(|octet| *octet == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." if leading => from.truncate(from.iter().rposition(|octet| *octet == b'/').unwrap_or(0)),
+            name => {
+                leading = false;
+                if from.last() != Some(&b'/') {
+                    from.push(b'/');
+                }
+                from.extend_from_slice(name);
+            }
+        }
+    }
+    from
 }
 
 fn write(sup: &mut Supervisor, path: Vec<u8>, cloexec: bool) -> Result<Outcome, Errno> {
@@ -88,6 +129,22 @@ fn own(path: Vec<u8>, tid: i32) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn relative_paths_start_at_a_directory() {
+        let cases = [
+            ("/proc/7/net", "dev", "/proc/7/net/dev"),
+            ("/", "etc//hosts", "/etc/hosts"),
+            ("/etc", "./hosts", "/etc/hosts"),
+            ("/etc/ssl", "../hosts", "/etc/hosts"),
+            ("/srv", "../../etc/hosts", "/etc/hosts"),
+            ("/srv", "link/../hosts", "/srv/link/../hosts"),
+        ];
+        for (from, path, expected) in cases {
+            let joined = join(from.as_bytes().to_vec(), path.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&joined), expected);
+        }
+    }
 
     #[test]
     fn most_paths_are_the_hosts() {

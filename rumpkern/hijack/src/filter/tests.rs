@@ -97,6 +97,8 @@ fn options_and_requests() {
     assert_eq!(x86_64(SYS_openat, &[3, 1, 0o2_000_000]), N);
     assert_eq!(x86_64(SYS_openat, &[3, 1, 1]), N, "O_WRONLY");
     assert_eq!(x86_64(SYS_open, &[1, 0o200_000]), A, "O_DIRECTORY");
+    assert_eq!(x86_64(SYS_creat, &[1, 0o644]), N);
+    assert_eq!(x86_64(SYS_openat2, &[3, 1, 1, 24]), N);
 }
 
 #[test]
