@@ -27,7 +27,7 @@ pub(super) fn bind(sup: &mut Supervisor, call: &Call) -> Outcome {
 }
 
 pub(super) fn connect(sup: &mut Supervisor, call: &Call) -> Outcome {
-    let Some((inode, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
+    let Some((inode, socket)) = sup.socket_of(call) else { return hosts_connect(sup, call) };
     let sid = socket.sid;
     outcome(sup.address(call, call.args[1], call.args[2]).map(|addr| {
         sup.enter_door(call, inode);
@@ -42,6 +42,21 @@ pub(super) fn connect(sup: &mut Supervisor, call: &Call) -> Outcome {
             answer.result.into()
         })
     }))
+}
+
+/// connect(2) of a socket of the host's. There is no name service cache: the host's, which glibc asks first, knows the host's names.
+fn hosts_connect(sup: &Supervisor, call: &Call) -> Outcome {
+    match sup.address(call, call.args[1], call.args[2]) {
+        Ok(addr) if is_name_cache(&addr) => Outcome::Fail(Errno::NOENT),
+        Ok(_) | Err(_) => Outcome::Proceed,
+    }
+}
+
+/// Whether a `sockaddr_un` is nscd's.
+fn is_name_cache(addr: &[u8]) -> bool {
+    let Some(path) = addr.strip_prefix(&(libc::AF_UNIX as u16).to_ne_bytes()) else { return false };
+    let path = path.split(|octet| *octet == 0).next().unwrap_or_default();
+    [&b"/var/run/nscd/socket"[..], b"/run/nscd/socket"].contains(&path)
 }
 
 pub(super) fn getsockname(sup: &mut Supervisor, call: &Call) -> Outcome {
@@ -91,4 +106,19 @@ pub(super) fn uname(sup: &mut Supervisor, call: &Call) -> Outcome {
     place[..len].copy_from_slice(&name[..len]);
     octets[5 * UTS_NAME..][..6].copy_from_slice(b"(none)");
     outcome(sup.memory.write(call.tid, call.args[0], &octets).map(|()| Outcome::Value(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_name_cache_is_known() {
+        let unix = |path: &str| [&[1, 0], path.as_bytes(), &[0]].concat();
+        assert!(is_name_cache(&unix("/var/run/nscd/socket")));
+        assert!(is_name_cache(&unix("/run/nscd/socket")[..18]), "without a NUL");
+        for other in [unix("/var/run/nscd/socket2"), unix("\0/run/nscd/socket"), unix(""), vec![1], vec![]] {
+            assert!(!is_name_cache(&other), "{other:?}");
+        }
+    }
 }
