@@ -2,7 +2,7 @@
 //!
 //! In the foreground the front is `labctl` itself: it stands in the terminal's foreground with the program, is stopped when the program
 //! is, and ends with its status. The supervisor is this program again, under another name: it must go on serving while the front
-//! is stopped, and ends the program when the front is killed. [`captured`] is the same without a terminal.
+//! is stopped, and ends the program when the front is killed. On a node, it is the supervisor there that starts it. [`captured`] is the same without a terminal.
 
 use super::fault::Fault;
 use super::rundir::NodeDir;
@@ -19,7 +19,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// This very program, also after its file was replaced.
@@ -50,24 +50,21 @@ struct Reports {
     partial: Vec<u8>,
     /// Readable once the supervisor has ended.
     ended: OwnedFd,
-    child: Child,
 }
 
 impl Reports {
-    /// Starts the supervisor of `command`; `streams` says where its streams go.
-    fn start(
+    /// Has `begin` start the supervisor of `command`: its process, and what is to be returned with the reports.
+    fn start<T>(
         node: &NodeDir,
         command: &[OsString],
-        streams: impl FnOnce(&mut Command),
-    ) -> Result<Reports, Fault> {
+        begin: impl FnOnce(Command) -> Result<(Pid, T), Fault>,
+    ) -> Result<(Reports, T), Fault> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(os("make a pipe"))?;
         // By this path the supervisor opens it: nothing needs to be inherited.
         let report = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), writer.as_raw_fd()));
-        let mut supervisor = supervisor(node, &report, command);
-        streams(&mut supervisor);
-        let child = supervisor.spawn().map_err(Fault::os("start a program"))?;
-        let ended = pidfd_open(pid_of(&child)?, PidfdFlags::empty()).map_err(os("start a program"))?;
-        Ok(Reports { pipe: File::from(reader), _writer: writer, partial: Vec::new(), ended, child })
+        let (process, with) = begin(supervisor(node, &report, command))?;
+        let ended = pidfd_open(process, PidfdFlags::empty()).map_err(os("start a program"))?;
+        Ok((Reports { pipe: File::from(reader), _writer: writer, partial: Vec::new(), ended }, with))
     }
 
     /// Waits for a report, for something in `others`, or until the time is over. False: the supervisor has ended, all is said.
@@ -115,8 +112,16 @@ pub fn foreground(
     environment: &[(String, OsString)],
 ) -> Result<Report, Fault> {
     let _ = terminal_signals().thread_block();
-    let mut reports = Reports::start(node, command, |supervisor| {
+    let (mut reports, ()) = Reports::start(node, command, |mut supervisor| {
         supervisor.envs(environment.iter().map(|(name, value)| (name, value)));
+        // Behind the filter of a program on a node there can be no supervisor: that program's own starts it.
+        if std::env::var_os(supervisors::NODE_DIR).is_some()
+            && let Some(process) = rumphijack::hand_over(&supervisor).map_err(os("start a program"))?
+        {
+            return Ok((numbered(process)?, ()));
+        }
+        let child = supervisor.spawn().map_err(Fault::os("start a program"))?;
+        Ok((numbered(child.id())?, ()))
     })?;
     let mut program = None;
     loop {
@@ -169,16 +174,18 @@ pub fn captured(
     until: Option<Instant>,
     cut: impl Fn() -> bool,
 ) -> Result<Captured, Fault> {
-    let mut reports = Reports::start(node, command, |supervisor| {
+    let (mut reports, mut child) = Reports::start(node, command, |mut supervisor| {
         supervisor.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = supervisor.spawn().map_err(Fault::os("start a program"))?;
+        Ok((numbered(child.id())?, child))
     })?;
     let nonblocking = |fd: OwnedFd| {
         rustix::io::ioctl_fionbio(&fd, true).map_err(os("read what a program writes"))?;
         Ok(Some(File::from(fd)))
     };
     let mut streams = [
-        reports.child.stdout.take().map_or(Ok(None), |pipe| nonblocking(pipe.into()))?,
-        reports.child.stderr.take().map_or(Ok(None), |pipe| nonblocking(pipe.into()))?,
+        child.stdout.take().map_or(Ok(None), |pipe| nonblocking(pipe.into()))?,
+        child.stderr.take().map_or(Ok(None), |pipe| nonblocking(pipe.into()))?,
     ];
     let mut texts = [Vec::new(), Vec::new()];
     let mut last = None;
@@ -208,8 +215,8 @@ pub fn captured(
             return Err(Fault::Exec("its supervisor ended without a word".to_owned()));
         }
     }
-    let _ = pid_of(&reports.child).map(|pid| kill_process(pid, Kill::TERM));
-    let _ = reports.child.wait();
+    let _ = numbered(child.id()).map(|pid| kill_process(pid, Kill::TERM));
+    let _ = child.wait();
     let [stdout, stderr] = texts.map(|text| String::from_utf8_lossy(&text).into_owned());
     Ok(Captured { report: last, stdout, stderr })
 }
@@ -230,7 +237,7 @@ fn drain(stream: &mut File, text: &mut Vec<u8>) -> bool {
     }
 }
 
-fn pid_of(child: &Child) -> Result<Pid, Fault> {
-    Pid::from_raw(i32::try_from(child.id()).unwrap_or(0))
+fn numbered(process: u32) -> Result<Pid, Fault> {
+    Pid::from_raw(i32::try_from(process).unwrap_or(0))
         .ok_or_else(|| Fault::Exec("it has no process number".to_owned()))
 }

@@ -16,6 +16,7 @@
 //! | `ahead` | what needs no round trip to the node |
 //! | `written` | files of the node that it writes |
 //! | `tree` | its processes, and their end |
+//! | `handed` | a program of a node starts one on another |
 //! | `run` | the life of a supervisor |
 //! | `probe` | whether the host allows all that |
 //!
@@ -54,6 +55,7 @@
 mod ahead;
 mod calls;
 mod filter;
+mod handed;
 mod launch_unsafe;
 mod memory;
 mod probe;
@@ -65,6 +67,7 @@ mod supervisor;
 mod tree;
 mod written;
 
+pub use handed::hand_over;
 pub use probe::{Probe, probe};
 pub use run::{ARGV0, Report, main_from_args};
 pub use tree::Status;

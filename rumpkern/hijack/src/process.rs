@@ -71,6 +71,11 @@ pub(crate) fn directory(tid: i32, fd: i32) -> Option<Vec<u8>> {
     path.starts_with(b"/").then_some(path)
 }
 
+/// The session of a process; 0 is this one.
+pub(crate) fn session(pid: i32) -> Option<i32> {
+    rustix::process::getsid(Pid::from_raw(pid)).ok().map(|session| session.as_raw_nonzero().get())
+}
+
 /// Whether a process has mapped the file with this inode.
 pub(crate) fn has_mapped(tid: i32, inode: u64) -> bool {
     let maps = std::fs::read_to_string(format!("/proc/{tid}/maps")).unwrap_or_default();

@@ -4,7 +4,7 @@
 //! `/proc/PID/fd/N` to which it writes a [`Report`] a line. The last line says how the program ended, or why it never began; the
 //! supervisor may live on, with what the program left behind.
 //!
-//! A report that is a FIFO has a reader: the supervisor ends with whoever started it, in whose group and terminal the program is. One
+//! A report that is a FIFO has a reader: the supervisor ends with whoever started it or reads that, in whose group and terminal the program is. One
 //! that is a file has none: the supervisor and the program are a session of their own.
 
 use crate::launch_unsafe::{LaunchError, Program, launch};
@@ -159,6 +159,9 @@ fn supervise(sysproxy: &Path, report: &File, command: &[OsString]) -> Result<(),
     )
     .map_err(refused("signalfd"))?;
     let mut supervisor = Supervisor::new(listener, node).map_err(refused("epoll"))?;
+    if is_followed(report) {
+        supervisor.follow(report).map_err(refused("epoll"))?;
+    }
     match supervisor.run(&mut tree).map_err(refused("seccomp"))? {
         End::Done => {}
         End::NodeGone => {

@@ -99,14 +99,16 @@ enum Source {
     Calls,
     Node,
     Signals,
+    Report,
     End(u64),
 }
 
 const CALLS: u64 = 0;
 const NODE: u64 = 1;
 const SIGNALS: u64 = 2;
+const REPORT: u64 = 3;
 /// From here on, ends by the numbers of those who wait for them.
-const ENDS: u64 = 3;
+const ENDS: u64 = 4;
 
 /// How often calls that wait are asked whether their callers still do: a signal does not tell.
 const LOOK: Duration = Duration::from_millis(200);
@@ -152,6 +154,12 @@ impl Supervisor {
         })
     }
 
+    /// Whoever reads `report` follows the program: once nobody does, all of it ends.
+    pub(crate) fn follow(&self, report: &impl AsFd) -> Result<(), Errno> {
+        // The host tells of the error that there is no reader, asked or not: once will do.
+        epoll::add(&self.epoll, report, EventData::new_u64(REPORT), EventFlags::ONESHOT)
+    }
+
     /// Serves until the end.
     pub(crate) fn run(&mut self, tree: &mut Tree) -> Result<End, Errno> {
         epoll::add(&self.epoll, tree.signals(), EventData::new_u64(SIGNALS), EventFlags::IN)?;
@@ -173,6 +181,7 @@ impl Supervisor {
                             return Ok(end);
                         }
                     }
+                    Source::Report => tree.unfollowed(),
                     Source::End(number) => self.readable(number),
                 }
             }
@@ -207,6 +216,7 @@ impl Supervisor {
                 CALLS => Source::Calls,
                 NODE => Source::Node,
                 SIGNALS => Source::Signals,
+                REPORT => Source::Report,
                 number => Source::End(number),
             })
             .collect())
@@ -418,6 +428,11 @@ impl Supervisor {
             Some(kept) => rustix::io::fcntl_dupfd_cloexec(kept, 0),
             None => self.threads.copy(call.tid, fd as i32),
         }
+    }
+
+    /// A copy of the program's descriptor `fd`, whatever it is.
+    pub(crate) fn copy(&mut self, call: &Call, fd: i32) -> Result<OwnedFd, Errno> {
+        self.threads.copy(call.tid, fd)
     }
 
     /// Before connect(2) and listen(2): a stream's end is connected to the node. What hinders it the node tells.

@@ -123,6 +123,13 @@ impl Tree {
         self.ending.get_or_insert_with(|| Ending { begun: Instant::now(), asked: BTreeSet::new() });
     }
 
+    /// Nobody reads how the program ends. If it has not, it is to; what it left behind is nobody's.
+    pub(crate) fn unfollowed(&mut self) {
+        if !self.ended {
+            self.begin_end();
+        }
+    }
+
     /// When [`Tree::go_on`] is to be called next, if it is.
     pub(crate) fn pause(&self) -> Option<Duration> {
         self.ending.as_ref().map(|_| PAUSE)

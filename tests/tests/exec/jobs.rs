@@ -1,6 +1,6 @@
 //! Job control and ends: exit statuses, signals, pipes, children, terminals, and what is left behind: nothing.
 
-use lab_tests::exec::{Lab, finish};
+use lab_tests::exec::{Lab, finish, succeeded};
 use lab_tests::program;
 use std::process::Stdio;
 
@@ -180,4 +180,39 @@ fn a_terminal_stops_and_ends_programs() {
         String::from_utf8_lossy(&done.stdout),
         String::from_utf8_lossy(&done.stderr)
     );
+}
+
+#[test]
+fn a_program_on_a_node_starts_one_on_another() {
+    let mut lab = Lab::across_a_router();
+    lab.place.write("on", "here\n");
+    let script = "uname -n; labctl exec h2 -- sh -c 'uname -n; pwd; cat; echo $LABCTL_NODE $MARK; exit 7' < on; echo $?; uname -n";
+    let mut command = lab.command("h1", ["sh", "-c", script]);
+    command.env("MARK", "an x");
+    let here = lab.place.path().canonicalize().expect("the working folder");
+    let said = succeeded("exec in exec", &finish(&mut command, script));
+    assert_eq!(said, format!("h1\nh2\n{}\nhere\nh2 an x\n7\nh1\n", here.display()));
+    // The third is what the second started, and its calls are its own node's.
+    let nested = "labctl exec r1 -- labctl exec h2 -- sh -c 'uname -n; ip -4 -o addr show eth0'";
+    let nested = lab.sh("h1", nested);
+    assert!(nested.starts_with("h2\n") && nested.contains("10.0.2.2"), "{nested}");
+    let absent = lab.run("h1", "labctl exec h2 -- no-such-program");
+    assert_eq!(absent.status.code(), Some(127), "{absent:?}");
+
+    // It ends with its front, whoever its parent is.
+    let script = "labctl exec h2 -- sh -c 'echo begun; exec sleep 1000' & echo front $! .; wait; echo ended; exec sleep 1000";
+    let outer = lab.start_words("h1", &["sh", "-c", script]);
+    outer.prints("begun");
+    let said = outer.prints(" .\n");
+    let front = said.split_whitespace().skip_while(|word| *word != "front").nth(1);
+    let front = nix::unistd::Pid::from_raw(front.and_then(|pid| pid.parse().ok()).expect("its number"));
+    nix::sys::signal::kill(front, nix::sys::signal::SIGKILL).expect("a front");
+    outer.prints("ended");
+    lab.until("the end of what it ran", || {
+        !lab.place.processes().iter().any(|(_, words)| words.contains("node/h2/sysproxy"))
+    });
+    lab.kill(&outer);
+    lab.until("the end of all", || {
+        !lab.place.processes().iter().any(|(_, words)| words.contains("rumphijack"))
+    });
 }

@@ -1,6 +1,7 @@
 //! bind(2), connect(2), getsockname(2), getpeername(2), and uname(2): what something is called.
 
 use super::outcome;
+use crate::handed;
 use crate::process::is_nonblocking;
 use crate::seccomp_unsafe::Call;
 use crate::supervisor::{Outcome, Supervisor};
@@ -45,10 +46,11 @@ pub(super) fn connect(sup: &mut Supervisor, call: &Call) -> Outcome {
 }
 
 /// connect(2) of a socket of the host's. There is no name service cache: the host's, which glibc asks first, knows the host's names.
-fn hosts_connect(sup: &Supervisor, call: &Call) -> Outcome {
+fn hosts_connect(sup: &mut Supervisor, call: &Call) -> Outcome {
     match sup.address(call, call.args[1], call.args[2]) {
         Ok(addr) if is_name_cache(&addr) => Outcome::Fail(Errno::NOENT),
-        Ok(_) | Err(_) => Outcome::Proceed,
+        Ok(addr) => handed::take_over(sup, call, &addr).unwrap_or(Outcome::Proceed),
+        Err(_) => Outcome::Proceed,
     }
 }
 
