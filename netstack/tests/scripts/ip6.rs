@@ -27,9 +27,14 @@ fn mac(n: usize) -> MacAddr {
 impl Lan {
     /// A host for each of `addrs`, without DAD.
     fn new(addrs: &[&str]) -> Lan {
-        Lan::with(Dad::Off, addrs)
+        let mut lan = Lan::with(Dad::Off, addrs);
+        // Their groups are told of first.
+        lan.pass(Duration::from_secs(3));
+        lan.seen.clear();
+        lan
     }
 
+    /// The same, as they are before anything has happened.
     fn with(dad: Dad, addrs: &[&str]) -> Lan {
         let mut lan = Lan { hosts: Vec::new(), now: Instant::from_millis(1000), seen: Vec::new() };
         for (n, addr) in addrs.iter().enumerate() {
@@ -42,9 +47,6 @@ impl Lan {
             stack.addr_add(lan.now, eth0, addr.parse().unwrap()).unwrap();
             lan.hosts.push(stack);
         }
-        // Their groups are told of first.
-        lan.pass(Duration::from_secs(3));
-        lan.seen.clear();
         lan
     }
 
@@ -57,8 +59,7 @@ impl Lan {
                     moved = true;
                     let frame = m.data().to_vec();
                     self.hosts[n].recycle(m);
-                    for (other, host) in self.hosts.iter_mut().enumerate().filter(|(o, _)| *o != n) {
-                        let _ = other;
+                    for (_, host) in self.hosts.iter_mut().enumerate().filter(|(other, _)| *other != n) {
                         let mut copy = host.rx_mbuf();
                         copy.extend(&frame);
                         host.input(self.now, ETH0, copy);
