@@ -252,6 +252,8 @@ mod tests {
         let run = |err: &str| Run { status: 1, err: err.into(), ..Run::default() };
         let lost = run("rtt: connect to 10.0.2.2:49152: no answer in 10s\n");
         assert_eq!(why(&lost, "h2", "10.0.2.2"), "cannot connect to h2 (10.0.2.2): no answer in 10s");
+        let refused = run("tcpsource: connect to [fd00::2]:49152: Connection refused\n");
+        assert_eq!(why(&refused, "h2", "fd00::2"), "cannot connect to h2 (fd00::2): Connection refused");
         assert_eq!(why(&run("tcpsource: send: Broken pipe\n"), "h2", "10.0.2.2"), "tcpsource: send: Broken pipe");
     }
 

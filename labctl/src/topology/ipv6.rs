@@ -128,7 +128,7 @@ pub struct Ipv6 {
 }
 
 impl Ipv6 {
-    /// Whether its addresses are tried as usual.
+    /// What becomes of addresses before they are used, if the file does not say.
     pub const DAD_DEFAULT: Dad = Dad::Optimistic;
     /// How addresses are made, if the file does not say.
     pub const PRIVACY_DEFAULT: Privacy = Privacy::Stable;
