@@ -68,8 +68,11 @@ fn encode(command: &Command) -> Vec<u8> {
     octets
 }
 
+/// Names and values.
+type Environment = Vec<(OsString, OsString)>;
+
 /// The arguments, and the environment.
-fn decode(octets: &[u8]) -> Option<(Vec<OsString>, Vec<(OsString, OsString)>)> {
+fn decode(octets: &[u8]) -> Option<(Vec<OsString>, Environment)> {
     let text = |octets: &[u8]| OsStr::from_bytes(octets).to_owned();
     let mut words = octets.strip_suffix(b"\0")?.split(|octet| *octet == 0);
     let args = words.by_ref().map_while(|word| word.strip_prefix(b"=")).map(text).collect();
