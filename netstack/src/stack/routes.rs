@@ -70,7 +70,7 @@ impl Stack {
         };
         Ok(Way {
             ifindex: way.ifindex,
-            via: (way.next != dst).then_some(way.next),
+            via: Some(scope6::clear_ip(way.next)).filter(|next| *next != scope6::clear_ip(dst)),
             src: way.src.map(scope6::clear_ip),
             kind,
             mtu: way.mtu,

@@ -51,6 +51,11 @@ impl Stack {
         }
     }
 
+    /// The family of a socket.
+    pub fn family(&self, id: SocketId) -> Result<Family, SockError> {
+        Ok(self.kind_of(id)?.0)
+    }
+
     /// An address that a program gave to the socket `id`.
     pub(super) fn taken(&self, id: SocketId, addr: SocketAddr) -> Result<SocketAddr, SockError> {
         let (family, device) = self.kind_of(id)?;

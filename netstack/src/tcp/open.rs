@@ -37,7 +37,9 @@ impl Tcp {
             return Err(SockError::Invalid);
         }
         if !addr_fits(tcb, addr.ip()) {
-            return Err(SockError::AfNotSupported);
+            // As Linux: one of IPv6 alone takes no mapped address.
+            let mapped = tcb.family == Family::Inet6;
+            return Err(if mapped { SockError::Invalid } else { SockError::AfNotSupported });
         }
         // A group's and everybody's address can be had, as on Linux, though no segment comes there.
         let many = addr.ip().is_multicast() || ip.is_broadcast(addr.ip());
