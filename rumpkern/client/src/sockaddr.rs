@@ -15,6 +15,8 @@ pub const MIN_ADDR: usize = 2;
 pub const SOCKADDR_IN: usize = 16;
 /// Octets of a `sockaddr_in6`.
 pub const SOCKADDR_IN6: usize = 28;
+/// Octets of one without a scope (RFC 2133), which old programs give.
+pub const SOCKADDR_IN6_OLD: usize = 24;
 
 /// The octets of a socket address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,11 +90,10 @@ impl SockAddr {
                 let port = u16::from_be_bytes([p1, p0]);
                 Ok(SockAddr::Inet(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port))))
             }
-            (AF_INET6, &[p1, p0, f3, f2, f1, f0, ref rest @ ..]) if octets.len() >= SOCKADDR_IN6 => {
+            (AF_INET6, &[p1, p0, f3, f2, f1, f0, ref rest @ ..]) if octets.len() >= SOCKADDR_IN6_OLD => {
                 let mut ip = [0; 16];
                 ip.copy_from_slice(&rest[..16]);
-                let mut scope = [0; 4];
-                scope.copy_from_slice(&rest[16..20]);
+                let scope = rest[16..].first_chunk().copied().unwrap_or_default();
                 Ok(SockAddr::Inet(SocketAddr::V6(SocketAddrV6::new(
                     Ipv6Addr::from(ip),
                     u16::from_be_bytes([p1, p0]),
@@ -126,7 +127,8 @@ mod tests {
             }
             let buf = SockAddrBuf::from(addr);
             prop_assert_eq!(SockAddr::decode(buf.as_octets()), Ok(SockAddr::Inet(addr)));
-            for cut in 2..buf.as_octets().len() {
+            let least = if ip.is_ipv6() { SOCKADDR_IN6_OLD } else { SOCKADDR_IN };
+            for cut in 2..least {
                 let error = SockAddr::decode(&buf.as_octets()[..cut]);
                 prop_assert_eq!(error, Err(SockAddrError::Short { len: cut }));
             }
@@ -142,6 +144,11 @@ mod tests {
     fn the_layout_is_linux() {
         let v4 = SockAddrBuf::from("10.0.0.1:80".parse::<SocketAddr>().unwrap());
         assert_eq!(v4.as_octets(), [2, 0, 0, 80, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let v6 = SockAddrBuf::from("[fe80::1%7]:80".parse::<SocketAddr>().unwrap());
+        assert_eq!(v6.as_octets()[..4], [10, 0, 0, 80]);
+        assert_eq!(v6.as_octets()[24..], [7, 0, 0, 0]);
+        let old = SockAddr::decode(&v6.as_octets()[..SOCKADDR_IN6_OLD]);
+        assert_eq!(old, Ok(SockAddr::Inet("[fe80::1]:80".parse().unwrap())));
         assert_eq!(SockAddr::decode(&[0, 0]), Ok(SockAddr::Unspec));
         assert_eq!(SockAddr::decode(&[1, 0, 0]), Err(SockAddrError::Family { family: 1 }));
     }

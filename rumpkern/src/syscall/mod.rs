@@ -21,6 +21,7 @@ pub mod sleepq;
 mod socket;
 pub mod socket_abi;
 mod sockopt;
+pub mod sockopt6_abi;
 pub mod sockopt_abi;
 pub(crate) mod tcp_info;
 mod time;

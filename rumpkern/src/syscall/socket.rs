@@ -246,6 +246,12 @@ impl Sys {
         }
     }
 
+    /// The family of a socket of the stack.
+    pub fn family(&self, fd: Fd) -> Result<Family, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow().family(id)?)
+    }
+
     /// Shuts one direction or both.
     pub fn shutdown(&self, fd: Fd, how: Shutdown) -> Result<(), Errno> {
         let (_, id) = self.socket_of(fd)?;

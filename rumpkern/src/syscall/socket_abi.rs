@@ -5,7 +5,9 @@ use super::packet_abi::{self, AF_PACKET, SOCK_PACKET};
 use super::{Errno, Family, Fd, MsgFlags, Shutdown, SockType, Sys};
 use crate::netlink::socket::AF_NETLINK;
 use crate::netlink::{NlAddr, Protocol};
-use rumpclient::sockaddr::{AF_INET, AF_INET6, SOCKADDR_IN, SockAddr, SockAddrBuf, SockAddrError};
+use rumpclient::sockaddr::{
+    AF_INET, AF_INET6, SOCKADDR_IN, SOCKADDR_IN6_OLD, SockAddr, SockAddrBuf, SockAddrError,
+};
 use std::net::SocketAddr;
 
 /// `SOCK_NONBLOCK` and `O_NONBLOCK`.
@@ -62,24 +64,42 @@ pub fn socket(sys: &Sys, domain: u32, kind: u32, protocol: u32) -> Result<Fd, Er
     Ok(fd)
 }
 
-/// A `struct sockaddr` for a socket of AF_INET, the only family there is: its length is looked at first.
-pub fn address(octets: &[u8]) -> Result<SocketAddr, Errno> {
-    if octets.len() < SOCKADDR_IN {
+/// A `struct sockaddr` for a socket of `family`: its length is looked at first.
+pub fn address(family: Family, octets: &[u8]) -> Result<SocketAddr, Errno> {
+    let least = match family {
+        Family::Inet => SOCKADDR_IN,
+        Family::Inet6 => SOCKADDR_IN6_OLD,
+    };
+    if octets.len() < least {
         return Err(Errno::EINVAL);
     }
     match SockAddr::decode(octets) {
-        Ok(SockAddr::Inet(addr)) => Ok(addr),
-        Ok(SockAddr::Unspec) | Err(SockAddrError::Family { .. } | SockAddrError::Short { .. }) => {
-            Err(Errno::EAFNOSUPPORT)
-        }
+        Ok(SockAddr::Inet(addr)) if addr.is_ipv6() == (family == Family::Inet6) => Ok(addr),
+        Ok(SockAddr::Inet(_) | SockAddr::Unspec)
+        | Err(SockAddrError::Family { .. } | SockAddrError::Short { .. }) => Err(Errno::EAFNOSUPPORT),
     }
 }
 
-/// The same where old programs may leave the family out (AF_UNSPEC).
-fn address_of_any_family(octets: &[u8]) -> Result<SocketAddr, Errno> {
-    match (octets, SockAddr::decode(octets)) {
-        ([_, _, rest @ ..], Ok(SockAddr::Unspec)) => address(&[&AF_INET.to_le_bytes()[..], rest].concat()),
-        (_, Ok(_) | Err(_)) => address(octets),
+/// The same where old programs may leave the family out (AF_UNSPEC), which IPv6's know of.
+fn address_of_any_family(family: Family, octets: &[u8]) -> Result<SocketAddr, Errno> {
+    match (family, octets, SockAddr::decode(octets)) {
+        (Family::Inet, [_, _, rest @ ..], Ok(SockAddr::Unspec)) => {
+            address(family, &[&AF_INET.to_le_bytes()[..], rest].concat())
+        }
+        (Family::Inet | Family::Inet6, _, Ok(_) | Err(_)) => address(family, octets),
+    }
+}
+
+/// An address of IPv4 that is as good as a mapped one: UDP's sockets of AF_INET6 take it as a peer's, unless they
+/// are of IPv6 alone.
+fn inet_peer(sys: &Sys, fd: Fd, family: Family, octets: &[u8]) -> Result<Option<SocketAddr>, Errno> {
+    match SockAddr::decode(octets) {
+        Ok(SockAddr::Inet(addr @ SocketAddr::V4(_)))
+            if family == Family::Inet6 && sys.socket_type(fd)? == SockType::Dgram =>
+        {
+            Ok(Some(addr))
+        }
+        Ok(_) | Err(_) => Ok(None),
     }
 }
 
@@ -92,8 +112,9 @@ pub fn bind(sys: &Sys, fd: Fd, octets: &[u8]) -> Result<(), Errno> {
     if packet_abi::is_packet(sys.socket_type(fd)?) {
         return packet_abi::bind(sys, fd, octets);
     }
-    let addr = address_of_any_family(octets)?;
-    sys.bind(fd, if addr.ip().is_unspecified() { addr } else { address(octets)? })
+    let family = sys.family(fd)?;
+    let addr = address_of_any_family(family, octets)?;
+    sys.bind(fd, if addr.ip().is_unspecified() { addr } else { address(family, octets)? })
 }
 
 /// connect(2): AF_UNSPEC dissolves the connection. With MSG_DONTWAIT it does not block.
@@ -110,7 +131,14 @@ pub async fn connect(sys: &Sys, fd: Fd, octets: &[u8], flags: MsgFlags) -> Resul
     }
     match SockAddr::decode(octets) {
         Ok(SockAddr::Unspec) => sys.disconnect(fd),
-        Ok(SockAddr::Inet(_)) | Err(_) => sys.connect_with(fd, address(octets)?, flags).await,
+        Ok(SockAddr::Inet(_)) | Err(_) => {
+            let family = sys.family(fd)?;
+            let addr = match inet_peer(sys, fd, family, octets)? {
+                Some(addr) => addr,
+                None => address(family, octets)?,
+            };
+            sys.connect_with(fd, addr, flags).await
+        }
     }
 }
 
@@ -119,7 +147,18 @@ pub async fn connect(sys: &Sys, fd: Fd, octets: &[u8], flags: MsgFlags) -> Resul
 pub fn destination(sys: &Sys, fd: Fd, octets: Option<&[u8]>) -> Result<Option<SocketAddr>, Errno> {
     match sys.socket_type(fd)? {
         SockType::Stream | SockType::Packet | SockType::PacketDgram => Ok(None),
-        SockType::Dgram | SockType::Raw => octets.map(address_of_any_family).transpose(),
+        SockType::Dgram | SockType::Raw => {
+            let Some(octets) = octets else { return Ok(None) };
+            let family = sys.family(fd)?;
+            match (family, SockAddr::decode(octets)) {
+                // As none: to the peer.
+                (Family::Inet6, Ok(SockAddr::Unspec)) => Ok(None),
+                (Family::Inet | Family::Inet6, Ok(_) | Err(_)) => match inet_peer(sys, fd, family, octets)? {
+                    Some(addr) => Ok(Some(addr)),
+                    None => address_of_any_family(family, octets).map(Some),
+                },
+            }
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Socket options in Linux's numbers and layout, to and from the kernel's typed ones: for whoever has a
 //! program's octets at hand (remote clients, hosts that embed a kernel).
 //!
-//! Not here: what the stack has no option for (IPv6's level): ENOPROTOOPT. Of SO_ATTACH_FILTER the value is what its
-//! `struct sock_fprog` points to.
+//! IPv6's are in [`super::sockopt6_abi`]. Not here: what the stack has no option for: ENOPROTOOPT. Of SO_ATTACH_FILTER the
+//! value is what its `struct sock_fprog` points to.
 
-use super::{Errno, Fd, SockOpt, SockOptName, SockType, Sys, group_abi, netlink, packet_abi, tcp_info};
+use super::{
+    Errno, Fd, SockOpt, SockOptName, SockType, Sys, group_abi, netlink, packet_abi, sockopt6_abi, tcp_info,
+};
 use netstack::net::IfIndex;
-use netstack::socket::{MtuDiscover, SockOpt6, SockOpt6Name};
+use netstack::socket::MtuDiscover;
 use netstack::tcp::cc::Algorithm;
 use netstack::tcp::{FastOpenKey, TcpOpt, TcpOptName};
 use netstack::time::Duration;
@@ -37,7 +39,7 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
     {
         return sys.setsockopt(fd, option);
     }
-    if !serves(sys.socket_type(fd)?, level) {
+    if !is_served(sys, fd, level)? {
         return Err(Errno::ENOPROTOOPT);
     }
     if level == packet_abi::SOL_PACKET {
@@ -53,6 +55,9 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
     };
     if value.len() < least {
         return Err(Errno::EINVAL);
+    }
+    if sockopt6_abi::serves(sys, fd, level)? {
+        return sockopt6_abi::set(sys, fd, level, name, value);
     }
     let option = match (level, name) {
         (SOCKET, 2) => SockOpt::ReuseAddr(flag(value)?),
@@ -164,6 +169,11 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
 }
 
 /// Whether a socket has options of this level at all.
+fn is_served(sys: &Sys, fd: Fd, level: u32) -> Result<bool, Errno> {
+    Ok(serves(sys.socket_type(fd)?, level) || sockopt6_abi::serves(sys, fd, level)?)
+}
+
+/// Whether sockets of a type have, apart from IPv6's.
 fn serves(ty: SockType, level: u32) -> bool {
     match level {
         SOCKET => true,
@@ -211,14 +221,14 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         _ if sys.netlink(fd).is_ok() => return netlink::get(sys, fd, level, name),
         _ => {}
     }
-    if (level, name) == (IPV6, 29) && group_abi::serves(sys, fd, level)? {
-        return octets(sys, sys.getsockopt(fd, SockOptName::V6(SockOpt6Name::MulticastAll))?);
-    }
-    if !serves(sys.socket_type(fd)?, level) {
+    if !is_served(sys, fd, level)? {
         return Err(Errno::EOPNOTSUPP);
     }
     if level == packet_abi::SOL_PACKET {
         return packet_abi::get(sys, fd, name);
+    }
+    if sockopt6_abi::serves(sys, fd, level)? {
+        return sockopt6_abi::get(sys, fd, level, name);
     }
     let int = |value: i32| Ok(value.to_le_bytes().to_vec());
     let name = match (level, name) {
@@ -308,8 +318,7 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
     let int = |value: i64| Ok(i32::try_from(value).unwrap_or(i32::MAX).to_le_bytes().to_vec());
     let whole = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     match option {
-        // No name leads here.
-        SockOpt::V6(SockOpt6::MulticastAll(on)) => int(on.into()),
+        // They have a table of their own.
         SockOpt::V6(_) => Err(Errno::ENOPROTOOPT),
         SockOpt::ReuseAddr(on)
         | SockOpt::ReusePort(on)

@@ -4,7 +4,7 @@ use super::came::Came;
 use super::host_file;
 use super::passed::Passing;
 use crate::netlink::NlAddr;
-use crate::syscall::socket_abi::{self, address};
+use crate::syscall::socket_abi;
 use crate::syscall::{
     Errno, Fd, MsgFlags, PollFd, PollFlags, SendMeta, SockType, Sys, ioctl, packet_abi, sockopt_abi,
 };
@@ -12,9 +12,9 @@ use crate::vfs;
 use netstack::net::IfIndex;
 use netstack::time::Duration;
 use rumpclient::msg::{self, Body, PollEntries, PollEntry, Request, RequestError, tag};
-use rumpclient::sockaddr::{self, SockAddrBuf};
+use rumpclient::sockaddr::{self, SockAddr, SockAddrBuf};
 use rumpclient::wire::{DataFrame, FrameFlags, FrameWriter, Header, MAX_DATA, Op, Sid};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -151,7 +151,7 @@ async fn call(
         Request::SendMsg { data, flags, to, with } => {
             let meta = SendMeta {
                 to: socket_abi::destination(sys, fd, to)?,
-                src: with.local.map(address).transpose()?.map(|addr| addr.ip()),
+                src: with.local.map(source).transpose()?,
                 ifindex: with.ifindex.map(IfIndex),
                 ttl: with.ttl,
                 tos: with.tos,
@@ -261,6 +261,14 @@ fn connected(sys: &Sys, asked: &Header, body: &Body<'_>) -> Vec<u8> {
             answer(asked, 0, &Body { addr: Some(&peer), local: Some(&own), ..*body })
         }
         _ => answer(asked, 0, body),
+    }
+}
+
+/// Where a datagram shall come from, of whatever family.
+fn source(octets: &[u8]) -> Result<IpAddr, Errno> {
+    match SockAddr::decode(octets) {
+        Ok(SockAddr::Inet(addr)) => Ok(addr.ip()),
+        Ok(SockAddr::Unspec) | Err(_) => Err(Errno::EINVAL),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::syscall::{Errno, Fd, MsgFlags, RecvMeta, Sys};
 use netstack::socket::QueuedError;
 use rumpclient::msg::{Body, EXTENDED_ERR};
 use rumpclient::sockaddr::{self, SockAddrBuf};
+use std::net::IpAddr;
 
 /// What is known of a datagram beside its octets.
 #[derive(Clone, Copy, Debug)]
@@ -71,13 +72,19 @@ impl Came {
 
 /// A `struct sock_extended_err`.
 fn extended_error(queued: QueuedError) -> [u8; EXTENDED_ERR] {
-    /// `SO_EE_ORIGIN_LOCAL`, `SO_EE_ORIGIN_ICMP`.
+    /// `SO_EE_ORIGIN_LOCAL`, `SO_EE_ORIGIN_ICMP`, `SO_EE_ORIGIN_ICMP6`.
     const LOCAL: u8 = 1;
     const ICMP: u8 = 2;
+    const ICMP6: u8 = 3;
+    let origin = match queued.offender.map(|offender| offender.to_canonical()) {
+        None => LOCAL,
+        Some(IpAddr::V4(_)) => ICMP,
+        Some(IpAddr::V6(_)) => ICMP6,
+    };
     let mut octets = [0; EXTENDED_ERR];
     octets[..4].copy_from_slice(&Errno::from(queued.error).number().to_le_bytes());
     let (kind, code) = queued.wire;
-    octets[4..7].copy_from_slice(&[if queued.offender.is_some() { ICMP } else { LOCAL }, kind, code]);
+    octets[4..7].copy_from_slice(&[origin, kind, code]);
     octets[8..12].copy_from_slice(&queued.mtu.to_le_bytes());
     octets
 }

@@ -10,8 +10,9 @@ use super::{Passed, Passing, Phase, SEND_BUFFER, first, ring};
 use crate::remote::Remote;
 use crate::syscall::{Errno, MsgFlags, SendMeta, SockOpt, SockOptName};
 use crate::sysproxy::came::Came;
-use netstack::Ready;
+use netstack::socket::{SockOpt6, SockOpt6Name};
 use netstack::time::Duration;
+use netstack::{Ready, SocketId, Stack};
 use nix::sys::socket::sockopt::ReceiveTimestampns;
 use rustix::io::Errno as HostErrno;
 use rustix::net::{
@@ -116,7 +117,7 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
                 passed.failed(error.into());
             }
             // A native send would fail with the end's own error number. Who looks into the error queue sends in bursts, then polls.
-            while kernel.stack.borrow().option(socket, SockOptName::RecvErr) == Ok(SockOpt::RecvErr(true)) {
+            while looks_into_errors(&kernel.stack.borrow(), socket) {
                 let quiet = passed.sent.get() + BURST_GAP;
                 if quiet <= kernel.clock() {
                     break;
@@ -129,6 +130,13 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
     };
     let ring = ring::tend(passing, passed, &near);
     first(first(gone, errors), first(first(to_program, to_node), ring)).await;
+}
+
+/// IP_RECVERR or IPV6_RECVERR.
+fn looks_into_errors(stack: &Stack, socket: SocketId) -> bool {
+    stack.option(socket, SockOptName::RecvErr) == Ok(SockOpt::RecvErr(true))
+        || stack.option(socket, SockOptName::V6(SockOpt6Name::RecvErr))
+            == Ok(SockOpt::V6(SockOpt6::RecvErr(true)))
 }
 
 /// Shows the program that there is an error, unless it shows already.
