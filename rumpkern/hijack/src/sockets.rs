@@ -42,7 +42,7 @@ pub(crate) struct Names {
 bitflags::bitflags! {
     /// Control messages that a program has asked for.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub(crate) struct Wants: u8 {
+    pub(crate) struct Wants: u16 {
         /// IP_PKTINFO
         const PKTINFO = 1;
         /// IP_RECVTTL
@@ -55,6 +55,12 @@ bitflags::bitflags! {
         const TIMESTAMPNS = 16;
         /// PACKET_AUXDATA
         const AUXDATA = 32;
+        /// IPV6_RECVPKTINFO
+        const PKTINFO6 = 64;
+        /// IPV6_RECVHOPLIMIT
+        const HOPLIMIT6 = 128;
+        /// IPV6_RECVTCLASS
+        const TCLASS6 = 256;
     }
 }
 

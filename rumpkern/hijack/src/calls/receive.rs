@@ -7,8 +7,10 @@ use crate::sockets::Wants;
 use crate::supervisor::{Outcome, Supervisor};
 use rumpclient::Sid;
 use rumpclient::msg::{Body, Request};
+use rumpclient::sockaddr::{SOCKADDR_IN, SOCKADDR_IN6, SockAddr};
 use rumpclient::wire::MAX_DATA;
 use rustix::io::Errno;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Octets of the largest datagram, or message of netlink.
@@ -215,17 +217,7 @@ fn controls(wants: Wants, net_offset: u16, body: &Body<'_>, stamp: u64) -> Vec<C
         let value = [seconds, (nanos / 1000).to_le_bytes()].concat();
         controls.push(Control::new(libc::SOL_SOCKET, libc::SO_TIMESTAMP, &value));
     }
-    if let (true, Some(local)) = (wants.contains(Wants::PKTINFO), body.local.and_then(|addr| addr.get(4..8)))
-    {
-        let index = body.ifindex.unwrap_or(0).to_le_bytes();
-        controls.push(Control::new(libc::SOL_IP, libc::IP_PKTINFO, &[&index, local, local].concat()));
-    }
-    if let (true, Some(ttl)) = (wants.contains(Wants::TTL), body.ttl) {
-        controls.push(Control::new(libc::SOL_IP, libc::IP_TTL, &u32::from(ttl).to_le_bytes()));
-    }
-    if let (true, Some(tos)) = (wants.contains(Wants::TOS), body.tos) {
-        controls.push(Control::new(libc::SOL_IP, libc::IP_TOS, &[tos]));
-    }
+    ip_controls(wants, body, &mut controls);
     if let (true, Some(wire_len)) = (wants.contains(Wants::AUXDATA), body.wire_len) {
         // `tpacket_auxdata`: TP_STATUS_USER, the frame's octets and those received, where its headers are, no VLAN.
         let mut value = [1, wire_len, body.len.unwrap_or(0), 0, 0].map(u32::to_le_bytes).concat();
@@ -233,11 +225,58 @@ fn controls(wants: Wants, net_offset: u16, body: &Body<'_>, stamp: u64) -> Vec<C
         controls.push(Control::new(libc::SOL_PACKET, libc::PACKET_AUXDATA, &value));
     }
     if let Some(error) = body.error {
-        // `sock_extended_err`, and behind it the offender's address.
-        let value = [error, body.offender.unwrap_or(&[0; 16])].concat();
-        controls.push(Control::new(libc::SOL_IP, libc::IP_RECVERR, &value));
+        // `sock_extended_err`, and behind it the offender's address, whose room is a socket's of its family.
+        let inet6 = [body.offender, body.addr].into_iter().flatten().any(|addr| address6(addr).is_some());
+        let (level, kind, room) = match inet6 {
+            true => (libc::SOL_IPV6, libc::IPV6_RECVERR, SOCKADDR_IN6),
+            false => (libc::SOL_IP, libc::IP_RECVERR, SOCKADDR_IN),
+        };
+        let mut value = [error, body.offender.unwrap_or_default()].concat();
+        value.resize(error.len() + room, 0);
+        controls.push(Control::new(level, kind, &value));
     }
     controls
+}
+
+/// Those of IPv4 and IPv6. What came by IPv4 to a socket of AF_INET6 has a mapped address, and is both's.
+fn ip_controls(wants: Wants, body: &Body<'_>, controls: &mut Vec<Control>) {
+    let index = body.ifindex.unwrap_or(0).to_le_bytes();
+    let inet6 = body.local.and_then(address6);
+    let mapped = inet6.is_some_and(|addr| addr.to_ipv4_mapped().is_some());
+    let inet = match inet6 {
+        Some(addr) => addr.to_ipv4_mapped().map(|addr| addr.octets()),
+        None => body.local.and_then(|addr| addr.get(4..)).and_then(<[u8]>::first_chunk).copied(),
+    };
+    if inet.is_some() || body.local.is_none() {
+        if let (true, Some(local)) = (wants.contains(Wants::PKTINFO), inet) {
+            controls.push(Control::new(libc::SOL_IP, libc::IP_PKTINFO, &[index, local, local].concat()));
+        }
+        if let (true, Some(ttl)) = (wants.contains(Wants::TTL), body.ttl) {
+            controls.push(Control::new(libc::SOL_IP, libc::IP_TTL, &u32::from(ttl).to_le_bytes()));
+        }
+        if let (true, Some(tos)) = (wants.contains(Wants::TOS), body.tos) {
+            controls.push(Control::new(libc::SOL_IP, libc::IP_TOS, &[tos]));
+        }
+    }
+    let Some(local) = inet6 else { return };
+    if wants.contains(Wants::PKTINFO6) {
+        let value = [&local.octets()[..], &index].concat();
+        controls.push(Control::new(libc::SOL_IPV6, libc::IPV6_PKTINFO, &value));
+    }
+    if let (true, Some(hops), false) = (wants.contains(Wants::HOPLIMIT6), body.ttl, mapped) {
+        controls.push(Control::new(libc::SOL_IPV6, libc::IPV6_HOPLIMIT, &u32::from(hops).to_le_bytes()));
+    }
+    if let (true, Some(class), false) = (wants.contains(Wants::TCLASS6), body.tos, mapped) {
+        controls.push(Control::new(libc::SOL_IPV6, libc::IPV6_TCLASS, &u32::from(class).to_le_bytes()));
+    }
+}
+
+/// The address in a `sockaddr_in6`.
+fn address6(octets: &[u8]) -> Option<Ipv6Addr> {
+    match SockAddr::decode(octets) {
+        Ok(SockAddr::Inet(SocketAddr::V6(addr))) => Some(*addr.ip()),
+        Ok(SockAddr::Inet(SocketAddr::V4(_)) | SockAddr::Unspec) | Err(_) => None,
+    }
 }
 
 /// The error queue and urgent octets are the node's.

@@ -6,8 +6,10 @@ use crate::seccomp_unsafe::Call;
 use crate::supervisor::{Outcome, Supervisor};
 use rumpclient::Sid;
 use rumpclient::msg::{Ancillary, Request};
+use rumpclient::sockaddr;
 use rumpclient::wire::MAX_DATA;
 use rustix::io::Errno;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Most messages of one sendmmsg(2) (`UIO_MAXIOV`).
 const MOST: u64 = 1024;
@@ -159,19 +161,36 @@ fn outgoing(sup: &Supervisor, call: &Call, message: &Message, stream: bool) -> R
                 let source: [u8; 4] =
                     control.value.get(4..8).and_then(|addr| addr.try_into().ok()).ok_or(Errno::INVAL)?;
                 outgoing.ifindex = u32::try_from(index).ok().filter(|index| *index != 0);
-                outgoing.local = (source != [0; 4]).then(|| {
-                    let mut addr = vec![0; 16];
-                    addr[..2].copy_from_slice(&(libc::AF_INET as u16).to_le_bytes());
-                    addr[4..8].copy_from_slice(&source);
-                    addr
-                });
+                outgoing.local = local(Ipv4Addr::from(source).into());
             }
             (libc::SOL_IP, libc::IP_TTL) => outgoing.ttl = Some(octet().ok_or(Errno::INVAL)?),
             (libc::SOL_IP, libc::IP_TOS) => outgoing.tos = Some(octet().ok_or(Errno::INVAL)?),
+            (libc::SOL_IPV6, libc::IPV6_PKTINFO) => {
+                // ipi6_addr, ipi6_ifindex
+                let (source, index) = control.value.split_first_chunk::<16>().ok_or(Errno::INVAL)?;
+                let index = index.first_chunk().map(|word| u32::from_le_bytes(*word)).ok_or(Errno::INVAL)?;
+                outgoing.ifindex = Some(index).filter(|index| *index != 0);
+                outgoing.local = local(Ipv6Addr::from(*source).into());
+            }
+            (libc::SOL_IPV6, libc::IPV6_HOPLIMIT) => outgoing.ttl = usual_or_octet(word)?,
+            (libc::SOL_IPV6, libc::IPV6_TCLASS) => outgoing.tos = usual_or_octet(word)?,
             // As Linux: other levels are others' affair.
-            (libc::SOL_IP, _) => return Err(Errno::INVAL),
+            (libc::SOL_IP | libc::SOL_IPV6, _) => return Err(Errno::INVAL),
             _ => {}
         }
     }
     Ok(outgoing)
+}
+
+/// A source address as the node reads it; `None`: the node's choice.
+fn local(source: IpAddr) -> Option<Vec<u8>> {
+    (!source.is_unspecified()).then(|| sockaddr::encode_ip(source).as_octets().to_vec())
+}
+
+/// A hop limit or a traffic class; -1 is the usual one.
+fn usual_or_octet(word: Option<i32>) -> Result<Option<u8>, Errno> {
+    match word.ok_or(Errno::INVAL)? {
+        -1 => Ok(None),
+        word => u8::try_from(word).map(Some).map_err(|_| Errno::INVAL),
+    }
 }
