@@ -2,11 +2,11 @@
 //!
 //! The stack knows an address and its prefix. What else a program says of one (broadcast address, scope, flags, lifetimes;
 //! its name the kernel knows, for ioctls too) is remembered here and shown; lifetimes do not end an address. An address
-//! with a peer is refused.
+//! with a peer is refused. Of IPv6 the stack knows more: see [`super::addr6`].
 
 use super::message::{Answer, Payload, Refusal, Request, refusal};
 use super::rtnl::{DELADDR, NEWADDR, Served, Strictness, check_family, family};
-use super::{Netlink, Socket};
+use super::{Netlink, Socket, addr6};
 use crate::kernel::Kernel;
 use crate::syscall::Errno;
 use ipnet::IpNet;
@@ -111,7 +111,8 @@ pub(super) fn dump(
     for ifnet in stack.interfaces().filter(|ifnet| only.is_none_or(|only| only == ifnet.index)) {
         let shown = ifnet.addrs().iter().filter(|net| served.has(net.addr()));
         let (first, second): (Vec<&IpNet>, Vec<&IpNet>) = shown.partition(|net| !is_secondary(ifnet, **net));
-        payloads.extend(first.iter().chain(&second).map(|net| payload(kernel, ifnet, **net, NEWADDR)));
+        payloads
+            .extend(first.iter().chain(&second).map(|net| payload(kernel, &stack, ifnet, **net, NEWADDR)));
     }
     Ok(if only.is_some() { Answer::Filtered(payloads) } else { Answer::Dump(payloads) })
 }
@@ -123,8 +124,14 @@ fn is_secondary(ifnet: &Ifnet, net: IpNet) -> bool {
 }
 
 /// An address that is there; of one that is gone, with what is still known of it.
-pub(super) fn payload(kernel: &Kernel, ifnet: &Ifnet, net: IpNet, kind: u16) -> Payload {
-    let label = kernel.netlink.label(ifnet, net);
+pub(super) fn payload(kernel: &Kernel, stack: &Stack, ifnet: &Ifnet, net: IpNet, kind: u16) -> Payload {
+    let mut label = kernel.netlink.label(ifnet, net);
+    if let IpAddr::V6(addr) = net.addr()
+        && let Some(known) = stack.addr6(ifnet.index, addr)
+    {
+        let of = addr6::known(&known, addr, kernel.now());
+        (label.flags, label.lifetimes, label.protocol) = (of.flags, of.lifetimes, of.protocol);
+    }
     let secondary = if kind == NEWADDR && is_secondary(ifnet, net) { SECONDARY } else { 0 };
     let permanent = if label.lifetimes.0 == FOR_EVER { PERMANENT } else { 0 };
     let flags = label.flags | secondary | permanent;
@@ -194,6 +201,9 @@ fn asked(request: &Request<'_>) -> Result<Asked, Refusal> {
 
 /// RTM_NEWADDR
 pub(super) fn add(kernel: &Kernel, socket: &Socket, request: &Request<'_>) -> Result<Answer, Refusal> {
+    if addr6::is_of(request) {
+        return addr6::add(kernel, socket, request);
+    }
     let asked = asked(request)?;
     if asked.prefix_len > 32 {
         return Err(refusal(Errno::EINVAL, "ipv4: Invalid prefix length"));
@@ -294,6 +304,9 @@ fn said(message: &AddressMessage, plain: &Label, now: Instant) -> Result<Label, 
 
 /// RTM_DELADDR
 pub(super) fn del(kernel: &Kernel, socket: &Socket, request: &Request<'_>) -> Result<Answer, Refusal> {
+    if addr6::is_of(request) {
+        return addr6::del(kernel, socket, request);
+    }
     let asked = asked(request)?;
     let none = refusal(Errno::EADDRNOTAVAIL, "ipv4: Address not found");
     let net = {
@@ -333,8 +346,8 @@ fn refused(error: IfError) -> Refusal {
 }
 
 /// For the monitor: the address is gone, and what was said of it.
-pub(super) fn forget(kernel: &Kernel, ifnet: &Ifnet, net: IpNet) -> Payload {
-    let payload = payload(kernel, ifnet, net, DELADDR);
+pub(super) fn forget(kernel: &Kernel, stack: &Stack, ifnet: &Ifnet, net: IpNet) -> Payload {
+    let payload = payload(kernel, stack, ifnet, net, DELADDR);
     kernel.netlink.labels.borrow_mut().remove(&(ifnet.index, net.addr()));
     if let IpAddr::V4(addr) = net.addr() {
         kernel.labels.borrow_mut().remove(&(ifnet.index, addr));

@@ -20,6 +20,7 @@
 //! nexthop objects, queueing disciplines. They are refused, or there are none, as on a Linux without them.
 
 mod addr;
+pub(crate) mod addr6;
 mod diag;
 mod link;
 mod message;

@@ -59,8 +59,8 @@ impl<'k> Monitor<'k> {
         self.finish(stack);
         let Some(ifnet) = stack.interface(ifindex) else { return };
         let payload = match came {
-            true => addr::payload(self.kernel, ifnet, net, NEWADDR),
-            false => addr::forget(self.kernel, ifnet, net),
+            true => addr::payload(self.kernel, stack, ifnet, net, NEWADDR),
+            false => addr::forget(self.kernel, stack, ifnet, net),
         };
         self.kernel.netlink.multicast(addr_group(net.addr()), &payload, 0, self.by);
     }
@@ -124,7 +124,7 @@ impl<'k> Monitor<'k> {
 pub(super) fn address_changed(kernel: &Kernel, ifindex: IfIndex, net: IpNet, by: By) {
     let stack = kernel.stack.borrow();
     if let Some(ifnet) = stack.interface(ifindex) {
-        let payload = addr::payload(kernel, ifnet, net, NEWADDR);
+        let payload = addr::payload(kernel, &stack, ifnet, net, NEWADDR);
         kernel.netlink.multicast(addr_group(net.addr()), &payload, NLM_F_REPLACE, Some(by));
     }
 }

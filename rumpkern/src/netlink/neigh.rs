@@ -109,6 +109,7 @@ fn asked(request: &Request<'_>, nameless: &'static str) -> Result<Asked, Refusal
     for attribute in &message.attributes {
         match attribute {
             NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => addr = Some(IpAddr::V4(*v4)),
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => addr = Some(IpAddr::V6(*v6)),
             NeighbourAttribute::LinkLayerAddress(octets) => lladdr = Some(mac(octets)?),
             _ => {}
         }

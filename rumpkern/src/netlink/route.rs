@@ -5,20 +5,20 @@
 //! is shown as dead, where Linux would have removed it.
 
 use super::message::{Answer, Payload, Refusal, Request, refusal};
-use super::rtnl::{DELROUTE, NEWROUTE, Served, Strictness, check_family, family};
+use super::rtnl::{DELROUTE, INET6, NEWROUTE, Served, Strictness, check_family, family};
 use crate::kernel::Kernel;
 use crate::syscall::Errno;
 use ipnet::IpNet;
 use netlink_packet_core::DefaultNla;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteNextHopFlags,
-    RouteScope,
+    RoutePreference, RouteScope,
 };
 use netstack::Stack;
 use netstack::net::IfIndex;
 use netstack::net::route::{Route, RouteKind, RouteProto};
 use netstack::stack::Way;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Octets of a `struct rtmsg`.
 const HEADER: usize = 12;
@@ -101,6 +101,8 @@ pub(super) fn protocol_of(number: u8) -> RouteProto {
 /// `rtm_scope`
 pub(super) fn scope(route: &Route) -> u8 {
     match (route.kind, route.via) {
+        // IPv6's routes have none.
+        _ if route.to.addr().is_ipv6() => UNIVERSE,
         (RouteKind::Local, _) => HOST,
         (RouteKind::Broadcast, _) | (RouteKind::Unicast, None) => LINK,
         (RouteKind::Unicast, Some(_)) => UNIVERSE,
@@ -220,6 +222,9 @@ fn message(stack: &Stack, paths: &[Route]) -> RouteMessage {
         attributes.push(RouteAttribute::Priority(route.metric));
     }
     attributes.extend(route.src.map(|src| RouteAttribute::PrefSource(src.into())));
+    if route.to.addr().is_ipv6() {
+        attributes.push(RouteAttribute::Preference(RoutePreference::Medium));
+    }
     match paths {
         [path] => {
             message.header.flags = RouteFlags::from_bits_retain(hop_flags(stack, path).bits().into());
@@ -256,11 +261,16 @@ pub(super) fn get(kernel: &Kernel, request: &Request<'_>) -> Result<Answer, Refu
         return Err(refusal(Errno::EINVAL, "ipv4: Invalid header for route get request"));
     }
     let message: RouteMessage = request.parse()?;
-    let (mut dst, mut dev) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), None);
+    let any = match u8::from(message.header.address_family) {
+        INET6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+    let (mut dst, mut dev) = (any, None);
     let mut user = 0;
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Destination(RouteAddress::Inet(addr)) => dst = IpAddr::V4(*addr),
+            RouteAttribute::Destination(RouteAddress::Inet6(addr)) => dst = IpAddr::V6(*addr),
             RouteAttribute::Oif(oif) => dev = Some(IfIndex(*oif)).filter(|dev| dev.0 != 0),
             RouteAttribute::Uid(uid) => user = *uid,
             RouteAttribute::Iif(iif) if *iif != 0 => {
@@ -270,6 +280,9 @@ pub(super) fn get(kernel: &Kernel, request: &Request<'_>) -> Result<Answer, Refu
         }
     }
     let stack = kernel.stack.borrow();
+    if dst.is_ipv4() != any.is_ipv4() {
+        return Err(Errno::EINVAL.into());
+    }
     let way = stack.way(dst, dev).map_err(Errno::from)?;
     if message.header.flags.bits() & FIB_MATCH != 0 {
         let paths = matched(&stack, dst).ok_or(Errno::ENETUNREACH)?;

@@ -7,7 +7,7 @@
 use super::Socket;
 use super::message::{Answer, By, Refusal, Request, refusal};
 use super::route::{self, LOCAL, MAIN, Paths};
-use super::rtnl::check_family;
+use super::rtnl::{INET6, check_family};
 use crate::kernel::Kernel;
 use crate::syscall::Errno;
 use ipnet::{IpNet, Ipv4Net};
@@ -16,7 +16,7 @@ use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, Ro
 use netstack::Stack;
 use netstack::net::IfIndex;
 use netstack::net::route::{Route, RouteError, RouteKind};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `RTNH_F_ONLINK`
 const ONLINK: u32 = 4;
@@ -49,13 +49,15 @@ fn asked(request: &Request<'_>) -> Result<Asked, Refusal> {
     check_family(request.body.first().copied().unwrap_or(0))?;
     let message: RouteMessage = request.parse()?;
     let header = &message.header;
-    if header.destination_prefix_length > 32 {
+    let inet6 = u8::from(header.address_family) == INET6;
+    if header.destination_prefix_length > if inet6 { 128 } else { 32 } {
         return Err(refusal(Errno::EINVAL, "Invalid prefix length"));
     }
     if header.source_prefix_length != 0 || header.tos != 0 {
         return Err(refusal(Errno::EOPNOTSUPP, "routes go by destination alone here"));
     }
-    let (mut dst, mut hop) = (Ipv4Addr::UNSPECIFIED, Hop::default());
+    let any = if inet6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let (mut dst, mut hop) = (any, Hop::default());
     hop.onlink = header.flags.bits() & ONLINK != 0;
     let mut asked = Asked {
         to: IpNet::V4(Ipv4Net::default()),
@@ -70,10 +72,10 @@ fn asked(request: &Request<'_>) -> Result<Asked, Refusal> {
     };
     for attribute in &message.attributes {
         match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(addr)) => dst = *addr,
-            RouteAttribute::Gateway(RouteAddress::Inet(addr)) => hop.via = gateway(*addr),
+            RouteAttribute::Destination(addr) => dst = of_family(addr, inet6)?,
+            RouteAttribute::Gateway(addr) => hop.via = gateway(of_family(addr, inet6)?),
             RouteAttribute::Oif(oif) => hop.dev = Some(IfIndex(*oif)).filter(|dev| dev.0 != 0),
-            RouteAttribute::PrefSource(RouteAddress::Inet(addr)) => asked.src = Some(IpAddr::V4(*addr)),
+            RouteAttribute::PrefSource(addr) => asked.src = Some(of_family(addr, inet6)?),
             RouteAttribute::Priority(metric) => asked.metric = Some(*metric).filter(|metric| *metric != 0),
             RouteAttribute::Table(table) => asked.table = *table,
             RouteAttribute::MultiPath(hops) => {
@@ -82,7 +84,7 @@ fn asked(request: &Request<'_>) -> Result<Asked, Refusal> {
                 }
                 asked.multipath = true;
                 for hop in hops {
-                    asked.hops.push(next_hop(hop.interface_index, hop.flags, &hop.attributes)?);
+                    asked.hops.push(next_hop(hop.interface_index, hop.flags, &hop.attributes, inet6)?);
                 }
             }
             RouteAttribute::Metrics(metrics) if metrics.is_empty() => {}
@@ -104,20 +106,34 @@ fn asked(request: &Request<'_>) -> Result<Asked, Refusal> {
     if (hop.via, hop.dev) != (None, None) {
         asked.hops.insert(0, hop);
     }
-    asked.to = IpNet::new(IpAddr::V4(dst), header.destination_prefix_length).map_err(|_| Errno::EINVAL)?;
+    asked.to = IpNet::new(dst, header.destination_prefix_length).map_err(|_| Errno::EINVAL)?;
     Ok(asked)
 }
 
-fn gateway(addr: Ipv4Addr) -> Option<IpAddr> {
-    Some(IpAddr::V4(addr)).filter(|addr| !addr.is_unspecified())
+/// An address of the family that the request is of.
+fn of_family(addr: &RouteAddress, inet6: bool) -> Result<IpAddr, Refusal> {
+    match addr {
+        RouteAddress::Inet(addr) if !inet6 => Ok(IpAddr::V4(*addr)),
+        RouteAddress::Inet6(addr) if inet6 => Ok(IpAddr::V6(*addr)),
+        _ => Err(Errno::EINVAL.into()),
+    }
 }
 
-fn next_hop(dev: u32, flags: RouteNextHopFlags, attributes: &[RouteAttribute]) -> Result<Hop, Refusal> {
+fn gateway(addr: IpAddr) -> Option<IpAddr> {
+    Some(addr).filter(|addr| !addr.is_unspecified())
+}
+
+fn next_hop(
+    dev: u32,
+    flags: RouteNextHopFlags,
+    attributes: &[RouteAttribute],
+    inet6: bool,
+) -> Result<Hop, Refusal> {
     let mut hop = Hop { via: None, dev: Some(IfIndex(dev)).filter(|dev| dev.0 != 0), onlink: false };
     hop.onlink = flags.contains(RouteNextHopFlags::Onlink);
     for attribute in attributes {
         match attribute {
-            RouteAttribute::Gateway(RouteAddress::Inet(addr)) => hop.via = gateway(*addr),
+            RouteAttribute::Gateway(addr) => hop.via = gateway(of_family(addr, inet6)?),
             RouteAttribute::Realm(_) => {}
             _ => return Err(Errno::EOPNOTSUPP.into()),
         }
@@ -146,7 +162,7 @@ pub(super) fn add(kernel: &Kernel, socket: &Socket, request: &Request<'_>) -> Re
         return Err(refusal(Errno::EINVAL, "Invalid prefix for given prefix length"));
     }
     let plain = Route {
-        metric: asked.metric.unwrap_or(0),
+        metric: asked.metric.unwrap_or(usual_metric(asked.to)),
         proto: route::protocol_of(asked.protocol),
         src: asked.src,
         ..Route::special(asked.to, kind)
@@ -178,6 +194,14 @@ pub(super) fn add(kernel: &Kernel, socket: &Socket, request: &Request<'_>) -> Re
     Ok(Answer::Done)
 }
 
+/// The metric of a route of which none is said: IPv6's is Linux's `IP6_RT_PRIO_USER`.
+fn usual_metric(to: IpNet) -> u32 {
+    match to {
+        IpNet::V4(_) => 0,
+        IpNet::V6(_) => 1024,
+    }
+}
+
 /// The routes by all next hops, each with its interface.
 fn paths(stack: &Stack, plain: &Route, hops: &[Hop]) -> Result<Paths, Refusal> {
     if hops.is_empty() {
@@ -188,6 +212,11 @@ fn paths(stack: &Stack, plain: &Route, hops: &[Hop]) -> Result<Paths, Refusal> {
             return Err(Errno::ENODEV.into());
         }
         let dev = match (hop.via, hop.dev) {
+            // Every link has the neighbours of the prefix of links, and which one is meant must be said.
+            (Some(IpAddr::V6(via)), None) if via.is_unicast_link_local() => {
+                return Err(refusal(Errno::EINVAL, "Nexthop device required for a link local gateway"));
+            }
+            (Some(IpAddr::V6(via)), dev) if via.is_unicast_link_local() => dev,
             (Some(via), dev) if !hop.onlink || dev.is_none() => {
                 let invalid = refusal(Errno::ENETUNREACH, "Nexthop has invalid gateway");
                 Some(on_link(stack, via, dev).ok_or(invalid)?)

@@ -119,7 +119,10 @@ pub(super) fn family(addr: IpAddr) -> u8 {
 
 /// EOPNOTSUPP: a family whose addresses nobody can change here.
 pub(super) fn check_family(family: u8) -> Result<(), Refusal> {
-    if family == INET { Ok(()) } else { Err(Errno::EOPNOTSUPP.into()) }
+    match family {
+        INET | INET6 => Ok(()),
+        _ => Err(Errno::EOPNOTSUPP.into()),
+    }
 }
 
 /// An Ethernet address.

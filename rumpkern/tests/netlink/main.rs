@@ -5,6 +5,7 @@ mod addr;
 mod ask;
 mod diag;
 mod hostile;
+mod inet6;
 mod link;
 mod linux;
 mod monitor;
