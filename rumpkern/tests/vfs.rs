@@ -374,7 +374,9 @@ fn sysctls_are_read_and_written() {
         ("ipv4/conf/all/accept_source_route", "0\n"),
         ("ipv4/neigh/eth0/retrans_time_ms", "1000\n"),
         ("ipv4/neigh/default/gc_thresh3", "4096\n"),
-        ("ipv6/conf/all/disable_ipv6", "1\n"),
+        ("ipv6/conf/lo/disable_ipv6", "0\n"),
+        ("ipv6/conf/eth0/disable_ipv6", "1\n"),
+        ("ipv6/conf/eth0/addr_gen_mode", "0\n"),
         ("ipv6/conf/eth0/mtu", "1500\n"),
     ] {
         assert_eq!(text(&kernel, &at(name)), value, "{name}");
@@ -393,6 +395,24 @@ fn sysctls_are_read_and_written() {
     assert_eq!(kernel.with_stack(|stack, _| (stack.config().ttl, stack.tcp_config().ttl)), (7, 7));
     write(&kernel, &at("ipv4/tcp_rmem"), "4096 8192 16384\n").unwrap();
     assert_eq!(text(&kernel, &at("ipv4/tcp_rmem")), "4096\t8192\t16384\n");
+    // IPv6's, of one interface and of all.
+    let ours = || text(&kernel, "/proc/net/if_inet6");
+    for (name, value) in
+        [("eth0/optimistic_dad", "0"), ("eth0/dad_transmits", "3"), ("eth0/disable_ipv6", "0")]
+    {
+        write(&kernel, &at(&format!("ipv6/conf/{name}")), value).unwrap();
+        assert_eq!(text(&kernel, &at(&format!("ipv6/conf/{name}"))), format!("{value}\n"), "{name}");
+    }
+    assert!(ours().contains("fe80") && ours().contains(" 02 40 20 c0     eth0\n"), "tentative: {}", ours());
+    write(&kernel, &at("ipv6/conf/all/disable_ipv6"), "1").unwrap();
+    assert_eq!(ours(), "");
+    write(&kernel, &at("ipv6/conf/eth0/accept_dad"), "0").unwrap();
+    assert_eq!(text(&kernel, &at("ipv6/conf/eth0/optimistic_dad")), "0\n");
+    write(&kernel, &at("ipv6/conf/all/disable_ipv6"), "0").unwrap();
+    assert!(ours().contains(" 01 80 10 80       lo\n"), "{}", ours());
+    assert!(ours().contains(" 02 40 20 80     eth0\n"), "{}", ours());
+    assert_eq!(write(&kernel, &at("ipv6/conf/default/disable_ipv6"), "1"), Err(Errno::EINVAL));
+    assert_eq!(write(&kernel, &at("ipv6/conf/eth0/addr_gen_mode"), "1"), Err(Errno::EINVAL));
     // What takes no other value than it has.
     assert_eq!(write(&kernel, &at("ipv4/ping_group_range"), "0 2147483647\n"), Ok(()));
     assert_eq!(write(&kernel, &at("ipv4/ping_group_range"), "1 0"), Err(Errno::EINVAL));
@@ -418,11 +438,14 @@ fn sysctls_are_read_and_written() {
     assert_eq!(names(&kernel, "/proc/sys/net/ipv4/neigh"), ["default", "eth0", "lo"]);
 }
 
+/// How every node calls itself.
+const LOCALHOST: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+
 #[test]
 fn names_of_the_lab() {
     let world = World::lan(3);
     let kernel = &world.kernels[1];
-    let want = "127.0.0.1\tlocalhost\n10.0.0.2\th2\n10.0.0.1\th1\n10.0.0.3\th3\n";
+    let want = format!("{LOCALHOST}10.0.0.2\th2\n10.0.0.1\th1\n10.0.0.3\th3\n");
     assert_eq!(text(kernel, "/etc/hosts"), want);
     assert_eq!(text(kernel, "/etc/hostname"), "h2\n");
     assert_eq!(text(kernel, "/proc/sys/kernel/hostname"), "h2\n");
@@ -437,7 +460,10 @@ fn names_of_the_lab() {
 fn a_node_without_an_address_has_a_name() {
     let mut world = World::default();
     let kernel = world.add(NodeConfig { node: "mute".into(), ..NodeConfig::default() });
-    assert_eq!(text(&kernel, "/etc/hosts"), "127.0.0.1\tlocalhost\n127.0.1.1\tmute\n");
+    assert_eq!(
+        text(&kernel, "/etc/hosts"),
+        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tmute\n"
+    );
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod proc_net_sockets;
 mod proc_net_stat;
 mod sys_net;
 mod sysctl;
+mod sysctl6;
 mod sysctl_groups;
 mod sysctl_values;
 

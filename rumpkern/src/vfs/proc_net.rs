@@ -4,6 +4,7 @@ use super::{
     Opened, directory_of, proc_net_groups as groups, proc_net_sockets as sockets, proc_net_stat as stat,
 };
 use crate::kernel::Kernel;
+use crate::netlink::addr6;
 use crate::syscall::Errno;
 use netstack::net::IfIndex;
 use netstack::net::neigh::NudState;
@@ -260,7 +261,9 @@ fn if_inet6(kernel: &Kernel) -> String {
     for ifnet in stack.interfaces() {
         for net in ifnet.addrs() {
             let IpAddr::V6(addr) = net.addr() else { continue };
-            // IPV6_ADDR_LOOPBACK, _LINKLOCAL, global; all permanent (IFA_F_PERMANENT).
+            // Flags as far as they fit; IPV6_ADDR_LOOPBACK, _LINKLOCAL, global.
+            let known = stack.addr6(ifnet.index, addr);
+            let flags = known.map_or(0, |known| addr6::flags(&known, kernel.now())) as u8;
             let scope = match addr {
                 _ if addr.is_loopback() => 0x10,
                 _ if addr.segments()[0] & 0xffc0 == 0xfe80 => 0x20,
@@ -268,7 +271,7 @@ fn if_inet6(kernel: &Kernel) -> String {
             };
             let _ = writeln!(
                 text,
-                "{} {:02x} {:02x} {scope:02x} 80 {:>8}",
+                "{} {:02x} {:02x} {scope:02x} {flags:02x} {:>8}",
                 hex6(addr),
                 ifnet.index.0,
                 net.prefix_len(),

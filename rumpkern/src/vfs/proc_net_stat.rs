@@ -246,8 +246,21 @@ const IP_EXT: &str = "InNoRoutes InTruncatedPkts InMcastPkts OutMcastPkts InBcas
     InCEPkts ReasmOverlaps";
 
 /// `/proc/net/snmp6`: a name and a value a line.
-pub(super) fn snmp6(_: &Kernel) -> String {
-    SNMP6.split_whitespace().map(|name| format!("{name:<32}\t0\n")).collect()
+pub(super) fn snmp6(kernel: &Kernel) -> String {
+    let stats = kernel.stack.borrow().stats();
+    let counted: Vec<(&str, u64)> =
+        stats.ip6.iter().chain(stats.icmp6.iter()).map(|(_, name, n)| (name, n)).collect();
+    let value = |name: &str| match name {
+        "Ip6OutForwDatagrams" => stats.ip6.forw_datagrams,
+        "Ip6OutTransmits" => stats.ip6.out_requests + stats.ip6.forw_datagrams,
+        "Icmp6InNeighborSolicits" => stats.nd6.in_solicits,
+        "Icmp6InNeighborAdvertisements" => stats.nd6.in_adverts,
+        "Icmp6OutNeighborSolicits" => stats.nd6.out_solicits,
+        "Icmp6OutNeighborAdvertisements" => stats.nd6.out_adverts,
+        // The same names, but for their first letters.
+        name => counted.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map_or(0, |(_, n)| *n),
+    };
+    SNMP6.split_whitespace().map(|name| format!("{name:<32}\t{}\n", value(name))).collect()
 }
 
 /// The names of IPv6, ICMPv6 and UDP over it, in order.

@@ -5,6 +5,7 @@
 
 use super::sysctl_groups as groups;
 use super::sysctl_values::{CONF4, CONF6, FIXED, NEIGH, NEIGH_DEFAULT};
+use super::sysctl6::{CONF6_LIVE, Conf6, Of};
 use super::{Opened, directory_of};
 use crate::kernel::Kernel;
 use crate::syscall::Errno;
@@ -54,7 +55,14 @@ pub(super) fn write(kernel: &Kernel, below: &str, text: &str) -> Result<(), Errn
             let number = text.trim().parse().map_err(|_| Errno::EINVAL)?;
             live.set.and_then(|set| set(&mut stack, number)).ok_or(Errno::EINVAL)
         }
-        Value::Live(_) | Value::Fixed(_) | Value::Interface(..) => {
+        Value::Conf6(of, conf) if conf.changes(of) => {
+            let number = text.trim().parse().map_err(|_| Errno::EINVAL)?;
+            let changed = conf.change(&mut stack, kernel.now(), of, number);
+            drop(stack);
+            kernel.if_filters_changed();
+            changed.ok_or(Errno::EINVAL)
+        }
+        Value::Live(_) | Value::Fixed(_) | Value::Interface(..) | Value::Conf6(..) => {
             let same = words(&value.read(&stack)) == words(text);
             if same { Ok(()) } else { Err(Errno::EINVAL) }
         }
@@ -77,6 +85,8 @@ enum Value {
     Live(&'static Live),
     /// One of an interface's own.
     Interface(IfIndex, OfInterface),
+    /// One of IPv6's.
+    Conf6(Of, &'static Conf6),
     /// Always the same.
     Fixed(&'static str),
 }
@@ -87,6 +97,7 @@ impl Value {
             Value::Tcp(name) => tcp::get(stack.tcp_config(), name).unwrap_or_default(),
             Value::Live(live) => (live.get)(stack),
             Value::Interface(ifindex, get) => get(stack, *ifindex),
+            Value::Conf6(of, conf) => conf.read(stack, *of),
             Value::Fixed(text) => (*text).to_owned(),
         }
     }
@@ -105,7 +116,7 @@ const fn shown(name: &'static str, get: fn(&Stack) -> String) -> Live {
     Live { name, get, set: None }
 }
 
-fn switch(on: bool) -> String {
+pub(super) fn switch(on: bool) -> String {
     u8::from(on).to_string()
 }
 
@@ -164,18 +175,6 @@ const CONF4_LIVE: &[Live] = &[
     groups::FORCE_IGMP,
     groups::IGMP_OLD,
     groups::IGMP_NEW,
-];
-
-/// Of `ipv6/conf/IF`; `all` and `default` are asked as if they were the loopback interface.
-const CONF6_LIVE: &[(&str, OfInterface)] = &[
-    ("disable_ipv6", |stack, _| switch(!speaks_ipv6(stack))),
-    ("forwarding", |stack, _| switch(stack.forwarding() && speaks_ipv6(stack))),
-    ("hop_limit", |stack, _| stack.config().ttl.to_string()),
-    ("mtu", |stack, ifindex| {
-        // RFC 8200 §5: the least, where there is no interface.
-        let ifnet = stack.interface(ifindex).filter(|ifnet| !ifnet.loopback);
-        ifnet.map_or(1280, |ifnet| ifnet.mtu).to_string()
-    }),
 ];
 
 /// Of `neigh/IF`.
@@ -243,7 +242,15 @@ fn find_of(stack: &Stack, tree: &str, of: &str, key: &str) -> Option<Value> {
             Some(live) if of == "all" => Some(Value::Live(live)),
             // Of one interface it can only be read.
             Some(_) => GROUPS6_EACH.iter().find(|each| each.name == key).map(Value::Live),
-            None => interface(CONF6_LIVE).or_else(|| conf(CONF6)),
+            None => {
+                let of = match of {
+                    "all" => Of::All,
+                    "default" => Of::Default,
+                    _ => Of::Interface(ifindex),
+                };
+                let live = CONF6_LIVE.iter().find(|live| live.name == key);
+                live.map(|live| Value::Conf6(of, live)).or_else(|| conf(CONF6))
+            }
         },
         _ => {
             let default = || {
@@ -300,7 +307,7 @@ fn names(stack: &Stack) -> impl Iterator<Item = String> {
             "ipv6/conf" => {
                 let groups = groups::CONF6.iter().map(|live| live.name);
                 let others =
-                    CONF6_LIVE.iter().map(|(name, _)| *name).chain(CONF6.iter().map(|(name, ..)| *name));
+                    CONF6_LIVE.iter().map(|live| live.name).chain(CONF6.iter().map(|(name, ..)| *name));
                 groups.chain(others).collect()
             }
             _ => {

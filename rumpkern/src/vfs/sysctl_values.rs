@@ -141,7 +141,6 @@ pub(super) const CONF4: &[(&str, &str, &str)] = &[
 
 /// The same of `ipv6/conf/IF`.
 pub(super) const CONF6: &[(&str, &str, &str)] = &[
-    ("accept_dad", "1", "0"),
     ("accept_ra", "1", "1"),
     ("accept_ra_defrtr", "1", "1"),
     ("accept_ra_from_local", "0", "0"),
@@ -155,9 +154,7 @@ pub(super) const CONF6: &[(&str, &str, &str)] = &[
     ("accept_redirects", "1", "1"),
     ("accept_source_route", "0", "0"),
     ("accept_untracked_na", "0", "0"),
-    ("addr_gen_mode", "0", "0"),
     ("autoconf", "1", "1"),
-    ("dad_transmits", "1", "1"),
     ("disable_policy", "0", "0"),
     ("drop_unicast_in_l2_multicast", "0", "0"),
     ("drop_unsolicited_na", "0", "0"),
@@ -172,7 +169,6 @@ pub(super) const CONF6: &[(&str, &str, &str)] = &[
     ("ndisc_evict_nocarrier", "1", "1"),
     ("ndisc_notify", "0", "0"),
     ("ndisc_tclass", "0", "0"),
-    ("optimistic_dad", "0", "0"),
     ("proxy_ndp", "0", "0"),
     ("ra_defrtr_metric", "1024", "1024"),
     ("ra_honor_pio_life", "0", "0"),
