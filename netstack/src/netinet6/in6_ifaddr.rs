@@ -314,10 +314,12 @@ impl Stack {
         }
         let Some(ifnet) = self.ip.ifs.get_mut(ifindex) else { return };
         ifnet.in6.addrs.insert(addr, known);
+        // The group is joined before DAD's first solicitation leaves (RFC 4862 §5.4.2), and after the
+        // address is usable, if it is at once: the report of it has a source then.
+        self.dad_start(ifindex, addr);
         if !addr.is_loopback() {
             self.ip.group_join(ifindex, IpAddr::V6(ipv6::solicited_node(addr)));
         }
-        self.dad_start(ifindex, addr);
     }
 
     /// An IPv6 address ends: `addr_del` has taken it from the interface.

@@ -218,8 +218,9 @@ fn groups_that_leave_no_host_and_all_nodes_are_never_reported() {
     for group in ["ff02::1", "ff01::5", "ff11::5", "ff10::5"] {
         let id = join(&mut s, group);
         s.input(0, &about(group, &[]));
-        watch(&mut s, 2_000);
+        assert_eq!(watched(&mut s, 2_000), [""; 0], "{group}");
         leave(&mut s, id, group);
+        assert_eq!(watched(&mut s, 2_000), [""; 0], "{group}");
     }
     s.input(0, &general_v1());
     let seen = watched(&mut s, 5_000);
@@ -258,6 +259,20 @@ fn queries_are_answered_by_the_groups_that_they_are_about() {
     s.input(0, &about("ff15::9", &[]));
     assert_eq!(watched(&mut s, 5_000), [""; 0]);
     assert_eq!(s.counter("mldInV2Queries"), 3, "the last did not come in");
+}
+
+#[test]
+fn answers_are_spread_over_the_time_that_the_query_gives() {
+    let mut s = host();
+    // 0x9000: 65.5 seconds, told by exponent and mantissa.
+    let query = mld("ff02::1", &query("::", 0x9000, Some(V3(2, 125, &[]))));
+    let mut times: Vec<u64> = Vec::new();
+    for _ in 0..50 {
+        s.input(0, &query);
+        times.extend(watch(&mut s, 70_000).iter().map(|(at, _)| *at));
+    }
+    assert_eq!(times.len(), 50);
+    assert!(times.iter().all(|at| *at <= 65_536) && times.iter().any(|at| *at > 40_000), "{times:?}");
 }
 
 #[test]
@@ -417,11 +432,14 @@ fn sockets_choose_sources_also_of_the_link() {
         s.stack.set_option(s.now, some, SockOpt::AddSource(what)).unwrap();
     }
     s.stack.set_option(s.now, none, SockOpt::V6(SockOpt6::MulticastAll(false))).unwrap();
-    for from in ["fe80::7", "fe80::8", "2001:db8::7", "2001:db8::8"] {
+    let arrives = |s: &mut Script, from: &str| {
         let mut datagram = [&[0, 5, 0, 9, 0, 9, 0, 0][..], b"x"].concat();
         let sum = Sum::pseudo_header(ip(from), ip(G), 17, 9).add(&datagram).finish();
         datagram[6..8].copy_from_slice(&sum.to_be_bytes());
         s.input(0, &frame(from, G, 64, 17, &datagram));
+    };
+    for from in ["fe80::7", "fe80::8", "2001:db8::7", "2001:db8::8"] {
+        arrives(&mut s, from);
     }
     let got = |s: &mut Script, id| {
         let mut buf = [0; 10];
@@ -434,8 +452,9 @@ fn sockets_choose_sources_also_of_the_link() {
     assert_eq!(got(&mut s, none), [""; 0]);
     // Without who wants all, the interface takes no more than the sources.
     s.stack.close(s.now, all).unwrap();
-    s.input(0, &frame("fe80::8", G, 64, 17, &[0, 5, 0, 9, 0, 8, 0, 0]));
-    assert_eq!(s.counter("ip6OtherSource"), 1);
+    arrives(&mut s, "fe80::7");
+    arrives(&mut s, "fe80::8");
+    assert_eq!((got(&mut s, some), s.counter("ip6OtherSource")), (vec!["fe80::7".to_owned()], 1));
     // What is said of the group comes in all the same.
     watch(&mut s, 5_000);
     s.input(0, &about(G, &[]));
