@@ -30,6 +30,13 @@ pub(crate) enum Timer {
         /// For this address.
         addr: std::net::Ipv6Addr,
     },
+    /// Routers are to be asked, told of, or forgotten.
+    Nd6 {
+        /// On this interface.
+        ifindex: IfIndex,
+        /// Which of it.
+        what: Nd6Timer,
+    },
     /// Routers are to hear of groups.
     Group {
         /// On this interface.
@@ -39,6 +46,13 @@ pub(crate) enum Timer {
         /// Of which, and why.
         what: GroupTimer,
     },
+}
+
+/// What is due of routers and what they told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nd6Timer {
+    /// An advertisement of ours to all.
+    Advertise,
 }
 
 /// Why routers are to hear of groups.

@@ -4,6 +4,7 @@
 //! An interface speaks IPv6 once it is told to, or gets an IPv6 address: one that has none sends no
 //! frame of it.
 
+use super::rtadv::RtAdv;
 use crate::net::ifnet::IfError;
 use crate::net::{IfIndex, MacAddr};
 use crate::netinet::ip::Ip;
@@ -146,6 +147,8 @@ pub(crate) struct In6 {
     pub(crate) addrs: BTreeMap<Ipv6Addr, Addr6>,
     /// Link-local addresses of ours that others had (RFC 7217's DAD_Counter).
     pub(crate) duplicates: u8,
+    /// What it advertises.
+    pub(crate) rtadv: Option<RtAdv>,
 }
 
 impl In6 {
@@ -251,6 +254,7 @@ impl Stack {
     }
 
     fn in6_disable(&mut self, now: Instant, ifindex: IfIndex) -> Result<(), IfError> {
+        self.ip.rtadv_end(ifindex);
         let Some(ifnet) = self.ip.ifs.get(ifindex) else { return Ok(()) };
         let addrs: Vec<Ipv6Net> = ifnet.addrs6().collect();
         for addr in addrs {
@@ -280,6 +284,7 @@ impl Stack {
             self.dad_start(ifindex, addr);
         }
         self.link_local_add(ifindex);
+        self.ip.rtadv_begin(ifindex);
     }
 
     /// RFC 4862 §5.3: the address of the link, unless there is one.

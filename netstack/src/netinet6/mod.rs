@@ -13,6 +13,7 @@
 //! | `raw_ip6` | raw sockets | 3542 |
 //! | `mld6` | who is in which group, for routers | 2710, 3810, 3590 |
 //! | `nd6` | neighbour discovery: who has which link address | 4861 §7 |
+//! | [`rtadv`] | advertisements that a router sends | 4861 §6.2, 4191, 8106 |
 //!
 //! Addresses of one link carry its interface inside the stack: [`crate::wire::scope6`].
 
@@ -29,3 +30,4 @@ mod ip6_output;
 pub(crate) mod mld6;
 pub(crate) mod nd6;
 pub(crate) mod raw_ip6;
+pub mod rtadv;

@@ -11,6 +11,7 @@ use crate::stack::stats::Drop;
 use crate::wire::icmpv6::{self, ty};
 use crate::wire::ipv4::protocol;
 use crate::wire::ndp::{self, Advert, HOP_LIMIT, NEIGHBOUR_LEN, Solicit, option};
+use crate::wire::ndp_router::RouterAdvert;
 use crate::wire::{ipv6, scope6};
 use rand::Rng;
 use std::net::{IpAddr, Ipv6Addr};
@@ -27,6 +28,8 @@ impl Stack {
         }
         let body = &m.data()[at + COMMON..];
         let taken = match header.ty {
+            ty::ROUTER_SOLICIT => self.rtadv_solicited(rx, body),
+            ty::ROUTER_ADVERT => self.nd6_router_advert(rx, body),
             ty::NEIGHBOUR_SOLICIT => match Solicit::parse(body) {
                 Ok(message) => self.nd6_solicited(rx, &message),
                 Err(_) => false,
@@ -65,9 +68,7 @@ impl Stack {
         }
         let replaces = known.state != AddrState::Optimistic;
         if let (false, Some(mac)) = (probes, message.source_link) {
-            let addr = IpAddr::V6(scope6::clear(src));
-            let queue = self.ip.neigh.hint(self.ip.now, ifindex, addr, mac, &mut self.ip.timers);
-            self.ip.neigh_flush(ifindex, mac, queue);
+            self.nd6_hint(ifindex, src, mac);
         }
         // Two whose addresses are both being tried: neither tells its link address by asking (RFC 4429 §3.2), so that each would
         // have to ask for the other's before it answers. Told to everybody, ours gets there.
@@ -108,6 +109,26 @@ impl Stack {
         let told = crate::net::neigh::Advertised { link, solicited, replaces: message.replaces };
         let (mac, queue) = self.ip.neigh.advertised(now, ifindex, addr, told, &mut self.ip.timers);
         self.ip.neigh_flush(ifindex, mac, queue);
+        true
+    }
+}
+
+impl Stack {
+    /// A neighbour has told its link address beside what it said.
+    pub(super) fn nd6_hint(&mut self, ifindex: IfIndex, addr: Ipv6Addr, mac: MacAddr) {
+        let addr = IpAddr::V6(scope6::clear(addr));
+        let queue = self.ip.neigh.hint(self.ip.now, ifindex, addr, mac, &mut self.ip.timers);
+        self.ip.neigh_flush(ifindex, mac, queue);
+    }
+
+    /// A router tells of the link; false if it may not (RFC 4861 §6.1.2).
+    fn nd6_router_advert(&mut self, rx: &IpRx, body: &[u8]) -> bool {
+        self.ip.stats.nd6.in_router_adverts += 1;
+        let (IpAddr::V6(src), Ok(advert)) = (rx.src, RouterAdvert::parse(body)) else { return false };
+        if !scope6::is_scoped(src) {
+            return false;
+        }
+        self.ip.rtadv_compare(rx.ifindex, &advert, body);
         true
     }
 }

@@ -7,7 +7,7 @@ use crate::netinet::ip::Upcall;
 use crate::socket::Ready;
 use crate::stack::stats::Drop;
 use crate::time::Instant;
-use crate::timer::Timer;
+use crate::timer::{Nd6Timer, Timer};
 use crate::wire::icmpv4::{exceeded, ty};
 use crate::wire::ipv4;
 
@@ -48,6 +48,9 @@ impl Stack {
                 Timer::Announce { ifindex, addr, left } => self.ip.arp_announce_again(ifindex, addr, left),
                 Timer::Reass(id) => self.reass_timeout(id),
                 Timer::Dad { ifindex, addr } => self.dad_due(ifindex, addr),
+                Timer::Nd6 { ifindex, what } => match what {
+                    Nd6Timer::Advertise => self.ip.rtadv_due(ifindex),
+                },
                 Timer::Group { ifindex, family, what } => self.ip.group_due(ifindex, family, what),
             }
         }

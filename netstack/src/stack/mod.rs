@@ -7,6 +7,7 @@
 //! | frames in, time, frames out | `rx_mbuf`, `input`, `poll_timeout`, `handle_timeout`, `poll_transmit`, `recycle`, `rx_filter` | [`frames`](self) |
 //! | events, in order | `poll_event` | `events` |
 //! | IPv6 | `if_set_ipv6`, `if_ipv6`, `addr6_add`, `addr6` | [`crate::netinet6::in6_ifaddr`] |
+//! | IPv6, as a router | `if_set_ra`, `if_ra` | [`crate::netinet6::rtadv`] |
 //! | sockets | `socket`, `bind`, `connect`, `send`, `recv`, …, `bind_packet` | `sockets`, `options`, `groups`, `datagrams`, `streams`, `sockaddr` |
 //! | counters | `stats` | [`stats`] |
 //!
@@ -157,6 +158,7 @@ impl Stack {
         for family in [Family::Inet, Family::Inet6] {
             self.ip.groups_down(ifindex, family);
         }
+        self.ip.rtadv_end(ifindex);
         let Some(mut ifnet) = self.ip.ifs.detach(ifindex) else { return Err(IfError::NoDevice(ifindex)) };
         for m in ifnet.tx.drain() {
             self.ip.discard(Drop::IfGone, m);
@@ -228,6 +230,7 @@ impl Stack {
         for family in [Family::Inet, Family::Inet6] {
             self.ip.groups_down(ifindex, family);
         }
+        self.ip.rtadv_end(ifindex);
         self.ip.exceptions.forget(|_, r| r.ifindex == ifindex);
         let mut lost = self.ip.neigh.flush(ifindex, false, &mut self.ip.timers);
         if let Some(i) = self.ip.ifs.get_mut(ifindex) {
@@ -497,6 +500,8 @@ impl Stack {
                 true => self.ip.group_join(ifindex, IpAddr::V6(ipv6::ALL_ROUTERS)),
                 false => self.ip.group_leave(ifindex, IpAddr::V6(ipv6::ALL_ROUTERS)),
             }
+            // Hosts are to hear whether this is a default router (RFC 4861 §6.2.5).
+            self.ip.rtadv_begin(ifindex);
         }
     }
 

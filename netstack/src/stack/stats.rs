@@ -179,6 +179,14 @@ counters! {
         out_solicits => "nd6OutNeighborSolicits",
         /// Neighbour advertisements sent.
         out_adverts => "nd6OutNeighborAdvertisements",
+        /// Router solicitations that came in.
+        in_router_solicits => "nd6InRouterSolicits",
+        /// Router advertisements that came in.
+        in_router_adverts => "nd6InRouterAdvertisements",
+        /// Router advertisements sent.
+        out_router_adverts => "nd6OutRouterAdvertisements",
+        /// Router advertisements that contradict ours (RFC 4861 §6.2.7).
+        inconsistent_adverts => "nd6InconsistentAdvertisements",
         /// Addresses of ours that somebody else has.
         duplicates => "nd6Duplicates",
         /// Neighbours that did not answer.

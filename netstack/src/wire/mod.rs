@@ -13,6 +13,7 @@ pub mod ipv6;
 pub mod ipv6_ext;
 pub mod mld;
 pub mod ndp;
+pub mod ndp_router;
 pub mod scope6;
 pub mod tcp;
 pub mod udp;
