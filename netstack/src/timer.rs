@@ -53,6 +53,12 @@ pub(crate) enum Timer {
 pub(crate) enum Nd6Timer {
     /// An advertisement of ours to all.
     Advertise,
+    /// A solicitation of routers.
+    Solicit,
+    /// Routers that did not answer are asked again.
+    Probe,
+    /// What they told is over.
+    Lifetimes,
 }
 
 /// Why routers are to hear of groups.

@@ -106,6 +106,11 @@ pub(crate) fn events(kernel: &Kernel) {
             Event::Route { route, added } => monitor.route(&stack, route, added),
             Event::Neigh(neighbour) => monitor.neigh(&stack, &neighbour),
             Event::NeighGone(neighbour) => monitor.neigh_gone(&stack, &neighbour),
+            Event::Resolvers { ifindex } => {
+                let name = stack.interface(ifindex).map_or("?", |ifnet| &ifnet.name);
+                let line = format_args!("{name}: a router told of other name servers");
+                kernel.user.borrow_mut().log(tracing::Level::INFO, line);
+            }
             Event::Overrun => monitor.overrun(&stack),
         }
     }

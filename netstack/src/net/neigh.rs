@@ -15,7 +15,7 @@ use crate::stack::config::NeighConfig;
 use crate::time::{Duration, Instant};
 use crate::timer::{Timer, TimerKey, Timers};
 use hashbrown::HashTable;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 /// State of a neighbour: RFC 4861 §7.3.2, with Linux's FAILED and PERMANENT.
@@ -145,6 +145,22 @@ pub(crate) struct Advertised {
     pub(crate) replaces: bool,
 }
 
+/// Constants that an interface has of its own; `None`: those of all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    reachable: Option<Duration>,
+    retrans: Option<Duration>,
+}
+
+impl Times {
+    fn of(times: &BTreeMap<IfIndex, Times>, ifindex: IfIndex, addr: IpAddr) -> Times {
+        match addr {
+            IpAddr::V4(_) => Times::default(),
+            IpAddr::V6(_) => times.get(&ifindex).copied().unwrap_or_default(),
+        }
+    }
+}
+
 /// The neighbours of one stack.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
@@ -159,6 +175,8 @@ pub(crate) struct Neighbours {
     pub(crate) evictions: u64,
     /// Packets that waited for an evicted neighbour.
     pub(crate) lost: Vec<Mbuf>,
+    /// ReachableTime and RetransTimer of interfaces whose routers told them, of IPv6 alone.
+    times: BTreeMap<IfIndex, Times>,
     /// Changes to tell, if somebody wants them.
     pub(crate) changes: Vec<Change>,
 }
@@ -175,6 +193,7 @@ impl Neighbours {
             waiting: 0,
             evictions: 0,
             lost: Vec::new(),
+            times: BTreeMap::new(),
             changes: Vec::new(),
         }
     }
@@ -184,6 +203,30 @@ impl Neighbours {
         let same =
             |&s: &usize| self.slots[s].as_ref().is_some_and(|e| e.addr == addr && e.ifindex == ifindex);
         self.index.find(hash, same).copied()
+    }
+
+    /// What routers told of an interface (RFC 4861 §6.3.4).
+    pub(crate) fn set_times(
+        &mut self,
+        ifindex: IfIndex,
+        reachable: Option<Duration>,
+        retrans: Option<Duration>,
+    ) {
+        match (reachable, retrans) {
+            (None, None) => self.times.remove(&ifindex),
+            (_, _) => self.times.insert(ifindex, Times { reachable, retrans }),
+        };
+    }
+
+    /// Time between solicitations of IPv6 on an interface.
+    pub(crate) fn retrans(&self, ifindex: IfIndex) -> Duration {
+        self.times.get(&ifindex).and_then(|t| t.retrans).unwrap_or(self.config.retrans)
+    }
+
+    /// The link address of a neighbour, if it is known.
+    pub(crate) fn mac_of(&self, ifindex: IfIndex, addr: IpAddr) -> Option<MacAddr> {
+        let e = self.slots[self.find(ifindex, addr)?].as_ref()?;
+        e.show(e.reachable_until).mac
     }
 
     /// All entries, in the order of their slots.
@@ -218,7 +261,8 @@ impl Neighbours {
             NudState::Failed => {
                 e.state = NudState::Incomplete;
                 e.probes = 1;
-                e.timer = Some(timers.arm(now + config.retrans, Timer::Neigh(slot)));
+                let retrans = Times::of(&self.times, ifindex, addr).retrans.unwrap_or(config.retrans);
+                e.timer = Some(timers.arm(now + retrans, Timer::Neigh(slot)));
                 e.queue.push_back(m);
                 self.waiting += 1;
                 Resolve::Wait { solicit: true, dropped: None }
@@ -310,7 +354,8 @@ impl Neighbours {
         timers: &mut Timers,
     ) -> VecDeque<Mbuf> {
         let Some(slot) = self.find(ifindex, addr) else { return VecDeque::new() };
-        let base = self.config.reachable_time;
+        let told = Times::of(&self.times, ifindex, addr).reachable;
+        let base = told.unwrap_or(self.config.reachable_time);
         let Some(e) = self.slots[slot].as_mut() else { return VecDeque::new() };
         let before = e.show(now);
         match (e.state, evidence) {
@@ -394,7 +439,8 @@ impl Neighbours {
         timers: &mut Timers,
     ) {
         let Some(slot) = self.find(ifindex, addr) else { return };
-        let reachable = spread(self.config.reachable_time, random);
+        let told = Times::of(&self.times, ifindex, addr).reachable;
+        let reachable = spread(told.unwrap_or(self.config.reachable_time), random);
         let Some(e) = self.slots[slot].as_mut() else { return };
         if matches!(e.state, NudState::Reachable | NudState::Stale | NudState::Delay | NudState::Probe) {
             e.state = NudState::Reachable;
@@ -422,7 +468,8 @@ impl Neighbours {
         };
         if e.probes < limit {
             e.probes += 1;
-            e.timer = Some(timers.arm(now + config.retrans, Timer::Neigh(slot)));
+            let retrans = Times::of(&self.times, e.ifindex, e.addr).retrans.unwrap_or(config.retrans);
+            e.timer = Some(timers.arm(now + retrans, Timer::Neigh(slot)));
             return Due::Solicit(e.ifindex, e.addr, to);
         }
         e.state = NudState::Failed;

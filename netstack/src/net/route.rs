@@ -167,6 +167,8 @@ impl FibEntry {
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     rib: BTreeMap<IpNet, Vec<Route>>,
+    /// Next hops that are not used as long as there are others: [`Routes::demote`].
+    demoted: BTreeMap<IpNet, Vec<(IfIndex, IpAddr)>>,
     fib4: PrefixMap<Ipv4Net, EntryId>,
     fib6: PrefixMap<Ipv6Net, EntryId>,
     /// The FIB's entries; those in `free` are nobody's.
@@ -284,6 +286,18 @@ impl Routes {
         self.rib.values().flatten()
     }
 
+    /// Of the routes to `to` that routers told, those by these next hops are not to be used as long as there
+    /// are others.
+    pub(crate) fn demote(&mut self, to: IpNet, hops: Vec<(IfIndex, IpAddr)>, ifs: &Interfaces) {
+        let before = match hops.is_empty() {
+            true => self.demoted.remove(&to).unwrap_or_default(),
+            false => self.demoted.insert(to, hops.clone()).unwrap_or_default(),
+        };
+        if before != hops {
+            self.refresh(to, ifs);
+        }
+    }
+
     /// The routes to exactly `to`, by metric.
     pub(crate) fn to(&self, to: IpNet) -> &[Route] {
         self.rib.get(&to).map_or(&[], Vec::as_slice)
@@ -367,7 +381,17 @@ impl Routes {
             Some(routes) => routes.iter().filter(|r| dev.is_none() || r.dev == dev).collect(),
             None => Vec::new(),
         };
-        let entry = Self::entry(&routes, ifs);
+        let demoted = self.demoted.get(&to).map_or(&[][..], Vec::as_slice);
+        let good = |r: &&Route| {
+            r.proto != RouteProto::Ra || !demoted.iter().any(|&(d, v)| (r.dev, r.via) == (Some(d), Some(v)))
+        };
+        let entry = match demoted {
+            [] => Self::entry(&routes, ifs),
+            [..] => {
+                let good: Vec<&Route> = routes.iter().copied().filter(good).collect();
+                Self::entry(&good, ifs).or_else(|| Self::entry(&routes, ifs))
+            }
+        };
         let old = match prefix {
             IpNet::V4(p) => self.fib4.get(&p),
             IpNet::V6(p) => self.fib6.get(&p),

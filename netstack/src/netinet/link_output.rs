@@ -65,7 +65,10 @@ impl Ip {
             Due::Failed(ifindex, addr, queue) => {
                 match addr {
                     IpAddr::V4(_) => self.stats.arp.failures += 1,
-                    IpAddr::V6(_) => self.stats.nd6.failures += 1,
+                    IpAddr::V6(a) => {
+                        self.stats.nd6.failures += 1;
+                        self.router_answers(ifindex, a, false);
+                    }
                 }
                 // RFC 1122 §3.3.1.4: a dead gateway is not used.
                 self.exceptions.forget(|_, r| (r.ifindex, r.to) == (ifindex, addr));

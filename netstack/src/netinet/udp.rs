@@ -305,7 +305,12 @@ impl Stack {
         let protocol = s.protocol;
         let remote = SocketAddr::new(dst, remote.port());
         let mut way = self.ip.way_of(&Flow { protocol, src: own, src_port, dst: remote, bound })?;
-        let ttl = s.opts.hops(dst);
+        let ttl = match dst {
+            IpAddr::V6(_) if !dst.is_multicast() && s.opts.v6.unicast_hops.is_none() => {
+                self.ip.hop_limit6(way.ifindex)
+            }
+            IpAddr::V4(_) | IpAddr::V6(_) => s.opts.hops(dst),
+        };
         match way.kind {
             WayKind::Broadcast if !s.opts.broadcast => return Err(SockError::Access),
             WayKind::Multicast if !s.opts.multicast_loop(dst) => way.kind = WayKind::MulticastOthers,

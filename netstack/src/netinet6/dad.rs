@@ -37,9 +37,23 @@ impl Stack {
         }
     }
 
+    /// The link is there again, perhaps another one: an address that was ours is used while it is tried
+    /// again, one that somebody else had may be ours.
+    pub(super) fn dad_again(&mut self, ifindex: IfIndex, addr: Ipv6Addr) {
+        let Some(ifnet) = self.ip.ifs.get_mut(ifindex) else { return };
+        if ifnet.in6.config.dad == Dad::Off || ifnet.loopback {
+            return;
+        }
+        let Some(known) = ifnet.in6.addr_mut(addr) else { return };
+        known.state = match known.state {
+            AddrState::Preferred | AddrState::Deprecated | AddrState::Optimistic => AddrState::Optimistic,
+            AddrState::Duplicate | AddrState::Tentative => AddrState::Tentative,
+        };
+    }
+
     /// A solicitation is due, or nobody has answered the last.
     pub(crate) fn dad_due(&mut self, ifindex: IfIndex, addr: Ipv6Addr) {
-        let (now, retrans) = (self.ip.now, self.ip.config.neigh.retrans);
+        let (now, retrans) = (self.ip.now, self.ip.neigh.retrans(ifindex));
         let Some(ifnet) = self.ip.ifs.get_mut(ifindex) else { return };
         let transmits = ifnet.in6.config.dad_transmits;
         let Some(known) = ifnet.in6.addr_mut(addr) else { return };
@@ -79,8 +93,10 @@ impl Stack {
         }
         self.ip.conflicts.push((ifindex, IpAddr::V6(addr)));
         self.addr6_event(ifindex, addr);
-        if origin == AddrOrigin::LinkLocal {
-            self.link_local_retry(ifindex, addr);
+        match origin {
+            AddrOrigin::LinkLocal => self.link_local_retry(ifindex, addr),
+            AddrOrigin::Autoconf | AddrOrigin::Temporary => self.slaac_retry(ifindex, addr),
+            AddrOrigin::Manual => {}
         }
     }
 

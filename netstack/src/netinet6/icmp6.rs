@@ -57,7 +57,8 @@ impl Ip {
             ty::TIME_EXCEEDED => count.out_time_excds += 1,
             _ => count.out_parm_problems += 1,
         }
-        self.icmp6_send(src, dst, Header { ty, code, rest }, self.config.ttl, None, m);
+        let hop_limit = self.hop_limit6(way.ifindex);
+        self.icmp6_send(src, dst, Header { ty, code, rest }, hop_limit, None, m);
     }
 
     /// Sends the message `m`, whose first octets are to be `header`. Addresses are in embedded form.
@@ -122,7 +123,7 @@ impl Ip {
             src: IpAddr::V6(own),
             dst: rx.src,
             protocol: protocol::ICMPV6,
-            ttl: self.config.ttl,
+            ttl: self.hop_limit6(rx.ifindex),
             tos: rx.tos,
             fragment: Fragment::May,
             bound,

@@ -4,6 +4,7 @@
 //! An interface speaks IPv6 once it is told to, or gets an IPv6 address: one that has none sends no
 //! frame of it.
 
+use super::nd6_rtr::Heard;
 use super::rtadv::RtAdv;
 use crate::net::ifnet::IfError;
 use crate::net::{IfIndex, MacAddr};
@@ -30,11 +31,25 @@ pub struct Ipv6Config {
     pub dad_transmits: u8,
     /// How its own addresses end.
     pub iid: InterfaceId,
+    /// Whether router advertisements are believed.
+    pub accept_ra: AcceptRa,
+    /// Whether addresses are made of the prefixes in them (RFC 4862 §5.5).
+    pub autoconf: bool,
+    /// Whether there are temporary ones besides (RFC 8981).
+    pub temporary: bool,
 }
 
 impl Default for Ipv6Config {
     fn default() -> Ipv6Config {
-        Ipv6Config { enabled: false, dad: Dad::Optimistic, dad_transmits: 1, iid: InterfaceId::Eui64 }
+        Ipv6Config {
+            enabled: false,
+            dad: Dad::Optimistic,
+            dad_transmits: 1,
+            iid: InterfaceId::Eui64,
+            accept_ra: AcceptRa::Never,
+            autoconf: true,
+            temporary: false,
+        }
     }
 }
 
@@ -47,6 +62,17 @@ pub enum Dad {
     On,
     /// Addresses are used while it runs (RFC 4429).
     Optimistic,
+}
+
+/// Whether router advertisements are believed (Linux's `accept_ra`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptRa {
+    /// No.
+    Never,
+    /// By hosts: as long as the stack does not forward.
+    Host,
+    /// By routers, too.
+    Always,
 }
 
 /// How interface identifiers are made.
@@ -113,6 +139,10 @@ pub struct Addr6 {
     /// The nonce of these (RFC 7527).
     pub(crate) nonce: [u8; 6],
     pub(crate) timer: Option<TimerKey>,
+    /// How many addresses before it were somebody else's (RFC 7217's DAD_Counter).
+    pub(crate) attempt: u8,
+    /// Of a temporary one: beyond these instants it is neither preferred nor valid, whatever routers say.
+    pub(crate) caps: Option<(Instant, Instant)>,
 }
 
 impl Addr6 {
@@ -126,6 +156,8 @@ impl Addr6 {
             dad_sent: 0,
             nonce: [0; 6],
             timer: None,
+            attempt: 0,
+            caps: None,
         }
     }
 
@@ -147,6 +179,8 @@ pub(crate) struct In6 {
     pub(crate) addrs: BTreeMap<Ipv6Addr, Addr6>,
     /// Link-local addresses of ours that others had (RFC 7217's DAD_Counter).
     pub(crate) duplicates: u8,
+    /// What routers told of it.
+    pub(crate) heard: Heard,
     /// What it advertises.
     pub(crate) rtadv: Option<RtAdv>,
 }
@@ -198,6 +232,7 @@ impl Stack {
     /// that ends loses all of its IPv6 addresses.
     pub fn if_set_ipv6(&mut self, now: Instant, ifindex: IfIndex, config: Ipv6Config) -> Result<(), IfError> {
         self.ip.now = now;
+        let believed = self.ip.accepts_ra(ifindex);
         let ifnet = self.ip.ifs.get_mut(ifindex).ok_or(IfError::NoDevice(ifindex))?;
         if config.enabled && (ifnet.mtu < ipv6::MIN_MTU || ifindex.0 > scope6::MAX_ZONE) {
             return Err(IfError::BadMtu(ifnet.mtu));
@@ -207,6 +242,10 @@ impl Stack {
         match (was, config.enabled) {
             (false, true) => self.in6_enable(ifindex),
             (true, false) => self.in6_disable(now, ifindex)?,
+            (true, true) if self.ip.accepts_ra(ifindex) != believed => match believed {
+                true => self.heard_forget(ifindex),
+                false => self.ip.solicit_begin(ifindex),
+            },
             (true, true) | (false, false) => {}
         }
         self.settle();
@@ -238,6 +277,7 @@ impl Stack {
         known.preferred_until = preferred.map(|d| now + d);
         known.valid_until = valid.map(|d| now + d);
         self.addr_put(ifindex, IpNet::V6(net), Some(known))?;
+        self.lifetimes_arm(ifindex);
         self.settle();
         Ok(())
     }
@@ -255,6 +295,7 @@ impl Stack {
 
     fn in6_disable(&mut self, now: Instant, ifindex: IfIndex) -> Result<(), IfError> {
         self.ip.rtadv_end(ifindex);
+        self.heard_forget(ifindex);
         let Some(ifnet) = self.ip.ifs.get(ifindex) else { return Ok(()) };
         let addrs: Vec<Ipv6Net> = ifnet.addrs6().collect();
         for addr in addrs {
@@ -281,10 +322,13 @@ impl Stack {
         let waiting: Vec<Ipv6Addr> = ifnet.in6.addrs.keys().copied().collect();
         self.ip.groups_up(ifindex, Family::Inet6);
         for addr in waiting {
+            self.dad_again(ifindex, addr);
             self.dad_start(ifindex, addr);
         }
         self.link_local_add(ifindex);
         self.ip.rtadv_begin(ifindex);
+        self.ip.rank_all(ifindex);
+        self.ip.solicit_begin(ifindex);
     }
 
     /// RFC 4862 §5.3: the address of the link, unless there is one.

@@ -20,7 +20,7 @@ impl Ip {
         let next = IpAddr::V6(scope6::clear(dst));
         if dst.is_multicast() {
             let ifindex = bound.or_else(|| self.group_interface6(dst)).ok_or(SockError::NetUnreachable)?;
-            let mtu = self.usable(ifindex)?.mtu;
+            let mtu = self.usable(ifindex)?.mtu6();
             let (kind, fragment) = (WayKind::Multicast, Fragment::Dont);
             return Ok(Way { ifindex, next, kind, mtu, link_mtu: mtu, fragment, src: None });
         }
@@ -47,7 +47,7 @@ impl Ip {
             },
             (None, None) => return Err(SockError::NetUnreachable),
         };
-        let link_mtu = self.usable(ifindex)?.mtu;
+        let link_mtu = self.usable(ifindex)?.mtu6();
         let known = self.exceptions.get(IpAddr::V6(dst), self.now);
         let mtu = known.mtu.map_or(link_mtu, PathMtu::octets).min(link_mtu);
         let next = via.unwrap_or(next);

@@ -50,7 +50,7 @@ impl Ip {
         let Some((hop, out)) = hop.and_then(|h| Some((h, self.ifs.get(h.ifindex)?))) else {
             return self.refuse6(ifindex, m, no_route.0, no_route.1, no_route.2, 0);
         };
-        let mtu = out.mtu;
+        let mtu = out.mtu6();
         if scope6::is_scoped(header.src) {
             return self.refuse6(ifindex, m, Drop::Ip6NotForwardable, ty::UNREACHABLE, unreach::SCOPE, 0);
         }

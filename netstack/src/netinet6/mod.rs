@@ -13,6 +13,9 @@
 //! | `raw_ip6` | raw sockets | 3542 |
 //! | `mld6` | who is in which group, for routers | 2710, 3810, 3590 |
 //! | `nd6` | neighbour discovery: who has which link address | 4861 §7 |
+//! | [`nd6_rtr`], `resolvers` | what routers tell of a link, and which of them is taken | 4861 §6.3, 4191, 8106 |
+//! | `slaac` | addresses made of what they tell | 4862 §5.5, 8981 |
+//! | `nd6_redirect` | better first hops | 4861 §8 |
 //! | [`rtadv`] | advertisements that a router sends | 4861 §6.2, 4191, 8106 |
 //!
 //! Addresses of one link carry its interface inside the stack: [`crate::wire::scope6`].
@@ -29,5 +32,9 @@ mod ip6_input;
 mod ip6_output;
 pub(crate) mod mld6;
 pub(crate) mod nd6;
+mod nd6_redirect;
+pub mod nd6_rtr;
 pub(crate) mod raw_ip6;
+mod resolvers;
 pub mod rtadv;
+mod slaac;

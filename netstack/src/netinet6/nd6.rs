@@ -3,15 +3,16 @@
 
 use super::in6_ifaddr::AddrState;
 use crate::net::mbuf::Mbuf;
+use crate::net::neigh::Advertised;
 use crate::net::{IfIndex, MacAddr};
 use crate::netinet::ip::Ip;
-use crate::netinet::{IpRx, ip::Way, ip::WayKind};
+use crate::netinet::ip::{Way, WayKind};
+use crate::netinet::{Fragment, IpRx};
 use crate::stack::Stack;
 use crate::stack::stats::Drop;
 use crate::wire::icmpv6::{self, ty};
 use crate::wire::ipv4::protocol;
 use crate::wire::ndp::{self, Advert, HOP_LIMIT, NEIGHBOUR_LEN, Solicit, option};
-use crate::wire::ndp_router::RouterAdvert;
 use crate::wire::{ipv6, scope6};
 use rand::Rng;
 use std::net::{IpAddr, Ipv6Addr};
@@ -30,6 +31,7 @@ impl Stack {
         let taken = match header.ty {
             ty::ROUTER_SOLICIT => self.rtadv_solicited(rx, body),
             ty::ROUTER_ADVERT => self.nd6_router_advert(rx, body),
+            ty::REDIRECT => self.nd6_redirected(rx, body),
             ty::NEIGHBOUR_SOLICIT => match Solicit::parse(body) {
                 Ok(message) => self.nd6_solicited(rx, &message),
                 Err(_) => false,
@@ -106,9 +108,17 @@ impl Stack {
         let random = self.ip.rng.random();
         let solicited = message.solicited.then_some(random);
         let (now, addr, link) = (self.ip.now, IpAddr::V6(message.target), message.target_link);
-        let told = crate::net::neigh::Advertised { link, solicited, replaces: message.replaces };
+        let told = Advertised { link, solicited, replaces: message.replaces };
         let (mac, queue) = self.ip.neigh.advertised(now, ifindex, addr, told, &mut self.ip.timers);
+        let heard = mac != MacAddr::default();
         self.ip.neigh_flush(ifindex, mac, queue);
+        if heard {
+            self.ip.router_answers(ifindex, message.target, true);
+            if !message.router {
+                // RFC 4861 §7.2.5: it is no router (any more), nor any that redirects lead to.
+                self.router_gone(ifindex, message.target);
+            }
+        }
         true
     }
 }
@@ -119,17 +129,9 @@ impl Stack {
         let addr = IpAddr::V6(scope6::clear(addr));
         let queue = self.ip.neigh.hint(self.ip.now, ifindex, addr, mac, &mut self.ip.timers);
         self.ip.neigh_flush(ifindex, mac, queue);
-    }
-
-    /// A router tells of the link; false if it may not (RFC 4861 §6.1.2).
-    fn nd6_router_advert(&mut self, rx: &IpRx, body: &[u8]) -> bool {
-        self.ip.stats.nd6.in_router_adverts += 1;
-        let (IpAddr::V6(src), Ok(advert)) = (rx.src, RouterAdvert::parse(body)) else { return false };
-        if !scope6::is_scoped(src) {
-            return false;
+        if let IpAddr::V6(addr) = addr {
+            self.ip.router_answers(ifindex, addr, true);
         }
-        self.ip.rtadv_compare(rx.ifindex, &advert, body);
-        true
     }
 }
 
@@ -152,6 +154,18 @@ impl Ip {
         let ends = (Ipv6Addr::UNSPECIFIED, ipv6::solicited_node(target));
         self.nd6_send(ifindex, ends, (ty::NEIGHBOUR_SOLICIT, 0), target, None, Some(nonce));
         self.stats.nd6.out_solicits += 1;
+    }
+
+    /// The interface has another link address: everybody is told (RFC 4861 §7.2.6), but for addresses that
+    /// are not surely ours (RFC 4429 §3.3).
+    pub(crate) fn nd6_announce(&mut self, ifindex: IfIndex) {
+        let Some(ifnet) = self.ifs.get(ifindex).filter(|i| i.usable() && !i.loopback) else { return };
+        let sure = |s: AddrState| matches!(s, AddrState::Preferred | AddrState::Deprecated);
+        let addrs = ifnet.in6.addrs.iter().filter(|(_, k)| sure(k.state));
+        let addrs: Vec<Ipv6Addr> = addrs.map(|(a, _)| *a).collect();
+        for addr in addrs {
+            self.nd6_advertise(ifindex, addr, ipv6::ALL_NODES, false, true);
+        }
     }
 
     /// Tells our link address for `target` to `to`.
@@ -218,14 +232,8 @@ impl Ip {
         ip.emit(m.prepend(ipv6::HEADER_LEN));
         let kind = if dst.is_multicast() { WayKind::MulticastOthers } else { WayKind::Unicast };
         let mtu = ipv6::MIN_MTU;
-        let fragment = crate::netinet::Fragment::Dont;
+        let fragment = Fragment::Dont;
         let way = Way { ifindex, next: IpAddr::V6(to), kind, mtu, link_mtu: mtu, fragment, src: None };
         self.ip6_send(&way, dst, HOP_LIMIT, m);
-    }
-
-    /// RFC 4861 §8.2: the sender is on the link by which the packet leaves again; it could have
-    /// reached the next hop itself.
-    pub(crate) fn nd6_redirect(&mut self, ifindex: IfIndex, header: &ipv6::Header, next: IpAddr, m: &Mbuf) {
-        let _ = (ifindex, header, next, m);
     }
 }

@@ -62,6 +62,12 @@ pub enum Event {
         /// The address.
         addr: IpAddr,
     },
+    /// Routers of an interface told of other name servers or search domains than before: `Stack::ra_servers`,
+    /// `Stack::ra_domains`.
+    Resolvers {
+        /// The interface.
+        ifindex: IfIndex,
+    },
     /// Events were lost because nobody polled: ask for the tables anew.
     Overrun,
 }

@@ -50,6 +50,9 @@ impl Stack {
                 Timer::Dad { ifindex, addr } => self.dad_due(ifindex, addr),
                 Timer::Nd6 { ifindex, what } => match what {
                     Nd6Timer::Advertise => self.ip.rtadv_due(ifindex),
+                    Nd6Timer::Solicit => self.ip.solicit_due(ifindex),
+                    Nd6Timer::Probe => self.ip.routers_probe(ifindex),
+                    Nd6Timer::Lifetimes => self.lifetimes_due(ifindex),
                 },
                 Timer::Group { ifindex, family, what } => self.ip.group_due(ifindex, family, what),
             }

@@ -33,7 +33,8 @@ impl Stack {
         }
     }
 
-    /// Gives an interface another link address, by which it is known from now on. Neighbours learn it when they ask again.
+    /// Gives an interface another link address, by which it is known from now on. Neighbours learn it when they ask
+    /// again, or (`announce`) are told.
     pub fn if_set_mac(&mut self, ifindex: IfIndex, mac: MacAddr) -> Result<(), IfError> {
         let ifnet = self.ip.ifs.get_mut(ifindex).ok_or(IfError::NoDevice(ifindex))?;
         if ifnet.loopback {
@@ -45,6 +46,9 @@ impl Stack {
         ifnet.mac = mac;
         ifnet.filter_generation += 1;
         self.link_event(ifindex);
+        if self.ip.config.neigh.announce {
+            self.ip.nd6_announce(ifindex);
+        }
         Ok(())
     }
 }

@@ -7,6 +7,7 @@
 //! | frames in, time, frames out | `rx_mbuf`, `input`, `poll_timeout`, `handle_timeout`, `poll_transmit`, `recycle`, `rx_filter` | [`frames`](self) |
 //! | events, in order | `poll_event` | `events` |
 //! | IPv6 | `if_set_ipv6`, `if_ipv6`, `addr6_add`, `addr6` | [`crate::netinet6::in6_ifaddr`] |
+//! | IPv6, as a host of routers | `ra_routes`, `ra_prefixes`, `ra_link`, `ra_servers`, `ra_domains` | [`crate::netinet6::nd6_rtr`] |
 //! | IPv6, as a router | `if_set_ra`, `if_ra` | [`crate::netinet6::rtadv`] |
 //! | sockets | `socket`, `bind`, `connect`, `send`, `recv`, …, `bind_packet` | `sockets`, `options`, `groups`, `datagrams`, `streams`, `sockaddr` |
 //! | counters | `stats` | [`stats`] |
@@ -159,6 +160,7 @@ impl Stack {
             self.ip.groups_down(ifindex, family);
         }
         self.ip.rtadv_end(ifindex);
+        self.heard_forget(ifindex);
         let Some(mut ifnet) = self.ip.ifs.detach(ifindex) else { return Err(IfError::NoDevice(ifindex)) };
         for m in ifnet.tx.drain() {
             self.ip.discard(Drop::IfGone, m);
@@ -231,6 +233,10 @@ impl Stack {
             self.ip.groups_down(ifindex, family);
         }
         self.ip.rtadv_end(ifindex);
+        self.ip.solicit_end(ifindex);
+        if self.ip.ifs.get(ifindex).is_some_and(|i| !i.up) {
+            self.heard_forget(ifindex);
+        }
         self.ip.exceptions.forget(|_, r| r.ifindex == ifindex);
         let mut lost = self.ip.neigh.flush(ifindex, false, &mut self.ip.timers);
         if let Some(i) = self.ip.ifs.get_mut(ifindex) {
@@ -350,7 +356,7 @@ impl Stack {
     /// An address of an interface is ours from now on: it brings its routes.
     pub(crate) fn addr_usable(&mut self, ifindex: IfIndex, addr: IpNet) {
         let loopback = self.ip.ifs.get(ifindex).is_some_and(|i| i.loopback);
-        self.address_routes_add(address_routes(ifindex, addr, loopback));
+        self.address_routes_add(self.routes_with(ifindex, addr, loopback));
         self.ip.routes.refresh_all(&self.ip.ifs);
         if let IpAddr::V4(a) = addr.addr()
             && self.ip.config.neigh.announce
@@ -380,7 +386,7 @@ impl Stack {
         let Some(ifnet) = self.ip.ifs.get(ifindex) else { return };
         let loopback = ifnet.loopback;
         let others = ifnet.addrs.iter().filter(|a| a.addr() != addr.addr() && ifnet.is_assigned(a.addr()));
-        let kept: Vec<Route> = others.flat_map(|a| address_routes(ifindex, *a, loopback)).collect();
+        let kept: Vec<Route> = others.flat_map(|a| self.routes_with(ifindex, *a, loopback)).collect();
         let its =
             |r: &Route| (r.proto, r.dev, r.src) == (RouteProto::Kernel, Some(ifindex), Some(addr.addr()));
         for route in self.ip.routes.remove_all(its, &self.ip.ifs) {
@@ -390,6 +396,23 @@ impl Stack {
         self.address_routes_add(kept);
         self.ip.routes.refresh_all(&self.ip.ifs);
         self.drop_routes_from(addr.addr());
+    }
+
+    /// What an address brings: one that was made of a router's prefix nothing but itself, for what is on
+    /// the link says the router (RFC 5942).
+    fn routes_with(&self, ifindex: IfIndex, addr: IpNet, loopback: bool) -> Vec<Route> {
+        let mut routes = address_routes(ifindex, addr, loopback);
+        let made = match addr.addr() {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(a) => {
+                self.ip.ifs.get(ifindex).and_then(|i| i.in6.addrs.get(&a)).is_some_and(|k| match k.origin {
+                    AddrOrigin::Manual | AddrOrigin::LinkLocal => false,
+                    AddrOrigin::Autoconf | AddrOrigin::Temporary => true,
+                })
+            }
+        };
+        routes.retain(|r| !made || r.kind == RouteKind::Local);
+        routes
     }
 
     /// The routes that an address brings.
@@ -502,6 +525,10 @@ impl Stack {
             }
             // Hosts are to hear whether this is a default router (RFC 4861 §6.2.5).
             self.ip.rtadv_begin(ifindex);
+            match self.ip.accepts_ra(ifindex) {
+                true => self.ip.solicit_begin(ifindex),
+                false => self.heard_forget(ifindex),
+            }
         }
     }
 

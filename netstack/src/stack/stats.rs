@@ -151,6 +151,8 @@ counters! {
         in_echos => "icmp6InEchos",
         /// Echo replies.
         in_echo_replies => "icmp6InEchoReplies",
+        /// Redirects.
+        in_redirects => "icmp6InRedirects",
         /// Messages sent.
         out_msgs => "icmp6OutMsgs",
         /// Destination unreachable.
@@ -163,6 +165,8 @@ counters! {
         out_parm_problems => "icmp6OutParmProblems",
         /// Echo replies.
         out_echo_replies => "icmp6OutEchoReplies",
+        /// Redirects.
+        out_redirects => "icmp6OutRedirects",
         /// Errors not sent because of the rate limit.
         out_rate_limited => "icmp6OutRateLimited",
     }
@@ -181,6 +185,8 @@ counters! {
         out_adverts => "nd6OutNeighborAdvertisements",
         /// Router solicitations that came in.
         in_router_solicits => "nd6InRouterSolicits",
+        /// Router solicitations sent.
+        out_router_solicits => "nd6OutRouterSolicits",
         /// Router advertisements that came in.
         in_router_adverts => "nd6InRouterAdvertisements",
         /// Router advertisements sent.
