@@ -112,6 +112,10 @@ impl Kernel {
                 let added = stack.addr_add(now, ifindex, *address);
                 added.map_err(|error| fault(format!("interfaces[{i}].addresses"), error.to_string()))?;
             }
+            if let Some(ra) = interface.ipv6.as_ref().and_then(|six| six.ra.as_ref()) {
+                let advertises = stack.if_set_ra(now, ifindex, Some(ra.of_stack()));
+                advertises.map_err(|error| fault(format!("interfaces[{i}].ipv6.ra"), error.to_string()))?;
+            }
             let raised = stack.if_set_up(now, ifindex, interface.up);
             raised.map_err(|error| fault(format!("interfaces[{i}].up"), error.to_string()))?;
         }

@@ -253,16 +253,12 @@ fn refuse_what_is_missing(lab: &Lab) -> Result<(), Fault> {
     }
     for node in lab.nodes.values() {
         for one in &node.interfaces {
-            let key = format!("node.{}.if.{}", node.name, one.name);
-            match &one.ipv6 {
-                Some(Ipv6 { slaac: true, .. }) => {
-                    let what = format!("addresses by advertisements (`{key}: address = \"slaac\"`)");
-                    return refuse(what, Some("leave `slaac` out, and give the bus a `subnet6`"));
-                }
-                Some(Ipv6 { ra: Some(_), .. }) => {
-                    return refuse(format!("advertisements (`{key}.ra`)"), Some("take `ra` out"));
-                }
-                Some(_) | None => {}
+            if let Some(Ipv6 { slaac: true, .. }) = &one.ipv6 {
+                let key = format!("node.{}.if.{}: address = \"slaac\"", node.name, one.name);
+                return refuse(
+                    format!("addresses by advertisements (`{key}`)"),
+                    Some("leave `slaac` out, and give the bus a `subnet6`"),
+                );
             }
         }
     }

@@ -9,7 +9,7 @@ const BOTH: &str = r#"
 name = "hello"
 [node]
 h1 = {}
-r1 = { forward = true }
+r1 = { forward = true, if.eth0 = { bus = "left", ra = { interval = "1s", preference = "high" } } }
 h2 = {}
 h3 = { if.eth0 = { bus = "right", ip = "10.0.2.77" } }
 [bus]
@@ -35,6 +35,13 @@ neigh = { node = "h1", to = "r1", dev = "eth0" }
 route = { node = "h1", to = "default", via = "fd00:1::1" }
 [[check]]
 wire = { bus = "left", filter = "ipv6.src == h1 and icmp6[icmp6type] == icmp6-echo", min = 1 }
+[[check]]
+name = "advertised: a high preference, a prefix"
+wire = { bus = "left", filter = "icmp6[icmp6type] == icmp6-routeradvert and ip6[45] & 0x18 == 0x08 and ip6[56] == 3", min = 1 }
+within = "5s"
+[[check]]
+name = "not advertised"
+wire = { bus = "right", filter = "icmp6[icmp6type] == icmp6-routeradvert", count = 0 }
 [[check]]
 name = "nothing of IPv6 from who has none"
 wire = { bus = "plain", filter = "ip6", count = 0 }
@@ -148,5 +155,5 @@ fn addresses_that_are_being_tried_are_waited_for() {
 fn checks_are_of_both_families() {
     let place = place();
     let report: Value = serde_json::from_str(&place.ok(&["test", "--json"])).unwrap();
-    assert_eq!((&report["failed"], &report["passed"]), (&0.into(), &19.into()), "{report:#}");
+    assert_eq!((&report["failed"], &report["passed"]), (&0.into(), &21.into()), "{report:#}");
 }

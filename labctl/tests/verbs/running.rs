@@ -244,10 +244,6 @@ fn what_this_version_cannot_run_is_refused_by_its_key() {
             "bus.x = { nodes = [\"h1\"] }\nnode.h2.if.eth0 = { bus = \"x\", address = \"slaac\" }",
             "node.h2.if.eth0: address = \"slaac\"",
         ),
-        (
-            "bus.x = { nodes = [\"h1\"] }\nnode.r1 = { forward = true, if.eth0 = { bus = \"x\", ra = {} } }",
-            "node.r1.if.eth0.ra",
-        ),
         ("[[event]]\nat = \"1s\"\ndo = \"stop h1\"", "event"),
     ] {
         let file = place.dir.path().join("x.lab.toml");

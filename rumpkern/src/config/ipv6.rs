@@ -2,7 +2,9 @@
 
 use super::ConfigError;
 use ipnet::Ipv6Net;
-use netstack::netinet6::in6_ifaddr;
+use netstack::netinet6::{in6_ifaddr, rtadv};
+use netstack::time::Duration;
+use netstack::wire::ndp_router;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv6Addr;
 
@@ -119,6 +121,39 @@ pub enum Preference {
     Medium,
     /// After others.
     Low,
+}
+
+impl RaConfig {
+    /// The same in the stack's words.
+    pub(crate) fn of_stack(&self) -> rtadv::RaConfig {
+        let prefix = |prefix: &PrefixConfig| rtadv::RaPrefix {
+            prefix: prefix.prefix,
+            on_link: prefix.onlink,
+            autonomous: prefix.autonomous,
+            valid: prefix.valid,
+            preferred: prefix.preferred,
+        };
+        rtadv::RaConfig {
+            prefixes: self.prefixes.iter().map(prefix).collect(),
+            lifetime: self.lifetime,
+            preference: match self.preference {
+                Preference::High => ndp_router::Preference::High,
+                Preference::Medium => ndp_router::Preference::Medium,
+                Preference::Low => ndp_router::Preference::Low,
+            },
+            mtu: self.mtu,
+            rdnss: self.rdnss.clone(),
+            rdnss_lifetime: self.rdnss_lifetime,
+            max_interval: Duration::from_millis(self.interval_ms.into()),
+            min_interval: Duration::from_millis(self.min_interval_ms.into()),
+            managed: self.managed,
+            other: self.other,
+            hop_limit: self.hop_limit,
+            reachable_ms: self.reachable_ms,
+            retrans_ms: self.retrans_ms,
+            ..rtadv::RaConfig::default()
+        }
+    }
 }
 
 impl Ipv6Config {

@@ -1,0 +1,107 @@
+//! Router advertisements as a node's configuration says them.
+
+mod world;
+
+use netstack::time::Duration;
+use netstack::wire::ndp::{PrefixInfo, option};
+use netstack::wire::ndp_router::{self, RouterAdvert};
+use rumpkern::config::{Dad, InterfaceConfig, Ipv6Config, NodeConfig, Preference, PrefixConfig, RaConfig};
+use world::{World, interface};
+
+/// The octets of an advertisement behind its checksum, and when it was sent.
+fn adverts(world: &World) -> Vec<(Duration, Vec<u8>)> {
+    let log = world.ether.log.borrow();
+    // Ethernet, IPv6, ICMPv6's first four octets.
+    let is_one = |frame: &[u8]| frame[12..14] == [0x86, 0xdd] && frame[20] == 58 && frame[54] == 134;
+    let seen = log.iter().filter(|(_, frame)| is_one(frame));
+    seen.map(|(at, frame)| (at.since(netstack::time::Instant::ZERO), frame[58..].to_vec())).collect()
+}
+
+fn router(ra: RaConfig) -> World {
+    let mut world = World::default();
+    let ipv6 = Ipv6Config { dad: Dad::Off, ra: Some(ra), ..Ipv6Config::default() };
+    world.add(NodeConfig {
+        lab: "test".into(),
+        node: "r1".into(),
+        forward: true,
+        interfaces: vec![InterfaceConfig { ipv6: Some(ipv6), ..interface("eth0", "lan", 1, "fd00::1/64") }],
+        ..NodeConfig::default()
+    });
+    world
+}
+
+#[test]
+fn what_the_configuration_says_is_advertised() {
+    let prefix = PrefixConfig {
+        prefix: "fd00::/64".parse().unwrap(),
+        onlink: true,
+        autonomous: false,
+        valid: u32::MAX,
+        preferred: 14_400,
+    };
+    let world = router(RaConfig {
+        prefixes: vec![prefix],
+        lifetime: 12,
+        mtu: Some(1400),
+        rdnss: vec!["fd00::53".parse().unwrap()],
+        rdnss_lifetime: 8,
+        preference: Preference::Low,
+        interval_ms: 4000,
+        min_interval_ms: 3000,
+        managed: true,
+        other: false,
+        hop_limit: 32,
+        reachable_ms: 30_000,
+        retrans_ms: 500,
+    });
+    world.run_until(|| world.now().since(netstack::time::Instant::ZERO) >= Duration::from_secs(60));
+    let adverts = adverts(&world);
+    let (_, body) = &adverts[0];
+    let want = RouterAdvert {
+        hop_limit: 32,
+        managed: true,
+        other: false,
+        preference: ndp_router::Preference::Low,
+        lifetime: 12,
+        reachable_ms: 30_000,
+        retrans_ms: 500,
+    };
+    assert_eq!(RouterAdvert::parse(body), Ok(want));
+    let options = |kind| RouterAdvert::options(body).filter(move |o| o.kind == kind).map(|o| o.body.to_vec());
+    let prefixes: Vec<_> = options(option::PREFIX).map(|body| PrefixInfo::parse(&body).unwrap()).collect();
+    let want = PrefixInfo {
+        prefix: "fd00::".parse().unwrap(),
+        len: 64,
+        on_link: true,
+        autonomous: false,
+        valid: u32::MAX,
+        preferred: 14_400,
+    };
+    assert_eq!(prefixes, [want]);
+    assert!(options(option::MTU).next().is_some_and(|body| body.ends_with(&1400u32.to_be_bytes())));
+    // Two octets that are reserved, the lifetime, the address.
+    let servers: Vec<_> = options(option::RDNSS).collect();
+    let mut want = vec![0, 0, 0, 0, 0, 8];
+    want.extend("fd00::53".parse::<std::net::Ipv6Addr>().unwrap().octets());
+    assert_eq!(servers, [want]);
+    // They keep their intervals.
+    let apart: Vec<_> = adverts.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    assert!(adverts.len() >= 14, "{apart:?}");
+    let within = |apart: &Duration| (Duration::from_secs(3)..=Duration::from_secs(4)).contains(apart);
+    assert!(apart.iter().all(within), "{apart:?}");
+}
+
+#[test]
+fn who_advertises_nothing_is_silent() {
+    let mut world = World::default();
+    let ipv6 = Some(Ipv6Config { dad: Dad::Off, ..Ipv6Config::default() });
+    world.add(NodeConfig {
+        lab: "test".into(),
+        node: "r1".into(),
+        forward: true,
+        interfaces: vec![InterfaceConfig { ipv6, ..interface("eth0", "lan", 1, "fd00::1/64") }],
+        ..NodeConfig::default()
+    });
+    world.settle();
+    assert!(adverts(&world).is_empty());
+}
