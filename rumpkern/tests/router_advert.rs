@@ -1,11 +1,13 @@
-//! Router advertisements as a node's configuration says them.
+//! Router advertisements as a node's configuration says them, and what hosts take of them.
 
 mod world;
 
 use netstack::time::Duration;
 use netstack::wire::ndp::{PrefixInfo, option};
 use netstack::wire::ndp_router::{self, RouterAdvert};
-use rumpkern::config::{Dad, InterfaceConfig, Ipv6Config, NodeConfig, Preference, PrefixConfig, RaConfig};
+use rumpkern::config::{
+    Dad, InterfaceConfig, Ipv6Config, NodeConfig, Preference, PrefixConfig, Privacy, RaConfig,
+};
 use world::{World, interface};
 
 /// The octets of an advertisement behind its checksum, and when it was sent.
@@ -89,6 +91,64 @@ fn what_the_configuration_says_is_advertised() {
     assert!(adverts.len() >= 14, "{apart:?}");
     let within = |apart: &Duration| (Duration::from_secs(3)..=Duration::from_secs(4)).contains(apart);
     assert!(apart.iter().all(within), "{apart:?}");
+}
+
+#[test]
+fn hosts_take_what_is_advertised_if_they_are_told_to() {
+    let prefix = PrefixConfig {
+        prefix: "fd00::/64".parse().unwrap(),
+        onlink: true,
+        autonomous: true,
+        valid: 86_400,
+        preferred: 14_400,
+    };
+    let mut world = router(RaConfig {
+        prefixes: vec![prefix],
+        lifetime: 1800,
+        mtu: None,
+        rdnss: Vec::new(),
+        rdnss_lifetime: 0,
+        preference: Preference::Medium,
+        interval_ms: 600_000,
+        min_interval_ms: 200_000,
+        managed: false,
+        other: false,
+        hop_limit: 64,
+        reachable_ms: 0,
+        retrans_ms: 0,
+    });
+    for (mac, slaac, privacy) in
+        [(2, true, Privacy::Eui64), (3, true, Privacy::Temporary), (4, false, Privacy::Eui64)]
+    {
+        let ipv6 = Ipv6Config { slaac, privacy, dad: Dad::Off, ra: None };
+        let eth0 = InterfaceConfig {
+            addresses: Vec::new(),
+            ipv6: Some(ipv6),
+            ..interface("eth0", "lan", mac, "::/128")
+        };
+        world.add(NodeConfig {
+            lab: "test".into(),
+            node: format!("h{mac}"),
+            interfaces: vec![eth0],
+            ..NodeConfig::default()
+        });
+    }
+    let begin = world.now();
+    world.run_until(|| world.now().since(begin) >= Duration::from_secs(3));
+    let global = |n: usize| {
+        world.kernels[n].with_stack(|stack, _| {
+            let eth0 = stack.interface(stack.if_by_name("eth0").unwrap()).unwrap();
+            let all = eth0.addrs().iter().filter(|net| net.to_string().starts_with("fd00:"));
+            all.map(ToString::to_string).collect::<Vec<_>>()
+        })
+    };
+    let way = |n: usize| {
+        world.kernels[n].with_stack(|stack, _| stack.way("2001:db8::1".parse().unwrap(), None).is_ok())
+    };
+    assert_eq!((global(1), way(1)), (vec!["fd00::ff:fe00:2/64".to_owned()], true));
+    // A stable one, and one for a time.
+    assert_eq!((global(2).len(), way(2)), (2, true));
+    assert_eq!((global(3), way(3)), (Vec::new(), false));
 }
 
 #[test]

@@ -251,17 +251,6 @@ fn refuse_what_is_missing(lab: &Lab) -> Result<(), Fault> {
             Some("take [[event]] out and run the same words as `labctl` verbs"),
         );
     }
-    for node in lab.nodes.values() {
-        for one in &node.interfaces {
-            if let Some(Ipv6 { slaac: true, .. }) = &one.ipv6 {
-                let key = format!("node.{}.if.{}: address = \"slaac\"", node.name, one.name);
-                return refuse(
-                    format!("addresses by advertisements (`{key}`)"),
-                    Some("leave `slaac` out, and give the bus a `subnet6`"),
-                );
-            }
-        }
-    }
     Ok(())
 }
 

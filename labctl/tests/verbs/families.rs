@@ -151,6 +151,35 @@ fn addresses_that_are_being_tried_are_waited_for() {
     place.assert_clean();
 }
 
+/// What a router of the topology advertises is learnt: whoever needs it waits, and names stand for it.
+#[test]
+fn addresses_that_are_advertised_are_waited_for() {
+    let place = Place::new();
+    let text = r#"
+        name = "hello"
+        [node]
+        r1 = { forward = true, if.eth0 = { bus = "lan", ra = {} } }
+        h1 = { if.eth0 = { bus = "lan", address = "slaac", privacy = "eui64", mac = "02:00:00:00:00:11" } }
+        [bus]
+        lan = { subnet = "10.0.0.0/24", subnet6 = "fd00::/64" }
+    "#;
+    fs::write(place.dir.path().join("hello.lab.toml"), text).unwrap();
+    place.ok(&["up"]);
+    let out = place.ok(&["ping", "r1", "h1", "-c", "1"]);
+    assert!(out.starts_with("PING fd00::ff:fe00:11 (fd00::ff:fe00:11) "), "{out}");
+    let out = place.ok(&["ping", "h1", "r1", "-c", "1"]);
+    assert!(out.starts_with("PING fd00::1 (fd00::1) "), "{out}");
+    let addr = place.ok(&["show", "addr", "h1", "-6"]);
+    assert!(addr.contains("    inet6 fd00::ff:fe00:11/64 dynamic"), "{addr}");
+    let routes = place.ok(&["show", "route", "h1", "-6"]);
+    assert!(
+        routes.lines().any(|line| line.starts_with("default via fe80::") && line.contains(" proto ra ")),
+        "{routes}"
+    );
+    place.ok(&["down"]);
+    place.assert_clean();
+}
+
 #[test]
 fn checks_are_of_both_families() {
     let place = place();

@@ -240,10 +240,6 @@ fn what_this_version_cannot_run_is_refused_by_its_key() {
     let place = Place::new();
     for (text, key) in [
         ("time = { mode = \"virtual\" }", "time.mode"),
-        (
-            "bus.x = { nodes = [\"h1\"] }\nnode.h2.if.eth0 = { bus = \"x\", address = \"slaac\" }",
-            "node.h2.if.eth0: address = \"slaac\"",
-        ),
         ("[[event]]\nat = \"1s\"\ndo = \"stop h1\"", "event"),
     ] {
         let file = place.dir.path().join("x.lab.toml");

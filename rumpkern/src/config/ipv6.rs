@@ -170,6 +170,12 @@ impl Ipv6Config {
                 Privacy::Eui64 => in6_ifaddr::InterfaceId::Eui64,
                 Privacy::Stable | Privacy::Temporary => in6_ifaddr::InterfaceId::Stable,
             },
+            accept_ra: match self.slaac {
+                true => in6_ifaddr::AcceptRa::Host,
+                false => in6_ifaddr::AcceptRa::Never,
+            },
+            autoconf: self.slaac,
+            temporary: self.privacy == Privacy::Temporary,
             ..in6_ifaddr::Ipv6Config::default()
         }
     }
