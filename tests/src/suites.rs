@@ -1,5 +1,7 @@
 //! Results of suites that others wrote, on the host and on a node, and how the two compare.
 
+pub mod table;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -84,7 +86,7 @@ enum Steadiness {
 
 impl Differences {
     /// Reads lines of `# REASON`, each followed by the tests' names; a blank line ends the reason. `~` before a name: it differs
-    /// at times.
+    /// at times. `*` at its end: it stands for all names that begin so.
     ///
     /// # Panics
     /// If a test has no reason.
@@ -105,6 +107,11 @@ impl Differences {
         Differences(listed)
     }
 
+    fn lists(&self, test: &str) -> bool {
+        let begins = |start: &str| test.starts_with(start);
+        self.0.contains_key(test) || self.0.keys().any(|listed| listed.strip_suffix('*').is_some_and(begins))
+    }
+
     /// Compares two runs of the suite `name`.
     pub fn judge(&self, name: &str, host: &Outcomes, node: &Outcomes) -> Verdict {
         let mut verdict = Verdict::default();
@@ -112,16 +119,20 @@ impl Differences {
             verdict.host += 1;
             match node.get(test) {
                 Outcome::Ok => verdict.node += 1,
-                _ if self.0.contains_key(test) => verdict.listed += 1,
+                _ if self.lists(test) => verdict.listed += 1,
                 outcome => verdict.unlisted.push((test.to_owned(), outcome)),
             }
         }
         let here = |test: &&String| test.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
         // What the host fails today is no difference, but it may be one again.
-        let stale = |test: &&String| match node.get(test) {
-            Outcome::Ok => self.0[*test] == Steadiness::Always,
-            Outcome::Missing => host.get(test) == Outcome::Missing,
-            Outcome::Fail(_) | Outcome::Skip(_) | Outcome::Hang => false,
+        let stale = |test: &&String| match (test.strip_suffix('*'), node.get(test)) {
+            (Some(start), _) => {
+                let mut all = host.passed().filter(|test| test.starts_with(start));
+                self.0[*test] == Steadiness::Always && all.all(|test| node.get(test) == Outcome::Ok)
+            }
+            (None, Outcome::Ok) => self.0[*test] == Steadiness::Always,
+            (None, Outcome::Missing) => host.get(test) == Outcome::Missing,
+            (None, Outcome::Fail(_) | Outcome::Skip(_) | Outcome::Hang) => false,
         };
         verdict.stale = self.0.keys().filter(here).filter(stale).cloned().collect();
         verdict
@@ -160,6 +171,17 @@ mod tests {
         assert_eq!((verdict.host, verdict.node, verdict.listed), (4, 2, 1));
         assert_eq!(verdict.unlisted, [("m.A.c".to_owned(), Outcome::Skip("no IPv6".to_owned()))]);
         assert_eq!(verdict.stale, ["m.A.f", "m.A.g"]);
+    }
+
+    #[test]
+    fn a_listed_name_may_stand_for_all_that_begin_so() {
+        let host = Outcomes::parse(HOST);
+        let node = Outcomes::parse("ok m.A.a\nfail m.A.b E: x\nfail m.A.c E: x\nok m.A.f\nend");
+        let judge = |listed: &str| Differences::parse(listed).judge("m", &host, &node);
+        assert_eq!(judge("# it is slow\nm.A.*\n").listed, 2);
+        let verdict = judge("# it is slow\nm.A.b*\nm.A.f*\n~m.A.a*\nm.B.*\nn.*\n");
+        assert_eq!(verdict.unlisted, [("m.A.c".to_owned(), Outcome::Fail("E: x".to_owned()))]);
+        assert_eq!(verdict.stale, ["m.A.f*", "m.B.*"]);
     }
 
     #[test]

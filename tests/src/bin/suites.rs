@@ -1,70 +1,23 @@
-//! `suites [-s SECONDS] [NAME…]`: suites that others wrote, on the host's kernel and on a node.
+//! `suites [-s SECONDS] [all | NAME…]`: suites that others wrote, on the host's kernel and on a node.
 //!
 //! Each suite runs twice, as an ordinary user: on the host (as root in a network namespace of its own, which has nothing but a
 //! loopback) and by `labctl exec` on a node with a loopback and one interface. What passes on the host must pass on the node; a
 //! skip is no pass. `tests/suites/differences.txt` lists what may differ, each with its reason; what is listed and does
-//! not differ fails as well. Without NAME it runs those of [`IN_CI`].
+//! not differ fails as well. Without NAME it runs those for CI; which there are says `lab_tests::suites::table`.
 //!
 //! Exit status: 0 as it must be, 1 something differs, 2 usage.
 #![forbid(unsafe_code)]
 
+use lab_tests::suites::table::{SUITES, Suite};
 use lab_tests::suites::{Differences, Outcomes};
 use lab_tests::{Place, User};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-
-/// CPython's modules that use sockets.
-const IN_CI: [&str; 36] = [
-    "test.test_socket",
-    "test.test_select",
-    "test.test_poll",
-    "test.test_epoll",
-    "test.test_selectors",
-    "test.test_timeout.CreationTestCase",
-    "test.test_timeout.UDPTimeoutTestCase",
-    "test.test_socketserver",
-    "test.test_ssl",
-    "test.test_httplib",
-    "test.test_httpservers",
-    "test.test_urllib",
-    "test.test_urllib2_localnet",
-    "test.test_ftplib",
-    "test.test_smtplib",
-    "test.test_poplib",
-    "test.test_imaplib",
-    "test.test_telnetlib",
-    "test.test_asyncore",
-    "test.test_asynchat",
-    "test.test_xmlrpc",
-    "test.test_wsgiref",
-    "test.test_docxmlrpc",
-    "test.test_os.TestSendfile",
-    "test.test_asyncio.test_base_events",
-    "test.test_asyncio.test_buffered_proto",
-    "test.test_asyncio.test_events",
-    "test.test_asyncio.test_selector_events",
-    "test.test_asyncio.test_sendfile",
-    "test.test_asyncio.test_server",
-    "test.test_asyncio.test_sock_lowlevel",
-    "test.test_asyncio.test_ssl",
-    "test.test_asyncio.test_sslproto",
-    "test.test_asyncio.test_streams",
-    "test.test_asyncio.test_transports",
-    "test.test_asyncio.test_unix_events",
-];
-/// Others of which little or nothing is about sockets, and which take long.
-const BY_HAND: [&str; 5] = [
-    // All of it.
-    "test.test_asyncio",
-    "test.test_logging",
-    "test.test_multiprocessing_fork",
-    "test.test_multiprocessing_forkserver",
-    "test.test_multiprocessing_spawn",
-];
+use std::time::{Duration, Instant};
 
 /// Seconds that a test may take.
 const PATIENCE: u32 = 60;
-/// How often an interpreter that died is started again.
+/// How often a runner that died is started again.
 const RESTARTS: usize = 40;
 const PYTHON: &str = "/usr/bin/python3.11";
 
@@ -81,30 +34,38 @@ fn main() -> ExitCode {
             _ => names.push(word),
         }
     }
-    if names.is_empty() {
-        names = IN_CI.map(String::from).to_vec();
-    } else if names == ["all"] {
-        names = IN_CI.iter().chain(&BY_HAND).map(|name| name.to_string()).collect();
-    }
+    let chosen = match names.as_slice() {
+        [] => SUITES.iter().copied().filter(|suite| suite.in_ci).collect(),
+        [all] if all == "all" => SUITES.to_vec(),
+        names => match names.iter().map(|name| Suite::named(name)).collect::<Option<Vec<_>>>() {
+            Some(chosen) => chosen,
+            None => return usage(),
+        },
+    };
     lab_tests::program("python3.11", "python3.11 libpython3.11-testsuite");
     let suites = lab_tests::root().join("tests/suites");
     let listed = std::fs::read_to_string(suites.join("differences.txt")).expect("the list of differences");
     let listed = Differences::parse(&listed);
     let place = Place::new(User::Ordinary);
-    std::fs::copy(suites.join("cpython.py"), place.path().join("cpython.py")).expect("the suite's runner");
+    for runner in ["results.py", "unittests.py", "program.py"] {
+        std::fs::copy(suites.join(runner), place.path().join(runner)).expect("a runner");
+    }
     let topology =
         "name = \"suites\"\n[node]\nh = {}\n[bus]\nlan = { subnet = \"10.0.0.0/24\", nodes = [\"h\"] }\n";
     place.write("lab.toml", topology);
     place.ok("up");
     let logs = logs();
     let mut as_it_must_be = true;
-    for name in &names {
+    for suite in &chosen {
+        let began = Instant::now();
+        let folder = suite.source.map(|source| obtain(&place, source));
+        let folder = folder.as_deref();
         let (host, node) = std::thread::scope(|scope| {
-            let host = scope.spawn(|| run(&place, &logs, name, seconds, Where::Host));
-            let node = run(&place, &logs, name, seconds, Where::Node);
+            let host = scope.spawn(|| run(&place, &logs, suite, folder, seconds, Where::Host));
+            let node = run(&place, &logs, suite, folder, seconds, Where::Node);
             (host.join().expect("the host's run"), node)
         });
-        as_it_must_be &= judge(name, &host, &node, &listed);
+        as_it_must_be &= judge(suite.name, &host, &node, &listed, began.elapsed());
     }
     if as_it_must_be { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -137,8 +98,37 @@ impl Where {
     }
 }
 
-/// Runs one of CPython's, and starts it again where it stopped, until it has come to its end.
-fn run(place: &Place, logs: &Path, name: &str, seconds: u32, at: Where) -> Outcomes {
+/// The folder of a source, in the place; it is obtained once a build folder.
+fn obtain(place: &Place, source: &str) -> PathBuf {
+    let kept = lab_tests::built("suites").with_file_name("suites.sources");
+    std::fs::create_dir_all(&kept).expect("a folder for sources");
+    let from = kept.join(source);
+    if !from.join("obtained").exists() {
+        // Of an attempt that was broken off.
+        let _ = std::fs::remove_dir_all(&from);
+        let mut command = Command::new(lab_tests::root().join("tests/suites/obtain"));
+        let status = command.arg(source).arg(&from).status().expect("obtain starts");
+        assert!(status.success(), "tests/suites/obtain {source} {}: {status}", from.display());
+    }
+    // The build folder may lie where nobody else may look.
+    let to = place.path().join(source);
+    if !to.exists() {
+        let status = Command::new("cp").arg("-a").args([&from, &to]).status().expect("cp starts");
+        assert!(status.success(), "a copy of {}", from.display());
+    }
+    to
+}
+
+/// Runs a suite, and starts it again where it stopped, until it has come to its end.
+fn run(
+    place: &Place,
+    logs: &Path,
+    suite: &Suite<'_>,
+    folder: Option<&Path>,
+    seconds: u32,
+    at: Where,
+) -> Outcomes {
+    let name = suite.name.replace('/', "-");
     let dir = place.path().join(format!("{name}.{}", at.name()));
     std::fs::create_dir(&dir).expect("a folder");
     if nix::unistd::geteuid().is_root() {
@@ -153,8 +143,8 @@ fn run(place: &Place, logs: &Path, name: &str, seconds: u32, at: Where) -> Outco
             Where::Host => place.command(PYTHON),
             Where::Node => place.labctl(["exec", "h", "--", PYTHON]),
         };
-        command.arg("-I").arg(place.path().join("cpython.py")).arg(&results);
-        command.args([seconds.to_string(), name.to_string()]);
+        command.arg("-I").arg(place.path().join(suite.runner)).arg(&results);
+        command.args([&seconds.to_string(), suite.name]).args(folder);
         if at == Where::Host && nix::unistd::geteuid().is_root() {
             command = in_a_namespace(&command);
         }
@@ -162,7 +152,7 @@ fn run(place: &Place, logs: &Path, name: &str, seconds: u32, at: Where) -> Outco
         command.stdin(Stdio::null()).stdout(output()).stderr(output());
         command.current_dir(&dir).env("TMPDIR", &dir);
         // How it ended is in what it wrote.
-        let _ = command.status().expect("the interpreter starts");
+        let _ = command.status().expect("the runner starts");
         let text = std::fs::read_to_string(&results).unwrap_or_default();
         let outcomes = Outcomes::parse(&text);
         if outcomes.ended {
@@ -170,7 +160,7 @@ fn run(place: &Place, logs: &Path, name: &str, seconds: u32, at: Where) -> Outco
             return outcomes;
         }
     }
-    panic!("{name}: the interpreter dies again and again: {}", log.display());
+    panic!("{name}: the runner dies again and again: {}", log.display());
 }
 
 /// The same command in a new network namespace, whose loopback is up.
@@ -189,11 +179,14 @@ fn in_a_namespace(command: &Command) -> Command {
 }
 
 /// Says how the two compare; whether it is as it must be.
-fn judge(name: &str, host: &Outcomes, node: &Outcomes, listed: &Differences) -> bool {
+fn judge(name: &str, host: &Outcomes, node: &Outcomes, listed: &Differences, took: Duration) -> bool {
     let verdict = listed.judge(name, host, node);
     println!(
-        "{name}: {} pass on the host, {} of them on the node; {} differences are listed",
-        verdict.host, verdict.node, verdict.listed
+        "{name}: {} pass on the host, {} of them on the node; {} differences are listed; {} s",
+        verdict.host,
+        verdict.node,
+        verdict.listed,
+        took.as_secs()
     );
     for (test, outcome) in &verdict.unlisted {
         println!("    differs: {test} {outcome}");

@@ -1,40 +1,30 @@
-"""Runs tests of CPython's own suite, and writes what became of each.
+"""Runs Python's unit tests, and writes what became of each (results.py).
 
-    python3 -I cpython.py RESULTS SECONDS NAME
+    python3 -I unittests.py RESULTS SECONDS NAME [FOLDER]
 
-NAME is a module of the suite, or a class in one. Each test appends lines to RESULTS: `start TEST`, and when it is done
-`ok TEST`, `fail TEST WHY` or `skip TEST WHY`; `end` closes them. A test that takes longer than SECONDS ends the interpreter.
-Whoever finds no `end` starts it again: tests that RESULTS names are left out then, and one that only started is told as `hang`.
+NAME is a module of CPython's own suite, or a class in one; with FOLDER it is a package that lies there, of which all modules are run
+whose names begin with `test_` or end in `_test`. A test that takes longer than SECONDS ends the interpreter.
 """
 
 import faulthandler
 import importlib
+import logging
+import os
 import sys
 import unittest
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from results import Results  # noqa: E402
 
-class Results(unittest.TestResult):
+
+class Reporter(unittest.TestResult):
     """Writes as the tests run."""
 
-    def __init__(self, path, seconds):
+    def __init__(self, results, seconds):
         super().__init__()
         self.seconds = seconds
-        self.seen = {}
+        self.say = results.say
         self.why = None
-        try:
-            with open(path, encoding="utf-8") as lines:
-                for line in lines:
-                    word, _, rest = line.rstrip("\n").partition(" ")
-                    self.seen[rest.partition(" ")[0]] = word
-        except FileNotFoundError:
-            pass
-        self.file = open(path, "a", buffering=1, encoding="utf-8")
-        for name, word in self.seen.items():
-            if word == "start":
-                self.say("hang", name, f"not done after {seconds:g} s, or the interpreter died")
-
-    def say(self, word, name="", why=""):
-        self.file.write(" ".join([word, name, *why.split()]).rstrip() + "\n")
 
     def startTest(self, test):
         super().startTest(test)
@@ -86,7 +76,7 @@ NETWORKED = ("test.test_socketserver", "test.test_timeout.CreationTestCase", "te
 
 
 def name_of(test):
-    return test.id().replace(" ", "_")
+    return "_".join(test.id().split())
 
 
 def without(suite, names):
@@ -99,21 +89,38 @@ def without(suite, names):
     return kept
 
 
-def main():
-    path, seconds, name = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+def load(name):
+    """The tests of a module or class of CPython's."""
     from test import support
 
     support.use_resources = ["network"] if name in NETWORKED else []
     support.verbose = False
-    results = Results(path, seconds)
     module = name if name.startswith("test.test_asyncio") else ".".join(name.split(".")[:2])
+    importlib.import_module(module)
+    return unittest.TestLoader().loadTestsFromName(name)
+
+
+def discover(name, folder):
+    """The tests of a package."""
+    sys.path.insert(0, folder)
+    # For the programs that tests start.
+    os.environ["PYTHONPATH"] = folder
+    # Tornado's tests take what is logged for a failure; its own runner does this.
+    logging.getLogger("tornado.access").setLevel(logging.CRITICAL)
+    package = os.path.join(folder, *name.split("."))
+    find = unittest.TestLoader().discover
+    return unittest.TestSuite(find(package, pattern, folder) for pattern in ("test_*.py", "*_test.py"))
+
+
+def main():
+    path, seconds, name, *folder = sys.argv[1:]
+    results = Results(path)
     try:
-        importlib.import_module(module)
+        suite = discover(name, *folder) if folder else load(name)
     except unittest.SkipTest as reason:
-        results.say("skip", module, str(reason))
+        results.say("skip", name, str(reason))
     else:
-        suite = unittest.TestLoader().loadTestsFromName(name)
-        without(suite, results.seen).run(results)
+        without(suite, results.seen).run(Reporter(results, float(seconds)))
     results.say("end")
 
 
