@@ -70,6 +70,7 @@ pub const SUITES: &[Suite<'static>] = &[
     // The others.
     program("net", "go"),
     program("net/http", "go"),
+    program("libuv", "libuv"),
 ];
 
 /// A module of CPython's own suite, or a class in one.
