@@ -71,11 +71,17 @@ pub const SUITES: &[Suite<'static>] = &[
     program("net", "go"),
     program("net/http", "go"),
     program("libuv", "libuv"),
+    package("tornado.test", "tornado"),
 ];
 
 /// A module of CPython's own suite, or a class in one.
 const fn cpython(name: &str) -> Suite<'_> {
     Suite { name, source: None, runner: "unittests.py", in_ci: true }
+}
+
+/// A Python package with the tests in it.
+const fn package(name: &'static str, source: &'static str) -> Suite<'static> {
+    Suite { name, source: Some(source), runner: "unittests.py", in_ci: true }
 }
 
 /// A program that has tests in it: a row of `program.py`.
