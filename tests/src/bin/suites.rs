@@ -143,7 +143,12 @@ fn run(
             Where::Host => place.command(PYTHON),
             Where::Node => place.labctl(["exec", "h", "--", PYTHON]),
         };
-        command.arg("-I").arg(place.path().join(suite.runner)).arg(&results);
+        command.arg("-I");
+        if folder.is_some() {
+            // What Debian may have installed for Python is none of it.
+            command.arg("-S");
+        }
+        command.arg(place.path().join(suite.runner)).arg(&results);
         command.args([&seconds.to_string(), suite.name]).args(folder);
         if at == Where::Host && nix::unistd::geteuid().is_root() {
             command = in_a_namespace(&command);

@@ -72,6 +72,7 @@ pub const SUITES: &[Suite<'static>] = &[
     program("net/http", "go"),
     program("libuv", "libuv"),
     package("tornado.test", "tornado"),
+    by_hand(package("twisted", "twisted")),
 ];
 
 /// A module of CPython's own suite, or a class in one.
