@@ -73,6 +73,7 @@ pub const SUITES: &[Suite<'static>] = &[
     program("libuv", "libuv"),
     package("tornado.test", "tornado"),
     by_hand(package("twisted", "twisted")),
+    by_hand(package("uvloop_tests", "uvloop")),
 ];
 
 /// A module of CPython's own suite, or a class in one.
