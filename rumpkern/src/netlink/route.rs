@@ -221,7 +221,10 @@ fn message(stack: &Stack, paths: &[Route]) -> RouteMessage {
     if route.metric > 0 {
         attributes.push(RouteAttribute::Priority(route.metric));
     }
-    attributes.extend(route.src.map(|src| RouteAttribute::PrefSource(src.into())));
+    // Of IPv6 the source of the kernel's own is chosen anew for each packet (RFC 6724).
+    let chosen = route.to.addr().is_ipv4() || route.proto != RouteProto::Kernel;
+    let src = route.src.filter(|_| chosen);
+    attributes.extend(src.map(|src| RouteAttribute::PrefSource(src.into())));
     if route.to.addr().is_ipv6() {
         attributes.push(RouteAttribute::Preference(RoutePreference::Medium));
     }

@@ -91,6 +91,8 @@ fn routes_lead_by_neighbours_of_the_link() {
     assert_eq!(shown(ours, GATEWAY).as_deref(), Some("fe80::9"));
     assert_eq!(ours.attr32(PRIORITY), Some(1024), "IP6_RT_PRIO_USER");
     assert_eq!(ours.header()[6], 0, "scopes are IPv4's");
+    let subnet = table.iter().find(|m| shown(m, DST).as_deref() == Some("2001:db8::")).unwrap();
+    assert_eq!((shown(subnet, 7), subnet.attr32(PRIORITY)), (None, Some(256)), "no RTA_PREFSRC");
     // Where a packet would go.
     let asked = [of6(rtmsg(128, 0, 0, 0, 0)), ip6(DST, "2001:db8:9::7")].concat();
     let (_, told) = asker.ask(26, REQUEST, &asked).into_iter().enumerate().next().unwrap();
