@@ -10,4 +10,5 @@ mod probe;
 mod routing;
 mod ssh;
 mod transfer;
+mod v6;
 mod web;
