@@ -61,7 +61,8 @@ impl Shim {
 
     pub(crate) fn bind(&self, fd: RawFd, address: &[u8]) -> Result<(), Errno> {
         let fd = self.fds.socket(fd)?;
-        let address = socket_abi::address(address)?;
+        let family = self.node.call(async move |sys| sys.family(fd))?;
+        let address = socket_abi::address(family, address)?;
         if let IpAddr::V4(addr) = address.ip() {
             // The address is packetdrill's invention.
             self.node.ask(move |host| host.learn(addr))?;
@@ -107,7 +108,8 @@ impl Shim {
         let sent = self.node.call(async move |sys: Sys| {
             let stream = sys.socket_type(socket)? == SockType::Stream;
             let named = !stream || flags.contains(MsgFlags::FASTOPEN);
-            let to = to.filter(|_| named).map(|to| socket_abi::address(&to)).transpose()?;
+            let family = sys.family(socket)?;
+            let to = to.filter(|_| named).map(|to| socket_abi::address(family, &to)).transpose()?;
             let meta = SendMeta { to, ..SendMeta::default() };
             send_all(&sys, socket, &octets, flags, &meta, stream).await
         });
