@@ -312,14 +312,15 @@ impl Neighbours {
     }
 
     /// Frees the slot of an entry that is not permanent and was not used since the hand last passed,
-    /// or failed; looks at a bounded number of them. So a scan of a subnet cannot keep others out
-    /// (RFC 6583).
+    /// or of which nothing is known; looks at a bounded number of them. So a scan of a subnet puts its own
+    /// questions out, and not those who work (RFC 6583 §7.1).
     fn evict(&mut self, timers: &mut Timers) -> Option<usize> {
         for _ in 0..(2 * self.slots.len()).min(512) {
             let slot = self.hand;
             self.hand = (self.hand + 1) % self.slots.len();
             let Some(e) = self.slots[slot].as_mut() else { continue };
-            let spared = core::mem::take(&mut e.used) && e.state != NudState::Failed;
+            let unknown = matches!(e.state, NudState::Failed | NudState::Incomplete);
+            let spared = core::mem::take(&mut e.used) && !unknown;
             if spared || e.state == NudState::Permanent {
                 continue;
             }

@@ -3,7 +3,7 @@
 
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
-use crate::net::route::{NextHop, RouteKind};
+use crate::net::route::{FibEntry, NextHop, RouteKind};
 use crate::netinet::IpRx;
 use crate::netinet::exceptions;
 use crate::netinet::ip::Ip;
@@ -27,8 +27,7 @@ impl Ip {
             return;
         }
         let on_link = |h: &NextHop| (h.ifindex, h.via) == (ifindex, None);
-        let neighbour =
-            |e: &crate::net::route::FibEntry| e.kind == RouteKind::Unicast && e.hops.iter().any(on_link);
+        let neighbour = |e: &FibEntry| e.kind == RouteKind::Unicast && e.hops.iter().any(on_link);
         if !self.routes.lookup6(header.src).is_some_and(neighbour) {
             return;
         }

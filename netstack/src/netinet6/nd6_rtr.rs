@@ -11,6 +11,7 @@ use crate::net::IfIndex;
 use crate::net::ifnet::Ifnet;
 use crate::net::route::{Route, RouteProto};
 use crate::netinet::IpRx;
+use crate::netinet::exceptions;
 use crate::netinet::ip::Ip;
 use crate::stack::{Event, Stack};
 use crate::time::{Duration, Instant};
@@ -289,6 +290,11 @@ impl Stack {
         for to in its {
             self.route_forget(ifindex, to, router);
         }
+        // Who was redirected to itself need be no router.
+        let to = IpAddr::V6(router);
+        let led =
+            |dst, r: exceptions::Redirect| (r.ifindex, r.to) == (ifindex, to) && scope6::clear_ip(dst) != to;
+        self.ip.exceptions.forget(led);
     }
 
     /// Forgets what routers told of an interface, but for addresses.

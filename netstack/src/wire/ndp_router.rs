@@ -264,7 +264,9 @@ mod tests {
         }
 
         #[test]
-        fn a_route_is_read_as_it_was_written(bits: u128, len in 0u8..=128, lifetime: u32, preference in preference()) {
+        fn a_route_is_read_as_it_was_written(
+            bits: u128, len in 0u8..=128, lifetime: u32, preference in preference(),
+        ) {
             let mask = u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0);
             let route = RouteInfo { prefix: (bits & mask).into(), len, preference, lifetime };
             let mut out = Vec::new();
@@ -274,7 +276,9 @@ mod tests {
         }
 
         #[test]
-        fn servers_are_read_as_they_were_written(lifetime: u32, servers in prop::collection::vec(any::<u128>(), 1..5)) {
+        fn servers_are_read_as_they_were_written(
+            lifetime: u32, servers in prop::collection::vec(any::<u128>(), 1..5),
+        ) {
             let servers: Vec<Ipv6Addr> = servers.into_iter().map(Ipv6Addr::from).collect();
             let mut out = Vec::new();
             emit_rdnss(lifetime, &servers, &mut out);
