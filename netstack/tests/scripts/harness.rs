@@ -357,7 +357,8 @@ pub(crate) fn describe(frame: &[u8]) -> String {
             }
         }
         Some(NetSlice::Ipv4(ip)) => describe_ip(ip, &sliced.transport),
-        Some(_) | None => format!("{:02x?}", &frame[12..14]),
+        Some(NetSlice::Ipv6(_)) => crate::v6::describe6(&frame[14..]),
+        None => format!("{:02x?}", &frame[12..14]),
     }
 }
 

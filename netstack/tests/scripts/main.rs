@@ -16,3 +16,4 @@ mod packet;
 mod pmtu;
 mod reass;
 mod sockets;
+mod v6;
