@@ -65,6 +65,7 @@ mod seccomp_unsafe;
 mod sockets;
 mod supervisor;
 mod tree;
+mod undelivered;
 mod written;
 
 pub use handed::hand_over;

@@ -9,6 +9,7 @@ use crate::process::{self, Threads};
 use crate::seccomp_unsafe::{Call, Listener};
 use crate::sockets::{Socket, Sockets};
 use crate::tree::{self, Tree};
+use crate::undelivered::Undelivered;
 use crate::written::Written;
 use rumpclient::msg::Request;
 use rumpclient::wire::Op;
@@ -55,6 +56,8 @@ struct Asked {
     call: Call,
     then: Then,
     /// The program has given up, and so was the node told.
+    /// Since when nobody waits for it.
+    left: Option<Instant>,
     cancelled: bool,
 }
 
@@ -85,6 +88,7 @@ pub(crate) struct Supervisor {
     /// The node's files that are being written.
     pub(crate) written: Written,
     threads: Threads,
+    undelivered: Undelivered,
     /// The host lets us fetch descriptors from the program.
     fetches: bool,
     epoll: OwnedFd,
@@ -146,6 +150,7 @@ impl Supervisor {
             files,
             written: Written::default(),
             threads: Threads::default(),
+            undelivered: Undelivered::default(),
             fetches: process::fetching_works(),
             epoll,
             asked: BTreeMap::new(),
@@ -191,6 +196,7 @@ impl Supervisor {
                 swept = Instant::now();
                 self.sweep();
                 self.sweep_rings();
+                self.undelivered.sweep();
             }
         }
     }
@@ -227,10 +233,29 @@ impl Supervisor {
         if let Some(call) = self.listener.receive()? {
             // That the node is gone the loop finds.
             self.hand_on();
-            let outcome = calls::serve(self, &call);
+            if self.is_asked_again(&call) {
+                return Ok(());
+            }
+            let before = self.undelivered.take(&call);
+            let outcome = before.unwrap_or_else(|| calls::serve(self, &call));
             self.end(&call, outcome);
         }
         Ok(())
+    }
+
+    /// Whether the node is still busy with what this call wants: its caller was interrupted, and is back before the answer, which
+    /// it gets.
+    fn is_asked_again(&mut self, call: &Call) -> bool {
+        let same = |asked: &&mut Asked| {
+            let before = &asked.call;
+            !asked.cancelled && (before.tid, before.nr, before.args) == (call.tid, call.nr, call.args)
+        };
+        let found = self.asked.values_mut().find(same);
+        if let Some(asked) = found {
+            (asked.call, asked.left) = (*call, None);
+            return true;
+        }
+        false
     }
 
     /// Hands what programs have written to the node; false: it is gone.
@@ -239,15 +264,14 @@ impl Supervisor {
         !self.written.hand_on(&mut self.node) || self.answers()
     }
 
-    /// Ends a call. That it is gone is its own affair.
+    /// Ends a call; if its caller was interrupted meanwhile, it hears of it when it calls again.
     fn end(&mut self, call: &Call, outcome: Outcome) {
-        let _ = match outcome {
+        let told = match &outcome {
             Outcome::Proceed => self.listener.proceed(call),
-            Outcome::Value(value) => self.listener.finish(call, value),
-            Outcome::Fail(errno) => self.listener.fail(call, errno),
+            Outcome::Value(value) => self.listener.finish(call, *value),
+            Outcome::Fail(errno) => self.listener.fail(call, *errno),
             Outcome::Descriptor(end, cloexec) => {
-                let installed = self.listener.finish_with(call, end.as_fd(), cloexec);
-                match installed {
+                match self.listener.finish_with(call, end.as_fd(), *cloexec) {
                     // No room in the program's table, as EMFILE.
                     Err(errno) if errno != Errno::NOENT => self.listener.fail(call, errno),
                     done => done.map(drop),
@@ -255,6 +279,9 @@ impl Supervisor {
             }
             Outcome::Pending => Ok(()),
         };
+        if told == Err(Errno::NOENT) {
+            self.undelivered.keep(call, outcome);
+        }
     }
 
     /// Asks the node, and goes on with `then` when it has answered.
@@ -280,7 +307,8 @@ impl Supervisor {
         self.tell_held(sid);
         match self.submit(sid, request, passed) {
             Ok(req) => {
-                self.asked.insert(req, Asked { call: *call, then: Box::new(then), cancelled: false });
+                self.asked
+                    .insert(req, Asked { call: *call, then: Box::new(then), left: None, cancelled: false });
                 Outcome::Pending
             }
             Err(errno) => Outcome::Fail(errno),
@@ -387,12 +415,13 @@ impl Supervisor {
             }
             stays
         });
-        let gone: Vec<ReqId> = self
-            .asked
-            .iter()
-            .filter(|(_, asked)| !asked.cancelled && !listener.is_waiting(&asked.call))
-            .map(|(req, _)| *req)
-            .collect();
+        // A signal's handler may be done soon, and the call made again.
+        for asked in self.asked.values_mut().filter(|asked| asked.left.is_none()) {
+            asked.left = (!listener.is_waiting(&asked.call)).then_some(now);
+        }
+        let long_gone = |asked: &Asked| !asked.cancelled && asked.left.is_some_and(|left| now - left >= LOOK);
+        let gone: Vec<ReqId> =
+            self.asked.iter().filter(|(_, asked)| long_gone(asked)).map(|(req, _)| *req).collect();
         for req in gone {
             let _ = self.node.cancel(req);
             if let Some(asked) = self.asked.get_mut(&req) {
