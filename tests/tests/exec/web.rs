@@ -151,7 +151,7 @@ fn static_busybox_serves_and_fetches() {
     let configured = lab.ok("h1", &format!("{busybox} ifconfig eth0"));
     assert!(configured.contains("10.0.1.2"), "{configured}");
     assert!(lab.ok("h1", &format!("{busybox} route -n")).contains("10.0.1.1"));
-    assert!(lab.ok("h2", &format!("{busybox} netstat -ltn")).contains("0.0.0.0:80"));
+    assert!(lab.ok("h2", &format!("{busybox} netstat -ltn")).contains(":::80 "));
     assert!(lab.ok("h1", &format!("{busybox} ping -c 1 h2")).contains("1 packets received"));
 }
 
