@@ -1,5 +1,5 @@
 //! IPv6 extension headers: RFC 8200 §4, 7045, 7112, 2711 (router alert). Their octets and order;
-//! what a node does about them is in [`crate::netinet6::ip6_exthdr`].
+//! what a node does about them is in `netinet6::ip6_exthdr`.
 
 use super::{WireError, be16, be32, ipv6};
 

@@ -1,5 +1,5 @@
 //! Socket options of IPv6 in Linux's numbers and layout: those of level IPPROTO_IPV6, and of raw sockets SOL_RAW's and
-//! SOL_ICMPV6's. RFC 3493 §5, RFC 3542. Those about groups are in [`super::group_abi`].
+//! SOL_ICMPV6's. RFC 3493 §5, RFC 3542. Those about groups are in `group_abi`.
 //!
 //! Not here, and so ENOPROTOOPT: extension headers (IPV6_HOPOPTS, IPV6_RTHDR, IPV6_DSTOPTS and what asks for them), flow labels
 //! of a program's choice, sticky IPV6_PKTINFO, and the names of RFC 2292.

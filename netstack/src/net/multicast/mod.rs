@@ -1,6 +1,6 @@
 //! Groups that an interface is in, by whose wish, and what of it routers are told.
 //!
-//! One machine serves IGMP and MLD ([`report`]); it knows no packet formats: it answers with what is
+//! One machine serves IGMP and MLD (`report`); it knows no packet formats: it answers with what is
 //! to be said (`Say`), and its caller (`netinet/igmp`, `netinet6/mld6`) says what was heard.
 
 pub(crate) mod filter;
