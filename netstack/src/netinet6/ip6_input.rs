@@ -29,7 +29,7 @@ impl Stack {
         if !self.ip.ifs.get(ifindex).is_some_and(|i| i.in6.enabled) {
             return self.ip.discard(Drop::Ip6Disabled, m);
         }
-        let Some((header, mut m)) = self.ip6_header(ifindex, m, true) else { return };
+        let Some((header, m)) = self.ip6_header(ifindex, m, true) else { return };
         let whose = self.whose6(&header, ifindex, link);
         if let Whose::Nobodys(why) = whose {
             return self.ip.discard(why, m);
@@ -38,12 +38,7 @@ impl Stack {
             Whose::Ours(cast) => cast,
             Whose::Others | Whose::Nobodys(_) => Cast::Unicast,
         };
-        if header.next_header == next::HOP_BY_HOP {
-            match self.ip6_options(ifindex, cast, ipv6::HEADER_LEN, m) {
-                Some(back) => m = back,
-                None => return,
-            }
-        }
+        let Some(m) = self.ip6_hop_by_hop(ifindex, cast, &header, m) else { return };
         match whose {
             Whose::Ours(cast) => self.ip6_deliver(ifindex, cast, &header, m),
             Whose::Others => self.ip.ip6_forward(ifindex, &header, m),
@@ -54,14 +49,9 @@ impl Stack {
     /// A packet of our own that looped.
     pub(crate) fn ip6_loop_input(&mut self, ifindex: IfIndex, m: Mbuf) {
         self.ip.stats.ip6.in_receives += 1;
-        let Some((header, mut m)) = self.ip6_header(ifindex, m, false) else { return };
+        let Some((header, m)) = self.ip6_header(ifindex, m, false) else { return };
         let cast = if header.dst.is_multicast() { Cast::Multicast } else { Cast::Unicast };
-        if header.next_header == next::HOP_BY_HOP {
-            match self.ip6_options(ifindex, cast, ipv6::HEADER_LEN, m) {
-                Some(back) => m = back,
-                None => return,
-            }
-        }
+        let Some(m) = self.ip6_hop_by_hop(ifindex, cast, &header, m) else { return };
         self.ip6_deliver(ifindex, cast, &header, m);
     }
 
@@ -111,8 +101,12 @@ impl Stack {
         }
     }
 
-    /// Looks at the options of the header at `at`; gives the packet back if it goes on.
-    fn ip6_options(&mut self, ifindex: IfIndex, cast: Cast, at: usize, m: Mbuf) -> Option<Mbuf> {
+    /// Looks at the hop-by-hop options, if there are any; gives the packet back if it goes on.
+    fn ip6_hop_by_hop(&mut self, ifindex: IfIndex, cast: Cast, header: &Header, m: Mbuf) -> Option<Mbuf> {
+        if header.next_header != next::HOP_BY_HOP {
+            return Some(m);
+        }
+        let at = ipv6::HEADER_LEN;
         let verdict = match ipv6_ext::len(&m.data()[at..]) {
             Ok(len) => ip6_exthdr::options(&m.data()[at..at + len]),
             Err(_) => Verdict::Drop(Drop::Ip6Truncated),

@@ -3,7 +3,7 @@
 //! Not here: version 3's reports as routers read them.
 
 use super::checksum::checksum;
-use super::{WireError, be16, ip4, ipv4_options};
+use super::{WireError, be16, group_report, ip4, ipv4_options};
 use crate::net::multicast::report::Query;
 use crate::net::multicast::{Record, Version};
 use crate::time::Duration;
@@ -122,18 +122,7 @@ pub fn emit(ty: u8, group: Ipv4Addr) -> [u8; LEN] {
 
 /// A report of version 3: RFC 3376 §4.2.
 pub fn emit_report(records: &[Record]) -> Vec<u8> {
-    let mut message = vec![ty::V3_REPORT, 0, 0, 0, 0, 0];
-    message.extend((records.len() as u16).to_be_bytes());
-    for record in records {
-        message.extend([record.kind as u8, 0]);
-        message.extend((record.sources.len() as u16).to_be_bytes());
-        for addr in core::iter::once(&record.group).chain(&record.sources) {
-            match addr {
-                IpAddr::V4(addr) => message.extend(addr.octets()),
-                IpAddr::V6(_) => unreachable!("groups of IPv4 have sources of IPv4"),
-            }
-        }
-    }
+    let mut message = group_report::emit(ty::V3_REPORT, records);
     let sum = checksum(&message);
     message[2..4].copy_from_slice(&sum.to_be_bytes());
     message

@@ -4,7 +4,7 @@
 //! Not here: version 2's reports as routers read them.
 
 use super::icmpv6::ty;
-use super::{WireError, be16, be32};
+use super::{WireError, be16, be32, group_report};
 use crate::net::multicast::report::Query;
 use crate::net::multicast::{Record, Version};
 use crate::time::Duration;
@@ -104,19 +104,7 @@ pub fn emit(ty: u8, group: Ipv6Addr) -> Vec<u8> {
 
 /// A report of version 2, without checksum: RFC 3810 §5.2.
 pub fn emit_report(records: &[Record]) -> Vec<u8> {
-    let mut message = vec![ty::MLD2_REPORT, 0, 0, 0, 0, 0];
-    message.extend((records.len() as u16).to_be_bytes());
-    for record in records {
-        message.extend([record.kind as u8, 0]);
-        message.extend((record.sources.len() as u16).to_be_bytes());
-        for addr in core::iter::once(&record.group).chain(&record.sources) {
-            match addr {
-                IpAddr::V6(addr) => message.extend(addr.octets()),
-                IpAddr::V4(_) => unreachable!("groups of IPv6 have sources of IPv6"),
-            }
-        }
-    }
-    message
+    group_report::emit(ty::MLD2_REPORT, records)
 }
 
 #[cfg(test)]

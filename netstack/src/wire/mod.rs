@@ -4,6 +4,7 @@
 pub mod arp;
 pub mod checksum;
 pub mod ethernet;
+mod group_report;
 pub mod icmpv4;
 pub mod icmpv6;
 pub mod igmp;
