@@ -13,7 +13,6 @@ use crate::supervisor::{Outcome, Supervisor};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use rustix::process::{Pid, getpgid};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -102,14 +101,16 @@ fn start(sup: &mut Supervisor, call: &Call, place: u64, len: u64) -> Result<u32,
     // By its descriptor: the child's own `/proc/self` is another's.
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let at = rustix::fs::open(format!("/proc/{}/cwd", call.tid), flags, Mode::empty())?;
-    let group = getpgid(Pid::from_raw(call.tid))?;
+    let job = process::job(call.tid).ok_or(Errno::SRCH)?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0(ARGV0).args(args).env_clear().envs(environment);
     command.current_dir(format!("/proc/{}/fd/{}", std::process::id(), at.as_raw_fd()));
     command.stdin(sup.copy(call, 0)?).stdout(sup.copy(call, 1)?).stderr(sup.copy(call, 2)?);
-    // One of another session is not reached by a terminal's signals anyway.
-    if process::session(call.tid) == process::session(0) {
-        command.process_group(group.as_raw_nonzero().get());
+    // One of another session is not reached by a terminal's signals anyway; a group of outside of the PID
+    // namespace is the supervisor's own already.
+    let own = process::job(rustix::process::getpid().as_raw_nonzero().get());
+    if job.group != 0 && own.is_some_and(|own| own.session == job.session) {
+        command.process_group(job.group);
     }
     let child = command.spawn();
     child.map(|child| child.id()).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))

@@ -71,9 +71,25 @@ pub(crate) fn directory(tid: i32, fd: i32) -> Option<Vec<u8>> {
     path.starts_with(b"/").then_some(path)
 }
 
-/// The session of a process; 0 is this one.
-pub(crate) fn session(pid: i32) -> Option<i32> {
-    rustix::process::getsid(Pid::from_raw(pid)).ok().map(|session| session.as_raw_nonzero().get())
+/// The process group and the session of a thread's process, as a shell's job control set them.
+///
+/// A group whose leader is outside of this PID namespace has no number in it (0): a container's first process
+/// keeps the group and the session it was started in. proc(5) says so; getsid(2)'s wrapper in rustix cannot.
+pub(crate) fn job(pid: i32) -> Option<Job> {
+    job_of(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn job_of(stat: &str) -> Option<Job> {
+    // The name before them may hold spaces and brackets: state, parent, group, session.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(2).map(|field| field.parse().ok());
+    Some(Job { group: fields.next()??, session: fields.next()?? })
+}
+
+/// See [`job`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) group: i32,
+    pub(crate) session: i32,
 }
 
 /// Whether a process has mapped the file with this inode.
@@ -105,4 +121,24 @@ pub(crate) fn fetching_works() -> bool {
     let Ok(pidfd) = pidfd_open(rustix::process::getpid(), PidfdFlags::empty()) else { return false };
     let own = std::os::fd::AsRawFd::as_raw_fd(&pidfd);
     pidfd_getfd(&pidfd, own, PidfdGetfdFlags::empty()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_read_whatever_the_program_is_called() {
+        for (stat, group, session) in [
+            ("7 (sh) S 1 7 5 34816 7 4194304", 7, 5),
+            ("7 (a) S 9 9 9 (b) R 1 7 5 0 -1 4194304", 7, 5),
+            // Begun outside of its PID namespace.
+            ("1 (init) S 0 0 0 0 -1 4194560", 0, 0),
+        ] {
+            assert_eq!(job_of(stat), Some(Job { group, session }), "{stat}");
+        }
+        assert_eq!(job_of("7 (sh) S 1"), None);
+        let own = job(rustix::process::getpid().as_raw_nonzero().get());
+        assert!(own.is_some() && job(0).is_none());
+    }
 }
