@@ -44,8 +44,8 @@ fn ss_shows_the_nodes_sockets() {
     program("ss", "iproute2");
     program("socat", "socat");
     let mut lab = Lab::across_a_router();
-    lab.start_words("h2", &["socat", "TCP-LISTEN:99,fork", "SYSTEM:cat"]);
-    lab.start_words("h2", &["socat", "UDP-RECVFROM:98,fork", "SYSTEM:cat"]);
+    lab.start_words("h2", &["socat", "-t", "60", "TCP-LISTEN:99,fork", "SYSTEM:cat"]);
+    lab.start_words("h2", &["socat", "-t", "60", "UDP-RECVFROM:98,fork", "SYSTEM:cat"]);
     lab.receives("h2", "tcp", 99);
     lab.receives("h2", "udp", 98);
     lab.start_words("h1", &["socat", "TCP:h2:99", "SYSTEM:sleep 1000"]);

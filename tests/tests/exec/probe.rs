@@ -50,7 +50,7 @@ fn nmap_finds_the_open_port() {
     program("nmap", "nmap");
     program("socat", "socat");
     let mut lab = Lab::across_a_router();
-    lab.start_words("h2", &["socat", "TCP-LISTEN:99,fork", "SYSTEM:true"]);
+    lab.start_words("h2", &["socat", "-t", "60", "TCP-LISTEN:99,fork", "SYSTEM:true"]);
     lab.receives("h2", "tcp", 99);
     let scan = lab.ok("h1", "nmap -sT -n -p 60-120 --max-retries 5 10.0.2.2");
     assert!(scan.contains("Not shown: 60 closed") && scan.contains("99/tcp open"), "{scan}");

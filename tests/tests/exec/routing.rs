@@ -49,7 +49,7 @@ fn ospf_finds_ways_around_a_link_that_goes_down() {
         lab.ok("r1", "birdc -s bird1.ctl show ospf neighbors").matches("Full/").count() == 2
     });
     // A connection between the two stays while its way moves.
-    lab.start_words("r3", &["socat", "TCP-LISTEN:99,bind=10.255.0.3,fork", "SYSTEM:cat"]);
+    lab.start_words("r3", &["socat", "-t", "60", "TCP-LISTEN:99,bind=10.255.0.3,fork", "SYSTEM:cat"]);
     lab.receives("r3", "tcp", 99);
     let client = lab.start_words(
         "r1",

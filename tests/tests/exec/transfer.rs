@@ -29,12 +29,12 @@ fn socat_answers_on_what_was_half_closed() {
     program("socat", "socat");
     let mut lab = Lab::across_a_router();
     // The server sees the end of what was sent before it answers; the client hears it after it has closed its half.
-    lab.start_words("h2", &["socat", "TCP-LISTEN:99,fork,reuseaddr", "SYSTEM:sort"]);
+    lab.start_words("h2", &["socat", "-t", "60", "TCP-LISTEN:99,fork,reuseaddr", "SYSTEM:sort"]);
     lab.receives("h2", "tcp", 99);
     for _ in 0..3 {
         assert_eq!(lab.fed("h1", "socat -t 60 - TCP:h2:99", "b\nc\na\n"), "a\nb\nc\n");
     }
-    lab.start_words("h2", &["socat", "UDP-RECVFROM:99,fork", "SYSTEM:tr a-z A-Z"]);
+    lab.start_words("h2", &["socat", "-t", "60", "UDP-RECVFROM:99,fork", "SYSTEM:tr a-z A-Z"]);
     lab.receives("h2", "udp", 99);
     let client = lab.start_words("h1", &["socat", "-T", "60", "SYSTEM:echo one; cat >&2", "UDP:h2:99"]);
     client.prints("ONE\n");
