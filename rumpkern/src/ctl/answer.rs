@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::rc::Rc;
 
 /// Does what is asked, or says why not.
-pub(super) fn answer(kernel: &Rc<Kernel>, op: Op) -> Result<Value, Failure> {
+pub fn answer(kernel: &Rc<Kernel>, op: Op) -> Result<Value, Failure> {
     match op {
         Op::Hello => Ok(hello(kernel)),
         Op::Show { table } => Ok(Value::Array(super::show::rows(kernel, table))),

@@ -10,6 +10,7 @@ mod client;
 mod server;
 mod show;
 
+pub use answer::answer;
 pub use client::{Client, ClientError, Interrupter, Output};
 pub use server::{listen, serve};
 

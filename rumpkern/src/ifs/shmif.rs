@@ -131,7 +131,7 @@ impl BusPort {
 }
 
 /// Shows `part` the frames that `frame` is on a wire that takes nothing undone.
-pub(super) fn for_each_part(frame: &Mbuf, mut part: impl FnMut(&[u8])) -> Result<(), SegmentError> {
+pub(crate) fn for_each_part(frame: &Mbuf, mut part: impl FnMut(&[u8])) -> Result<(), SegmentError> {
     let mut segments = Segments::new(frame.data().to_vec(), to_bus(frame.offload))?;
     let mut octets = vec![0; frame.len()];
     while let Some(len) = segments.next(&mut octets) {

@@ -1,14 +1,14 @@
 //! The hypercalls: everything a kernel asks of the world, on one page.
 //!
-//! [`host`] answers them for a live node. In virtual time another implementation answers them for
-//! any number of kernels in one process; a kernel cannot tell the difference, because it has no
-//! other way out. Nothing here blocks, except [`Rumpuser::wait`].
+//! [`host`] answers them for a live node, [`virt`] in virtual time for any number of kernels in one
+//! process; a kernel cannot tell the difference, because it has no other way out. Nothing here blocks, except [`Rumpuser::wait`].
 
 mod alarm;
 mod home;
 pub mod host;
 mod memory_unsafe;
 mod patience;
+pub mod virt;
 
 use crate::config::InterfaceConfig;
 use netstack::net::{MacAddr, mbuf::Mbuf};

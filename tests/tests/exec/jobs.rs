@@ -65,7 +65,10 @@ fn a_daemon_lives_until_the_lab_is_down() {
     let mut lab = Lab::across_a_router();
     program("socat", "socat");
     // It leaves its session, its terminal and its parent; `exec` is over when the first process is.
-    lab.sh("h2", "setsid socat -t 60 TCP-LISTEN:99,fork,reuseaddr SYSTEM:cat </dev/null >/dev/null 2>&1 & echo");
+    lab.sh(
+        "h2",
+        "setsid socat -t 60 TCP-LISTEN:99,fork,reuseaddr SYSTEM:cat </dev/null >/dev/null 2>&1 & echo",
+    );
     lab.receives("h2", "tcp", 99);
     assert_eq!(lab.fed("h1", "socat -t 60 - TCP:h2:99", "hello\n"), "hello\n");
     let held = format!("sleep 98765.{}", std::process::id());
