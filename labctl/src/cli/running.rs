@@ -42,6 +42,6 @@ pub(super) fn attended<T: Send>(
     work: impl FnOnce(&Session) -> Result<T, Fault> + Send,
 ) -> Result<T, Failure> {
     let interrupt = Interrupt::catch()?;
-    let (result, _) = session.attend(&interrupt, None, Manners::Ask, || work(session))?;
+    let (result, _) = session.attend(&interrupt, None, Manners::Ask, || None, || work(session))?;
     Ok(result?)
 }

@@ -3,6 +3,7 @@
 use super::{Exit, Failure, Global, Output};
 use crate::lab::fault::Fault;
 use crate::lab::interrupt::Interrupt;
+use crate::lab::plan;
 use crate::lab::test::{self, CheckReport, LabReport, Options, Watcher};
 use crate::topology::model::{Lab, Mode};
 use crate::topology::render::plural;
@@ -26,9 +27,12 @@ pub struct Args {
     /// Seed of the lab's randomness
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
-    /// Run each so many times
+    /// Run each so many times; in virtual time with so many seeds, one after the other
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
+    /// Labs in virtual time at once, with --repeat (default: one a core)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -53,10 +57,6 @@ fn seed(text: &str) -> Result<u64, String> {
 }
 
 pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
-    if args.virtual_time {
-        let mend = Some("leave --virtual out for a live lab");
-        return Err(Fault::NotYet { what: "virtual time (`--virtual`)".into(), mend }.into());
-    }
     let Ok(timeout) = Duration::try_from_secs_f64(args.timeout) else {
         return Err(Failure::usage("--timeout is no time", None));
     };
@@ -65,29 +65,21 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     let begin = Instant::now();
     let interrupt = Interrupt::catch()?;
     let mut tally = Tally { exit: Exit::Done, reports: Vec::new(), broken: Vec::new() };
-    'files: for file in &files {
-        for _ in 0..args.repeat {
-            match one(&args, file, &options, &interrupt, global, out) {
-                Ok(report) => {
-                    let interrupted = report.interrupted;
-                    tally.take(report);
-                    if interrupted {
-                        break 'files;
-                    }
-                }
-                Err(failure) => {
-                    out.failure(&failure);
-                    tally.broken.push((file.clone(), failure.to_string()));
-                    tally.exit = worse(tally.exit, failure.exit());
-                    break;
-                }
-            }
+    let cx = Cx { args: &args, options: &options, interrupt: &interrupt, global };
+    for file in &files {
+        if let Err(failure) = cx.file(file, &mut tally, out) {
+            out.failure(&failure);
+            tally.broken.push((file.clone(), failure.to_string()));
+            tally.exit = worse(tally.exit, failure.exit());
+        }
+        if tally.reports.last().is_some_and(|report| report.interrupted) {
+            break;
         }
     }
     if let Some(path) = &args.junit {
         std::fs::write(path, test::junit(&tally.reports, &tally.broken)).map_err(Fault::io("write", path))?;
     }
-    summary(&tally, begin.elapsed(), global, out)?;
+    summary(&tally, args.repeat > 1, begin.elapsed(), global, out)?;
     Ok(tally.exit)
 }
 
@@ -119,49 +111,120 @@ fn worse(one: Exit, other: Exit) -> Exit {
     if rank(other) > rank(one) { other } else { one }
 }
 
-fn one(
-    args: &Args,
-    file: &Path,
-    options: &Options,
-    interrupt: &Interrupt,
-    global: &Global,
-    out: &mut Output,
-) -> Result<LabReport, Failure> {
-    let mut lab = crate::topology::load(file)?;
-    out.flush()?;
-    out.warnings(&lab.warnings);
-    if args.live {
-        lab.time.mode = Mode::Live;
-    }
-    if let Some(seed) = args.seed {
-        lab.time.seed = seed;
-    }
-    let text = std::fs::read(file).map_err(Fault::io("read", file))?;
-    let absolute = std::path::absolute(file).map_err(Fault::io("find", file))?;
-    let mut teller = Teller { out, quiet: global.quiet || global.json, progress: None, gone: None };
-    let report = test::run(&lab, &absolute, &text, options, interrupt, &mut teller)?;
-    if let Some(failure) = teller.gone.take() {
-        return Err(failure);
-    }
-    if global.json {
-        out.json(&report.json())?;
-    } else if let Some(kept) = &report.kept {
-        out.say(format_args!("      captures of its buses: {}", kept.display()))?;
-        if report.failed() > 0 {
-            out.say(format_args!("      again: labctl test --seed {} {}", report.seed, file.display()))?;
-        }
-    }
-    out.flush()?;
-    Ok(report)
+/// What all files have in common.
+struct Cx<'a> {
+    args: &'a Args,
+    options: &'a Options,
+    interrupt: &'a Interrupt,
+    global: &'a Global,
 }
 
-fn summary(tally: &Tally, took: Duration, global: &Global, out: &mut Output) -> Result<(), Failure> {
+impl Cx<'_> {
+    /// All runs of one file.
+    fn file(&self, file: &Path, tally: &mut Tally, out: &mut Output) -> Result<(), Failure> {
+        let mut lab = crate::topology::load(file)?;
+        out.flush()?;
+        out.warnings(&lab.warnings);
+        match (self.args.live, self.args.virtual_time) {
+            (true, _) => lab.time.mode = Mode::Live,
+            (false, true) => lab.time.mode = Mode::Virtual,
+            (false, false) => {}
+        }
+        if let Some(seed) = self.args.seed {
+            lab.time.seed = seed;
+        }
+        let path = std::path::absolute(file).map_err(Fault::io("find", file))?;
+        if lab.time.mode == Mode::Virtual && self.args.repeat > 1 {
+            return self.seeds(&lab, &path, file, tally, out);
+        }
+        for _ in 0..self.args.repeat {
+            let report = self.one(&lab, &path, out)?;
+            self.say(&report, file, out)?;
+            let interrupted = report.interrupted;
+            tally.take(report);
+            if interrupted {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One run, told while it happens.
+    fn one(&self, lab: &Lab, path: &Path, out: &mut Output) -> Result<LabReport, Failure> {
+        let quiet = self.global.quiet || self.global.json;
+        let mut teller = Teller { out, quiet, progress: None, gone: None };
+        let report = match lab.time.mode {
+            Mode::Live => {
+                let text = std::fs::read(path).map_err(Fault::io("read", path))?;
+                test::run(lab, path, &text, self.options, self.interrupt, &mut teller)?
+            }
+            Mode::Virtual => {
+                let cut = Box::new(|| self.interrupt.pending());
+                test::run_virtual(lab, path, plan::seed(lab), self.options, cut, &mut teller)?
+            }
+        };
+        teller.gone.take().map_or(Ok(report), Err)
+    }
+
+    /// Many seeds in virtual time, some at once; they are told in their order, whichever is done first.
+    fn seeds(
+        &self,
+        lab: &Lab,
+        path: &Path,
+        file: &Path,
+        tally: &mut Tally,
+        out: &mut Output,
+    ) -> Result<(), Failure> {
+        let progress = Progress::new(&lab.name, self.args.repeat as usize, self.global.quiet);
+        let first = plan::seed(lab);
+        let jobs = self.args.jobs.map_or_else(cores, usize::from);
+        let mut told = 0;
+        let each = |report: LabReport| {
+            told += 1;
+            progress.set(told);
+            if report.failed() > 0 && !self.global.json {
+                for check in report.checks.iter().filter(|check| !check.ok) {
+                    out.say(format_args!("FAIL  seed {}: {}: {}", report.seed, check.name, check.detail))?;
+                }
+            }
+            self.say(&report, file, out)?;
+            tally.take(report);
+            Ok(())
+        };
+        test::run_seeds(lab, path, first, self.args.repeat, jobs, self.options, self.interrupt, each)
+    }
+
+    fn say(&self, report: &LabReport, file: &Path, out: &mut Output) -> Result<(), Failure> {
+        if self.global.json {
+            out.json(&report.json())?;
+        } else if let Some(kept) = &report.kept {
+            out.say(format_args!("      captures of its buses: {}", kept.display()))?;
+            if report.failed() > 0 {
+                let how = if report.mode == Mode::Virtual { " --virtual" } else { "" };
+                out.say(format_args!("      again: labctl test{how} --seed {} {}", report.seed, file.display()))?;
+            }
+        }
+        Ok(out.flush()?)
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn summary(
+    tally: &Tally,
+    repeated: bool,
+    took: Duration,
+    global: &Global,
+    out: &mut Output,
+) -> Result<(), Failure> {
     if global.json {
         return Ok(());
     }
     let checks: usize = tally.reports.iter().map(|report| report.checks.len()).sum();
     let failed: usize = tally.reports.iter().map(LabReport::failed).sum();
-    let labs = plural(tally.reports.len(), "lab");
+    let labs = plural(tally.reports.len(), if repeated { "run" } else { "lab" });
     let mut line = format!("{}: {labs}, {} passed", verdict(tally.exit), checks - failed);
     if failed > 0 {
         line.push_str(&format!(", {failed} failed"));
@@ -199,13 +262,14 @@ impl Watcher for Teller<'_> {
         self.progress.get_or_insert_with(|| Progress::new("starting", of, quiet)).set(nodes);
     }
 
-    fn up(&mut self, lab: &Lab, took: Duration) {
+    fn up(&mut self, lab: &Lab, took: Option<Duration>) {
         self.progress = None;
         if self.quiet {
             return;
         }
         let (nodes, buses) = (plural(lab.nodes.len(), "node"), plural(lab.buses.len(), "bus"));
-        self.line(format_args!("{}: {nodes}, {buses}, up in {:.0} ms", lab.name, took.as_secs_f64() * 1000.0));
+        let how = took.map_or("in virtual time".to_owned(), |took| format!("up in {:.0} ms", took.as_secs_f64() * 1000.0));
+        self.line(format_args!("{}: {nodes}, {buses}, {how}", lab.name));
     }
 
     fn checked(&mut self, check: &CheckReport) {

@@ -37,6 +37,9 @@ pub(super) fn run(_: Args, global: &Global, out: &mut Output) -> Result<Exit, Fa
         let (nodes, buses) = (plural(nodes, "node"), plural(buses, "bus"));
         let programs = if programs > 0 { format!(", {}", plural(programs, "program")) } else { String::new() };
         out.say(format_args!("lab `{}` is up: {nodes}, {buses}{programs}, {took:.0} ms", lab.name))?;
+        if !lab.events.is_empty() {
+            out.say(format_args!("its {} happen in `labctl test` only", plural(lab.events.len(), "event")))?;
+        }
     }
     Ok(Exit::Done)
 }

@@ -147,6 +147,18 @@ pub fn foreground(
     }
 }
 
+/// Starts `command` and leaves it to itself; it ends with its node. What it writes goes to the end of `log`.
+///
+/// # Errors
+/// There can be no supervisor, or no log.
+pub fn detached(node: &NodeDir, command: &[OsString], log: &Path) -> Result<(), Fault> {
+    let file = File::options().append(true).create(true).open(log).map_err(Fault::io("open", log))?;
+    let other = file.try_clone().map_err(Fault::io("open", log))?;
+    let mut supervisor = supervisor(node, Path::new("/dev/null"), command);
+    supervisor.stdin(Stdio::null()).stdout(file).stderr(other).process_group(0);
+    supervisor.spawn().map(drop).map_err(Fault::os("start a program"))
+}
+
 /// What a program did that nobody watched.
 #[derive(Debug, Default)]
 pub struct Captured {

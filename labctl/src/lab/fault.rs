@@ -249,6 +249,18 @@ pub enum Fault {
         /// What to do instead.
         mend: Option<&'static str>,
     },
+    /// What a lab in virtual time cannot have.
+    #[error("{what} runs in live labs only, and this one is in virtual time")]
+    LiveOnly {
+        /// The program.
+        what: String,
+    },
+    /// Nothing will ever happen again, and somebody waits for something.
+    #[error("nothing will ever happen again, and {waiting}")]
+    NoProgress {
+        /// Who waits for what.
+        waiting: String,
+    },
     /// The command line contradicts itself or the lab.
     #[error("{0}")]
     Usage(String),
@@ -337,6 +349,7 @@ impl Fault {
             | Self::NoVariable { .. }
             | Self::BadVariable { .. }
             | Self::NotYet { .. }
+            | Self::LiveOnly { .. }
             | Self::Usage(_) => Kind::Usage,
             Self::NotYours { .. }
             | Self::LooseMode { .. }
@@ -352,6 +365,7 @@ impl Fault {
             Self::Refused { .. }
             | Self::NodesFailed { .. }
             | Self::Unfinished { .. }
+            | Self::NoProgress { .. }
             | Self::Exec(_)
             | Self::Program { .. }
             | Self::Interrupted => Kind::Failed,
@@ -420,6 +434,7 @@ impl Fault {
             Self::NoPrograms { mend, .. } => mend.clone(),
             Self::Inside { .. } => "leave its shell first, or do it in another terminal".into(),
             Self::NotYet { mend, .. } => (*mend)?.into(),
+            Self::LiveOnly { .. } => "test it with --live".into(),
             Self::Damaged { path, .. } => {
                 // The file is in the lab's directory, which has the lab's name.
                 let lab = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
@@ -443,6 +458,7 @@ impl Fault {
             Self::NodesFailed { .. }
             | Self::Refused { .. }
             | Self::Unfinished { .. }
+            | Self::NoProgress { .. }
             | Self::Usage(_)
             | Self::Exec(_)
             | Self::Program { .. }

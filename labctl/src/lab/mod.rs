@@ -3,9 +3,10 @@
 //! State is on disk ([`rundir`], [`state`]), life is asked of the host ([`process`], [`view`]); so any `labctl` can take
 //! over from any other, also from one that was killed. [`plan`] turns a topology into what is written, [`launch`]
 //! starts it, [`stop`] ends it, [`node`] changes one node, [`session`] runs built-in programs on them (`names`: where they reach each other), [`exec`] and [`program`] the
-//! host's, [`supervisors`] finds and ends these, [`mod@test`] does all of that for a topology's checks. [`fault`] says what may be in the way, [`doctor`] looks for it beforehand.
+//! host's, [`supervisors`] finds and ends these, [`mod@test`] does all of that for a topology's checks, or [`sim`] in virtual time; [`events`] says what a topology's events do. [`fault`] says what may be in the way, [`doctor`] looks for it beforehand.
 
 pub mod doctor;
+pub mod events;
 pub mod exec;
 pub mod fault;
 pub(crate) mod impair;
@@ -22,6 +23,7 @@ pub mod program;
 pub mod rundir;
 pub mod select;
 pub mod session;
+pub mod sim;
 pub mod state;
 pub mod stop;
 pub mod supervisors;

@@ -2,15 +2,14 @@
 
 use super::fault::Fault;
 use super::session::Session;
-use super::state::{Learnt, NodeState, Slaac, node_of};
+use super::state::{LabState, Learnt, NodeState, Slaac, node_of};
 use crate::topology::model::{Family, Zoned};
 use ipnet::IpNet;
-use rumpkern::ctl::Client;
 use rumpkern::ctl::proto::Table;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long addresses are waited for that are on their way: a solicitation within a second, an answer within half of one
 /// (RFC 4861 §6.3.7, §6.2.6), and two more for others to object (RFC 4862 §5.4).
@@ -19,55 +18,83 @@ const LEARN_WAIT: Duration = Duration::from_secs(5);
 const LEARN_PAUSE: Duration = Duration::from_millis(5);
 
 impl Session {
-    /// Where `from` reaches `to`, by [`LabState::resolve`](super::state::LabState::resolve). IPv6 addresses that are being tried, or
+    /// Where `from` reaches `to`, by [`LabState::resolve`]. IPv6 addresses that are being tried, or
     /// that a router of the topology advertises, are waited for.
     ///
     /// # Errors
     /// No such node or interface, or it has no such address.
     pub fn resolve(&self, from: &str, to: &str, family: Option<Family>) -> Result<Zoned, Fault> {
-        let (name, _) = node_of(to);
-        let speaker = |name: &str| self.state.node(name).filter(|node| node.speaks_ipv6());
-        let target = speaker(name).filter(|_| family != Some(Family::Ipv4) && speaker(from).is_some());
-        let learnt = target.map(|node| self.learnt(node)).unwrap_or_default();
-        let address = self.state.resolve(from, to, family, &learnt)?;
-        if let Some(from) = speaker(from).filter(|from| address.addr.is_ipv6() && from.name != name) {
-            self.learnt(from); // whoever asks needs an address, too
-        }
-        Ok(address)
+        resolve(&self.state, from, to, family, |node| {
+            // One connection for all looks: the session keeps each.
+            let Ok(mut client) = self.connect(&node.name) else { return Vec::new() };
+            learn(
+                node,
+                |table| client.show(table).ok(),
+                |pause| {
+                    std::thread::sleep(pause);
+                    !self.is_cut()
+                },
+            )
+        })
     }
 
     /// Every address of a node: those of the topology, and if it speaks IPv6, those that it has now.
     pub fn addresses(&self, name: &str) -> Vec<IpAddr> {
-        let Some(node) = self.state.node(name) else { return Vec::new() };
-        let of_interfaces = node.interfaces.iter().flat_map(|one| &one.addresses);
-        let mut all: Vec<IpAddr> = node.loopback.iter().chain(of_interfaces).map(IpNet::addr).collect();
-        if node.speaks_ipv6() {
-            let rows = self.show(name, Table::Addr).unwrap_or_default();
-            all.extend(rows.iter().filter_map(address));
-        }
-        all
+        addresses(&self.state, name, |table| self.show(name, table).unwrap_or_default())
     }
+}
 
-    /// The IPv6 addresses of a node, when all of them are there that will be; none if it does not answer.
-    fn learnt(&self, node: &NodeState) -> Vec<Learnt> {
-        let end = Instant::now() + LEARN_WAIT;
-        // One connection for all looks: the session keeps each.
-        let Ok(mut client) = self.connect(&node.name) else { return Vec::new() };
-        loop {
-            let Ok(rows) = client.show(Table::Addr) else { return Vec::new() };
-            let open = open(node, &rows);
-            let hopes = !open.is_empty() && carries(&mut client, &open);
-            if !hopes || self.is_cut() || Instant::now() >= end {
-                return rows.iter().filter_map(learnt).collect();
-            }
-            std::thread::sleep(LEARN_PAUSE);
+/// See [`Session::resolve`]; `learnt` says what a node has learnt, by [`learn`].
+pub(super) fn resolve(
+    state: &LabState,
+    from: &str,
+    to: &str,
+    family: Option<Family>,
+    learnt: impl Fn(&NodeState) -> Vec<Learnt>,
+) -> Result<Zoned, Fault> {
+    let (name, _) = node_of(to);
+    let speaker = |name: &str| state.node(name).filter(|node| node.speaks_ipv6());
+    let target = speaker(name).filter(|_| family != Some(Family::Ipv4) && speaker(from).is_some());
+    let of_target = target.map(&learnt).unwrap_or_default();
+    let address = state.resolve(from, to, family, &of_target)?;
+    if let Some(from) = speaker(from).filter(|from| address.addr.is_ipv6() && from.name != name) {
+        learnt(from); // whoever asks needs an address, too
+    }
+    Ok(address)
+}
+
+/// See [`Session::addresses`].
+pub(super) fn addresses(state: &LabState, name: &str, show: impl FnOnce(Table) -> Vec<Value>) -> Vec<IpAddr> {
+    let Some(node) = state.node(name) else { return Vec::new() };
+    let of_interfaces = node.interfaces.iter().flat_map(|one| &one.addresses);
+    let mut all: Vec<IpAddr> = node.loopback.iter().chain(of_interfaces).map(IpNet::addr).collect();
+    if node.speaks_ipv6() {
+        all.extend(show(Table::Addr).iter().filter_map(address));
+    }
+    all
+}
+
+/// The IPv6 addresses of a node, when all of them are there that will be; none if it does not answer. `wait` lets time pass, and says
+/// whether there is to be another look.
+pub(super) fn learn(
+    node: &NodeState,
+    mut show: impl FnMut(Table) -> Option<Vec<Value>>,
+    mut wait: impl FnMut(Duration) -> bool,
+) -> Vec<Learnt> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let Some(rows) = show(Table::Addr) else { return Vec::new() };
+        let open = open(node, &rows);
+        let hopes = !open.is_empty() && carries(&show(Table::Interfaces).unwrap_or_default(), &open);
+        if !hopes || waited >= LEARN_WAIT || !wait(LEARN_PAUSE) {
+            return rows.iter().filter_map(learnt).collect();
         }
+        waited += LEARN_PAUSE;
     }
 }
 
 /// Whether one of these interfaces of a node is up and has a wire: on others nothing comes to an end.
-fn carries(node: &mut Client, interfaces: &BTreeSet<String>) -> bool {
-    let rows = node.show(Table::Interfaces).unwrap_or_default();
+fn carries(rows: &[Value], interfaces: &BTreeSet<String>) -> bool {
     let is_set = |row: &Value, key: &str| row[key].as_bool() == Some(true);
     let one_of = |row: &Value| row["name"].as_str().is_some_and(|name| interfaces.contains(name));
     rows.iter().any(|row| one_of(row) && is_set(row, "up") && is_set(row, "carrier"))

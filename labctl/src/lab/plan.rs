@@ -1,13 +1,13 @@
 //! From the model of a topology to what is written to disk: a config a node, a file a bus, `lab.json`.
 //!
-//! What the model can say and this version cannot run is refused here, by its key; it is never left out silently.
+//! What the model can say and virtual time cannot run is refused here, by its name; it is never left out silently.
 
 use super::fault::Fault;
 use super::rundir::LabDir;
 use super::state::{BusState, Epoch, InterfaceState, LabState, NodeState, Phase, Slaac, VERSION};
 use crate::topology::addr::is_link_local;
 use crate::topology::model::{
-    Dad, Duration, Interface, Ipv6, Lab, Mode, Node, NodeFile, Origin, Preference, Privacy, Ra,
+    Act, CheckKind, Dad, Duration, Interface, Ipv6, Lab, Node, NodeFile, Origin, Preference, Privacy, Ra,
 };
 use indexmap::IndexMap;
 use rumpkern::config::{self, HostConfig, InterfaceConfig, NodeConfig, RouteConfig};
@@ -32,9 +32,25 @@ pub struct Plan {
 /// # Errors
 /// The topology asks for something that this version does not have.
 pub fn plan(lab: &Lab, topology: &Path, dir: &LabDir) -> Result<Plan, Fault> {
-    refuse_what_is_missing(lab)?;
-    let epoch = Epoch::now();
-    let seed = if lab.time.seed == 0 { fresh_seed() } else { lab.time.seed };
+    plan_since(lab, topology, dir, Epoch::now(), seed(lab))
+}
+
+/// The seed of a lab: the topology's, or one that nobody chose.
+pub fn seed(lab: &Lab) -> u64 {
+    if lab.time.seed == 0 { fresh_seed() } else { lab.time.seed }
+}
+
+/// Makes the plan of a lab in virtual time with this seed: its paths are names, its time begins with the year 2000.
+///
+/// # Errors
+/// The topology asks for something that there is in live labs only.
+pub fn plan_virtual(lab: &Lab, topology: &Path, seed: u64) -> Result<Plan, Fault> {
+    refuse_what_is_live(lab)?;
+    let epoch = Epoch { unix_ns: 946_684_800_000_000_000, mono_ns: 0 };
+    plan_since(lab, topology, &LabDir::nowhere(&lab.name), epoch, seed)
+}
+
+fn plan_since(lab: &Lab, topology: &Path, dir: &LabDir, epoch: Epoch, seed: u64) -> Result<Plan, Fault> {
     // One for the whole lab, another for another lab.
     let home = node_seed(0, &dir.path().to_string_lossy()) as usize;
     let nodes = lab
@@ -94,7 +110,7 @@ fn interface(lab: &Lab, seed: u64, node: &Node, one: &Interface, dir: &LabDir) -
 }
 
 /// What the topology lets happen to frames that leave by an interface.
-fn impairment(lab: &Lab, seed: u64, node: &Node, one: &Interface) -> Option<Impairment> {
+pub(super) fn impairment(lab: &Lab, seed: u64, node: &Node, one: &Interface) -> Option<Impairment> {
     let seed = super::impair::wire_seed(seed, &one.bus, &node.name, &one.name);
     lab.impair_of(one).map(|impair| super::impair::impairment(impair, seed))
 }
@@ -237,21 +253,19 @@ fn fresh_seed() -> u64 {
     (random & ((1 << 53) - 1)).max(1)
 }
 
-fn refuse_what_is_missing(lab: &Lab) -> Result<(), Fault> {
-    let refuse = |what: String, mend: Option<&'static str>| Err(Fault::NotYet { what, mend });
-    if lab.time.mode == Mode::Virtual {
-        return refuse(
-            "virtual time (`time.mode = \"virtual\"`)".into(),
-            Some("leave `time.mode` out for a live lab"),
-        );
+/// The host's programs know the host's time only.
+fn refuse_what_is_live(lab: &Lab) -> Result<(), Fault> {
+    let refuse = |what: String| Err(Fault::LiveOnly { what });
+    if let Some(program) = lab.programs.keys().next() {
+        return refuse(format!("the host program `{program}`"));
     }
-    if let Some(event) = lab.events.first() {
-        return refuse(
-            format!("running events (`event`: `{}`)", event.words.join(" ")),
-            Some("take [[event]] out and run the same words as `labctl` verbs"),
-        );
+    if let Some(check) = lab.checks.iter().find(|check| matches!(check.kind, CheckKind::Cmd { .. })) {
+        return refuse(format!("the host program of check `{}`", check.name));
     }
-    Ok(())
+    match lab.events.iter().find(|event| matches!(event.act, Act::Exec(..))) {
+        Some(event) => refuse(format!("the host program of event `{}`", event.words.join(" "))),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

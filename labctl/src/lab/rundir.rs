@@ -154,6 +154,11 @@ pub struct LabDir {
 }
 
 impl LabDir {
+    /// Of a lab in virtual time: paths that name its parts. Nothing is there.
+    pub fn nowhere(name: &str) -> LabDir {
+        LabDir { path: Path::new("/virtual").join(name), name: name.to_owned() }
+    }
+
     /// The lab's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -138,7 +138,8 @@ impl Session {
         }
     }
 
-    /// Does work in another thread while this one waits for Ctrl-C and the deadline; either cuts the session.
+    /// Does work in another thread while this one waits for Ctrl-C and the deadline; either cuts the session. `meanwhile` is called
+    /// first and then whenever the time has come that it named.
     ///
     /// # Errors
     /// The host gives no thread or descriptor.
@@ -147,6 +148,7 @@ impl Session {
         interrupt: &Interrupt,
         deadline: Option<Instant>,
         manners: Manners,
+        mut meanwhile: impl FnMut() -> Option<Instant>,
         work: impl FnOnce() -> T + Send,
     ) -> Result<(T, Woken), Fault> {
         let (done, at_work) =
@@ -159,7 +161,14 @@ impl Session {
             };
             let worker =
                 std::thread::Builder::new().spawn_scoped(scope, work).map_err(Fault::os("start a thread"))?;
-            let mut woken = interrupt.wait(Some(done.as_fd()), deadline);
+            let mut woken = loop {
+                let next = meanwhile();
+                let first = [deadline, next].into_iter().flatten().min();
+                match interrupt.wait(Some(done.as_fd()), first) {
+                    Ok(Woken::Timeout) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+                    woken => break woken,
+                }
+            };
             if manners == Manners::Ask && matches!(woken, Ok(Woken::Interrupted)) {
                 self.interrupt();
                 // Another Ctrl-C does not wait for the last words.
@@ -333,7 +342,7 @@ impl Session {
 }
 
 /// The port that a server said it listens on; only a whole line counts.
-fn port_in(text: &str) -> Option<u16> {
+pub(super) fn port_in(text: &str) -> Option<u16> {
     let rest = &text[text.find(LISTENING)? + LISTENING.len()..];
     rest[..rest.find('\n')?].trim().parse().ok()
 }

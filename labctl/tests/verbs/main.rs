@@ -8,4 +8,5 @@ mod programs;
 mod running;
 mod says;
 mod silence;
+mod simulated;
 mod states;

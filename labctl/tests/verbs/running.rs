@@ -236,28 +236,6 @@ fn nodes_come_and_go_and_the_rest_lives_on() {
 }
 
 #[test]
-fn what_this_version_cannot_run_is_refused_by_its_key() {
-    let place = Place::new();
-    for (text, key) in [
-        ("time = { mode = \"virtual\" }", "time.mode"),
-        ("[[event]]\nat = \"1s\"\ndo = \"stop h1\"", "event"),
-    ] {
-        let file = place.dir.path().join("x.lab.toml");
-        fs::write(&file, format!("name = \"x\"\n{text}\n[node.h1]\n")).unwrap();
-        for verb in ["up", "test"] {
-            let output = place.run(&["-t", "x.lab.toml", verb]);
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert_eq!(output.status.code(), Some(2), "{verb} {key}: {said}");
-            assert!(said.contains(key) && said.contains("not in this version"), "{verb} {key}: {said}");
-        }
-    }
-    let output = place.run(&["-t", "hello.lab.toml", "test", "--virtual"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("not in this version"));
-    place.assert_clean();
-}
-
-#[test]
 fn labs_beside_each_other_are_told_apart() {
     let place = Place::new();
     let folder = place.dir.path().join("empty");

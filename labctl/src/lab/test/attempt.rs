@@ -3,17 +3,17 @@
 //! Where the check itself has to listen (`tcp`, `udp`, `http` without `port`) the server runs on the target for as long
 //! as the try, on a port that the node chooses.
 
-use super::super::exec;
 use super::super::fault::Fault;
-use super::super::judge::{judge, mismatch};
-use super::super::session::{Patience, Run, Session};
-use super::wires::{Seen, Wires};
+use super::super::judge::mismatch;
+use super::super::session::Run;
+use super::probe::{Patience, Probe, Server};
+use super::tally::Seen;
 use crate::topology::model::{Bound, Check, CheckKind, CounterOf, Lab, Output, Target, TextMatch, Zoned};
 use ipnet::IpNet;
 use rumpkern::ctl::proto::Table;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a try says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,17 +38,16 @@ const SETTLE: Duration = Duration::from_secs(3);
 const DATAGRAM_RATE: &str = "1000";
 
 /// A lab that is up, and its model.
-pub(super) struct Bench<'a> {
+pub(super) struct Bench<'a, P> {
     pub(super) lab: &'a Lab,
-    pub(super) session: &'a Session,
-    pub(super) wires: &'a Wires,
+    pub(super) probe: &'a P,
     /// When the check's `within` is over.
-    pub(super) until: Option<Instant>,
+    pub(super) until: Option<Duration>,
 }
 
 type Tried = Result<Attempt, Fault>;
 
-impl Bench<'_> {
+impl<P: Probe> Bench<'_, P> {
     pub(super) fn attempt(&self, check: &Check) -> Attempt {
         let kind = &check.kind;
         let tried = match kind {
@@ -73,7 +72,7 @@ impl Bench<'_> {
                 Some(n) if bound.holds(n) => Attempt::Holds(format!("{name} = {n}")),
                 Some(n) => Attempt::Fails(format!("{name} = {n}, wanted {}", wanted(bound.min, bound.max))),
             }),
-            CheckKind::Wire { bound, .. } => Ok(match self.wires.seen(&check.name) {
+            CheckKind::Wire { bound, .. } => Ok(match self.probe.seen(&check.name) {
                 Ok(seen) => verdict(&seen, bound),
                 Err(fault) => Attempt::Broken(fault),
             }),
@@ -81,6 +80,7 @@ impl Bench<'_> {
         };
         tried.unwrap_or_else(|fault| match fault {
             Fault::Unfinished { seconds, .. } => Attempt::Unfinished(format!("no answer in {seconds:.1} s")),
+            Fault::NoProgress { .. } => Attempt::Unfinished(fault.to_string()),
             other => Attempt::Broken(other.to_string()),
         })
     }
@@ -88,7 +88,7 @@ impl Bench<'_> {
     fn address(&self, from: &str, to: &Target) -> Result<Zoned, Fault> {
         match to {
             Target::Addr { addr } => Ok(addr.clone()),
-            Target::Node { name, family } => self.session.resolve(from, name, *family),
+            Target::Node { name, family } => self.probe.resolve(from, name, *family),
         }
     }
 
@@ -113,13 +113,13 @@ impl Bench<'_> {
     }
 
     fn run(&self, node: &str, argv: &[&str], work: Duration) -> Result<Run, Fault> {
-        self.session.run(node, &words(argv), true, self.patience(work, SILENCE))
+        self.probe.run(node, &words(argv), true, self.patience(work, SILENCE))
     }
 
     /// How long a program may take whose work takes so long in any case: to the end of the check's time, else `silence`
     /// more.
     fn patience(&self, work: Duration, silence: Duration) -> Patience {
-        let now = Instant::now();
+        let now = self.probe.now();
         match self.until {
             Some(until) => Patience::Until(until.max(now + LEAST) + work),
             None => Patience::Silence(work + silence),
@@ -196,7 +196,7 @@ impl Bench<'_> {
     fn all_of(&self, target: &Target) -> Vec<IpAddr> {
         match target {
             Target::Addr { addr } => vec![addr.addr],
-            Target::Node { name, .. } => self.session.addresses(name),
+            Target::Node { name, .. } => self.probe.addresses(name),
         }
     }
 
@@ -212,8 +212,8 @@ impl Bench<'_> {
 
     fn tcp(&self, from: &str, to: &Target, octets: u64, rate: Option<u64>) -> Tried {
         let (listener, at) = (self.listener(to)?, self.address(from, to)?.to_string());
-        let server = self.session.serve(listener, &words(&["tcpsink", "-n", "1", "0"]), true)?;
-        let (port, amount) = (server.port.to_string(), octets.max(1).to_string());
+        let server = self.probe.serve(listener, &words(&["tcpsink", "-n", "1", "0"]), true)?;
+        let (port, amount) = (server.port().to_string(), octets.max(1).to_string());
         // Room for 1 Mbit/s, however much it is, if the check does not say.
         let work = if self.until.is_some() { 0 } else { octets / 125_000 };
         let run = self.run(from, &["tcpsource", "-n", &amount, &at, &port], Duration::from_secs(work))?;
@@ -250,9 +250,8 @@ impl Bench<'_> {
             let received = run.json().and_then(|json| json["received"].as_u64());
             (run, received)
         } else {
-            let server =
-                self.session.serve(self.listener(to)?, &words(&["udpsink", "-n", "1", "0"]), true)?;
-            let (port, rate) = (server.port.to_string(), DATAGRAM_RATE);
+            let server = self.probe.serve(self.listener(to)?, &words(&["udpsink", "-n", "1", "0"]), true)?;
+            let (port, rate) = (server.port().to_string(), DATAGRAM_RATE);
             let source = ["udpsource", "-n", &datagrams, "-l", &octets, "-r", rate, &at, &port];
             let run = self.run(from, &source, work)?;
             let received = run.json().and_then(|json| json["received"].as_u64());
@@ -276,13 +275,13 @@ impl Bench<'_> {
         let address = self.address(from, to)?;
         let server = match port {
             Some(_) => None,
-            None => Some(self.session.serve(self.listener(to)?, &words(&["httpd", "0"]), false)?),
+            None => Some(self.probe.serve(self.listener(to)?, &words(&["httpd", "0"]), false)?),
         };
-        let port = port.or(server.as_ref().map(|server| server.port)).unwrap_or(80);
+        let port = port.or(server.as_ref().map(Server::port)).unwrap_or(80);
         let url = format!("http://{}{path}", authority(&address, port));
         // The body comes on the standard output, `get: 200 OK: …` on the standard error.
         let argv = words(&["get", "-b", "-w", "5", &url]);
-        let run = self.session.run(from, &argv, false, self.patience(Duration::ZERO, SILENCE))?;
+        let run = self.probe.run(from, &argv, false, self.patience(Duration::ZERO, SILENCE))?;
         let code = run
             .err
             .lines()
@@ -299,18 +298,8 @@ impl Bench<'_> {
 
     /// A host program, from its begin to its end; what it leaves behind ends with it.
     fn cmd(&self, node: &str, cmd: &[String], expect: &Output) -> Tried {
-        let command: Vec<_> = cmd.iter().map(Into::into).collect();
-        let until = self.until.map(|until| until.max(Instant::now() + LEAST));
-        let begin = Instant::now();
-        let ended = exec::captured(&self.session.dir.node(node), &command, until, || self.session.is_cut())?;
-        let Some(report) = ended.report else {
-            let seconds = begin.elapsed().as_secs_f64();
-            return Err(Fault::Unfinished { node: node.to_owned(), program: cmd[0].clone(), seconds });
-        };
-        Ok(match judge(expect, &report, &ended.stdout, &ended.stderr) {
-            Ok(said) => Attempt::Holds(said),
-            Err(said) => Attempt::Fails(said),
-        })
+        let until = self.until.map(|until| until.max(self.probe.now() + LEAST));
+        self.probe.cmd(node, cmd, expect, until)
     }
 
     fn route(
@@ -321,7 +310,7 @@ impl Bench<'_> {
         dev: Option<&str>,
         metric: Option<u32>,
     ) -> Tried {
-        let rows = self.session.show(node, Table::Route)?;
+        let rows = self.probe.show(node, Table::Route)?;
         let to_it: Vec<_> = rows.iter().filter(|row| destination(row) == Some(to.trunc())).collect();
         let fits = |row: &&&Value| {
             via.is_none_or(|via| text_of(row, "via").and_then(|text| text.parse().ok()) == Some(via))
@@ -339,7 +328,7 @@ impl Bench<'_> {
         let CheckKind::Neigh { node, to, dev, mac, state } = kind else {
             return Ok(Attempt::Broken("not a neighbour".into()));
         };
-        let rows = self.session.show(node, Table::Neigh)?;
+        let rows = self.probe.show(node, Table::Neigh)?;
         let wanted = self.all_of(to);
         let of_it: Vec<_> = rows
             .iter()
@@ -372,7 +361,7 @@ impl Bench<'_> {
     fn counter(&self, of: &CounterOf, name: &str) -> Result<Option<u64>, Fault> {
         match of {
             CounterOf::Node(node) => {
-                let rows = self.session.show(node, Table::Stats)?;
+                let rows = self.probe.show(node, Table::Stats)?;
                 // `tcp.retransSegs` is RFC 4022's tcpRetransSegs.
                 let joined = name.replace('.', "");
                 let is_it = |row: &&Value| {
@@ -386,33 +375,8 @@ impl Bench<'_> {
                     rows.iter().filter(is_it).filter_map(|row| row["value"].as_u64()).collect();
                 Ok((!values.is_empty()).then(|| values.iter().sum()))
             }
-            CounterOf::Bus(bus) => {
-                let bus = self.open(bus)?;
-                let info = bus.info();
-                let sum = |of: fn(&shmif::PortCounters) -> u64| {
-                    bus.ports().iter().map(|port| of(&port.counters)).sum::<u64>()
-                };
-                Ok(Some(match name.trim_start_matches("bus.") {
-                    "frames" => info.frames,
-                    "recoveries" => info.recoveries,
-                    "repairs" => info.repairs,
-                    "rx_frames" => sum(|counters| counters.rx_frames),
-                    "rx_octets" => sum(|counters| counters.rx_octets),
-                    "rx_lost" => sum(|counters| counters.rx_lost),
-                    "rx_errors" => sum(|counters| counters.rx_errors),
-                    "tx_frames" => sum(|counters| counters.tx_frames),
-                    "tx_octets" => sum(|counters| counters.tx_octets),
-                    "tx_dropped" => sum(|counters| counters.tx_dropped),
-                    _ => return Ok(None),
-                }))
-            }
+            CounterOf::Bus(bus) => self.probe.bus_counter(bus, name.trim_start_matches("bus.")),
         }
-    }
-
-    fn open(&self, bus: &str) -> Result<shmif::Bus, Fault> {
-        let path = self.session.dir.bus(bus);
-        shmif::Bus::open_readonly(&path)
-            .map_err(|error| Fault::io("read", &path)(std::io::Error::other(error)))
     }
 }
 

@@ -1,26 +1,28 @@
-//! What is kept of a test: every bus as a capture file, every node's and program's log that says something.
+//! What is kept of a test: every bus as a capture file, the tables of every node, every node's and program's log that says
+//! something, and the report with the events and the checks.
 
 use super::super::fault::Fault;
 use super::super::rundir::LabDir;
+use super::super::sim::Sim;
 use super::super::state::{BusState, LabState};
 use crate::capture::dump::dump;
 use crate::capture::filter::{Filter, NoNames};
 use crate::capture::names::Names;
 use crate::capture::sink::{PcapSink, Pipeline, Sink};
-use crate::capture::source::Source;
+use crate::capture::source::{Sender, Source, WireFrame};
 use crate::topology::model::Lab;
+use rumpkern::ctl::proto::Table;
+use rumpkern::rumpuser::virt::wire::Wire;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-/// Writes the captures of a lab's buses into a new folder `LAB-N` below `artifacts`; returns it.
-pub(super) fn keep(
-    dir: &LabDir,
-    state: &LabState,
-    lab: &Lab,
-    artifacts: &Path,
-) -> Result<Option<PathBuf>, Fault> {
-    let folder = new_folder(artifacts, &state.lab)?;
+/// Writes what a live lab's buses remember, and its logs.
+pub(super) fn of_live(dir: &LabDir, state: &LabState, lab: &Lab, folder: &Path) -> Result<(), Fault> {
     for bus in state.buses.iter().filter(|bus| lab.capture.buses.contains(&bus.name)) {
         let path = folder.join(format!("{}.pcapng", bus.name));
         fs::File::create(&path)
@@ -43,10 +45,111 @@ pub(super) fn keep(
             }
         }
     }
-    Ok(Some(folder))
+    Ok(())
 }
 
-fn new_folder(artifacts: &Path, lab: &str) -> Result<PathBuf, Fault> {
+/// The same of a lab in virtual time.
+pub(super) fn of_simulated(sim: &Sim<'_>, lab: &Lab, folder: &Path) -> Result<(), Fault> {
+    for bus in sim.state.buses.iter().filter(|bus| lab.capture.buses.contains(&bus.name)) {
+        let path = folder.join(format!("{}.pcapng", bus.name));
+        let file = fs::File::create(&path).map_err(Fault::io("write", &path))?;
+        let written = sim.with_bus(&bus.name, |wire| write_wire(sim, bus, wire, BufWriter::new(file)));
+        written.unwrap_or(Ok(())).map_err(Fault::io("write", &path))?;
+    }
+    let mut logs: BTreeMap<Rc<str>, String> = BTreeMap::new();
+    for line in sim.take_log() {
+        let text = logs.entry(line.node).or_default();
+        let seconds = line.time.as_nanos() as f64 / 1e9;
+        let _ = writeln!(text, "{seconds:.9} {:>5} {}", line.level.as_str(), line.text);
+    }
+    for (node, text) in logs {
+        let path = folder.join(format!("{node}.log"));
+        fs::write(&path, text).map_err(Fault::io("write", &path))?;
+    }
+    Ok(())
+}
+
+/// Writes what a bus in virtual time remembers.
+pub(crate) fn write_wire(
+    sim: &Sim<'_>,
+    bus: &BusState,
+    wire: &Wire,
+    out: impl Write + 'static,
+) -> io::Result<()> {
+    let lab = &sim.state.lab;
+    let mut sink = PcapSink::new(out, lab, &Names::of_lab(&sim.state), "")?;
+    let mut forgotten = None;
+    for passed in wire.history() {
+        forgotten.get_or_insert(passed.seq);
+        let name = &passed.sender;
+        let label = format!("{}:{}", name.node, name.interface);
+        let sender =
+            Sender { node: name.node.clone(), interface: name.interface.clone(), mac: name.mac.0, label };
+        let mut frames = Vec::new();
+        passed.for_each_frame(|octets| frames.push(octets.to_vec()));
+        let time_ns = passed.time.as_nanos();
+        let unix_ns = sim.state.epoch.unix_ns + time_ns;
+        for (n, octets) in frames.iter().enumerate() {
+            let segment = (n + 1, frames.len());
+            sink.frame(&WireFrame {
+                bus: &bus.name,
+                lab,
+                sender: &sender,
+                time_ns,
+                unix_ns,
+                segment,
+                octets,
+            })?;
+        }
+    }
+    sink.end(forgotten.unwrap_or(0))
+}
+
+/// Writes the tables of every node that answers: `NODE.json`, an object with a table a key.
+pub(super) fn tables(
+    state: &LabState,
+    folder: &Path,
+    show: impl Fn(&str, Table) -> Result<Vec<Value>, Fault>,
+) -> Result<(), Fault> {
+    for node in &state.nodes {
+        let mut all = serde_json::Map::new();
+        for (name, table) in TABLES {
+            if let Ok(rows) = show(&node.name, table) {
+                all.insert(name.to_owned(), Value::Array(rows));
+            }
+        }
+        if !all.is_empty() {
+            let path = folder.join(format!("{}.json", node.name));
+            fs::write(&path, format!("{:#}\n", Value::Object(all))).map_err(Fault::io("write", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// The tables that are kept.
+const TABLES: [(&str, Table); 5] = [
+    ("addr", Table::Addr),
+    ("route", Table::Route),
+    ("neigh", Table::Neigh),
+    ("sockets", Table::Sockets),
+    ("stats", Table::Stats),
+];
+
+/// Writes what happened: `report.json`.
+pub(super) fn report(folder: &Path, report: &Value) -> Result<(), Fault> {
+    let path = folder.join("report.json");
+    fs::write(&path, format!("{report:#}\n")).map_err(Fault::io("write", &path))
+}
+
+/// The folder `LAB-seed-N` below `artifacts`: what is in it from another run of this seed is written anew.
+pub(super) fn folder_of_seed(artifacts: &Path, lab: &str, seed: u64) -> Result<PathBuf, Fault> {
+    let folder = artifacts.join(format!("{lab}-seed-{seed}"));
+    fs::create_dir_all(&folder).map_err(Fault::io("create", &folder))?;
+    Ok(folder)
+}
+
+/// A new folder `LAB-N` below `artifacts`.
+pub(super) fn folder(artifacts: &Path, lab: &str) -> Result<PathBuf, Fault> {
     fs::create_dir_all(artifacts).map_err(Fault::io("create", artifacts))?;
     let mut number = 1;
     loop {

@@ -1,31 +1,38 @@
 //! `test`: a lab of its own for a topology, up, its checks, down — always down.
 //!
-//! The lab lives in a run root of its own below the user's, so that it disturbs nobody, and `gc` finds it should this
-//! process be killed. Checks run one after the other, so that none disturbs what another measures: by their `after`,
+//! A live lab (`live`) lives in a run root of its own below the user's, so that it disturbs nobody, and `gc` finds it should this
+//! process be killed. One in virtual time (`simulated`) lives in this process; what a check asks of either is the same (`probe`). Checks run one after the other, so that none disturbs what another measures: by their `after`,
 //! then in the order of the file; then the programs that were to end are waited for; what looks at wires and counters comes last, when all the traffic has been. The wires
 //! themselves are read all the while.
 
 mod attempt;
 mod evidence;
+mod live;
+mod probe;
 mod report;
 mod root;
+mod seeds;
+mod simulated;
+mod tally;
 mod wires;
 
 pub use self::report::{CheckReport, LabReport, junit};
 pub use self::root::sweep;
+pub use self::seeds::run_seeds;
 
-use self::attempt::{Attempt, Bench};
+use self::attempt::Attempt;
+use self::live::Live;
+use self::probe::Stage;
 use self::root::TestRoot;
+use self::simulated::Simulated;
 use self::wires::Wires;
-use super::fault::{Fault, quoted};
+use super::events::Agenda;
+use super::fault::Fault;
 use super::interrupt::{Interrupt, Woken};
-use super::judge::{ending, judge};
-use super::program::{self, Record};
 use super::rundir::LabDir;
-use super::session::{Manners, Session};
-use super::state::LabState;
+use super::sim::{Cut, Sim};
 use super::{launch, plan, stop, view};
-use crate::topology::model::{Check, CheckKind, Keep, Lab, Outcome, Program};
+use crate::topology::model::{Check, CheckKind, Keep, Lab, Mode, Outcome};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,8 +52,8 @@ pub struct Options {
 pub trait Watcher {
     /// So many nodes are ready.
     fn ready(&mut self, nodes: usize, of: usize);
-    /// The lab is up.
-    fn up(&mut self, lab: &Lab, took: Duration);
+    /// The lab is up, after this time of the host; in virtual time it takes none (`None`).
+    fn up(&mut self, lab: &Lab, took: Option<Duration>);
     /// A check was decided.
     fn checked(&mut self, check: &CheckReport);
 }
@@ -54,7 +61,7 @@ pub trait Watcher {
 /// Pauses between the tries of a check: the first, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 
-/// Starts the lab, runs its checks, takes it down.
+/// Starts the lab on this host, runs its checks, takes it down.
 ///
 /// # Errors
 /// The lab cannot be started, or not be taken down. That a check failed is in the report.
@@ -71,55 +78,52 @@ pub fn run(
     let dir = root.lab(&lab.name);
     let plan = plan::plan(lab, topology, &dir)?;
     let seed = plan.state.seed;
-    let mut deadline = begin + options.timeout;
-    launch::up(&dir, &plan, text, interrupt, Some(deadline), |ready| watcher.ready(ready, plan.nodes.len()))?;
+    let end = begin + options.timeout;
+    launch::up(&dir, &plan, text, interrupt, Some(end), |ready| watcher.ready(ready, plan.nodes.len()))?;
     // From here on it is taken down whatever happens, a panic included.
     let running = Running { dir: &dir };
     let state = Arc::new(view::started(&dir)?);
     let wires = Wires::follow(&dir, &state, &lab.checks)?;
-    watcher.up(lab, begin.elapsed());
+    watcher.up(lab, Some(begin.elapsed()));
     let ready = Instant::now();
-    if let Some(stop) = lab.time.stop {
-        deadline = deadline.min(ready + stop.0);
-    }
-    let mut scene = Scene { lab, dir: &dir, state, wires, ready, deadline, interrupt, interrupted: false };
-    let mut checks = Vec::new();
-    let (last, first): (Vec<_>, Vec<_>) = in_order(&lab.checks).into_iter().partition(|check| is_last(check));
-    for check in first {
-        let report = scene.check(check)?;
-        watcher.checked(&report);
-        checks.push(report);
-    }
-    // What programs send is part of all the traffic.
-    for program in &lab.programs.values().collect::<Vec<_>>() {
-        if let Some(report) = scene.program(program)? {
-            watcher.checked(&report);
-            checks.push(report);
-        }
-    }
-    for check in last {
-        let report = scene.check(check)?;
-        watcher.checked(&report);
-        checks.push(report);
-    }
-    let failed = checks.iter().any(|check| !check.ok);
-    let keep = match lab.capture.keep {
-        Keep::Always => true,
-        Keep::OnFailure => failed || options.keep,
-        Keep::Never => options.keep,
-    };
-    let kept = if keep { evidence::keep(&dir, &scene.state, lab, &options.artifacts)? } else { None };
-    let interrupted = scene.interrupted;
+    let agenda = Agenda::new(lab);
+    let mut stage = Live { lab, dir: &dir, state, wires, ready, interrupt, interrupted: false, agenda };
+    let deadline = end.saturating_duration_since(ready);
+    let report = LabReport::begin(lab, topology, Mode::Live, seed);
+    let mut report =
+        Scene { lab, stage: &mut stage, deadline: stop(lab, deadline) }.play(report, options, watcher)?;
     running.down()?;
-    Ok(LabReport {
-        lab: lab.name.clone(),
-        topology: topology.to_owned(),
-        seed,
-        took: begin.elapsed(),
-        checks,
-        kept,
-        interrupted,
-    })
+    report.took = begin.elapsed();
+    Ok(report)
+}
+
+/// The same in virtual time with this seed, in this process. `cut`: whether there is to be an end to everything.
+///
+/// # Errors
+/// A node refuses its configuration, or the lab has what only a live one can have.
+pub fn run_virtual(
+    lab: &Lab,
+    topology: &Path,
+    seed: u64,
+    options: &Options,
+    cut: Cut<'_>,
+    watcher: &mut dyn Watcher,
+) -> Result<LabReport, Fault> {
+    let plan = plan::plan_virtual(lab, topology, seed)?;
+    let end = Instant::now() + options.timeout;
+    let sim = Sim::up(lab, plan, Box::new(move || cut() || Instant::now() >= end))?;
+    watcher.up(lab, None);
+    let mut stage = Simulated::new(lab, sim);
+    let report = LabReport::begin(lab, topology, Mode::Virtual, seed);
+    let mut report = Scene { lab, stage: &mut stage, deadline: stop(lab, Duration::MAX) }
+        .play(report, options, watcher)?;
+    report.took = stage.now();
+    Ok(report)
+}
+
+/// When the time of a test is over.
+fn stop(lab: &Lab, deadline: Duration) -> Duration {
+    lab.time.stop.map_or(deadline, |stop| stop.0.min(deadline))
 }
 
 /// A lab that must come down.
@@ -142,18 +146,60 @@ impl Drop for Running<'_> {
 }
 
 /// What every check needs to know.
-struct Scene<'a> {
+struct Scene<'a, S> {
     lab: &'a Lab,
-    dir: &'a LabDir,
-    state: Arc<LabState>,
-    wires: Wires,
-    ready: Instant,
-    deadline: Instant,
-    interrupt: &'a Interrupt,
-    interrupted: bool,
+    stage: &'a mut S,
+    /// The time of the test is over then.
+    deadline: Duration,
 }
 
-impl Scene<'_> {
+impl<S: Stage> Scene<'_, S> {
+    /// All checks, the programs that were to end, and what is kept of them.
+    fn play(
+        mut self,
+        mut report: LabReport,
+        options: &Options,
+        watcher: &mut dyn Watcher,
+    ) -> Result<LabReport, Fault> {
+        let lab = self.lab;
+        let mut add = |check: CheckReport| {
+            watcher.checked(&check);
+            report.checks.push(check);
+        };
+        let (last, first): (Vec<_>, Vec<_>) =
+            in_order(&lab.checks).into_iter().partition(|check| is_last(check));
+        for check in first {
+            add(self.check(check)?);
+        }
+        // What programs send is part of all the traffic.
+        for program in lab.programs.values() {
+            self.stage.program(program, self.deadline)?.into_iter().for_each(&mut add);
+        }
+        for check in last {
+            add(self.check(check)?);
+        }
+        report.events = self.stage.events();
+        for event in report.events.iter().filter(|event| event.fault.is_some()) {
+            let check = CheckReport::of_event(event);
+            watcher.checked(&check);
+            report.checks.push(check);
+        }
+        report.took = self.stage.now();
+        report.interrupted = self.stage.is_interrupted();
+        let failed = report.failed() > 0;
+        let keep = match lab.capture.keep {
+            Keep::Always => true,
+            Keep::OnFailure => failed || options.keep,
+            Keep::Never => options.keep,
+        };
+        if keep {
+            let folder = self.stage.keep(lab, &options.artifacts)?;
+            evidence::report(&folder, &report.json())?;
+            report.kept = Some(folder);
+        }
+        Ok(report)
+    }
+
     /// Decides one check. What goes wrong on the way is a check that failed, unless the host refuses.
     fn check(&mut self, check: &Check) -> Result<CheckReport, Fault> {
         let report = |ok, took: Duration, detail| CheckReport {
@@ -163,22 +209,19 @@ impl Scene<'_> {
             took,
             detail,
         };
-        if let Some(after) = check.after
-            && !self.interrupted
-        {
-            let wake = (self.ready + after.0).min(self.deadline);
-            self.interrupted |= self.interrupt.wait(None, Some(wake))? == Woken::Interrupted;
+        if let Some(after) = check.after {
+            self.stage.pass(after.0.min(self.deadline))?;
         }
-        if self.interrupted {
+        if self.stage.is_interrupted() {
             return Ok(report(false, Duration::ZERO, "not run: interrupted".into()));
         }
-        let begin = Instant::now();
+        let begin = self.stage.now();
         if begin >= self.deadline {
             return Ok(report(false, Duration::ZERO, "not run: the time of the test was over".into()));
         }
         let until = check.within.map(|within| begin + within.0);
         let within = until.unwrap_or(begin);
-        let mut held: Option<Instant> = None;
+        let mut held: Option<Duration> = None;
         let mut pause = PAUSE.0;
         let mut said = None;
         loop {
@@ -186,9 +229,9 @@ impl Scene<'_> {
                 self.attempt(check, if held.is_none() { until } else { None })?;
             // A try that was cut short says less than the one before it.
             let detail = if cut { said.take().unwrap_or(detail) } else { detail };
-            let now = Instant::now();
+            let now = self.stage.now();
             let took = now - begin;
-            if self.interrupted {
+            if self.stage.is_interrupted() {
                 return Ok(report(false, took, "interrupted".into()));
             }
             if ok {
@@ -213,63 +256,18 @@ impl Scene<'_> {
                 return Ok(report(false, took, "the time of the test was over".into()));
             }
             said = Some(detail);
-            self.interrupted |= !self.interrupt.sleep(pause)?;
+            self.stage.pass(now + pause)?;
             pause = (pause * 2).min(PAUSE.1);
         }
-    }
-
-    /// How a program ended that was to end; that one has ended which might have run as long as the lab.
-    fn program(&mut self, program: &Program) -> Result<Option<CheckReport>, Fault> {
-        let dir = self.dir.program(&program.name);
-        let begin = Instant::now();
-        let report = |ok, detail| {
-            let name = format!("program {}", program.name);
-            Some(CheckReport { name, kind: "program", ok, took: begin.elapsed(), detail })
-        };
-        let mut ended = Record::of(&dir).ended;
-        let Some(expect) = &program.expect else {
-            return Ok(match ended {
-                None => None,
-                Some(how @ rumphijack::Report::Ended(rumphijack::Status::Exited(0))) => {
-                    report(true, ending(&how))
-                }
-                Some(how) => {
-                    let said = quoted(&program::last_words(&dir));
-                    report(false, format!("{} before the lab's end{said}", ending(&how)))
-                }
-            });
-        };
-        let mut pause = PAUSE.0;
-        while ended.is_none() && !self.interrupted && Instant::now() < self.deadline {
-            self.interrupted |= !self.interrupt.sleep(pause)?;
-            pause = (pause * 2).min(PAUSE.1);
-            ended = Record::of(&dir).ended;
-        }
-        let Some(ended) = ended else {
-            let why = if self.interrupted {
-                "interrupted"
-            } else {
-                "it had not ended when the time of the test was over"
-            };
-            return Ok(report(false, format!("{why}{}", quoted(&program::last_words(&dir)))));
-        };
-        let (stdout, stderr) = program::output(&dir);
-        let judged = judge(expect, &ended, &stdout, &stderr);
-        Ok(report(judged.is_ok(), judged.unwrap_or_else(|said| said)))
     }
 
     /// One try; `until` bounds it.
-    fn attempt(&mut self, check: &Check, until: Option<Instant>) -> Result<Verdict, Fault> {
-        let session = Session::new(self.dir.clone(), Arc::clone(&self.state));
-        let (attempt, woken) = session.attend(self.interrupt, Some(self.deadline), Manners::Cut, || {
-            Bench { lab: self.lab, session: &session, wires: &self.wires, until }.attempt(check)
-        })?;
-        match woken {
-            Woken::Ready => {}
-            Woken::Interrupted => self.interrupted = true,
-            Woken::Timeout => return Ok(Verdict::new(false, "the time of the test was over".into())),
-        }
-        Ok(Verdict::of(attempt, check.expect))
+    fn attempt(&mut self, check: &Check, until: Option<Duration>) -> Result<Verdict, Fault> {
+        let (attempt, woken) = self.stage.attempt(check, until, self.deadline)?;
+        Ok(match woken {
+            Woken::Timeout => Verdict::new(false, "the time of the test was over".into()),
+            Woken::Ready | Woken::Interrupted => Verdict::of(attempt, check.expect),
+        })
     }
 }
 

@@ -1,8 +1,10 @@
 //! What came of a test: for people line by line, for programs as JSON and JUnit.
 
+use crate::lab::events::EventReport;
+use crate::topology::model::{Lab, Mode};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What came of one check.
@@ -20,6 +22,19 @@ pub struct CheckReport {
     pub detail: String,
 }
 
+impl CheckReport {
+    /// An event that could not happen is a failure as well.
+    pub(super) fn of_event(event: &EventReport) -> Self {
+        Self {
+            name: format!("event {}", event.words),
+            kind: "event",
+            ok: event.fault.is_none(),
+            took: Duration::ZERO,
+            detail: event.fault.clone().unwrap_or_default(),
+        }
+    }
+}
+
 /// What came of one lab.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabReport {
@@ -27,10 +42,14 @@ pub struct LabReport {
     pub lab: String,
     /// Its file.
     pub topology: PathBuf,
+    /// Where it lived.
+    pub mode: Mode,
     /// The seed of its randomness.
     pub seed: u64,
-    /// Up, checks and down.
+    /// Up, checks and down; by its own clock if it was in virtual time.
     pub took: Duration,
+    /// Its events that have happened.
+    pub events: Vec<EventReport>,
     /// Its checks, in the order of their running.
     pub checks: Vec<CheckReport>,
     /// Where the captures of its buses are, if they were kept.
@@ -40,6 +59,21 @@ pub struct LabReport {
 }
 
 impl LabReport {
+    /// Of a test that begins.
+    pub(super) fn begin(lab: &Lab, topology: &Path, mode: Mode, seed: u64) -> Self {
+        Self {
+            lab: lab.name.clone(),
+            topology: topology.to_owned(),
+            mode,
+            seed,
+            took: Duration::ZERO,
+            events: Vec::new(),
+            checks: Vec::new(),
+            kept: None,
+            interrupted: false,
+        }
+    }
+
     /// How many checks did not hold.
     pub fn failed(&self) -> usize {
         self.checks.iter().filter(|check| !check.ok).count()
@@ -60,15 +94,21 @@ impl LabReport {
                 })
             })
             .collect();
+        let events: Vec<_> = self
+            .events
+            .iter()
+            .map(|event| json!({ "at_ms": milliseconds(event.at), "do": event.words, "fault": event.fault }))
+            .collect();
         json!({
             "lab": self.lab,
-            "mode": "live",
+            "mode": self.mode.as_str(),
             "seed": self.seed,
             "passed": self.checks.len() - self.failed(),
             "failed": self.failed(),
             "took_ms": milliseconds(self.took),
             "topology": self.topology,
             "captures": self.kept,
+            "events": events,
             "checks": checks,
         })
     }
@@ -160,6 +200,8 @@ mod tests {
         LabReport {
             lab: "hello".into(),
             topology: "a/hello.lab.toml".into(),
+            mode: Mode::Live,
+            events: Vec::new(),
             seed: 7,
             took: Duration::from_millis(50),
             checks: vec![

@@ -8,11 +8,10 @@
 use super::super::fault::Fault;
 use super::super::rundir::LabDir;
 use super::super::state::LabState;
-use crate::capture::filter::Filter;
+use super::tally::{Seen, Tallies};
 use crate::capture::names::Names;
-use crate::topology::model::{Check, CheckKind};
-use shmif::{Bus, Captured, Follow, Followed};
-use std::collections::BTreeMap;
+use crate::topology::model::Check;
+use shmif::{Bus, Follow, Followed};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,15 +20,6 @@ use std::time::Duration;
 const NAP: Duration = Duration::from_millis(1);
 /// Records taken from one bus before the others have their turn.
 const BURST: usize = 256;
-
-/// What has been seen for one check.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
-    /// Frames that its filter chooses, on all its buses together.
-    pub(super) frames: u64,
-    /// Buses on which frames went by unseen, and how many records those were.
-    pub(super) missed: Vec<(String, u64)>,
-}
 
 /// Asks for what a check has seen, up to the newest frame.
 struct Question {
@@ -47,20 +37,16 @@ pub(super) struct Wires {
 impl Wires {
     /// Follows what `checks` name, if they name any. A filter that cannot be used is told when its check asks.
     pub(super) fn follow(dir: &LabDir, state: &LabState, checks: &[Check]) -> Result<Self, Fault> {
-        let mut watch = Watch::default();
-        let names = Names::of_lab(state);
-        for check in checks {
-            let CheckKind::Wire { buses, filter, .. } = &check.kind else { continue };
-            let filter = Filter::parse(filter.as_deref().unwrap_or_default(), &names);
-            watch.add(&check.name, buses, filter.map_err(|error| error.to_string()), |bus| {
-                let path = dir.bus(bus);
-                Bus::open_readonly(&path)
-                    .map_err(|error| Fault::io("read", &path)(std::io::Error::other(error)))
-            })?;
-        }
-        if watch.tallies.is_empty() {
+        let mut taps = Vec::new();
+        let tallies = Tallies::of(checks, &Names::of_lab(state), |bus| {
+            let path = dir.bus(bus);
+            tap(&mut taps, bus, || Bus::open_readonly(&path))
+                .map_err(|error| Fault::io("read", &path)(std::io::Error::other(error)))
+        })?;
+        if tallies.is_empty() {
             return Ok(Self { ask: None, thread: None });
         }
+        let watch = Watch { taps, tallies };
         let (ask, asked) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("wires".into())
@@ -97,46 +83,25 @@ struct Tap {
     missed: u64,
 }
 
-/// What is counted for one check.
-struct Tally {
-    filter: Result<Filter, String>,
-    /// Its buses, as places in the list of taps.
-    taps: Vec<usize>,
-    frames: u64,
+/// The place of a bus among those that are followed; a new one is followed from its oldest frame.
+fn tap<E>(taps: &mut Vec<Tap>, name: &str, open: impl FnOnce() -> Result<Bus, E>) -> Result<usize, E> {
+    if let Some(at) = taps.iter().position(|tap| tap.name == name) {
+        return Ok(at);
+    }
+    let bus = open()?;
+    let follow = bus.follow().from_oldest();
+    taps.push(Tap { name: name.to_owned(), bus, follow, next: 0, missed: 0 });
+    Ok(taps.len() - 1)
 }
 
 /// Everything that is followed, and what was counted.
-#[derive(Default)]
 struct Watch {
     taps: Vec<Tap>,
-    tallies: BTreeMap<String, Tally>,
+    /// By places in `taps`.
+    tallies: Tallies,
 }
 
 impl Watch {
-    fn add<E>(
-        &mut self,
-        check: &str,
-        buses: &[String],
-        filter: Result<Filter, String>,
-        mut open: impl FnMut(&str) -> Result<Bus, E>,
-    ) -> Result<(), E> {
-        let mut taps = Vec::with_capacity(buses.len());
-        for name in buses {
-            let at = match self.taps.iter().position(|tap| tap.name == *name) {
-                Some(at) => at,
-                None => {
-                    let bus = open(name)?;
-                    let follow = bus.follow().from_oldest();
-                    self.taps.push(Tap { name: name.clone(), bus, follow, next: 0, missed: 0 });
-                    self.taps.len() - 1
-                }
-            };
-            taps.push(at);
-        }
-        self.tallies.insert(check.to_owned(), Tally { filter, taps, frames: 0 });
-        Ok(())
-    }
-
     /// Counts and answers until nobody can ask any more.
     fn run(mut self, asked: &Receiver<Question>) {
         let mut nap = Duration::ZERO;
@@ -160,19 +125,16 @@ impl Watch {
 
     /// Reads a check's buses up to what is the newest record now, and says what there was.
     fn seen(&mut self, check: &str) -> Result<Seen, String> {
-        let Some(tally) = self.tallies.get(check) else { return Err("nobody follows its buses".into()) };
-        for at in tally.taps.clone() {
+        let taps = self.tallies.buses(check).unwrap_or_default().to_vec();
+        for at in &taps {
             // Not for ever: what comes after the question may never end.
-            let newest = self.taps[at].bus.info().frames;
-            while self.taps[at].next < newest && self.read(at, 1) {}
+            let newest = self.taps[*at].bus.info().frames;
+            while self.taps[*at].next < newest && self.read(*at, 1) {}
         }
-        let tally = &self.tallies[check];
-        if let Err(fault) = &tally.filter {
-            return Err(fault.clone());
-        }
-        let taps = tally.taps.iter().map(|at| &self.taps[*at]);
+        let frames = self.tallies.frames(check)?;
+        let taps = taps.iter().map(|at| &self.taps[*at]);
         let missed = taps.filter(|tap| tap.missed > 0).map(|tap| (tap.name.clone(), tap.missed)).collect();
-        Ok(Seen { frames: tally.frames, missed })
+        Ok(Seen { frames, missed })
     }
 
     /// Takes so many records at most from a bus; whether there may be more.
@@ -185,7 +147,10 @@ impl Watch {
                     let seq = captured.record.seq;
                     tap.missed += seq.saturating_sub(tap.next);
                     tap.next = seq.saturating_add(1);
-                    self.count(at, &captured);
+                    self.tallies.count(at, |each| {
+                        // A record that cannot be cut into frames is none on any wire.
+                        let _ = captured.wire_frames(each);
+                    });
                 }
                 Followed::Lost(records) => {
                     tap.missed = tap.missed.saturating_add(records);
@@ -196,29 +161,12 @@ impl Watch {
         }
         true
     }
-
-    fn count(&mut self, at: usize, captured: &Captured) {
-        let mut tallies: Vec<(&Filter, &mut u64)> = Vec::new();
-        for tally in self.tallies.values_mut() {
-            if let Ok(filter) = &tally.filter
-                && tally.taps.contains(&at)
-            {
-                tallies.push((filter, &mut tally.frames));
-            }
-        }
-        // A record that cannot be cut into frames is none on any wire.
-        let _ = captured.wire_frames(|frame| {
-            for (filter, frames) in &mut tallies {
-                **frames += u64::from(filter.matches(frame));
-            }
-        });
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::filter::NoNames;
+    use crate::capture::filter::{Filter, NoNames};
     use shmif::{BusConfig, Offload, Port, PortConfig, Sent};
 
     const ARP: u16 = 0x0806;
@@ -259,13 +207,13 @@ mod tests {
 
         /// For ARP, and for everything.
         fn watch(&self) -> Watch {
-            let mut watch = Watch::default();
+            let (mut taps, mut tallies) = (Vec::new(), Tallies::default());
             for (check, filter) in [("arp", "arp"), ("all", "")] {
                 let filter = Filter::parse(filter, &NoNames).map_err(|error| error.to_string());
-                let open = |_: &str| Ok::<_, std::convert::Infallible>(self.bus.clone());
-                watch.add(check, &["lan".to_owned()], filter, open).unwrap();
+                let Ok(at) = tap(&mut taps, "lan", || Ok::<_, std::convert::Infallible>(self.bus.clone()));
+                tallies.add(check, filter, vec![at]);
             }
-            watch
+            Watch { taps, tallies }
         }
     }
 
