@@ -8,6 +8,7 @@ use netstack::wire::ndp_router::{self, RouterAdvert};
 use rumpkern::config::{
     Dad, InterfaceConfig, Ipv6Config, NodeConfig, Preference, PrefixConfig, Privacy, RaConfig,
 };
+use rumpkern::vfs;
 use world::{World, interface};
 
 /// The octets of an advertisement behind its checksum, and when it was sent.
@@ -149,6 +150,50 @@ fn hosts_take_what_is_advertised_if_they_are_told_to() {
     // A stable one, and one for a time.
     assert_eq!((global(2).len(), way(2)), (2, true));
     assert_eq!((global(3), way(3)), (Vec::new(), false));
+}
+
+/// Name servers stand in resolv.conf, in the order in which they were told: RFC 8106 §5.1.
+#[test]
+fn name_servers_that_are_told_are_those_of_the_node() {
+    let servers = ["fd00::53", "fe80::53", "fd00::54"];
+    let mut world = router(RaConfig {
+        prefixes: Vec::new(),
+        lifetime: 0,
+        mtu: None,
+        rdnss: servers.iter().map(|server| server.parse().unwrap()).collect(),
+        rdnss_lifetime: 20,
+        preference: Preference::Medium,
+        interval_ms: 600_000,
+        min_interval_ms: 200_000,
+        managed: false,
+        other: false,
+        hop_limit: 0,
+        reachable_ms: 0,
+        retrans_ms: 0,
+    });
+    let ipv6 = Ipv6Config { slaac: true, dad: Dad::Off, ..Ipv6Config::default() };
+    let eth0 =
+        InterfaceConfig { addresses: Vec::new(), ipv6: Some(ipv6), ..interface("eth0", "lan", 2, "::/128") };
+    world.add(NodeConfig {
+        lab: "test".into(),
+        node: "h1".into(),
+        interfaces: vec![eth0],
+        ..NodeConfig::default()
+    });
+    let begin = world.now();
+    let asked = |after: u64| {
+        world.run_until(|| world.now().since(begin) >= Duration::from_secs(after));
+        match vfs::open(&world.kernels[1], b"/etc/resolv.conf") {
+            Some(Ok(vfs::Opened::Octets(text))) => {
+                let text = String::from_utf8(text).unwrap();
+                let servers = text.lines().filter_map(|line| line.strip_prefix("nameserver "));
+                servers.map(str::to_owned).collect::<Vec<_>>()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(asked(0), [""; 0]);
+    assert_eq!(asked(5), ["fd00::53", "fe80::53%eth0", "fd00::54"]);
 }
 
 #[test]

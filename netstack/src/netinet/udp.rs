@@ -321,7 +321,7 @@ impl Stack {
             | WayKind::MulticastOthers => {}
         }
         // MSG_DONTROUTE, SO_DONTROUTE: neighbours only.
-        let by_gateway = way.kind == WayKind::Unicast && way.next != dst;
+        let by_gateway = way.kind == WayKind::Unicast && scope6::clear_ip(way.next) != scope6::clear_ip(dst);
         if (meta.flags.contains(SendFlags::DONTROUTE) || s.opts.dont_route) && by_gateway {
             return Err(SockError::NetUnreachable);
         }

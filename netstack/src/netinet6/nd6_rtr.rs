@@ -153,6 +153,20 @@ impl Stack {
         self.ip.ifs.get(ifindex).map(|i| i.in6.heard.link)
     }
 
+    /// Says of an interface's link what routers may tell of it (and will tell otherwise, if they are believed): octets beyond
+    /// what the interface takes, or fewer than all links take, are no MTU. False: it is none, or there is no such
+    /// interface.
+    pub fn set_ra_link(&mut self, now: Instant, ifindex: IfIndex, link: RaLink) -> bool {
+        self.ip.now = now;
+        let Some(ifnet) = self.ip.ifs.get_mut(ifindex) else { return false };
+        if link.mtu.is_some_and(|mtu| !(ipv6::MIN_MTU..=ifnet.mtu).contains(&mtu)) {
+            return false;
+        }
+        ifnet.in6.heard.link = link;
+        self.ip.neigh.set_times(ifindex, link.reachable, link.retrans);
+        true
+    }
+
     /// A router tells of the link; false if it may not (RFC 4861 §6.1.2).
     pub(super) fn nd6_router_advert(&mut self, rx: &IpRx, body: &[u8]) -> bool {
         self.ip.stats.nd6.in_router_adverts += 1;

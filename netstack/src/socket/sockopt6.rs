@@ -4,6 +4,7 @@
 use super::sockopt::MtuDiscover;
 use crate::net::IfIndex;
 use crate::socket::SockError;
+use std::net::Ipv6Addr;
 
 /// An option with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum SockOpt6 {
     DontFrag(bool),
     /// IPV6_RECVERR: errors are queued with what caused them.
     RecvErr(bool),
+    /// IPV6_PKTINFO: source and interface of what is sent to whom another way does not say them (RFC 3542 §6.7).
+    PktInfo(StickyPktInfo),
     /// IPV6_RECVPKTINFO: whether the program wants to hear of it; the stack always tells.
     RecvPktInfo(bool),
     /// IPV6_RECVHOPLIMIT, likewise.
@@ -48,6 +51,15 @@ pub enum SockOpt6 {
     HeaderIncluded(bool),
 }
 
+/// The value of IPV6_PKTINFO.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StickyPktInfo {
+    /// The source address; `None`: the stack chooses.
+    pub src: Option<Ipv6Addr>,
+    /// The interface; `None`: the route's.
+    pub ifindex: Option<IfIndex>,
+}
+
 /// An option's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the name of the variant of SockOpt6")]
@@ -63,6 +75,7 @@ pub enum SockOpt6Name {
     Mtu,
     DontFrag,
     RecvErr,
+    PktInfo,
     RecvPktInfo,
     RecvHopLimit,
     RecvTrafficClass,
@@ -86,6 +99,7 @@ pub(crate) struct Options6 {
     pub(crate) mtu_discover: MtuDiscover,
     pub(crate) dont_frag: bool,
     pub(crate) recv_err: bool,
+    pub(crate) pkt_info: StickyPktInfo,
     pub(crate) recv_pkt_info: bool,
     pub(crate) recv_hop_limit: bool,
     pub(crate) recv_traffic_class: bool,
@@ -109,6 +123,7 @@ impl Default for Options6 {
             mtu_discover: MtuDiscover::default(),
             dont_frag: false,
             recv_err: false,
+            pkt_info: StickyPktInfo::default(),
             recv_pkt_info: false,
             recv_hop_limit: false,
             recv_traffic_class: false,
@@ -136,6 +151,7 @@ impl Options6 {
             SockOpt6::Mtu(_) => return Err(SockError::NoProtoOpt),
             SockOpt6::DontFrag(v) => self.dont_frag = v,
             SockOpt6::RecvErr(v) => self.recv_err = v,
+            SockOpt6::PktInfo(v) => self.pkt_info = v,
             SockOpt6::RecvPktInfo(v) => self.recv_pkt_info = v,
             SockOpt6::RecvHopLimit(v) => self.recv_hop_limit = v,
             SockOpt6::RecvTrafficClass(v) => self.recv_traffic_class = v,
@@ -164,6 +180,7 @@ impl Options6 {
             SockOpt6Name::Mtu => SockOpt6::Mtu(mtu.ok_or(SockError::NotConnected)?),
             SockOpt6Name::DontFrag => SockOpt6::DontFrag(self.dont_frag),
             SockOpt6Name::RecvErr => SockOpt6::RecvErr(self.recv_err),
+            SockOpt6Name::PktInfo => SockOpt6::PktInfo(self.pkt_info),
             SockOpt6Name::RecvPktInfo => SockOpt6::RecvPktInfo(self.recv_pkt_info),
             SockOpt6Name::RecvHopLimit => SockOpt6::RecvHopLimit(self.recv_hop_limit),
             SockOpt6Name::RecvTrafficClass => SockOpt6::RecvTrafficClass(self.recv_traffic_class),

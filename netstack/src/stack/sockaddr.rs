@@ -7,7 +7,7 @@
 use super::Stack;
 use crate::net::IfIndex;
 use crate::socket::table::Entry;
-use crate::socket::{Family, RecvMeta, SendMeta, SockError, SockOpt, SocketId, SocketInfo};
+use crate::socket::{Family, RecvMeta, SendMeta, SockError, SockOpt, SocketId, SocketInfo, StickyPktInfo};
 use crate::tcp::{TcpOpt, TcpOptName};
 use crate::wire::{ipv6, scope6};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -91,6 +91,15 @@ impl Stack {
 
     /// The same of all addresses with which a datagram is to be sent.
     pub(super) fn taken_meta(&self, id: SocketId, meta: &SendMeta) -> Result<SendMeta, SockError> {
+        let sticky = match self.sockets.get(id) {
+            Some(Entry::Datagram(s)) => s.opts.v6.pkt_info,
+            Some(Entry::Stream(_)) | None => StickyPktInfo::default(),
+        };
+        let meta = &SendMeta {
+            src: meta.src.or(sticky.src.map(IpAddr::V6)),
+            ifindex: meta.ifindex.or(sticky.ifindex),
+            ..*meta
+        };
         let mut taken = *meta;
         if let Some(SocketAddr::V6(to)) = meta.to
             && is_link_group(*to.ip())
@@ -98,6 +107,16 @@ impl Stack {
             taken.ifindex = meta.ifindex.or(scope(to.scope_id()));
         }
         if let Some(to) = meta.to {
+            // RFC 3542 §6.6: the interface names the zone where the address does not.
+            let to = match (to, meta.ifindex) {
+                (SocketAddr::V6(mut to), Some(ifindex))
+                    if to.scope_id() == 0 && scope6::is_scoped(*to.ip()) =>
+                {
+                    to.set_scope_id(ifindex.0);
+                    SocketAddr::V6(to)
+                }
+                (to, _) => to,
+            };
             taken.to = Some(self.taken(id, to)?);
         }
         if let Some(IpAddr::V6(src)) = meta.src {

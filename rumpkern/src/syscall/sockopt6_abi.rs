@@ -2,13 +2,14 @@
 //! SOL_ICMPV6's. RFC 3493 §5, RFC 3542. Those about groups are in `group_abi`.
 //!
 //! Not here, and so ENOPROTOOPT: extension headers (IPV6_HOPOPTS, IPV6_RTHDR, IPV6_DSTOPTS and what asks for them), flow labels
-//! of a program's choice, sticky IPV6_PKTINFO, and the names of RFC 2292.
+//! of a program's choice, and the names of RFC 2292.
 
 use super::{Errno, Family, Fd, SockOpt, SockOptName, SockType, Sys};
 use netstack::net::IfIndex;
 use netstack::socket::MtuDiscover;
-use netstack::socket::{SockOpt6, SockOpt6Name};
+use netstack::socket::{SockOpt6, SockOpt6Name, StickyPktInfo};
 use rumpclient::sockaddr::SockAddrBuf;
+use std::net::Ipv6Addr;
 
 /// `IPPROTO_IPV6`, `IPPROTO_ICMPV6`, `SOL_RAW`.
 const IPV6: u32 = 41;
@@ -66,6 +67,7 @@ pub(super) fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Res
             SockOpt6::V6Only(int(value)? != 0)
         }
         (_, 49) => SockOpt6::RecvPktInfo(int(value)? != 0),
+        (_, 50) => SockOpt6::PktInfo(pkt_info(sys, value)?),
         (_, 51) => SockOpt6::RecvHopLimit(int(value)? != 0),
         (_, 60) => SockOpt6::RecvPathMtu(int(value)? != 0),
         (_, 62) => SockOpt6::DontFrag(int(value)? != 0),
@@ -97,6 +99,7 @@ pub(super) fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, E
         (_, 26) => SockOpt6Name::V6Only,
         (_, 29) => SockOpt6Name::MulticastAll,
         (_, 49) => SockOpt6Name::RecvPktInfo,
+        (_, 50) => SockOpt6Name::PktInfo,
         (_, 51) => SockOpt6Name::RecvHopLimit,
         (_, 60) => SockOpt6Name::RecvPathMtu,
         (_, 61) => return path_mtu(sys, fd),
@@ -140,9 +143,24 @@ fn octets(sys: &Sys, option: &SockOpt6) -> Vec<u8> {
         },
         SockOpt6::Mtu(mtu) => i32::try_from(*mtu).unwrap_or(i32::MAX),
         SockOpt6::Checksum(at) => at.map_or(-1, i32::from),
+        SockOpt6::PktInfo(info) => {
+            let src = info.src.unwrap_or(Ipv6Addr::UNSPECIFIED).octets();
+            return [&src[..], &info.ifindex.map_or(0, |ifindex| ifindex.0).to_le_bytes()].concat();
+        }
         SockOpt6::IcmpFilter(words) => return words.iter().flat_map(|word| word.to_le_bytes()).collect(),
     };
     value.to_le_bytes().to_vec()
+}
+
+/// IPV6_PKTINFO: a `struct in6_pktinfo`; zeros take it back.
+fn pkt_info(sys: &Sys, value: &[u8]) -> Result<StickyPktInfo, Errno> {
+    let (src, rest) = value.split_first_chunk::<16>().ok_or(Errno::EINVAL)?;
+    let ifindex = match int(rest)? {
+        0 => None,
+        index => Some(interface(sys, index)?),
+    };
+    let src = Some(Ipv6Addr::from(*src)).filter(|src| !src.is_unspecified());
+    Ok(StickyPktInfo { src, ifindex })
 }
 
 /// IPV6_PATHMTU: a `struct ip6_mtuinfo`.

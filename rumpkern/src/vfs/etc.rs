@@ -1,10 +1,12 @@
 //! Files below `/etc` from which programs learn names, and the files of the topology.
 //!
 //! Names are those of the lab, and nothing asks the host for others: a resolver library that finds no name server
-//! asks 127.0.0.1, where the node refuses at once unless a program serves names there.
+//! asks 127.0.0.1, where the node refuses at once unless a program serves names there. Name servers are those that
+//! routers tell of (RFC 8106).
 
 use crate::kernel::Kernel;
 use crate::syscall::Errno;
+use netstack::time::Instant;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -14,7 +16,7 @@ pub(super) fn open(kernel: &Kernel, name: &str) -> Result<String, Errno> {
     match name {
         "hosts" => Ok(hosts(kernel)),
         "hostname" => Ok(format!("{}\n", kernel.node())),
-        "resolv.conf" => Ok(RESOLV.to_owned()),
+        "resolv.conf" => Ok(resolv(kernel)),
         "nsswitch.conf" => Ok(NSSWITCH.to_owned()),
         _ => Err(Errno::ENOENT),
     }
@@ -60,9 +62,31 @@ fn hosts(kernel: &Kernel) -> String {
     text
 }
 
-/// resolv.conf(5)
-const RESOLV: &str = "# Names of the lab are in /etc/hosts; it has no name server unless the topology's `files` name one.\n\
-                      options timeout:1 attempts:1\n";
+/// resolv.conf(5): what routers told of, as long as it holds, in the order of interfaces and of their words.
+fn resolv(kernel: &Kernel) -> String {
+    let stack = kernel.stack.borrow();
+    let lasts = |until: &Option<Instant>| until.is_none_or(|at| at > kernel.now());
+    let mut text = String::from("# Names of the lab are in /etc/hosts.\n");
+    let mut search: Vec<&str> = Vec::new();
+    for ifnet in stack.interfaces() {
+        for (server, _) in stack.ra_servers(ifnet.index).iter().filter(|(_, until)| lasts(until)) {
+            // A string takes everything.
+            let _ = match server.is_unicast_link_local() {
+                true => writeln!(text, "nameserver {server}%{}", ifnet.name),
+                false => writeln!(text, "nameserver {server}"),
+            };
+        }
+        for (domain, _) in stack.ra_domains(ifnet.index).iter().filter(|(_, until)| lasts(until)) {
+            if !search.contains(&domain.as_str()) {
+                search.push(domain);
+            }
+        }
+    }
+    if !search.is_empty() {
+        text += &format!("search {}\n", search.join(" "));
+    }
+    text + "options timeout:1 attempts:1\n"
+}
 
 /// nsswitch.conf(5): only sources that stay on the node may know hosts; users are the host's.
 const NSSWITCH: &str = "passwd:     files systemd sss\n\

@@ -5,7 +5,7 @@
 
 use super::sysctl_groups as groups;
 use super::sysctl_values::{CONF4, CONF6, FIXED, NEIGH, NEIGH_DEFAULT};
-use super::sysctl6::{CONF6_LIVE, Conf6, Of};
+use super::sysctl6::{CONF6_LIVE, Conf6, NEIGH6_LIVE, Of};
 use super::{Opened, directory_of};
 use crate::kernel::Kernel;
 use crate::syscall::Errno;
@@ -231,6 +231,14 @@ fn find_of(stack: &Stack, tree: &str, of: &str, key: &str) -> Option<Value> {
         let (_, each, all) = fixed.iter().find(|(name, ..)| *name == key)?;
         Some(Value::Fixed(if of == "all" { all } else { each }))
     };
+    let conf6 = |live: &'static [Conf6]| {
+        let of = match of {
+            "all" => Of::All,
+            "default" => Of::Default,
+            _ => Of::Interface(ifindex),
+        };
+        live.iter().find(|live| live.name == key).map(|live| Value::Conf6(of, live))
+    };
     match tree {
         "ipv4/conf" => match CONF4_LIVE.iter().find(|live| live.name == key) {
             Some(live) if of == "all" => Some(Value::Live(live)),
@@ -242,21 +250,14 @@ fn find_of(stack: &Stack, tree: &str, of: &str, key: &str) -> Option<Value> {
             Some(live) if of == "all" => Some(Value::Live(live)),
             // Of one interface it can only be read.
             Some(_) => GROUPS6_EACH.iter().find(|each| each.name == key).map(Value::Live),
-            None => {
-                let of = match of {
-                    "all" => Of::All,
-                    "default" => Of::Default,
-                    _ => Of::Interface(ifindex),
-                };
-                let live = CONF6_LIVE.iter().find(|live| live.name == key);
-                live.map(|live| Value::Conf6(of, live)).or_else(|| conf(CONF6))
-            }
+            None => conf6(CONF6_LIVE).or_else(|| conf(CONF6)),
         },
         _ => {
             let default = || {
                 (of == "default").then(|| interface(&[NEIGH_DEFAULT_LIVE]).or_else(|| pair(NEIGH_DEFAULT)))?
             };
-            interface(NEIGH_LIVE).or_else(|| pair(NEIGH)).or_else(default)
+            let told = if tree == "ipv6/neigh" { conf6(NEIGH6_LIVE) } else { None };
+            told.or_else(|| interface(NEIGH_LIVE)).or_else(|| pair(NEIGH)).or_else(default)
         }
     }
 }

@@ -1,13 +1,15 @@
-//! `/proc/sys/net/ipv6/conf`: what an interface's IPv6 can be turned by.
+//! `/proc/sys/net/ipv6/conf` and `/proc/sys/net/ipv6/neigh`: what an interface's IPv6 can be turned by.
 //!
-//! `all` changes every interface; nothing ever takes `default` over, so it cannot be changed.
+//! `all` changes every interface; nothing ever takes `default` over, so it cannot be changed. What routers tell of a link
+//! stands here, too, and can be written as on Linux: a router's daemon sets its own interface by that.
 
 use super::sysctl::switch;
 use ipnet::IpNet;
 use netstack::Stack;
 use netstack::net::IfIndex;
-use netstack::netinet6::in6_ifaddr::{Dad, InterfaceId, Ipv6Config};
-use netstack::time::Instant;
+use netstack::netinet6::in6_ifaddr::{AcceptRa, Dad, InterfaceId, Ipv6Config};
+use netstack::netinet6::nd6_rtr::RaLink;
+use netstack::time::{Duration, Instant};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Whose value it is.
@@ -31,9 +33,10 @@ pub(super) struct Conf6 {
 
 /// Who can change a value.
 enum Set {
-    Nobody,
     /// An interface, and all.
     Each(fn(&Stack, IfIndex, i64) -> Option<Ipv6Config>),
+    /// The same, of what routers tell.
+    Link(fn(RaLink, i64) -> Option<RaLink>),
     /// All together.
     Stack(fn(&mut Stack, i64)),
 }
@@ -53,8 +56,8 @@ impl Conf6 {
     /// Whether it can be changed there.
     pub(super) fn changes(&self, of: Of) -> bool {
         match (&self.set, of) {
-            (Set::Nobody, _) | (_, Of::Default) | (Set::Stack(_), Of::Interface(_)) => false,
-            (Set::Each(_), Of::All | Of::Interface(_)) | (Set::Stack(_), Of::All) => true,
+            (_, Of::Default) | (Set::Stack(_), Of::Interface(_)) => false,
+            (Set::Each(_) | Set::Link(_), Of::All | Of::Interface(_)) | (Set::Stack(_), Of::All) => true,
         }
     }
 
@@ -66,11 +69,14 @@ impl Conf6 {
             Of::Interface(ifindex) => vec![ifindex],
         };
         match &self.set {
-            Set::Nobody => None,
             Set::Stack(set) => {
                 set(stack, value);
                 Some(())
             }
+            Set::Link(set) => of.into_iter().try_for_each(|ifindex| {
+                let link = set(stack.ra_link(ifindex)?, value)?;
+                stack.set_ra_link(now, ifindex, link).then_some(())
+            }),
             Set::Each(set) => of.into_iter().try_for_each(|ifindex| {
                 let config = set(stack, ifindex, value)?;
                 stack.if_set_ipv6(now, ifindex, config).ok()?;
@@ -86,6 +92,48 @@ impl Conf6 {
 
 fn config(stack: &Stack, ifindex: IfIndex) -> Ipv6Config {
     stack.if_ipv6(ifindex).unwrap_or_default()
+}
+
+fn link(stack: &Stack, ifindex: IfIndex) -> RaLink {
+    stack.ra_link(ifindex).unwrap_or_default()
+}
+
+/// Of so many units of `unit` milliseconds; none is no time.
+fn time(units: i64, unit: u64) -> Option<Duration> {
+    let millis = u64::try_from(units).ok().filter(|&units| units > 0)?.checked_mul(unit)?;
+    Some(Duration::from_millis(u32::try_from(millis).ok()?.into()))
+}
+
+/// Every value of `neigh/IF` that routers may tell.
+pub(super) const NEIGH6_LIVE: &[Conf6] = &[
+    Conf6 {
+        name: "base_reachable_time",
+        get: |stack, ifindex| reachable(stack, ifindex).as_secs().to_string(),
+        set: Set::Link(|link, n| Some(RaLink { reachable: Some(time(n, 1000)?), ..link })),
+    },
+    Conf6 {
+        name: "base_reachable_time_ms",
+        get: |stack, ifindex| reachable(stack, ifindex).as_millis().to_string(),
+        set: Set::Link(|link, n| Some(RaLink { reachable: Some(time(n, 1)?), ..link })),
+    },
+    Conf6 {
+        name: "retrans_time",
+        get: |stack, ifindex| (retrans(stack, ifindex).as_millis() / 10).to_string(),
+        set: Set::Link(|link, n| Some(RaLink { retrans: Some(time(n, 10)?), ..link })),
+    },
+    Conf6 {
+        name: "retrans_time_ms",
+        get: |stack, ifindex| retrans(stack, ifindex).as_millis().to_string(),
+        set: Set::Link(|link, n| Some(RaLink { retrans: Some(time(n, 1)?), ..link })),
+    },
+];
+
+fn reachable(stack: &Stack, ifindex: IfIndex) -> Duration {
+    link(stack, ifindex).reachable.unwrap_or(stack.config().neigh.reachable_time)
+}
+
+fn retrans(stack: &Stack, ifindex: IfIndex) -> Duration {
+    link(stack, ifindex).retrans.unwrap_or(stack.config().neigh.retrans)
 }
 
 /// Every value that means something here.
@@ -104,6 +152,23 @@ pub(super) const CONF6_LIVE: &[Conf6] = &[
         }),
     },
     Conf6 {
+        name: "accept_ra",
+        get: |stack, ifindex| match config(stack, ifindex).accept_ra {
+            AcceptRa::Never => "0".to_owned(),
+            AcceptRa::Host => "1".to_owned(),
+            AcceptRa::Always => "2".to_owned(),
+        },
+        set: Set::Each(|stack, ifindex, n| {
+            let accept_ra = match n {
+                0 => AcceptRa::Never,
+                1 => AcceptRa::Host,
+                2 => AcceptRa::Always,
+                _ => return None,
+            };
+            Some(Ipv6Config { accept_ra, ..config(stack, ifindex) })
+        }),
+    },
+    Conf6 {
         name: "addr_gen_mode",
         get: |stack, ifindex| match config(stack, ifindex).iid {
             InterfaceId::Eui64 => "0".to_owned(),
@@ -117,6 +182,11 @@ pub(super) const CONF6_LIVE: &[Conf6] = &[
             };
             Some(Ipv6Config { iid, ..config(stack, ifindex) })
         }),
+    },
+    Conf6 {
+        name: "autoconf",
+        get: |stack, ifindex| switch(config(stack, ifindex).autoconf),
+        set: Set::Each(|stack, ifindex, n| Some(Ipv6Config { autoconf: n != 0, ..config(stack, ifindex) })),
     },
     Conf6 {
         name: "dad_transmits",
@@ -135,15 +205,23 @@ pub(super) const CONF6_LIVE: &[Conf6] = &[
         get: |stack, _| switch(stack.forwarding()),
         set: Set::Stack(|stack, n| stack.set_forwarding(n != 0)),
     },
-    Conf6 { name: "hop_limit", get: |stack, _| stack.config().ttl.to_string(), set: Set::Nobody },
+    Conf6 {
+        name: "hop_limit",
+        get: |stack, ifindex| link(stack, ifindex).hop_limit.unwrap_or(stack.config().ttl).to_string(),
+        set: Set::Link(|link, n| {
+            let hop_limit = u8::try_from(n).ok().filter(|&hops| hops > 0)?;
+            Some(RaLink { hop_limit: Some(hop_limit), ..link })
+        }),
+    },
     Conf6 {
         name: "mtu",
         get: |stack, ifindex| {
             // RFC 8200 §5: the least, where there is no interface.
             let ifnet = stack.interface(ifindex).filter(|ifnet| !ifnet.loopback);
-            ifnet.map_or(1280, |ifnet| ifnet.mtu).to_string()
+            let told = link(stack, ifindex).mtu.unwrap_or(u32::MAX);
+            ifnet.map_or(1280, |ifnet| ifnet.mtu.min(told)).to_string()
         },
-        set: Set::Nobody,
+        set: Set::Link(|link, n| Some(RaLink { mtu: Some(u32::try_from(n).ok()?), ..link })),
     },
     Conf6 {
         name: "optimistic_dad",
@@ -158,6 +236,16 @@ pub(super) const CONF6_LIVE: &[Conf6] = &[
                 (true, Dad::Off) => return None,
             };
             Some(Ipv6Config { dad, ..config })
+        }),
+    },
+    Conf6 {
+        name: "use_tempaddr",
+        // RFC 8981's addresses are preferred where there are any.
+        get: |stack, ifindex| if config(stack, ifindex).temporary { "2" } else { "0" }.to_owned(),
+        set: Set::Each(|stack, ifindex, n| match n {
+            ..=0 => Some(Ipv6Config { temporary: false, ..config(stack, ifindex) }),
+            2.. => Some(Ipv6Config { temporary: true, ..config(stack, ifindex) }),
+            _ => None,
         }),
     },
 ];

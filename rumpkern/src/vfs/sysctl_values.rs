@@ -141,7 +141,6 @@ pub(super) const CONF4: &[(&str, &str, &str)] = &[
 
 /// The same of `ipv6/conf/IF`.
 pub(super) const CONF6: &[(&str, &str, &str)] = &[
-    ("accept_ra", "1", "1"),
     ("accept_ra_defrtr", "1", "1"),
     ("accept_ra_from_local", "0", "0"),
     ("accept_ra_min_hop_limit", "1", "1"),
@@ -154,7 +153,6 @@ pub(super) const CONF6: &[(&str, &str, &str)] = &[
     ("accept_redirects", "1", "1"),
     ("accept_source_route", "0", "0"),
     ("accept_untracked_na", "0", "0"),
-    ("autoconf", "1", "1"),
     ("disable_policy", "0", "0"),
     ("drop_unicast_in_l2_multicast", "0", "0"),
     ("drop_unsolicited_na", "0", "0"),
@@ -185,7 +183,6 @@ pub(super) const CONF6: &[(&str, &str, &str)] = &[
     ("temp_valid_lft", "604800", "604800"),
     ("use_oif_addrs_only", "0", "0"),
     ("use_optimistic", "0", "0"),
-    ("use_tempaddr", "0", "0"),
 ];
 
 /// Of `ipv4/neigh/IF` and `ipv6/neigh/IF`.
