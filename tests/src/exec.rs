@@ -1,7 +1,8 @@
 //! Unmodified programs on the nodes of a lab: run to their end, left running in the background, waited for.
 //!
-//! The lab is the shortest with a router: `h1 - r1 - h2`, h1 = 10.0.1.2, h2 = 10.0.2.2, and everybody is an ordinary user.
+//! The lab is the shortest with a router: `h1 - r1 - h2`, of one [`Family`] or both, and everybody is an ordinary user.
 
+use crate::family::{Family, Host};
 use crate::{Guard, Place, User, wait_for};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -13,17 +14,27 @@ use std::time::{Duration, Instant};
 /// How long a program may take that a test waits for: a busy machine's time, far above what it needs.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Two hosts, a router between them.
+/// Two hosts, a router between them, of both families. Addresses are good at once: while they are tried resolvers take IPv4
+/// first, as glibc does.
 pub const TOPOLOGY: &str = r#"
 name = "lab"
 [node]
-h1 = {}
+h1 = { if.eth0 = { dad = "off", bus = "left" } }
 r1 = { forward = true }
-h2 = {}
+h2 = { if.eth0 = { dad = "off", bus = "right" } }
 [bus]
-left  = { subnet = "10.0.1.0/24", nodes = ["r1", "h1"] }
-right = { subnet = "10.0.2.0/24", nodes = ["r1", "h2"] }
+left  = { subnet = "10.0.1.0/24", subnet6 = "fd00:1::/64", nodes = ["r1", "h1"] }
+right = { subnet = "10.0.2.0/24", subnet6 = "fd00:2::/64", nodes = ["r1", "h2"] }
 "#;
+
+/// The first host.
+pub const H1: Host = Host(1, 2);
+/// The second one.
+pub const H2: Host = Host(2, 2);
+/// The router, on the first host's side.
+pub const R1: Host = Host(1, 1);
+/// Nobody, on the second host's side.
+pub const NOBODY: Host = Host(2, 99);
 
 /// A running lab. It is taken down at the end, with all programs on it.
 #[derive(Debug)]
@@ -36,8 +47,8 @@ pub struct Lab {
 
 impl Lab {
     /// Two hosts, a router between them.
-    pub fn across_a_router() -> Lab {
-        Lab::up(Place::new(User::Ordinary), TOPOLOGY)
+    pub fn across_a_router(family: Family) -> Lab {
+        Lab::up(Place::new(User::Ordinary), &family.topology(TOPOLOGY))
     }
 
     /// The lab of this topology, in this place.

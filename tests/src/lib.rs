@@ -4,6 +4,7 @@
 //! wants to know it asks with `--json`.
 
 pub mod exec;
+pub mod family;
 pub mod fuzz;
 pub mod seccomp_unsafe;
 pub mod suites;

@@ -1,6 +1,7 @@
 //! Fail closed: nothing that an intercepted program does reaches the host's network.
 
 use lab_tests::exec::{Lab, TOPOLOGY, finish, succeeded};
+use lab_tests::family::Family;
 use lab_tests::{Place, User, program};
 use std::process::Command;
 
@@ -57,7 +58,7 @@ pub(crate) fn compile(place: &Place, name: &str, text: &str) -> String {
 
 #[test]
 fn no_other_way_leads_to_a_socket_of_the_hosts() {
-    let lab = Lab::across_a_router();
+    let lab = Lab::across_a_router(Family::Dual);
     let ways = compile(&lab.place, "ways", WAYS);
     let said = lab.ok("h1", &ways);
     let refused = |way: &str| match way {
@@ -73,7 +74,7 @@ fn no_other_way_leads_to_a_socket_of_the_hosts() {
 
 #[test]
 fn without_its_supervisor_a_program_has_no_sockets() {
-    let mut lab = Lab::across_a_router();
+    let mut lab = Lab::across_a_router(Family::Dual);
     lab.place.write(
         "orphan.py",
         "import socket, os, time, errno\n\
@@ -98,38 +99,50 @@ fn without_its_supervisor_a_program_has_no_sockets() {
 /// Addresses of the host's own loopback are the node's for a program: nobody hears it there.
 #[test]
 fn the_hosts_loopback_hears_nothing() {
-    let lab = Lab::across_a_router();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of the host's");
-    let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port of the host's");
-    let (tcp, udp) =
-        (listener.local_addr().expect("bound").port(), datagrams.local_addr().expect("bound").port());
-    listener.set_nonblocking(true).expect("a listener");
-    datagrams.set_nonblocking(true).expect("a socket");
-    lab.place.write(
-        "loopback.py",
-        &format!(
-            "import socket, os\n\
-             try: socket.create_connection(('127.0.0.1', {tcp}), 5); print('connected')\n\
-             except ConnectionRefusedError: print('refused')\n\
-             u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
-             u.sendto(b'x', ('127.0.0.1', {udp}))\n\
-             u.sendmsg([b'y'], [], 0, ('127.0.0.1', {udp}))\n\
-             v = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); v.connect(('127.0.0.1', {udp})); v.send(b'z')\n\
-             r = socket.socket(socket.AF_INET, socket.SOCK_RAW, 1); r.sendto(b'\\x08\\0\\0\\0\\0\\0\\0\\0', ('127.0.0.1', 0))\n"
-        ),
-    );
-    assert_eq!(lab.ok("h1", "python3 loopback.py"), "refused\n");
-    assert!(listener.accept().is_err(), "somebody has connected to the host");
-    assert!(datagrams.recv(&mut [0; 8]).is_err(), "somebody has sent to the host");
+    let lab = Lab::across_a_router(Family::Dual);
+    // A host without IPv6 has nothing that could hear of it.
+    let of_host = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let six = of_host.lines().any(|line| line.ends_with(" lo")).then_some("::1");
+    for loopback in ["127.0.0.1"].into_iter().chain(six) {
+        let listener = std::net::TcpListener::bind((loopback, 0)).expect("a port of the host's");
+        let datagrams = std::net::UdpSocket::bind((loopback, 0)).expect("a port of the host's");
+        let (tcp, udp) =
+            (listener.local_addr().expect("bound").port(), datagrams.local_addr().expect("bound").port());
+        listener.set_nonblocking(true).expect("a listener");
+        datagrams.set_nonblocking(true).expect("a socket");
+        // An echo request of either family.
+        let (family, proto, echo) = match loopback {
+            "::1" => ("socket.AF_INET6", 58, "b'\\x80\\0\\0\\0\\0\\0\\0\\0'"),
+            _ => ("socket.AF_INET", 1, "b'\\x08\\0\\0\\0\\0\\0\\0\\0'"),
+        };
+        lab.place.write(
+            "loopback.py",
+            &format!(
+                "import socket, os\n\
+                 try: socket.create_connection(('{loopback}', {tcp}), 5); print('connected')\n\
+                 except ConnectionRefusedError: print('refused')\n\
+                 u = socket.socket({family}, socket.SOCK_DGRAM)\n\
+                 u.sendto(b'x', ('{loopback}', {udp}))\n\
+                 u.sendmsg([b'y'], [], 0, ('{loopback}', {udp}))\n\
+                 v = socket.socket({family}, socket.SOCK_DGRAM); v.connect(('{loopback}', {udp})); v.send(b'z')\n\
+                 r = socket.socket({family}, socket.SOCK_RAW, {proto}); r.sendto({echo}, ('{loopback}', 0))\n"
+            ),
+        );
+        assert_eq!(lab.ok("h1", "python3 loopback.py"), "refused\n");
+        assert!(listener.accept().is_err(), "somebody has connected to the host");
+        assert!(datagrams.recv(&mut [0; 8]).is_err(), "somebody has sent to the host");
+    }
 }
 
 /// Sends to the node's addresses and to the host's loopback by whatever sends; nobody listens.
 const SENDER: &str = r#"
 import socket
-for addr in ("10.0.2.2", "127.0.0.1", "255.255.255.255", "224.0.0.251"):
-    for kind, proto in ((socket.SOCK_STREAM, 0), (socket.SOCK_DGRAM, 0), (socket.SOCK_RAW, 1), (socket.SOCK_DGRAM, 1)):
-        s = socket.socket(socket.AF_INET, kind, proto); s.setblocking(False)
-        echo = b"\x08\0\xf7\xff\0\0\0\0"
+for addr in ("10.0.2.2", "127.0.0.1", "255.255.255.255", "224.0.0.251", "fd00:2::2", "::1", "ff02::1", "ff05::fb"):
+    six = ":" in addr
+    icmp = 58 if six else 1
+    for kind, proto in ((socket.SOCK_STREAM, 0), (socket.SOCK_DGRAM, 0), (socket.SOCK_RAW, icmp), (socket.SOCK_DGRAM, icmp)):
+        s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind, proto); s.setblocking(False)
+        echo = b"\x80\0\x7f\xff\0\0\0\0" if six else b"\x08\0\xf7\xff\0\0\0\0"
         for send in (lambda: s.sendto(echo, (addr, 9)), lambda: s.sendmsg([echo], [], 0, (addr, 9)),
                      lambda: s.connect((addr, 9)), lambda: s.send(echo)):
             try: send()
@@ -139,7 +152,7 @@ for addr in ("10.0.2.2", "127.0.0.1", "255.255.255.255", "224.0.0.251"):
 /// Brings a lab up, runs programs on it that try to send, and says after each step what the host's stack has counted: packets that came in,
 /// packets that went out, and those of its loopback. The last step sends from the host, to show that it counts.
 const COUNTED: &str = r#"
-count() { awk -v what="$1" '/^Ip: [0-9]/ { print "counted", what, $4, $11 }' /proc/net/snmp; awk -v what="$1" '/lo:/ { print "loopback", what, $3 }' /proc/net/dev; }
+count() { awk -v what="$1" '/^Ip: [0-9]/ { print "counted", what, $4, $11 }' /proc/net/snmp; awk -v what="$1" '/^Ip6(InReceives|OutRequests) / { all = all " " $2 } END { print "counted6", what all }' /proc/net/snmp6; awk -v what="$1" '/lo:/ { print "loopback", what, $3 }' /proc/net/dev; }
 labctl up > up.log 2>&1 || { cat up.log; exit 1; }
 count before
 labctl exec h1 -- ./ways > ways.log || exit 1
@@ -147,6 +160,7 @@ count ways
 labctl exec h1 -- python3 sender.py || exit 1
 count sender
 labctl exec h1 -- ping -c 1 10.0.2.2 > ping.log || exit 1
+labctl exec h1 -- ping -c 1 fd00:2::2 >> ping.log || exit 1
 count ping
 labctl down > down.log 2>&1
 python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))'
@@ -181,7 +195,7 @@ fn the_hosts_stack_counts_no_packet() {
         of_step.map(|line| line.replace(&format!(" {step} "), " ")).collect()
     };
     let before = lines("before");
-    assert_eq!(before.len(), 2, "{said}");
+    assert_eq!(before.len(), 3, "{said}");
     for step in ["ways", "sender", "ping"] {
         assert_eq!(lines(step), before, "after {step}\n{said}");
     }

@@ -1,54 +1,84 @@
 //! A node's configuration, read and written: ip, ss, sysctl.
 
-use lab_tests::exec::Lab;
-use lab_tests::program;
+use lab_tests::exec::{H1, H2, Lab, R1};
+use lab_tests::family::{Family, Host, in_url};
+use lab_tests::{in_each_family, program};
 use serde_json::Value;
+use std::net::IpAddr;
 
-#[test]
-fn ip_reads_and_writes() {
+in_each_family!(ip_reads_and_writes, ss_shows_the_nodes_sockets, sysctl_reads_and_writes);
+
+fn ip_reads_and_writes(family: Family) {
     program("ip", "iproute2");
-    let lab = Lab::across_a_router();
-    let json = |node: &str, words: &str| -> Value {
-        serde_json::from_str(&lab.ok(node, &format!("ip -j {words}"))).expect("ip prints JSON")
-    };
-    let addresses = json("r1", "-4 addr");
-    let names: Vec<_> = addresses.as_array().expect("a list").iter().map(|i| &i["ifname"]).collect();
-    assert_eq!(names, ["lo", "eth0", "eth1"]);
-    assert_eq!(addresses[2]["addr_info"][0]["local"], "10.0.2.1");
-    let way = json("h1", "route get 10.0.2.2");
-    assert_eq!((&way[0]["gateway"], &way[0]["prefsrc"]), (&"10.0.1.1".into(), &"10.0.1.2".into()));
+    let lab = Lab::across_a_router(family);
+    for to in family.addrs(H2) {
+        // The form with this family alone has the same addresses.
+        let (of, version, net, there) = match to {
+            IpAddr::V4(_) => (Family::V4, "-4", "192.0.2.0/24", "192.0.2.1"),
+            IpAddr::V6(_) => (Family::V6, "-6", "2001:db8:2::/64", "2001:db8:2::1"),
+        };
+        let len = net.split('/').nth(1).expect("a length");
+        let json = |node: &str, words: &str| -> Value {
+            let words = format!("ip {version} -j {words}");
+            serde_json::from_str(&lab.ok(node, &words)).expect("ip prints JSON")
+        };
+        let pings = |to: &str| lab.run("h1", &format!("ping -c 1 -W 1 {to}")).status.success();
+        let to = to.to_string();
+        let text = |host: Host| of.addr(host).to_string();
+        let addresses = json("r1", "addr");
+        let names: Vec<_> = addresses.as_array().expect("a list").iter().map(|i| &i["ifname"]).collect();
+        assert_eq!(names, ["lo", "eth0", "eth1"]);
+        assert_eq!(addresses[2]["addr_info"][0]["local"], text(Host(2, 1)));
+        let way = json("h1", &format!("route get {to}"));
+        assert_eq!((&way[0]["gateway"], &way[0]["prefsrc"]), (&text(R1).into(), &text(H1).into()));
 
-    // What is written holds for the node and all its programs.
-    lab.ok("h2", "ip addr add 192.0.2.1/24 dev eth0");
-    lab.ok("r1", "ip route add 192.0.2.0/24 via 10.0.2.2");
-    assert!(lab.ok("h1", "ping -c 1 192.0.2.1").contains("1 received"));
-    lab.ok("r1", "ip route replace 192.0.2.0/24 dev eth0");
-    assert!(!lab.run("h1", "ping -c 1 -W 1 192.0.2.1").status.success());
-    lab.ok("r1", "ip route del 192.0.2.0/24");
-    assert!(!lab.ok("r1", "ip route").contains("192.0.2.0"));
-    lab.ok("h1", "ip link set eth0 mtu 1400");
-    assert_eq!(json("h1", "link show eth0")[0]["mtu"], 1400);
-    lab.ok("h1", "ip link set eth0 down");
-    assert!(!lab.run("h1", "ping -c 1 -W 1 10.0.2.2").status.success());
-    lab.sh("h1", "ip link set eth0 up && ip route replace default via 10.0.1.1");
-    assert!(lab.ok("h1", "ping -c 1 10.0.2.2").contains("1 received"));
-    let neighbours = lab.ok("h1", "ip neigh");
-    assert!(neighbours.contains("10.0.1.1 dev eth0 lladdr "), "{neighbours}");
-    let denied = lab.run("h1", "ip route add 198.51.100.0/24 via 203.0.113.1");
-    assert_eq!(denied.status.code(), Some(2), "{denied:?}");
-    assert!(String::from_utf8_lossy(&denied.stderr).contains("Nexthop has invalid gateway"), "{denied:?}");
+        // What is written holds for the node and all its programs.
+        lab.ok("h2", &format!("ip addr add {there}/{len} dev eth0"));
+        lab.ok("r1", &format!("ip route add {net} via {to}"));
+        assert!(lab.ok("h1", &format!("ping -c 1 {there}")).contains("1 received"));
+        // A route that takes the other's place sends them elsewhere.
+        lab.ok("r1", &format!("ip route replace {net} dev eth0"));
+        assert!(!pings(there));
+        lab.ok("r1", &format!("ip route del {net}"));
+        assert!(!lab.ok("r1", &format!("ip {version} route")).contains("192.0.2.0"));
+        assert!(!lab.ok("r1", &format!("ip {version} route")).contains("2001:db8"));
+        lab.ok("h1", "ip link set eth0 mtu 1400");
+        assert_eq!(json("h1", "link show eth0")[0]["mtu"], 1400);
+        lab.ok("h1", "ip link set eth0 down");
+        assert!(!pings(&to));
+        let router = text(R1);
+        // As on Linux, an interface that goes down loses its IPv6 addresses, but for what `keep_addr_on_down` keeps.
+        let again = format!("ip {version} addr replace {}/{len} dev eth0", text(H1));
+        lab.sh(
+            "h1",
+            &format!("ip link set eth0 up && {again} && ip {version} route replace default via {router}"),
+        );
+        assert!(lab.ok("h1", &format!("ping -c 1 {to}")).contains("1 received"));
+        let neighbours = lab.ok("h1", &format!("ip {version} neigh"));
+        assert!(neighbours.contains(&format!("{router} dev eth0 lladdr ")), "{neighbours}");
+        let denied = match of {
+            Family::V4 => "ip route add 198.51.100.0/24 via 203.0.113.1",
+            Family::V6 | Family::Dual => "ip route add 2001:db8:100::/48 via 2001:db8:113::1",
+        };
+        let denied = lab.run("h1", denied);
+        assert_eq!(denied.status.code(), Some(2), "{denied:?}");
+        let said = String::from_utf8_lossy(&denied.stderr);
+        assert!(said.contains("Nexthop has invalid gateway"), "{denied:?}");
+    }
 }
 
-#[test]
-fn ss_shows_the_nodes_sockets() {
+fn ss_shows_the_nodes_sockets(family: Family) {
     program("ss", "iproute2");
     program("socat", "socat");
-    let mut lab = Lab::across_a_router();
-    lab.start_words("h2", &["socat", "-t", "60", "TCP-LISTEN:99,fork", "SYSTEM:cat"]);
-    lab.start_words("h2", &["socat", "-t", "60", "UDP-RECVFROM:98,fork", "SYSTEM:cat"]);
+    let mut lab = Lab::across_a_router(family);
+    let v = if family.has_v6() { 6 } else { 4 };
+    // A socket of both families listens at `*`.
+    let any = if family.has_v6() { "*" } else { "0.0.0.0" };
+    lab.start_words("h2", &["socat", "-t", "60", &format!("TCP{v}-LISTEN:99,fork"), "SYSTEM:cat"]);
+    lab.start_words("h2", &["socat", "-t", "60", &format!("UDP{v}-RECVFROM:98,fork"), "SYSTEM:cat"]);
     lab.receives("h2", "tcp", 99);
     lab.receives("h2", "udp", 98);
-    lab.start_words("h1", &["socat", "TCP:h2:99", "SYSTEM:sleep 1000"]);
+    lab.start_words("h1", &["socat", &format!("TCP{v}:h2:99"), "SYSTEM:sleep 1000"]);
     lab.until("a connection", || lab.sockets("h1").iter().any(|socket| socket["state"] == "ESTAB"));
     let shown = |node: &str, words: &str| {
         let output = lab.run(node, words);
@@ -56,30 +86,36 @@ fn ss_shows_the_nodes_sockets() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let listening = shown("h2", "ss -tanl");
-    assert!(listening.contains("LISTEN") && listening.contains("0.0.0.0:99"), "{listening}");
+    assert!(listening.contains("LISTEN") && listening.contains(&format!("{any}:99")), "{listening}");
     let established = shown("h1", "ss -tan state established");
-    assert!(established.contains("10.0.2.2:99"), "{established}");
+    assert!(established.contains(&format!("{}:99", in_url(family.addr(H2)))), "{established}");
     let information = shown("h1", "ss -tine");
     assert!(information.contains("cubic") && information.contains("rto:"), "{information}");
     let filtered = shown("h2", "ss -Htan ( sport = :99 )");
     assert_eq!(filtered.lines().count(), 2, "{filtered}");
     assert_eq!(shown("h2", "ss -Htan ( sport = :97 )"), "");
     let datagrams = shown("h2", "ss -uan");
-    assert!(datagrams.contains("0.0.0.0:98"), "{datagrams}");
+    assert!(datagrams.contains(&format!("{any}:98")), "{datagrams}");
+    let other = if family.has_v6() { "-4" } else { "-6" };
+    assert_eq!(shown("h2", &format!("ss {other} -Htan")), "");
     shown("h2", "ss -s");
     shown("h2", "ss -an");
 }
 
-#[test]
-fn sysctl_reads_and_writes() {
+fn sysctl_reads_and_writes(family: Family) {
     program("sysctl", "procps");
-    let lab = Lab::across_a_router();
-    assert_eq!(lab.ok("r1", "sysctl -n net.ipv4.ip_forward"), "1\n");
-    lab.ok("r1", "sysctl -w net.ipv4.ip_forward=0");
-    assert_eq!(lab.ok("r1", "cat /proc/sys/net/ipv4/ip_forward"), "0\n");
-    assert!(!lab.run("h1", "ping -c 1 -W 1 10.0.2.2").status.success());
-    lab.sh("r1", "echo 1 > /proc/sys/net/ipv4/ip_forward");
-    assert!(lab.ok("h1", "ping -c 1 10.0.2.2").contains("1 received"));
+    let lab = Lab::across_a_router(family);
+    let (name, to) = match family {
+        Family::V4 => ("net.ipv4.ip_forward", family.addr(H2)),
+        Family::V6 | Family::Dual => ("net.ipv6.conf.all.forwarding", family.addr(H2)),
+    };
+    let file = format!("/proc/sys/{}", name.replace('.', "/"));
+    assert_eq!(lab.ok("r1", &format!("sysctl -n {name}")), "1\n");
+    lab.ok("r1", &format!("sysctl -w {name}=0"));
+    assert_eq!(lab.ok("r1", &format!("cat {file}")), "0\n");
+    assert!(!lab.run("h1", &format!("ping -c 1 -W 1 {to}")).status.success());
+    lab.sh("r1", &format!("echo 1 > {file}"));
+    assert!(lab.ok("h1", &format!("ping -c 1 {to}")).contains("1 received"));
     let unknown = lab.run("r1", "sysctl -w net.ipv4.no_such_thing=1");
     assert!(!unknown.status.success(), "{unknown:?}");
 }

@@ -2,6 +2,7 @@
 
 use crate::closed::compile;
 use lab_tests::exec::{Lab, finish};
+use lab_tests::family::Family;
 
 /// Many processes that each make some thousand calls from a seed: those that are looked at above all, with descriptors, addresses and
 /// lengths that are sometimes right.
@@ -112,7 +113,7 @@ int main(int argc, char **argv) {
 
 #[test]
 fn random_calls_disturb_nobody() {
-    let mut lab = Lab::across_a_router();
+    let mut lab = Lab::across_a_router(Family::Dual);
     let fuzzer = compile(&lab.place, "fuzzer", FUZZER);
     let pid = lab.place.pid("lab", "h1");
     // Others on the same node, whose sockets it cannot touch.

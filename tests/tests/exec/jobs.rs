@@ -1,12 +1,15 @@
 //! Job control and ends: exit statuses, signals, pipes, children, terminals, and what is left behind: nothing.
 
-use lab_tests::exec::{Lab, finish, succeeded};
-use lab_tests::program;
+use lab_tests::exec::{H2, Lab, finish, succeeded};
+use lab_tests::family::Family;
+use lab_tests::{in_each_family, program};
 use std::process::Stdio;
+
+in_each_family!(children_inherit_connections, a_daemon_lives_until_the_lab_is_down);
 
 #[test]
 fn exit_statuses_are_those_of_a_shell() {
-    let lab = Lab::across_a_router();
+    let lab = Lab::across_a_router(Family::V4);
     for (words, code) in
         [("true", 0), ("false", 1), ("sh -c exit\t7", 7), ("no-such-program", 127), ("/etc/passwd", 126)]
     {
@@ -28,7 +31,7 @@ fn exit_statuses_are_those_of_a_shell() {
 
 #[test]
 fn pipes_and_children_are_the_shells() {
-    let lab = Lab::across_a_router();
+    let lab = Lab::across_a_router(Family::V4);
     assert_eq!(lab.fed("h1", "tr a-z A-Z", "hello\n"), "HELLO\n");
     assert_eq!(lab.sh("h1", "seq 100000 | head -1; (exit 3) & wait $!; echo $?"), "1\n3\n");
     // A reader that leaves ends the writer, not us.
@@ -43,13 +46,21 @@ fn pipes_and_children_are_the_shells() {
     // Output and error streams are two.
     let both = finish(&mut lab.command("h1", ["sh", "-c", "echo out; echo err >&2"]), "sh");
     assert_eq!((&both.stdout[..], &both.stderr[..]), (&b"out\n"[..], &b"err\n"[..]));
+}
+
+fn children_inherit_connections(family: Family) {
+    let lab = Lab::across_a_router(family);
     // What a child inherits is the node's as well.
     let inherited = "import socket, os, sys\n\
-        s = socket.create_server(('', 7)); c = socket.create_connection(('127.0.0.1', 7)); a, _ = s.accept()\n\
+        family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET\n\
+        s = socket.create_server(('', 7), family=family); c = socket.create_connection((sys.argv[1], 7)); a, _ = s.accept()\n\
         if os.fork() == 0:\n    s.close(); c.close(); a.sendall(b'from the child'); os._exit(0)\n\
         a.close(); print(c.recv(100).decode()); os.wait(); print(c.recv(100))\n";
     lab.place.write("inherit.py", inherited);
-    assert_eq!(lab.ok("h1", "python3 inherit.py"), "from the child\nb''\n");
+    let loopback = family.addrs(H2).into_iter().map(|addr| if addr.is_ipv6() { "::1" } else { "127.0.0.1" });
+    for addr in loopback {
+        assert_eq!(lab.ok("h1", &format!("python3 inherit.py {addr}")), "from the child\nb''\n");
+    }
 }
 
 /// Whether a process of these words lives.
@@ -60,17 +71,15 @@ fn lives(words: &str) -> bool {
     })
 }
 
-#[test]
-fn a_daemon_lives_until_the_lab_is_down() {
-    let mut lab = Lab::across_a_router();
+fn a_daemon_lives_until_the_lab_is_down(family: Family) {
+    let mut lab = Lab::across_a_router(family);
+    let v = if family.has_v6() { 6 } else { 4 };
     program("socat", "socat");
     // It leaves its session, its terminal and its parent; `exec` is over when the first process is.
-    lab.sh(
-        "h2",
-        "setsid socat -t 60 TCP-LISTEN:99,fork,reuseaddr SYSTEM:cat </dev/null >/dev/null 2>&1 & echo",
-    );
+    let listen = format!("TCP{v}-LISTEN:99,fork,reuseaddr");
+    lab.sh("h2", &format!("setsid socat -t 60 {listen} SYSTEM:cat </dev/null >/dev/null 2>&1 & echo"));
     lab.receives("h2", "tcp", 99);
-    assert_eq!(lab.fed("h1", "socat -t 60 - TCP:h2:99", "hello\n"), "hello\n");
+    assert_eq!(lab.fed("h1", &format!("socat -t 60 - TCP{v}:h2:99"), "hello\n"), "hello\n");
     let held = format!("sleep 98765.{}", std::process::id());
     let front = lab.start("h1", &held);
     lab.until("a program", || lives(&held));
@@ -84,7 +93,7 @@ fn a_daemon_lives_until_the_lab_is_down() {
 
 #[test]
 fn a_front_that_is_killed_leaves_nothing() {
-    let mut lab = Lab::across_a_router();
+    let mut lab = Lab::across_a_router(Family::V4);
     let held = format!("sleep 98764.{}", std::process::id());
     let script = format!("trap '' TERM; setsid {held} & {held}; {held}");
     let front = lab.start_words("h1", &["sh", "-c", &script]);
@@ -98,7 +107,7 @@ fn a_front_that_is_killed_leaves_nothing() {
 
 #[test]
 fn a_program_whose_node_dies_is_ended_with_a_message() {
-    let mut lab = Lab::across_a_router();
+    let mut lab = Lab::across_a_router(Family::V4);
     let held = format!("sleep 98763.{}", std::process::id());
     let front = lab.start("h1", &held);
     lab.until("a program", || lives(&held));
@@ -172,7 +181,7 @@ print("all is well")
 #[test]
 fn a_terminal_stops_and_ends_programs() {
     program("python3", "python3");
-    let lab = Lab::across_a_router();
+    let lab = Lab::across_a_router(Family::V4);
     lab.place.write("terminal.py", TERMINAL);
     let mut command = lab.place.command("python3");
     command.arg("terminal.py").stdin(Stdio::null());
@@ -187,7 +196,7 @@ fn a_terminal_stops_and_ends_programs() {
 
 #[test]
 fn a_program_on_a_node_starts_one_on_another() {
-    let mut lab = Lab::across_a_router();
+    let mut lab = Lab::across_a_router(Family::V4);
     lab.place.write("on", "here\n");
     let script = "uname -n; labctl exec h2 -- sh -c 'uname -n; pwd; cat; echo $LABCTL_NODE $MARK; exit 7' < on; echo $?; uname -n";
     let mut command = lab.command("h1", ["sh", "-c", script]);

@@ -3,13 +3,18 @@
 //! Docker's refuses pidfd_getfd, user namespaces and io_uring; podman's refuses process_vm_readv and process_vm_writev. A program and its
 //! supervisor both live below them.
 
-use lab_tests::exec::{Lab, finish, succeeded};
+use lab_tests::exec::{H1, H2, Lab, finish, succeeded};
+use lab_tests::family::Family;
+use lab_tests::in_each_family;
 use std::process::{Child, Command, Stdio};
+
+in_each_family!(where_descriptors_cannot_be_fetched, where_memory_cannot_be_called_for);
 
 /// A server of streams and datagrams that says who asks it.
 const SERVER: &str = r#"
-import socket, select
-t = socket.create_server(("", 7000)); u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("", 7000))
+import socket, select, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+t = socket.create_server(("", 7000), family=family); u = socket.socket(family, socket.SOCK_DGRAM); u.bind(("", 7000))
 while True:
     for s in select.select([t, u], [], [])[0]:
         if s is u:
@@ -21,14 +26,15 @@ while True:
 "#;
 
 const CLIENT: &str = r#"
-import socket
+import socket, sys
+family, to = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, sys.argv[1]
 for n in range(20):
     s = socket.create_connection(("h2", 7000)); s.sendall(b"stream"); print(s.makefile().read(), s.getpeername()[0]); s.close()
-    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(30); u.bind(("", 7001)); u.sendto(b"datagram", ("10.0.2.2", 7000))
+    u = socket.socket(family, socket.SOCK_DGRAM); u.settimeout(30); u.bind(("", 7001)); u.sendto(b"datagram", (to, 7000))
     data, anc, flags, peer = u.recvmsg(100); print(data.decode(), peer[0]); u.close()
 try: socket.create_connection(("h2", 7002))
 except ConnectionRefusedError: print("refused")
-u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(30); u.connect(("h2", 7002)); u.send(b"x")
+u = socket.socket(family, socket.SOCK_DGRAM); u.settimeout(30); u.connect(("h2", 7002)); u.send(b"x")
 try: u.recvfrom(10)
 except ConnectionRefusedError: print("refused")
 "#;
@@ -49,19 +55,22 @@ impl Drop for Server {
     }
 }
 
-fn streams_and_datagrams_work_below(filter: &str) {
-    let lab = Lab::across_a_router();
+fn streams_and_datagrams_work_below(family: Family, filter: &str) {
+    let lab = Lab::across_a_router(family);
+    let (own, to) = (family.addr(H1).to_string(), family.addr(H2).to_string());
     lab.place.write("server.py", SERVER);
     lab.place.write("client.py", CLIENT);
-    let server = below(&lab, filter, "h2", &["python3", "server.py"]).stdout(Stdio::null()).spawn();
+    let server = below(&lab, filter, "h2", &["python3", "server.py", &to]).stdout(Stdio::null()).spawn();
     let _server = Server(server.expect("labctl runs"));
     lab.receives("h2", "udp", 7000);
-    let said =
-        succeeded(filter, &finish(&mut below(&lab, filter, "h1", &["python3", "client.py"]), "client.py"));
+    let said = succeeded(
+        filter,
+        &finish(&mut below(&lab, filter, "h1", &["python3", "client.py", &to]), "client.py"),
+    );
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines.len(), 42, "{said}");
     for pair in lines[..40].chunks(2) {
-        assert_eq!(pair, ["STREAM 10.0.1.2 10.0.2.2", "DATAGRAM 10.0.1.2 10.0.2.2"], "{said}");
+        assert_eq!(pair, [format!("STREAM {own} {to}"), format!("DATAGRAM {own} {to}")], "{said}");
     }
     assert_eq!(lines[40..], ["refused", "refused"], "{said}");
     // What was closed is closed on the node as well.
@@ -73,12 +82,10 @@ fn streams_and_datagrams_work_below(filter: &str) {
     assert!(pinged.contains("1 received"), "{pinged}");
 }
 
-#[test]
-fn where_descriptors_cannot_be_fetched() {
-    streams_and_datagrams_work_below("--docker");
+fn where_descriptors_cannot_be_fetched(family: Family) {
+    streams_and_datagrams_work_below(family, "--docker");
 }
 
-#[test]
-fn where_memory_cannot_be_called_for() {
-    streams_and_datagrams_work_below("--podman");
+fn where_memory_cannot_be_called_for(family: Family) {
+    streams_and_datagrams_work_below(family, "--podman");
 }

@@ -6,6 +6,7 @@ mod fuzzed;
 mod jobs;
 mod layered;
 mod names;
+mod neighbour;
 mod probe;
 mod routing;
 mod ssh;

@@ -1,32 +1,44 @@
 //! Names: dig against dnsmasq, and the node's own files.
 
-use lab_tests::exec::Lab;
-use lab_tests::program;
+use lab_tests::exec::{H1, H2, Lab, R1};
+use lab_tests::family::Family;
+use lab_tests::{in_each_family, program};
 
-#[test]
-fn dig_asks_dnsmasq() {
+in_each_family!(dig_asks_dnsmasq, a_node_has_names_of_its_own, a_connection_has_names_as_long_as_it_stands);
+
+fn dig_asks_dnsmasq(family: Family) {
     program("dig", "bind9-dnsutils");
     let dnsmasq = program("dnsmasq", "dnsmasq-base").display().to_string();
-    let mut lab = Lab::across_a_router();
+    let mut lab = Lab::across_a_router(family);
     let flags = "-k -C /dev/null --no-resolv --no-hosts --pid-file= --log-facility=- -u nobody --address=/x.test/192.0.2.7 \
-                 --txt-record=long.test,";
+                 --address=/x.test/2001:db8::7 --txt-record=long.test,";
     let long = vec!["a-rather-long-text-that-fills-an-answer"; 40].join(",");
     lab.start("h2", &format!("{dnsmasq} {flags}{long}"));
     lab.receives("h2", "udp", 53);
     lab.receives("h2", "tcp", 53);
-    assert_eq!(lab.ok("h1", "dig +short +time=5 @10.0.2.2 x.test"), "192.0.2.7\n");
-    assert_eq!(lab.ok("h1", "dig +short +tcp +time=5 @h2 x.test"), "192.0.2.7\n");
+    for server in family.addrs(H2) {
+        assert_eq!(lab.ok("h1", &format!("dig +short +time=5 @{server} x.test")), "192.0.2.7\n");
+        let asked = lab.ok("h1", &format!("dig +short +tcp +time=5 @{server} x.test AAAA"));
+        assert_eq!(asked, "2001:db8::7\n");
+    }
     // Truncated over UDP, so asked again over TCP.
     let long = lab.ok("h1", "dig +noedns +time=5 @h2 long.test txt");
     assert!(long.contains("retrying in TCP mode") && long.contains("fills-an-answer"), "{long}");
-    let refused = lab.run("h1", "dig +time=1 +tries=1 @10.0.1.1 x.test");
+    let refused = lab.run("h1", &format!("dig +time=1 +tries=1 @{} x.test", family.addr(R1)));
     assert!(String::from_utf8_lossy(&refused.stdout).contains("connection refused"), "{refused:?}");
 }
 
-#[test]
-fn a_node_has_names_of_its_own() {
-    let lab = Lab::across_a_router();
-    assert_eq!(lab.ok("h1", "getent ahostsv4 r1").split_whitespace().next(), Some("10.0.1.1"));
+fn a_node_has_names_of_its_own(family: Family) {
+    let lab = Lab::across_a_router(family);
+    // Addresses of both families stand side by side, IPv6 first.
+    let all = lab.ok("h1", "getent ahosts h2");
+    let streams = all.lines().filter(|line| line.contains("STREAM"));
+    let found: Vec<_> = streams.filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(found, family.addrs(H2).iter().map(ToString::to_string).collect::<Vec<_>>(), "{all}");
+    for addr in family.addrs(R1) {
+        let named = lab.ok("h1", &format!("getent hosts {addr}"));
+        assert_eq!(named.split_whitespace().nth(1), Some("r1"), "{named}");
+    }
     assert_eq!(lab.ok("h2", "uname -n"), "h2\n");
     assert_eq!(lab.ok("h2", "cat /etc/hostname"), "h2\n");
     assert_eq!(lab.ok("r1", "hostname"), "r1\n");
@@ -57,7 +69,7 @@ print("net", *(line.split(":")[0].strip() for line in open("dev") if ":" in line
 
 #[test]
 fn a_nodes_files_are_found_by_every_path() {
-    let lab = Lab::across_a_router();
+    let lab = Lab::across_a_router(Family::Dual);
     lab.place.write("opens.py", OPENS);
     let script = lab.file("opens.py").display().to_string();
     let opened = lab.ok("h1", &format!("python3 {script}"));
@@ -67,37 +79,39 @@ fn a_nodes_files_are_found_by_every_path() {
 
 /// What is told without asking the node holds as long as it is true.
 const CONNECTED: &str = r#"
-import socket, struct, select, errno
+import socket, struct, select, errno, sys
 T = socket.IPPROTO_TCP
+to = sys.argv[1]
+family = socket.AF_INET6 if ":" in to else socket.AF_INET
 def connect(blocking):
-    s = socket.socket(); s.setsockopt(T, socket.TCP_NODELAY, 1); s.setsockopt(T, socket.TCP_KEEPIDLE, 61); s.setsockopt(T, socket.TCP_KEEPIDLE, 62)
+    s = socket.socket(family); s.setsockopt(T, socket.TCP_NODELAY, 1); s.setsockopt(T, socket.TCP_KEEPIDLE, 61); s.setsockopt(T, socket.TCP_KEEPIDLE, 62)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for opt, value in ((socket.TCP_KEEPIDLE, 0), (socket.TCP_KEEPCNT, 128)):
         try: s.setsockopt(T, opt, value); print("taken")
         except OSError as e: assert e.errno == errno.EINVAL
-    if blocking: s.connect(("10.0.2.2", 7000))
+    if blocking: s.connect((to, 7000))
     else:
-        s.setblocking(False); assert s.connect_ex(("10.0.2.2", 7000)) == errno.EINPROGRESS
+        s.setblocking(False); assert s.connect_ex((to, 7000)) == errno.EINPROGRESS
         select.select([], [s], []); assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0; s.setblocking(True)
     return s
 for blocking in (True, False):
     s = connect(blocking)
-    print(s.getsockopt(T, socket.TCP_NODELAY), s.getsockopt(T, socket.TCP_KEEPIDLE), s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), s.getsockname()[0], s.getpeername())
+    print(s.getsockopt(T, socket.TCP_NODELAY), s.getsockopt(T, socket.TCP_KEEPIDLE), s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), s.getsockname()[0], s.getpeername()[:2])
     assert s.getsockname() == s.getsockname() and s.dup().getpeername() == s.getpeername()
-    own = "%s:%d" % s.getsockname(); s.sendall(b"who")
+    own = "%s:%d" % s.getsockname()[:2]; s.sendall(b"who")
     assert s.recv(100).decode() == own
     s.sendall(b"reset")
     try: print(s.recv(100))
     except ConnectionResetError: print("reset", s.getsockname()[0])
     try: print(s.getpeername())
     except OSError as e: print(errno.errorcode[e.errno])
-s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s = socket.socket(family); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 print(s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR), s.getsockopt(T, socket.TCP_KEEPIDLE))
 "#;
 
 const ANSWERER: &str = r#"
-import socket, struct
-l = socket.create_server(("", 7000))
+import socket, struct, sys
+l = socket.create_server((sys.argv[1], 7000), family=socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
 while True:
     c, peer = l.accept()
     while True:
@@ -107,13 +121,13 @@ while True:
             c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); c.close(); break
 "#;
 
-#[test]
-fn a_connection_has_names_as_long_as_it_stands() {
-    let mut lab = Lab::across_a_router();
+fn a_connection_has_names_as_long_as_it_stands(family: Family) {
+    let mut lab = Lab::across_a_router(family);
     lab.place.write("answerer.py", ANSWERER);
     lab.place.write("connected.py", CONNECTED);
-    lab.start("h2", "python3 answerer.py");
+    let (own, to) = (family.addr(H1), family.addr(H2));
+    lab.start("h2", &format!("python3 answerer.py {to}"));
     lab.receives("h2", "tcp", 7000);
-    let one = "1 62 1 10.0.1.2 ('10.0.2.2', 7000)\nreset 10.0.1.2\nENOTCONN\n";
-    assert_eq!(lab.ok("h1", "python3 connected.py"), format!("{one}{one}1 7200\n"));
+    let one = format!("1 62 1 {own} ('{to}', 7000)\nreset {own}\nENOTCONN\n");
+    assert_eq!(lab.ok("h1", &format!("python3 connected.py {to}")), format!("{one}{one}1 7200\n"));
 }

@@ -1,21 +1,24 @@
 //! OpenSSH: a server of an ordinary user's, login by key, a terminal, copies.
 
-use lab_tests::exec::{Lab, finish, succeeded};
-use lab_tests::{Place, User, program};
+use lab_tests::exec::{H2, Lab, finish, succeeded};
+use lab_tests::family::{Family, in_url};
+use lab_tests::{Place, User, in_each_family, program};
+
+in_each_family!(ssh_logs_in_by_key_and_scp_copies, ssh_gives_a_shell_with_a_terminal,);
 
 const TOPOLOGY: &str = r#"
 name = "lab"
 [node]
-h1 = {}
+h1 = { if.eth0 = { dad = "off", bus = "left" } }
 r1 = { forward = true }
-h2 = { files = { "/etc/passwd" = "passwd", "/etc/group" = "group" } }
+h2 = { if.eth0 = { dad = "off", bus = "right" }, files = { "/etc/passwd" = "passwd", "/etc/group" = "group" } }
 [bus]
-left  = { subnet = "10.0.1.0/24", nodes = ["r1", "h1"] }
-right = { subnet = "10.0.2.0/24", nodes = ["r1", "h2"] }
+left  = { subnet = "10.0.1.0/24", subnet6 = "fd00:1::/64", nodes = ["r1", "h1"] }
+right = { subnet = "10.0.2.0/24", subnet6 = "fd00:2::/64", nodes = ["r1", "h2"] }
 "#;
 
 /// A lab in whose h2 a user `tester` is known, and a server for him at port 2222.
-fn with_server() -> (Lab, String) {
+fn with_server(family: Family) -> (Lab, String) {
     let sshd = program("sshd", "openssh-server");
     let place = Place::new(User::Ordinary);
     let here = place.path().display().to_string();
@@ -34,7 +37,7 @@ fn with_server() -> (Lab, String) {
              UsePAM no\nPasswordAuthentication no\nSubsystem sftp internal-sftp\n"
         ),
     );
-    let mut lab = Lab::up(place, TOPOLOGY);
+    let mut lab = Lab::up(place, &family.topology(TOPOLOGY));
     lab.start("h2", &format!("{} -D -e -f {here}/sshd_config", sshd.display()));
     lab.receives("h2", "tcp", 2222);
     let options = format!(
@@ -44,26 +47,27 @@ fn with_server() -> (Lab, String) {
     (lab, options)
 }
 
-#[test]
-fn ssh_logs_in_by_key_and_scp_copies() {
-    let (lab, options) = with_server();
+fn ssh_logs_in_by_key_and_scp_copies(family: Family) {
+    let (lab, options) = with_server(family);
     // The shell on h2 is on h2 itself: its name, and its own connections.
     let seen =
         lab.sh("h1", &format!("ssh {options} tester@h2 'uname -n; echo $SSH_CONNECTION; exit 3'; echo $?"));
     let lines: Vec<&str> = seen.lines().collect();
-    assert!(matches!(&lines[..], ["h2", connection, "3"] if connection.ends_with("10.0.2.2 2222")), "{seen}");
+    let here = format!("{} 2222", family.addr(H2));
+    assert!(matches!(&lines[..], ["h2", connection, "3"] if connection.ends_with(&here)), "{seen}");
     assert_eq!(lab.sh("h1", &format!("seq 100000 | ssh {options} tester@h2 wc -l")), "100000\n");
     lab.sh(
         "h1",
         &format!("head -c 3000000 /dev/urandom > one && scp {options} one tester@h2:two && cmp one two"),
     );
-    lab.sh("h1", &format!("scp {options} tester@h2:two three && cmp one three"));
+    for (nth, addr) in family.addrs(H2).into_iter().map(in_url).enumerate() {
+        lab.sh("h1", &format!("scp {options} tester@{addr}:two {nth} && cmp one {nth}"));
+    }
 }
 
-#[test]
-fn ssh_gives_a_shell_with_a_terminal() {
+fn ssh_gives_a_shell_with_a_terminal(family: Family) {
     program("script", "bsdutils");
-    let (lab, options) = with_server();
+    let (lab, options) = with_server(family);
     lab.place.write("typed", "tty\nstty size\nexec sh -c 'kill -INT $$'\n");
     let session = format!("ssh -tt {options} tester@h2 < typed");
     let seen = lab.sh("h1", &format!("script -qc 'stty rows 33 cols 77; {session}' /dev/null; true"));
@@ -74,7 +78,7 @@ fn ssh_gives_a_shell_with_a_terminal() {
 #[test]
 fn ssh_hands_on_the_size_of_the_window() {
     program("script", "bsdutils");
-    let (lab, options) = with_server();
+    let (lab, options) = with_server(Family::Dual);
     let ready = lab.file("ready").display().to_string();
     lab.place.write(
         "sizes",
