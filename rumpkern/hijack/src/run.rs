@@ -134,7 +134,8 @@ fn supervise(sysproxy: &Path, report: &File, command: &[OsString]) -> Result<(),
     let before = SigSet::thread_get_mask().map_err(|errno| Report::Refused(errno.to_string()))?;
     tree::signals().thread_block().map_err(|errno| Report::Refused(errno.to_string()))?;
     let name = Path::new(&command[0]).file_name().unwrap_or(&command[0]).to_string_lossy();
-    let node = Client::connect_as(sysproxy, &name).map_err(|error| Report::NoNode(reason(&error)))?;
+    let mut node = Client::connect_as(sysproxy, &name).map_err(|error| Report::NoNode(reason(&error)))?;
+    let files = Supervisor::ask_for_files(&mut node);
 
     // What the program starts with: none of our signals is blocked.
     let mut mask = before;
@@ -158,7 +159,7 @@ fn supervise(sysproxy: &Path, report: &File, command: &[OsString]) -> Result<(),
         }),
     )
     .map_err(refused("signalfd"))?;
-    let mut supervisor = Supervisor::new(listener, node).map_err(refused("epoll"))?;
+    let mut supervisor = Supervisor::new(listener, node, files).map_err(refused("epoll"))?;
     if is_followed(report) {
         supervisor.follow(report).map_err(refused("epoll"))?;
     }

@@ -129,15 +129,22 @@ pub(crate) enum End {
 }
 
 impl Supervisor {
-    pub(crate) fn new(listener: Listener, mut node: Client) -> Result<Supervisor, Errno> {
-        let files = match node.call(Sid::NONE, &Request::Open { path: b"" }) {
-            Ok((_, body)) => {
-                let paths = body.data.unwrap_or_default().split(|octet| *octet == 0);
-                paths.filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect()
-            }
-            // The loop finds that the node is gone.
-            Err(_) => Vec::new(),
-        };
+    /// Asks for the paths that the topology lays over the host's: the node looks for them while the program is started.
+    pub(crate) fn ask_for_files(node: &mut Client) -> Option<ReqId> {
+        // That the node is gone the loop finds.
+        node.submit(Sid::NONE, &Request::Open { path: b"" }).ok()
+    }
+
+    /// A supervisor; `files`: what was asked for.
+    pub(crate) fn new(
+        listener: Listener,
+        mut node: Client,
+        files: Option<ReqId>,
+    ) -> Result<Supervisor, Errno> {
+        let answer = files.and_then(|asked| node.wait(asked).ok()).filter(|answer| answer.result.is_ok());
+        let body = answer.as_ref().and_then(|answer| answer.body().ok());
+        let paths = body.and_then(|body| body.data).unwrap_or_default().split(|octet| *octet == 0);
+        let files = paths.filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &listener, EventData::new_u64(CALLS), EventFlags::IN)?;
         epoll::add(&epoll, &node, EventData::new_u64(NODE), EventFlags::IN)?;
