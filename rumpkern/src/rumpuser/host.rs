@@ -105,16 +105,17 @@ impl Host {
             end = end.min(until.as_nanos());
         }
         let mut next_yield = since + BEFORE_YIELD;
+        let mut now = since;
         loop {
             for _ in 0..LOOKS {
                 if self.has_frames() {
-                    let waited = self.now().as_nanos() - since;
-                    self.patience.ended(Ended::Polling, waited);
+                    // As of the last look at the clock: another one would hold up what came.
+                    self.patience.ended(Ended::Polling, now - since);
                     return true;
                 }
                 std::hint::spin_loop();
             }
-            let now = self.now().as_nanos();
+            now = self.now().as_nanos();
             if now >= end {
                 self.patience.failed(now, now - since);
                 return false;
