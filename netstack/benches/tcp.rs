@@ -82,6 +82,7 @@ impl Host {
             tos: 0,
             ifindex: IfIndex(2),
             cast: Cast::Unicast,
+            fragmented: false,
         };
         while let Some(m) = self.ip.sent.pop_front() {
             to.tcp.input(&mut to.ip, &rx, Arrived::new(m.data(), m.offload));

@@ -178,6 +178,7 @@ impl Stack {
             tos: header.tos,
             ifindex,
             cast,
+            fragmented: false,
         };
         let raw = self.raw_input(&rx, header.protocol, &m);
         match protosw::find(rx.src, header.protocol) {

@@ -146,6 +146,8 @@ pub struct IpRx {
     pub ifindex: IfIndex,
     /// Sent to a link or IP broadcast or multicast address.
     pub cast: Cast,
+    /// A fragment header stood in it (of IPv6), if only that of a fragment which is all of its packet.
+    pub fragmented: bool,
 }
 
 /// To how many a packet was sent.

@@ -27,7 +27,7 @@ pub(crate) struct ProtoSw {
 /// learned of our own packets only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quote {
-    /// A live socket may have sent it.
+    /// A live socket may have sent it, or nobody can tell.
     Ours,
     /// Nobody here has it under way.
     Strange,

@@ -139,7 +139,11 @@ fn may_complain(about: &[u8], h: &ipv6::Header, cast: Cast, (ty, code): (u8, u8)
         let message = about.get(u.at..).unwrap_or_default();
         u.protocol == protocol::ICMPV6
             && u.is_first()
-            && message.first().is_none_or(|&t| icmpv6::is_error(t) || t == ty::REDIRECT)
+            && match message.first() {
+                Some(&t) => icmpv6::is_error(t) || t == ty::REDIRECT,
+                // RFC 8200 §4.5: a first fragment without it is complained of.
+                None => u.fragment.is_none(),
+            }
     });
     let to_one = cast == Cast::Unicast && !h.dst.is_multicast();
     // (e.3): so that path MTU discovery works with groups, and unknown options are heard of.
@@ -238,10 +242,12 @@ fn quoted(stack: &mut Stack, rx: &IpRx, header: &Header, m: Mbuf, at: usize) {
     stack.ip.free(m);
 }
 
-/// An error about an ICMPv6 message of ours: an echo request of a ping socket.
+/// An error about an ICMPv6 message of ours: an echo request of a ping socket, or a reply, of which nothing is
+/// kept that it could be compared with (RFC 8201 §4 asks for that where it can be done).
 pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) -> Quote {
     match *quoted {
         [ty::ECHO, _, _, _, a, b, ..] => stack.ping_error(error, u16::from_be_bytes([a, b]), quoted),
+        [ty::ECHO_REPLY, ..] => Quote::Ours,
         [..] => Quote::Strange,
     }
 }

@@ -140,7 +140,9 @@ impl Stack {
     /// A packet for us: its extension headers one after the other (RFC 8200 §4), then raw sockets,
     /// then the protocol.
     fn ip6_deliver(&mut self, ifindex: IfIndex, cast: Cast, header: &Header, mut m: Mbuf) {
+        let mut header = *header;
         let (mut protocol, mut at, mut named_at) = (header.next_header, ipv6::HEADER_LEN, 6);
+        let mut fragmented = false;
         loop {
             let header_len = match protocol {
                 next::HOP_BY_HOP | next::DESTINATION | next::ROUTING => {
@@ -158,17 +160,22 @@ impl Stack {
                 next::HOP_BY_HOP => break,
                 next::DESTINATION => ip6_exthdr::options(octets),
                 next::ROUTING => ip6_exthdr::routing(octets),
-                _ => match frag6::input(self, ifindex, cast, header, at, m) {
-                    Fragmented::Atomic(back) => {
-                        m = back;
-                        Verdict::Go
+                _ => {
+                    fragmented = true;
+                    match frag6::input(self, ifindex, cast, &header, at, m) {
+                        Fragmented::Atomic(back) => {
+                            m = back;
+                            Verdict::Go
+                        }
+                        Fragmented::Whole(whole) => {
+                            let Some(whole) = self.ip6_header(ifindex, whole, false) else { return };
+                            (header, m) = whole;
+                            (protocol, at, named_at) = (header.next_header, ipv6::HEADER_LEN, 6);
+                            continue;
+                        }
+                        Fragmented::Kept => return,
                     }
-                    Fragmented::Whole(whole) => {
-                        let Some((header, whole)) = self.ip6_header(ifindex, whole, false) else { return };
-                        return self.ip6_deliver(ifindex, cast, &header, whole);
-                    }
-                    Fragmented::Kept => return,
-                },
+                }
             };
             let Some(back) = self.ip6_judge(ifindex, cast, at, verdict, m) else { return };
             m = back;
@@ -177,18 +184,6 @@ impl Stack {
         if protocol == next::NONE {
             return self.ip.discard(Drop::Ip6NoNextHeader, m);
         }
-        self.ip6_switch(ifindex, cast, header, (protocol, named_at), at, m);
-    }
-
-    fn ip6_switch(
-        &mut self,
-        ifindex: IfIndex,
-        cast: Cast,
-        header: &Header,
-        (protocol, named_at): (u8, usize),
-        at: usize,
-        m: Mbuf,
-    ) {
         let rx = IpRx {
             src: IpAddr::V6(header.src),
             dst: IpAddr::V6(header.dst),
@@ -196,12 +191,17 @@ impl Stack {
             tos: header.traffic_class,
             ifindex,
             cast,
+            fragmented,
         };
-        let raw = self.raw6_input(&rx, protocol, &m, at);
+        self.ip6_switch(&rx, (protocol, named_at), at, m);
+    }
+
+    fn ip6_switch(&mut self, rx: &IpRx, (protocol, named_at): (u8, usize), at: usize, m: Mbuf) {
+        let raw = self.raw6_input(rx, protocol, &m, at);
         match protosw::find(rx.src, protocol) {
             Some(proto) => {
                 self.ip.stats.ip6.in_delivers += 1;
-                (proto.input)(self, &rx, m, at);
+                (proto.input)(self, rx, m, at);
             }
             None if raw => {
                 self.ip.stats.ip6.in_delivers += 1;
@@ -209,7 +209,7 @@ impl Stack {
             }
             None => {
                 let (code, pointer) = (parameter::NEXT_HEADER, named_at as u32);
-                self.ip.icmp6_error(ifindex, &m, cast, ty::PARAMETER, code, pointer);
+                self.ip.icmp6_error(rx.ifindex, &m, rx.cast, ty::PARAMETER, code, pointer);
                 self.ip.discard(Drop::Ip6UnknownProtocol, m);
             }
         }

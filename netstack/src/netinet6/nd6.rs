@@ -1,5 +1,5 @@
 //! Neighbour discovery: who on a link has which link address. RFC 4861 §7; RFC 4429 (optimistic
-//! addresses), RFC 7527 (nonces). The states of a neighbour are in [`crate::net::neigh`].
+//! addresses), RFC 7527 (nonces), RFC 6980 (no fragments). The states of a neighbour are in [`crate::net::neigh`].
 
 use super::in6_ifaddr::AddrState;
 use crate::net::mbuf::Mbuf;
@@ -23,8 +23,9 @@ const COMMON: usize = 4;
 impl Stack {
     /// A message of neighbour discovery.
     pub(crate) fn nd6_input(&mut self, rx: &IpRx, header: &icmpv6::Header, m: Mbuf, at: usize) {
-        // RFC 4861 §7.1: who is not on the link cannot say 255.
-        if rx.ttl != HOP_LIMIT || header.code != 0 {
+        // RFC 4861 §7.1: who is not on the link cannot say 255. RFC 6980 §5: nor is anybody's message cut, which those who watch
+        // a link for what is forged could not read.
+        if rx.ttl != HOP_LIMIT || header.code != 0 || rx.fragmented {
             return self.ip.discard(Drop::Nd6Invalid, m);
         }
         let body = &m.data()[at + COMMON..];

@@ -342,6 +342,7 @@ fn a_hundred_thousand_connections_idle_cheaply() {
             tos: 0,
             ifindex: crate::engine::host::IF,
             cast: netstack::netinet::Cast::Unicast,
+            fragmented: false,
         };
         h.tcp.input(&mut h.ip, &rx, Arrived::new(&segment(Flags::SYN, 7, 0), UNDONE));
         let syn_ack = h.output().pop().expect("a SYN-ACK").1;

@@ -119,7 +119,7 @@ impl Host {
     /// A segment comes in.
     pub(crate) fn input(&mut self, from: IpAddr, how: Arrival, segment: &[u8]) {
         let Arrival { tos, cast, undone, gso } = how;
-        let rx = IpRx { src: from, dst: self.ip.addr, ttl: 64, tos, ifindex: IF, cast };
+        let rx = IpRx { src: from, dst: self.ip.addr, ttl: 64, tos, ifindex: IF, cast, fragmented: false };
         if undone {
             let memory = Arc::new(segment.to_vec());
             let header_len = u16::from(segment[12] >> 4) * 4 + UNDONE.csum_start;

@@ -1,4 +1,4 @@
-//! Fragments: RFC 8200 §4.5, RFC 5722, RFC 6946, RFC 7112, RFC 3168 §5.3.
+//! Fragments: RFC 8200 §4.5, RFC 5722, RFC 6946, RFC 6980, RFC 7112, RFC 3168 §5.3.
 
 use super::harness::*;
 use crate::harness::Script;
@@ -115,9 +115,11 @@ fn the_first_fragment_has_all_headers() {
     host().answers(&split, &[&problem(3, 0, 56)]);
     let none = p().frag(1, 0, true).raw(60, &[17, 0, 1, 4, 0, 0, 0, 0]);
     host().answers(&none, &[&problem(3, 0, 56)]);
-    // It might have been an error.
+    // As Linux: it might have been an error, but nobody can tell, and RFC 8200 §4.5 makes no exception.
     let icmp = p().frag(1, 0, true).raw(60, &[58, 0, 1, 4, 0, 0, 0, 0]);
-    host().answers(&icmp, &[]);
+    host().answers(&icmp, &[&problem(3, 0, 56)]);
+    let error = p().frag(1, 0, true).raw(58, &[]);
+    host().answers(&error, &[&problem(3, 0, 48)]);
 }
 
 #[test]
@@ -200,4 +202,18 @@ fn fragments_to_others_pass_as_they_are() {
         1,
         &["2001:db8::9 > 2001:db8:1::9 frag 16:48 hop 63", "2001:db8::9 > 2001:db8:1::9 frag 0:12+ hop 63"],
     );
+}
+
+/// RFC 6980 §5
+#[test]
+fn neighbour_discovery_in_fragments_is_ignored() {
+    let mut s = host();
+    let (ask, told) =
+        (nd6(OTHER, HOST), "2001:db8::1 > 2001:db8::9 na 2001:db8::1 -so tll 02:00:00:00:00:01");
+    let message = ask.ns(HOST, &[])[14 + 40..].to_vec();
+    s.answers(&ask.raw(58, &message), &[told]);
+    s.answers(&ask.clone().frag(1, 0, false).raw(58, &message), &[]);
+    s.answers(&ask.clone().frag(2, 0, true).raw(58, &message[..16]), &[]);
+    s.answers(&ask.frag(2, 16, false).raw(58, &message[16..]), &[]);
+    assert_eq!(s.counter("nd6Invalid"), 2);
 }

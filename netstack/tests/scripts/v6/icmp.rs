@@ -118,6 +118,22 @@ fn echo_is_answered_with_its_data_and_class() {
 }
 
 #[test]
+fn a_reply_that_is_too_big_for_the_path_is_cut_from_then_on() {
+    let mut s = host();
+    s.frames(0);
+    let echo = from6(OTHER, HOST).echo(1, 1, &[0; 1452]);
+    let answer = |s: &mut Script| {
+        s.input(0, &echo);
+        s.frames(0).iter().map(|f| f[14..].to_vec()).collect::<Vec<_>>()
+    };
+    let sent = answer(&mut s);
+    assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [1500]);
+    // Any code will do (RFC 4443 §3.2).
+    s.input(0, &from6("2001:db8::77", HOST).error(2, 7, 1400, &sent[0][..1200]));
+    assert_eq!(answer(&mut s).iter().map(Vec::len).collect::<Vec<_>>(), [1400, 156]);
+}
+
+#[test]
 fn echo_to_a_group_is_answered_from_an_address_of_ours() {
     let mut s = host();
     s.neighbour6(0, PEER);
