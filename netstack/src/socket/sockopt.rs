@@ -38,6 +38,8 @@ pub enum SockOpt {
     Priority(u32),
     /// SO_TIMESTAMP: whether the program wants to hear of it; the stack always tells.
     Timestamp(bool),
+    /// SO_TIMESTAMPNS: the same, in nanoseconds; each takes the place of the other.
+    TimestampNs(bool),
     /// SO_BINDTODEVICE
     BindToDevice(Option<IfIndex>),
     /// IP_TTL
@@ -134,6 +136,7 @@ pub enum SockOptName {
     RecvLowat,
     Priority,
     Timestamp,
+    TimestampNs,
     BindToDevice,
     Ttl,
     Tos,
@@ -191,7 +194,8 @@ pub(crate) struct Options {
     pub(crate) send_buffer: usize,
     pub(crate) recv_lowat: usize,
     pub(crate) priority: u32,
-    pub(crate) timestamp: bool,
+    /// SO_TIMESTAMP, SO_TIMESTAMPNS
+    pub(crate) timestamp: [bool; 2],
     pub(crate) device: Option<IfIndex>,
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
@@ -233,7 +237,7 @@ impl Options {
             send_buffer,
             recv_lowat: 1,
             priority: 0,
-            timestamp: false,
+            timestamp: [false; 2],
             device: None,
             ttl,
             tos: 0,
@@ -313,7 +317,8 @@ impl Options {
             SockOpt::SendBuffer(v) => self.send_buffer = (v.min(max_buffer) * 2).max(MIN_BUFFER * 2),
             SockOpt::RecvLowat(v) => self.recv_lowat = v.max(1),
             SockOpt::Priority(v) => self.priority = v,
-            SockOpt::Timestamp(v) => self.timestamp = v,
+            SockOpt::Timestamp(v) => self.timestamp = [v, false],
+            SockOpt::TimestampNs(v) => self.timestamp = [false, v],
             SockOpt::BindToDevice(v) => self.device = v,
             SockOpt::Ttl(0) => return Err(SockError::Invalid),
             SockOpt::Ttl(v) => self.ttl = v,
@@ -377,7 +382,8 @@ impl Options {
             SockOptName::SendBuffer => SockOpt::SendBuffer(self.send_buffer),
             SockOptName::RecvLowat => SockOpt::RecvLowat(self.recv_lowat),
             SockOptName::Priority => SockOpt::Priority(self.priority),
-            SockOptName::Timestamp => SockOpt::Timestamp(self.timestamp),
+            SockOptName::Timestamp => SockOpt::Timestamp(self.timestamp[0]),
+            SockOptName::TimestampNs => SockOpt::TimestampNs(self.timestamp[1]),
             SockOptName::BindToDevice => SockOpt::BindToDevice(self.device),
             SockOptName::Ttl => SockOpt::Ttl(self.ttl),
             SockOptName::Tos => SockOpt::Tos(self.tos),

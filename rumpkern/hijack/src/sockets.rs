@@ -53,6 +53,8 @@ bitflags::bitflags! {
         const TIMESTAMP = 8;
         /// SO_TIMESTAMPNS
         const TIMESTAMPNS = 16;
+        /// These two: each takes the place of the other.
+        const STAMPS = 8 | 16;
         /// PACKET_AUXDATA
         const AUXDATA = 32;
         /// IPV6_RECVPKTINFO

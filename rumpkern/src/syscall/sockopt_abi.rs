@@ -86,6 +86,7 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
         (SOCKET, 26) => SockOpt::AttachFilter(packet_abi::filter(value)?),
         (SOCKET, 27) => SockOpt::DetachFilter,
         (SOCKET, 29) => SockOpt::Timestamp(flag(value)?),
+        (SOCKET, 35) => SockOpt::TimestampNs(flag(value)?),
         (SOCKET, 44) => SockOpt::LockFilter(flag(value)?),
         (SOCKET, 47) => SockOpt::Tcp(TcpOpt::MaxPacingRate(rate(value)?)),
         (IP, 1) => SockOpt::Tos(small(value)? as u8),
@@ -257,6 +258,7 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         (SOCKET, 21) => return Ok(of_timeval(sys.timeouts(fd)?.1)),
         (SOCKET, 25) => SockOptName::BindToDevice,
         (SOCKET, 29) => SockOptName::Timestamp,
+        (SOCKET, 35) => SockOptName::TimestampNs,
         (SOCKET, 44) => SockOptName::LockFilter,
         // SO_BPF_EXTENSIONS: up to SKF_AD_VLAN_TPID.
         (SOCKET, 48) => return int(64),
@@ -324,6 +326,7 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         | SockOpt::ReusePort(on)
         | SockOpt::DontRoute(on)
         | SockOpt::Timestamp(on)
+        | SockOpt::TimestampNs(on)
         | SockOpt::Broadcast(on)
         | SockOpt::KeepAlive(on)
         | SockOpt::OobInline(on)

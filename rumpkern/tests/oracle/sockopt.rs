@@ -35,8 +35,9 @@ fn what_a_socket_is_cannot_be_set() {
     });
 }
 
-/// SO_REUSEADDR, SO_DONTROUTE, SO_BROADCAST, SO_KEEPALIVE, SO_OOBINLINE, SO_REUSEPORT, SO_TIMESTAMP
-const FLAGS: [u32; 7] = [2, 5, 6, 9, 10, 15, 29];
+/// SO_REUSEADDR, SO_DONTROUTE, SO_BROADCAST, SO_KEEPALIVE, SO_OOBINLINE, SO_REUSEPORT, SO_TIMESTAMP,
+/// SO_TIMESTAMPNS
+const FLAGS: [u32; 8] = [2, 5, 6, 9, 10, 15, 29, 35];
 
 #[test]
 fn flags_of_a_stream() {
@@ -62,6 +63,18 @@ fn flags_of_datagrams() {
                 t.set(s, (1, name), value);
                 t.get(s, (1, name));
             }
+        }
+    });
+}
+
+#[test]
+fn times_in_two_units() {
+    compare(|t| {
+        let s = t.udp();
+        for (name, value) in [(29, 1), (35, 1), (29, 1), (35, 0), (35, 1), (29, 0)] {
+            t.set(s, (1, name), value);
+            t.get(s, (1, 29));
+            t.get(s, (1, 35));
         }
     });
 }

@@ -40,6 +40,9 @@ pub(super) fn setsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
             if let (Ok(_), Some(wanted), Some(socket)) =
                 (answer.result, wanted(level, name), sup.sockets.get_mut(inode))
             {
+                if Wants::STAMPS.contains(wanted) {
+                    socket.wants.remove(Wants::STAMPS);
+                }
                 socket.wants.set(wanted, on);
             }
             answer.result.into()
