@@ -20,9 +20,12 @@ impl Ip {
         let next = IpAddr::V6(scope6::clear(dst));
         if dst.is_multicast() {
             let ifindex = bound.or_else(|| self.group_interface6(dst)).ok_or(SockError::NetUnreachable)?;
-            let mtu = self.usable(ifindex)?.mtu6();
+            let link_mtu = self.usable(ifindex)?.mtu6();
+            // RFC 8201 §5.2: the narrowest of a group's paths counts.
+            let known = self.exceptions.get(IpAddr::V6(dst), self.now).mtu;
+            let mtu = known.map_or(link_mtu, PathMtu::octets).min(link_mtu);
             let (kind, fragment) = (WayKind::Multicast, Fragment::Dont);
-            return Ok(Way { ifindex, next, kind, mtu, link_mtu: mtu, fragment, src: None });
+            return Ok(Way { ifindex, next, kind, mtu, link_mtu, fragment, src: None });
         }
         let entry = self.routes.lookup6(dst);
         let kind = match entry.map(|e| e.kind) {

@@ -134,6 +134,23 @@ fn a_reply_that_is_too_big_for_the_path_is_cut_from_then_on() {
 }
 
 #[test]
+fn the_narrowest_path_of_a_group_counts() {
+    let mut s = host();
+    s.frames(0);
+    let id = s.stack.socket(Family::Inet6, SockType::Dgram, 0).unwrap();
+    let to = SendMeta { to: Some("[ff1e::7]:9".parse().unwrap()), ..SendMeta::default() };
+    let lengths = |s: &mut Script| {
+        s.stack.send(s.now, id, &[0; 1452], &to).unwrap();
+        s.frames(0).iter().map(|f| f[14..].to_vec()).collect::<Vec<_>>()
+    };
+    let sent = lengths(&mut s);
+    assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [1500]);
+    s.input(0, &from6(OTHER, HOST).error(2, 0, 1450, &sent[0][..1200]));
+    s.input(0, &from6("2001:db8::77", HOST).error(2, 0, 1400, &sent[0][..1200]));
+    assert_eq!(lengths(&mut s).iter().map(Vec::len).collect::<Vec<_>>(), [1400, 156]);
+}
+
+#[test]
 fn echo_to_a_group_is_answered_from_an_address_of_ours() {
     let mut s = host();
     s.neighbour6(0, PEER);
