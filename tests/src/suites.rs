@@ -63,6 +63,11 @@ impl Outcomes {
         outcomes
     }
 
+    /// What became of each test.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Outcome)> {
+        self.by_name.iter().map(|(name, outcome)| (name.as_str(), outcome))
+    }
+
     fn get(&self, name: &str) -> Outcome {
         self.by_name.get(name).cloned().unwrap_or(Outcome::Missing)
     }
