@@ -214,6 +214,8 @@ func main() {
 		})
 		panic(http.ListenAndServe(":8080", nil))
 	}
+	// In turn: by default the other family is tried as well once the first has been silent for 300 ms.
+	http.DefaultTransport.(*http.Transport).DialContext = (&net.Dialer{FallbackDelay: -1}).DialContext
 	var all sync.WaitGroup
 	for n := 0; n < 20; n++ {
 		all.Add(1)
