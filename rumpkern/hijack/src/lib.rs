@@ -47,6 +47,7 @@
 //! | a plain | says | on Linux | why |
 //! |---|---|---|---|
 //! | recv on a datagram socket after ICMP's refusal | ECONNRESET | ECONNREFUSED | the one error that the host puts on such a pair |
+//! | send on a datagram or raw socket while an ICMP error waits | ECONNRESET | that error | the same; `traceroute -T` gives up then, unless it probes one at a time (`-N 1`) |
 //! | send on a datagram socket without a peer | nothing, it is lost | EDESTADDRREQ | the pair is connected: so it polls, and shows errors |
 //! | recv on a stream before connect(2) | EINVAL | ENOTCONN | the host's, of unix streams |
 //! | write of a value that a file below `/proc/sys` refuses | success, and a line on standard error | EINVAL | a pipe takes it |
