@@ -37,24 +37,28 @@ pub(super) struct Live<'a> {
 }
 
 impl Live<'_> {
-    /// Does what is due, and says when the next event is.
-    fn events_due(&mut self) -> Option<Instant> {
-        let Live { lab, dir, state, ready, interrupt, agenda, .. } = self;
-        agenda.run(ready.elapsed(), |act| perform(lab, dir, state, interrupt, act));
-        agenda.next().map(|at| *ready + at)
+    /// By which events that are due happen, and what else a try needs: both at once.
+    fn parts(&mut self) -> (impl FnMut() -> Option<Instant>, &Wires) {
+        let Live { lab, dir, state, wires, ready, interrupt, agenda, .. } = self;
+        let ready = *ready;
+        let due = move || {
+            agenda.run(ready.elapsed(), |act| perform(lab, dir, state, interrupt, act));
+            agenda.next().map(|at| ready + at)
+        };
+        (due, wires)
     }
 
     /// Waits until then or an event is due; false: the person wants an end.
     fn wait(&mut self, until: Duration) -> Result<bool, Fault> {
         let wake = self.ready + until;
         loop {
-            let next = self.events_due();
+            let next = self.parts().0();
             let first = next.map_or(wake, |next| next.min(wake));
             match self.interrupt.wait(None, Some(first))? {
                 Woken::Interrupted => return Ok(false),
                 Woken::Ready | Woken::Timeout if Instant::now() < wake => {}
                 Woken::Ready | Woken::Timeout => {
-                    self.events_due();
+                    self.parts().0();
                     return Ok(true);
                 }
             }
@@ -112,16 +116,11 @@ impl Stage for Live<'_> {
         deadline: Duration,
     ) -> Result<(Attempt, Woken), Fault> {
         let session = Session::new(self.dir.clone(), Arc::clone(&self.state));
-        let Live { lab, dir, state, wires, ready, interrupt, agenda, .. } = self;
-        let (lab, ready, interrupt): (&Lab, _, &Interrupt) = (lab, *ready, interrupt);
+        let (lab, ready, interrupt) = (self.lab, self.ready, self.interrupt);
+        let (due, wires) = self.parts();
         let probe = LiveProbe { session: &session, wires, ready };
-        let meanwhile = || {
-            agenda.run(ready.elapsed(), |act| perform(lab, dir, state, interrupt, act));
-            agenda.next().map(|at| ready + at)
-        };
         let work = || Bench { lab, probe: &probe, until }.attempt(check);
-        let (attempt, woken) =
-            session.attend(interrupt, Some(ready + deadline), Manners::Cut, meanwhile, work)?;
+        let (attempt, woken) = session.attend(interrupt, Some(ready + deadline), Manners::Cut, due, work)?;
         self.interrupted |= woken == Woken::Interrupted;
         Ok((attempt, woken))
     }

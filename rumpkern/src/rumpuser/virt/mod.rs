@@ -147,11 +147,6 @@ impl World {
         self.nodes.get(id.0)?.kernel.as_ref()
     }
 
-    /// All nodes that are not down, in the order of their first birth.
-    pub fn kernels(&self) -> impl Iterator<Item = (NodeId, &Rc<Kernel>)> {
-        self.nodes.iter().enumerate().filter_map(|(n, node)| Some((NodeId(n), node.kernel.as_ref()?)))
-    }
-
     /// Ends a node; whether it was not down.
     pub fn halt(&mut self, id: NodeId, how: Halt) -> bool {
         let Some(node) = self.nodes.get_mut(id.0) else { return false };
@@ -171,11 +166,6 @@ impl World {
             node.paused = paused;
             self.wake(id);
         }
-    }
-
-    /// Whether it is paused.
-    pub fn is_paused(&self, id: NodeId) -> bool {
-        self.nodes.get(id.0).is_some_and(|node| node.paused)
     }
 
     /// The time.
