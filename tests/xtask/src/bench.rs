@@ -1,6 +1,7 @@
 //! Measurements of whole labs, through the command line, each beside its aim and, where there is one, a yardstick of the same run.
 //! The bus alone is measured by `cargo bench -p shmif`, one node alone by `cargo bench -p rumpkern`, the stack by `cargo bench -p netstack`.
 
+use crate::bounce;
 use crate::programs;
 use crate::row;
 use crate::veth::Veth;
@@ -203,13 +204,25 @@ fn tcp(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
     ])
 }
 
+/// Round trips and the yardstick of the same moments: a virtual machine's host moves its cores about.
 fn tcprtt(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
     place.ok(&format!("-t {} up", topology("two-hosts")));
     place.json("perf rtt a b -t 0.2");
-    let report = place.json("perf rtt a b -t 2");
-    let median = report["rtt_us"]["p50"].as_f64().context("rtt_us.p50")?;
-    let yardstick = veth.and_then(|v| v.tcp_rtt_us().inspect_err(|e| eprintln!("no yardstick: {e:#}")).ok());
-    Ok(vec![figure("TCP, one octet there and back, busy", median, "us", "< 3").against(yardstick)])
+    let (mut trips, mut lines) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        lines.push(bounce::round_trip_us()?);
+        trips.push(number(&place.json("perf rtt a b -t 0.5"), "/rtt_us/p50")?);
+    }
+    let veth = veth.and_then(|v| v.tcp_rtt_us().inspect_err(|e| eprintln!("no yardstick: {e:#}")).ok());
+    Ok(vec![
+        figure("TCP, one octet there and back, busy", median(trips), "us", "< 3").against(veth),
+        figure("a cache line there and back between cores", median(lines), "us", "report"),
+    ])
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 fn udp(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {

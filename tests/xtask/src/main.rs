@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bounce;
 mod programs;
 mod row;
 mod rr;
