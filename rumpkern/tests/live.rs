@@ -64,7 +64,7 @@ fn links_addresses_and_routes_change_at_run_time() {
         to: "192.0.2.0/24".parse().unwrap(),
         via: Some([10, 0, 0, 2].into()),
         dev: None,
-        metric: 7,
+        metric: Some(7),
     };
     ctl.route(Change::Add(route.clone())).unwrap();
     assert_eq!(ping("192.0.2.1"), 0);

@@ -1,6 +1,6 @@
 //! Answers to requests that need no waiting: tables and changes.
 
-use super::proto::{Change, Code, Failure, Hello, Op, RouteSpec, Variable};
+use super::proto::{Change, Code, Failure, Hello, LinkAddr, Op, RouteSpec, Variable};
 use crate::config::RouteConfig;
 use crate::kernel::Kernel;
 use netstack::net::IfIndex;
@@ -29,6 +29,13 @@ pub fn answer(kernel: &Rc<Kernel>, op: Op) -> Result<Value, Failure> {
             }
             Ok(json!(before))
         }
+        Op::Partition { interface, from } => {
+            let ifindex = find(kernel, &interface)?;
+            match kernel.if_part(ifindex, from.into_iter().map(|LinkAddr(mac)| mac).collect()) {
+                true => Ok(Value::Null),
+                false => Err(Failure::new(Code::Invalid, format!("`{interface}` has no wire"))),
+            }
+        }
         Op::Addr { interface, change } => {
             let ifindex = find(kernel, &interface)?;
             let now = kernel.clock();
@@ -50,6 +57,12 @@ pub fn answer(kernel: &Rc<Kernel>, op: Op) -> Result<Value, Failure> {
                 Change::Del(spec) => (spec, false),
             };
             let RouteSpec { to, via, dev, metric } = spec;
+            let any = || {
+                let stack = kernel.stack.borrow();
+                let first = stack.routes().find(|r| r.to == to && (via.is_none() || r.via == via));
+                first.map(|route| route.metric)
+            };
+            let metric = metric.or_else(|| if add { None } else { any() }).unwrap_or(0);
             let config = RouteConfig { to, via, dev, metric, proto: "static".to_owned() };
             kernel.route_change(&config, add).map(|()| Value::Null)
         }

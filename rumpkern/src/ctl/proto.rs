@@ -7,6 +7,7 @@
 
 use crate::ifs::impairment::Impairment;
 use ipnet::IpNet;
+use netstack::net::MacAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -52,6 +53,14 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         set: Option<Impairment>,
     },
+    /// A partition of a wire: frames of these senders do not arrive at an interface any more, those of all others do (again).
+    Partition {
+        /// Its name.
+        #[serde(rename = "if")]
+        interface: String,
+        /// Their link addresses; none of them: the wire is whole.
+        from: Vec<LinkAddr>,
+    },
     /// Adds or removes an address.
     Addr {
         /// Interface name.
@@ -90,6 +99,10 @@ pub enum Op {
     Stop,
 }
 
+/// A link address as text, `02:00:00:00:00:01`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkAddr(#[serde(with = "crate::config::mac_text")] pub MacAddr);
+
 /// `"add": X` or `"del": X`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -112,9 +125,10 @@ pub struct RouteSpec {
     /// The interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dev: Option<String>,
-    /// Smaller is preferred.
-    #[serde(default)]
-    pub metric: u32,
+    /// Smaller is preferred; 0 if absent. Without one the first route that fits the rest is deleted, whatever its metric, as by
+    /// `ip route del`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<u32>,
 }
 
 /// Tables that `show` knows, and the keys of their rows.
@@ -254,7 +268,7 @@ mod tests {
             read(json!({"id":1,"op":"addr","if":"eth0","del":"10.0.0.1/24"})),
             Op::Addr { interface: "eth0".into(), change: Change::Del(net) }
         );
-        let spec = RouteSpec { to: net, via: None, dev: Some("eth0".into()), metric: 5 };
+        let spec = RouteSpec { to: net, via: None, dev: Some("eth0".into()), metric: Some(5) };
         assert_eq!(
             read(json!({"id":1,"op":"route","add":{"to":"10.0.0.1/24","dev":"eth0","metric":5}})),
             Op::Route(Change::Add(spec))

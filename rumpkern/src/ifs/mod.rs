@@ -55,6 +55,8 @@ struct Interface {
     retry: Option<Instant>,
     /// What was told to the wire: the state, and the generation of the stack's filter.
     filter: Option<(bool, u64)>,
+    /// A partition keeps the frames of these senders away.
+    apart: Vec<MacAddr>,
     drops: BTreeMap<&'static str, u64>,
 }
 
@@ -109,6 +111,12 @@ impl Interface {
         pulled
     }
 
+    /// Whether a partition is between its sender and this interface.
+    fn is_apart(&self, frame: &Mbuf) -> bool {
+        !self.apart.is_empty()
+            && frame.data().get(6..12).is_some_and(|from| self.apart.iter().any(|mac| mac.0 == from))
+    }
+
     fn count(&mut self, reason: &'static str, n: u64) {
         *self.drops.entry(reason).or_default() += n;
     }
@@ -145,6 +153,7 @@ impl Kernel {
             out: Vec::new(),
             retry: None,
             filter: None,
+            apart: Vec::new(),
             drops: BTreeMap::new(),
         });
         self.if_filters_changed();
@@ -175,6 +184,13 @@ impl Kernel {
         let whole = interface.impair.as_ref().is_none_or(|both| both.0.is_nothing());
         let _ = stack.if_set_offload(ifindex, interface.offload && whole);
         true
+    }
+
+    /// Parts an interface from those whose frames have these source addresses, and from nobody else; `false`: it has no wire.
+    pub(crate) fn if_part(&self, ifindex: IfIndex, from: Vec<MacAddr>) -> bool {
+        let mut ifs = self.ifs.all.borrow_mut();
+        let found = ifs.iter_mut().find(|interface| interface.ifindex == ifindex);
+        found.map(|interface| interface.apart = from).is_some()
     }
 
     /// What happens to frames that leave by an interface.
@@ -211,6 +227,7 @@ impl Kernel {
                 for _ in 0..RX_BURST {
                     let mut frame = stack.rx_mbuf();
                     match user.if_recv(interface.port, &mut frame) {
+                        Received::Frame if interface.is_apart(&frame) => interface.count("partitioned", 1),
                         Received::Frame => {
                             stack.input(now, interface.ifindex, frame);
                             continue;

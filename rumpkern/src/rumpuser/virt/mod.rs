@@ -168,6 +168,11 @@ impl World {
         }
     }
 
+    /// Whether a node is paused.
+    pub fn is_paused(&self, id: NodeId) -> bool {
+        self.nodes.get(id.0).is_some_and(|node| node.paused)
+    }
+
     /// The time.
     pub fn now(&self) -> Instant {
         self.shared.now.get()

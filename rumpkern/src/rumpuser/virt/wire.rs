@@ -141,8 +141,6 @@ struct Port {
     owner: NodeId,
     name: Rc<Name>,
     filter: Filter,
-    /// Ports of other groups neither hear nor are heard.
-    group: u32,
     /// Nothing comes in or out.
     cut: bool,
     /// When what it has taken will have left.
@@ -208,19 +206,11 @@ impl Wire {
         ports.fold(self.before, Counters::plus)
     }
 
-    /// Parts the ports into groups that do not hear each other: `group` says which a port is in.
-    pub fn partition(&mut self, group: impl Fn(&Name) -> u32) {
-        for port in self.ports.iter_mut().flatten() {
-            port.group = group(&port.name);
-        }
-    }
-
     fn attach(&mut self, owner: NodeId, name: Name) -> usize {
         let port = Port {
             owner,
             name: Rc::new(name),
             filter: Filter::default(),
-            group: 0,
             cut: false,
             free: Instant::ZERO,
             inbox: VecDeque::new(),
@@ -307,7 +297,7 @@ impl Wire {
         sender.free = sender.free.max(now) + time_on_wire(octets.len(), frame.offload);
         sender.counters.tx.0 += 1;
         sender.counters.tx.1 += octets.len() as u64;
-        let (at, group, from) = (sender.free + DELAY, sender.group, sender.name.clone());
+        let (at, from) = (sender.free + DELAY, sender.name.clone());
         let passed = Passed {
             time: now,
             seq: self.frames,
@@ -318,7 +308,7 @@ impl Wire {
         self.frames += 1;
         let others = self.ports.iter_mut().enumerate().filter(|(n, _)| *n != port);
         for other in others.filter_map(|(_, other)| other.as_mut()) {
-            if other.group == group && other.wants(&octets[..6]) {
+            if other.wants(&octets[..6]) {
                 other.deliver(at, &passed);
                 arrives(other.owner, at);
             }
@@ -453,12 +443,9 @@ mod tests {
     }
 
     #[test]
-    fn groups_and_the_dead_are_not_heard() {
+    fn the_dead_are_not_heard() {
         let (mut wire, mut frame) = wire();
         frame.data_mut()[..6].fill(0xff);
-        wire.partition(|name| u32::from(name.node == "h3"));
-        assert_eq!(send(&mut wire, 0, 0, &frame).1, [(2, 2000)]);
-        wire.partition(|_| 0);
         wire.cut(1);
         assert_eq!(send(&mut wire, 0, 9000, &frame).1, [(3, 11_000)]);
         assert_eq!(send(&mut wire, 1, 9000, &frame).0, Sent::Dropped("noWire"));
