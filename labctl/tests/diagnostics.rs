@@ -74,7 +74,7 @@ fn an_event_s_faults_are_said_together() {
     let text = of("at = \"x\"\ndo = \"explode r1\"");
     assert!(text.contains("bad-unit") && text.contains("no event is called \"explode\""), "{text}");
     let text = of("do = \"stop r2\"");
-    assert!(text.contains("the key \"at\" is missing") && text.contains("r2"), "{text}");
+    assert!(text.contains("an event needs \"at\"") && text.contains("r2"), "{text}");
     let text = of("at = \"1s\"\ndo = \"\"");
     assert!(
         text.contains("there is no command here") && text.contains("link down") && !text.contains("curl"),

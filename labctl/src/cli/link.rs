@@ -1,6 +1,8 @@
-//! `labctl link up|down NODE:IF`: pulls a cable, or puts it back.
+//! `labctl link up|down|flap NODE:IF`: pulls a cable, or puts it back, or both.
 
-use super::{Exit, Failure, Global, Output, running};
+use super::{Exit, Failure, Global, Output, number, running};
+use crate::lab::interrupt::Interrupt;
+use std::time::{Duration, Instant};
 
 /// What becomes of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -9,6 +11,8 @@ enum Change {
     Up,
     /// No frame in or out
     Down,
+    /// Down, and up again after a while
+    Flap,
 }
 
 /// Arguments of `link`.
@@ -19,21 +23,34 @@ pub struct Args {
     /// The interfaces
     #[arg(value_name = "NODE:IF", required = true)]
     ports: Vec<String>,
+    /// How long a flap lasts
+    #[arg(long = "for", value_name = "S", default_value_t = 1.0, value_parser = number::seconds)]
+    hold: f64,
 }
 
 pub(super) fn run(args: Args, global: &Global, _: &mut Output) -> Result<Exit, Failure> {
     let session = running::session(global)?;
     let ports = args.ports.iter().map(|port| parse(&session, port)).collect::<Result<Vec<_>, _>>()?;
-    for (node, interface) in ports {
-        let mut client = session.connect(node)?;
-        client
-            .link(interface, args.change == Change::Up)
-            .map_err(|error| crate::lab::node::fault(session.dir.name(), node, error))?;
+    let set = |up| {
+        for (node, interface) in &ports {
+            let mut client = session.connect(node)?;
+            client
+                .link(interface, up)
+                .map_err(|error| crate::lab::node::fault(session.dir.name(), node, error))?;
+        }
+        Ok::<_, Failure>(())
+    };
+    set(args.change == Change::Up)?;
+    if args.change == Change::Flap {
+        // Ctrl-C ends the wait, not the flap.
+        Interrupt::catch()?.wait(None, Some(Instant::now() + Duration::from_secs_f64(args.hold)))?;
+        set(true)?;
     }
     Ok(Exit::Done)
 }
 
-fn parse<'p>(session: &crate::lab::session::Session, port: &'p str) -> Result<(&'p str, &'p str), Failure> {
+/// The node and the interface that `NODE:IF` names.
+pub(super) fn parse<'p>(session: &crate::lab::session::Session, port: &'p str) -> Result<(&'p str, &'p str), Failure> {
     let Some((node, interface)) = port.split_once(':') else {
         return Err(Failure::usage(format!("`{port}` is not NODE:IF"), format!("write {port}:eth0")));
     };

@@ -66,6 +66,14 @@ verbs! {
     Link = link,
     /// Delay, lose, spoil or slow frames on a wire
     Impair = impair,
+    /// Part a bus into groups that do not hear each other
+    Partition = partition,
+    /// Add or remove an address of a node
+    Addr = addr,
+    /// Add or remove a route of a node
+    Route = route,
+    /// Run a built-in program on a node
+    Run = run,
     /// Start nodes that are stopped or dead
     Start = start,
     /// Stop nodes cleanly
@@ -74,6 +82,10 @@ verbs! {
     Kill = kill,
     /// Stop nodes and start them anew
     Restart = restart,
+    /// Let nodes do nothing for a while
+    Pause = pause,
+    /// Let paused nodes go on
+    Resume = resume,
     /// Validate a topology without touching anything
     Check = check,
     /// Draw the lab

@@ -197,7 +197,13 @@ impl Cx<'_> {
     fn say(&self, report: &LabReport, file: &Path, out: &mut Output) -> Result<(), Failure> {
         if self.global.json {
             out.json(&report.json())?;
-        } else if let Some(kept) = &report.kept {
+            return Ok(out.flush()?);
+        }
+        for event in report.events.iter().filter(|event| event.at.is_none()) {
+            let lacks = event.fault.as_deref().unwrap_or("the test was over");
+            out.say(format_args!("      event did not happen: {}: {lacks}", event.words))?;
+        }
+        if let Some(kept) = &report.kept {
             out.say(format_args!("      captures of its buses: {}", kept.display()))?;
             if report.failed() > 0 {
                 let how = if report.mode == Mode::Virtual { " --virtual" } else { "" };

@@ -5,6 +5,7 @@
 //! starts it, [`stop`] ends it, [`node`] changes one node, [`session`] runs built-in programs on them (`names`: where they reach each other), [`exec`] and [`program`] the
 //! host's, [`supervisors`] finds and ends these, [`mod@test`] does all of that for a topology's checks, or [`sim`] in virtual time; [`events`] says what a topology's events do. [`fault`] says what may be in the way, [`doctor`] looks for it beforehand.
 
+pub mod deeds;
 pub mod doctor;
 pub mod events;
 pub mod exec;

@@ -105,6 +105,25 @@ pub fn restart(dir: &LabDir, names: &[String], interrupt: &Interrupt) -> Result<
     launch(dir, &mut state, names, interrupt)
 }
 
+/// Stops the processes of nodes, or lets them go on: a paused node does nothing, and its wires go on without it.
+///
+/// # Errors
+/// No such node or lab, or one does not run.
+pub fn pause(dir: &LabDir, names: &[String], paused: bool) -> Result<(), Fault> {
+    supervisors::outside()?;
+    let (_lock, state) = locked(dir)?;
+    check_names(&state, names)?;
+    let alive = process::of_lab(dir);
+    for name in names {
+        let Some(process) = alive.get(name).and_then(|processes| processes.first()) else {
+            let state = "down";
+            return Err(Fault::NodeNotRunning { lab: dir.name().to_owned(), node: name.clone(), state });
+        };
+        process::pause(process.id, paused)?;
+    }
+    Ok(())
+}
+
 fn launch(dir: &LabDir, state: &mut LabState, names: &[String], interrupt: &Interrupt) -> Result<(), Fault> {
     super::limits::raise_soft();
     let mut unique: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -197,6 +197,27 @@ pub fn end(processes: &[Identity], how: How) -> Result<Vec<Identity>, Fault> {
     Ok(left)
 }
 
+/// Stops a process (SIGSTOP) or lets it go on (SIGCONT).
+///
+/// # Errors
+/// The host refuses.
+pub fn pause(process: Identity, paused: bool) -> Result<(), Fault> {
+    let signal = if paused { Signal::STOP } else { Signal::CONT };
+    match process.open() {
+        Some(fd) => {
+            rustix::process::pidfd_send_signal(fd, signal).map_err(Fault::os("signal a process"))?;
+        }
+        // It is gone, and what is done to the dead is done.
+        None => return Ok(()),
+    }
+    // A signal is taken when its receiver comes to it: whoever pauses a node and sends to it next sends to one that is paused.
+    let deadline = Instant::now() + EXEC_WAIT;
+    while paused && process.life() == Life::Running && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    Ok(())
+}
+
 /// Waits until processes are gone that are about to be: one that got SIGKILL shows no arguments any more, but holds its
 /// sockets until it is a zombie. Returns those that are still there.
 ///

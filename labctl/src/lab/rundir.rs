@@ -305,6 +305,11 @@ impl NodeDir {
         self.path.join("log")
     }
 
+    /// What programs wrote that events started.
+    pub fn events_log(&self) -> PathBuf {
+        self.path.join("events.log")
+    }
+
     /// `PID STARTTIME`, written by the node.
     pub fn pid(&self) -> PathBuf {
         self.path.join("pid")

@@ -10,9 +10,12 @@ use super::rundir::LabDir;
 use super::state::LabState;
 use rumpkern::ctl::{Client, ClientError, Interrupter, Output, proto};
 use serde_json::Value;
+use std::fs::File;
+use std::io::Write;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -242,6 +245,24 @@ impl Session {
         let mut run = Run::default();
         run.status = self.stream(node, argv, json, patience, |output| run.keep(output))?;
         Ok(run)
+    }
+
+    /// Starts a program that runs as long as it likes and nobody waits for; what it writes is appended to `log`.
+    ///
+    /// # Errors
+    /// The node does not run, or not answer; the log cannot be written.
+    pub fn background(self, node: &str, argv: &[String], log: &Path) -> Result<(), Fault> {
+        self.hello(node)?;
+        let mut log = File::options().append(true).create(true).open(log).map_err(Fault::io("write", log))?;
+        let (node, argv) = (node.to_owned(), argv.to_vec());
+        let run = move || {
+            // It ends with its node at the latest, and a full disk is no reason to end it.
+            let _ = self.stream(&node, &argv, false, Patience::Endless, |output| {
+                let (Output::Out(text) | Output::Err(text)) = output;
+                let _ = log.write_all(text.as_bytes());
+            });
+        };
+        std::thread::Builder::new().spawn(run).map(drop).map_err(Fault::os("start a thread"))
     }
 
     /// The rows of a node's table.

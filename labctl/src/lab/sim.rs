@@ -3,13 +3,14 @@
 //! The same plan as of a live lab, the same kernels, the same requests: where a live lab is asked over control sockets, the nodes of this one
 //! are asked directly. Nothing here waits: [`Sim::step`] lets the next thing happen.
 
-use super::events::{Agenda, Deed, deeds};
+use super::deeds::Deed;
+use super::events::{Agenda, Condition};
 use super::fault::Fault;
 use super::plan::Plan;
 use super::rundir::LabDir;
 use super::session::Run;
 use super::state::LabState;
-use crate::topology::model::{Act, Lab};
+use crate::topology::model::{Act, Check, Lab};
 use netstack::time::{Duration as LabDuration, Instant as LabTime};
 use rumpkern::config::{HostConfig, NodeConfig};
 use rumpkern::ctl::proto::{Op, Table};
@@ -38,6 +39,9 @@ pub enum Stepped {
     Cut,
 }
 
+/// How long after a look at what events wait for the next one comes, if things go on happening.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
 /// How many steps are taken between two looks at whether there is to be an end: some tenths of a millisecond.
 const LOOK: u32 = 256;
 
@@ -46,16 +50,20 @@ pub type Cut<'a> = Box<dyn Fn() -> bool + 'a>;
 
 /// A lab in virtual time.
 pub struct Sim<'a> {
-    lab: &'a Lab,
     /// What was started.
     pub state: LabState,
     nodes: Vec<NodeConfig>,
     hosts: Rc<Vec<HostConfig>>,
     world: RefCell<World>,
     events: RefCell<Agenda<'a>>,
+    /// Programs that events have started.
+    background: RefCell<Vec<Program>>,
     cut: Cut<'a>,
     is_cut: Cell<bool>,
     steps: Cell<u32>,
+    /// Something happened since the last look at what events wait for, and when that was.
+    changed: Cell<bool>,
+    looked: Cell<Option<Duration>>,
 }
 
 impl<'a> Sim<'a> {
@@ -71,15 +79,17 @@ impl<'a> Sim<'a> {
         }
         let hosts = Rc::new(plan.hosts);
         let sim = Sim {
-            lab,
+            events: RefCell::new(Agenda::new(lab, plan.state.seed)),
             state: plan.state,
             nodes: plan.nodes,
             hosts,
             world: RefCell::new(world),
-            events: RefCell::new(Agenda::new(lab)),
+            background: RefCell::default(),
             cut,
             is_cut: Cell::new(false),
             steps: Cell::new(0),
+            changed: Cell::new(true),
+            looked: Cell::new(None),
         };
         for node in &sim.nodes {
             sim.boot(node)?;
@@ -130,11 +140,31 @@ impl<'a> Sim<'a> {
         if self.events.borrow().next().is_some_and(|at| at <= next) {
             self.pass(next);
             // Those that are due, whatever becomes of them.
-            self.events.borrow_mut().run(next, |act| self.act(act));
+            self.events.borrow_mut().run(next, |deed| self.deed(deed));
         } else {
             self.world.borrow_mut().step();
         }
+        self.changed.set(true);
         Stepped::Happened
+    }
+
+    /// Whether it is time to look at what events wait for: something has changed since the last look, and nothing more does for
+    /// [`LOOK_EVERY`] after that.
+    pub fn should_look(&self) -> bool {
+        let events = self.events.borrow();
+        if !events.is_waiting() || !self.changed.get() {
+            return false;
+        }
+        let soon = self.looked.get().map(|looked| looked + LOOK_EVERY);
+        soon.is_none_or(|soon| self.now() >= soon || self.next().is_none_or(|next| next >= soon))
+    }
+
+    /// Looks at what events wait for: `holds` says what there is of it.
+    pub fn look(&self, holds: impl FnMut(&Check) -> Condition) {
+        self.changed.set(false);
+        self.looked.set(Some(self.now()));
+        // What `holds` asks of this lab does not touch its events.
+        self.events.borrow_mut().look(self.now(), holds);
     }
 
     /// Lets everything happen that happens until then.
@@ -153,14 +183,23 @@ impl<'a> Sim<'a> {
         self.world.borrow_mut().pass(LabTime::ZERO + LabDuration::from_nanos(now));
     }
 
+    /// A node that is not down.
     fn id(&self, node: &str) -> Result<NodeId, Fault> {
         self.state.expect_node(node)?;
         let found = self.world.borrow().find(node);
-        found.filter(|id| self.world.borrow().kernel(*id).is_some()).ok_or_else(|| Fault::NodeNotRunning {
-            lab: self.state.lab.clone(),
-            node: node.to_owned(),
-            state: "down",
-        })
+        found
+            .filter(|id| self.world.borrow().kernel(*id).is_some())
+            .ok_or_else(|| self.not_running(node, "down"))
+    }
+
+    /// A node that can be spoken to.
+    fn running(&self, node: &str) -> Result<NodeId, Fault> {
+        let id = self.id(node)?;
+        if self.world.borrow().is_paused(id) { Err(self.not_running(node, "paused")) } else { Ok(id) }
+    }
+
+    fn not_running(&self, node: &str, state: &'static str) -> Fault {
+        Fault::NodeNotRunning { lab: self.state.lab.clone(), node: node.to_owned(), state }
     }
 
     /// Asks a node for something that needs no waiting.
@@ -168,10 +207,14 @@ impl<'a> Sim<'a> {
     /// # Errors
     /// There is no such node, it is down, or it refuses.
     pub fn ask(&self, node: &str, op: Op) -> Result<Value, Fault> {
-        let id = self.id(node)?;
+        let id = self.running(node)?;
         let mut world = self.world.borrow_mut();
+        // Whoever only looks disturbs nobody.
+        let wakes = !matches!(op, Op::Show { .. } | Op::Hello);
         let answer = world.kernel(id).map(|kernel| rumpkern::ctl::answer(kernel, op));
-        world.wake(id);
+        if wakes {
+            world.wake(id);
+        }
         match answer {
             Some(Ok(value)) => Ok(value),
             Some(Err(failure)) => Err(Fault::Refused { node: node.to_owned(), message: failure.message }),
@@ -195,7 +238,7 @@ impl<'a> Sim<'a> {
     /// # Errors
     /// There is no such node or program, or the node is down.
     pub fn spawn(&self, node: &str, argv: &[String], json: bool) -> Result<Program, Fault> {
-        let id = self.id(node)?;
+        let id = self.running(node)?;
         let name = argv.first().cloned().unwrap_or_default();
         let Some(main) = prog::find(&name) else {
             let message = format!("there is no program `{name}`");
@@ -228,12 +271,9 @@ impl<'a> Sim<'a> {
         self.id(node).is_ok()
     }
 
-    /// Does what an event does, now.
-    ///
-    /// # Errors
-    /// A node refuses, or its state forbids it.
-    pub fn act(&self, act: &Act) -> Result<(), Fault> {
-        deeds(self.lab, self.state.seed, act).into_iter().try_for_each(|deed| self.deed(deed))
+    /// Something happens next that no event of the topology says.
+    pub fn act(&self, words: String, act: Act) {
+        self.events.borrow_mut().add(self.now(), words, act);
     }
 
     fn deed(&self, deed: Deed) -> Result<(), Fault> {
@@ -250,6 +290,13 @@ impl<'a> Sim<'a> {
                 self.halt(&node, Halt::Stop)?;
                 self.start(&node)
             }
+            Deed::Pause(node) => self.pause(&node, true),
+            Deed::Resume(node) => self.pause(&node, false),
+            Deed::Run(node, argv) => {
+                let program = self.spawn(&node, &argv, false)?;
+                self.background.borrow_mut().push(program);
+                Ok(())
+            }
             Deed::Exec(_, cmd) => {
                 Err(Fault::LiveOnly { what: format!("`{}`", cmd.first().map_or("", String::as_str)) })
             }
@@ -260,6 +307,17 @@ impl<'a> Sim<'a> {
         let id = self.id(node)?;
         self.world.borrow_mut().halt(id, how);
         Ok(())
+    }
+
+    fn pause(&self, node: &str, paused: bool) -> Result<(), Fault> {
+        let id = self.id(node)?;
+        self.world.borrow_mut().pause(id, paused);
+        Ok(())
+    }
+
+    /// Programs that events have started.
+    pub fn background(&self) -> std::cell::Ref<'_, [Program]> {
+        std::cell::Ref::map(self.background.borrow(), Vec::as_slice)
     }
 
     fn start(&self, node: &str) -> Result<(), Fault> {
@@ -286,9 +344,9 @@ impl<'a> Sim<'a> {
         self.world.borrow().with_wires(|wires| wires.iter().find(|wire| wire.path() == path).map(f))
     }
 
-    /// What came of the events so far.
-    pub fn events(&self) -> Vec<super::events::EventReport> {
-        self.events.borrow().done.clone()
+    /// What came of the events so far; `lacks` says what those lack that wait.
+    pub fn events(&self, lacks: impl FnMut(&Check) -> Condition) -> Vec<super::events::EventReport> {
+        self.events.borrow().report(lacks)
     }
 
     /// Takes what nodes have written to their logs.

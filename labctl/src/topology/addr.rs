@@ -224,7 +224,10 @@ read_text!(Cidr, BadAddress, "an address", "10.0.0.1/24", |text| {
 });
 text_schema!(Cidr, "interface-address", "an address with the length of its prefix", "10.0.0.1/24");
 
-read_text!(Dest, BadAddress, "a destination", "10.1.0.0/16", |text| {
+read_text!(Dest, BadAddress, "a destination", "10.1.0.0/16", destination);
+
+/// Reads a destination; the error is a hint.
+pub(super) fn destination(text: &str) -> Result<Dest, String> {
     if text == "default" {
         return Ok(Dest::Default);
     }
@@ -233,7 +236,7 @@ read_text!(Dest, BadAddress, "a destination", "10.1.0.0/16", |text| {
     }
     let net: IpNet = text.parse().map_err(|_| "\"default\", a prefix or an address".to_owned())?;
     if net.trunc() != net { Err(format!("did you mean \"{}\"?", net.trunc())) } else { Ok(Dest::Net(net)) }
-});
+}
 text_schema!(Dest, "destination", "where a route goes, \"default\", a prefix or an address", "10.1.0.0/16");
 
 read_text!(Mac, BadMac, "a MAC address of one station", "02:00:00:00:00:01", |text| {

@@ -73,6 +73,23 @@ fn kinds(check: &raw::Check) -> Vec<(&'static str, Span)> {
     all.into_iter().filter_map(|(key, span)| Some((key, span?.clone()))).collect()
 }
 
+/// What an event waits for: exactly one kind, patterns written out.
+pub(super) fn conditions(when: &Sp<raw::When>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
+    let raw::When { route, neigh, counter, wire } = &when.value;
+    match (route, neigh, counter, wire) {
+        (Some(route), None, None, None) => self::route(route, draft, cx),
+        (None, Some(neigh), None, None) => self::neigh(neigh, draft, cx),
+        (None, None, Some(counter), None) => self::counter(counter, draft, cx),
+        (None, None, None, Some(wire)) => self::wire(wire, draft, cx),
+        _ => {
+            let message = "an event waits for one thing";
+            let diag = Diag::new(Code::ConflictingKeys, when.span.clone(), message);
+            cx.push_of_table(diag.hint("one of route, neigh, counter, wire"), &when.span);
+            Vec::new()
+        }
+    }
+}
+
 fn one(check: Sp<raw::Check>, draft: &Draft, cx: &mut Cx, checks: &mut Vec<Check>) {
     let kinds = kinds(&check);
     if let [(first, span), (second, again), ..] = &kinds[..] {

@@ -30,8 +30,9 @@ pub(super) fn lab(file: raw::File, path: &Path, cx: &mut Cx) -> Lab {
     let routing = file.routing.as_ref().map_or(Routing::Shortest, |routing| routing.value);
     let routes = routes(&draft, routing, cx);
     let programs = programs::programs(file.program.unwrap_or_default(), &draft, &base, cx);
-    let events = events::events(file.event.unwrap_or_default(), &draft, cx);
-    let (checks, filters) = checks::checks(file.check.unwrap_or_default(), &draft, cx);
+    let (events, awaited) = events::events(file.event.unwrap_or_default(), &draft, cx);
+    let (checks, mut filters) = checks::checks(file.check.unwrap_or_default(), &draft, cx);
+    filters.extend(awaited);
     let capture = capture(file.capture.as_ref(), &draft, cx);
     let time = file.time.as_ref();
     let lab = Lab {

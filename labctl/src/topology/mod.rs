@@ -26,6 +26,7 @@ mod checks;
 pub mod diag;
 mod draft;
 mod events;
+pub(crate) use events::route_words;
 mod filters;
 mod finish;
 pub mod impair;

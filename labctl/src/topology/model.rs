@@ -17,6 +17,7 @@ pub use super::ipv6::{Dad, Ipv6, Privacy};
 pub use super::ra::{Preference, Ra, RaPrefix};
 pub use super::raw::{Family, Keep, Mode, NeighState, Outcome, Routing, TcpProfile};
 pub use super::units::{Duration, Lifetime, Octets, Percent, Rate};
+pub use rumpkern::ctl::proto::RouteSpec;
 
 /// Octets a bus remembers, if the file does not say.
 pub const HISTORY_DEFAULT: u64 = 4 << 20;
@@ -274,15 +275,30 @@ impl TextMatch {
     }
 }
 
-/// Something that happens at a time.
+/// Something that happens at a time, or once something holds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
-    /// After the lab is ready.
+    /// After the lab is ready; with `when`, the earliest time.
     pub at: Duration,
+    /// All of these must hold; each has a name that no check has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<Check>,
+    /// How often it happens again, and after which time each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub again: Option<Again>,
     /// The words after `labctl`, as they were written.
     pub words: Vec<String>,
     /// What they say.
     pub act: Act,
+}
+
+/// How an event happens again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Again {
+    /// How often after the first time.
+    pub times: u32,
+    /// From one time to the next.
+    pub every: Duration,
 }
 
 /// A port: `r1:wan1`.
@@ -296,10 +312,30 @@ pub enum Act {
     LinkUp(Port),
     /// `link down NODE:IF`.
     LinkDown(Port),
+    /// `link flap NODE:IF TIME`: down, and up after this time.
+    LinkFlap(Port, Duration),
     /// `impair set BUS|NODE:IF …`.
     ImpairSet(Wire, Impair),
     /// `impair reset BUS|NODE:IF`: back to what the file says.
     ImpairReset(Wire),
+    /// `partition BUS NODE,NODE… …`: each group hears only itself; nodes of no group are one together.
+    Partition(String, Vec<Vec<String>>),
+    /// `partition BUS`: the bus is whole again.
+    Heal(String),
+    /// `addr add NODE:IF ADDRESS/LENGTH`.
+    AddrAdd(Port, IpNet),
+    /// `addr del NODE:IF ADDRESS/LENGTH`.
+    AddrDel(Port, IpNet),
+    /// `route add NODE DESTINATION [via GATEWAY] [dev IF] [metric N]`.
+    RouteAdd(String, RouteSpec),
+    /// `route del NODE DESTINATION …`.
+    RouteDel(String, RouteSpec),
+    /// `pause NODE`: it does nothing until it is resumed.
+    Pause(String),
+    /// `resume NODE`.
+    Resume(String),
+    /// `run NODE PROGRAM …`: a built-in program, in the background.
+    Run(String, Vec<String>),
     /// `start NODE`.
     Start(String),
     /// `stop NODE`.

@@ -10,7 +10,7 @@ use super::addr::{Addr, Cidr, Dest, Mac, Net};
 use super::impair::ImpairSpec;
 use super::ipv6::{Dad, IfAddr, Privacy};
 use super::ra::RawRa;
-use super::read::{Cx, Int, List, Map, Need, OneOrMany, Quantified, Read, Sp, Value, table, words};
+use super::read::{Cx, Int, List, Map, OneOrMany, Quantified, Read, Sp, Value, table, words};
 use super::repeat::{Copied, Count, Named, Repeated};
 use super::tcp::Settings;
 use super::units::{Duration, Octets, Percent, Rate};
@@ -279,12 +279,32 @@ table! {
 }
 
 table! {
-    /// Something that happens at a time.
+    /// Something that happens at a time, or once something holds.
     Event {
-        /// When, after the lab is ready.
-        at: Need<Quantified<Duration>>,
+        /// When, after the lab is ready; with `when`, the earliest time.
+        at: Option<Sp<Quantified<Duration>>>,
+        /// What must hold: it happens at the first moment at which it does.
+        when: Option<Sp<When>>,
+        /// It happens so often (default 1) ...
+        times: Option<Sp<Int<1, 1_000_000>>>,
+        /// ... and again after this time.
+        every: Option<Sp<Quantified<Duration>>>,
         /// The words after `labctl`: `link down r1:wan1`.
         r#do: Sp<OneOrMany<String>>,
+    }
+}
+
+table! {
+    /// What an event waits for: exactly one kind, as in a check.
+    When {
+        /// A node has a route.
+        route: Option<Sp<RouteCheck>>,
+        /// A node knows a neighbour.
+        neigh: Option<Sp<Neigh>>,
+        /// A counter of a node or a bus.
+        counter: Option<Sp<Counter>>,
+        /// Frames on the wire.
+        wire: Option<Sp<Wire>>,
     }
 }
 

@@ -138,17 +138,6 @@ impl<T: Read> Field for Sp<T> {
     }
 }
 
-/// A key that a table must have, where the rest of the table can be looked at without it: a fault of one key does not hide
-/// those of the others.
-#[derive(Clone, Debug)]
-pub struct Need<T>(pub Option<Sp<T>>);
-
-impl<T: Read> Field for Need<T> {
-    fn field(entry: Option<(&Span, &Value<'_>)>, key: &'static str, cx: &mut Cx) -> Option<Self> {
-        Some(Self(Sp::field(entry, key, cx)))
-    }
-}
-
 /// A table that `table!` declared.
 pub trait Table: Read {
     /// Its keys, in the order of the declaration.
@@ -376,7 +365,7 @@ macro_rules! same_schema {
     )*};
 }
 
-same_schema!(Sp, Need);
+same_schema!(Sp);
 
 /// An array; a faulty element is noted and left out.
 #[derive(Clone, Debug)]

@@ -72,6 +72,7 @@ mod tests {
             ("Output", keys::<raw::Output>()),
             ("Text", keys::<raw::Text>()),
             ("Event", keys::<raw::Event>()),
+            ("When", keys::<raw::When>()),
             ("Check", keys::<raw::Check>()),
             ("Ping", keys::<raw::Ping>()),
             ("Trace", keys::<raw::Trace>()),

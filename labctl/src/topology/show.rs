@@ -36,7 +36,7 @@ fn write(lab: &Lab, out: &mut String) -> std::fmt::Result {
     }
     if !lab.events.is_empty() {
         writeln!(out, "\nevents")?;
-        let rows = lab.events.iter().map(|event| vec![event.at.to_string(), event.words.join(" ")]);
+        let rows = lab.events.iter().map(|event| vec![time(event), event.words.join(" ")]);
         table(rows.collect(), out)?;
     }
     if !lab.checks.is_empty() {
@@ -44,6 +44,18 @@ fn write(lab: &Lab, out: &mut String) -> std::fmt::Result {
         table(lab.checks.iter().map(check).collect(), out)?;
     }
     Ok(())
+}
+
+/// When an event happens.
+fn time(event: &super::model::Event) -> String {
+    let mut text = match &event.when[..] {
+        [] => event.at.to_string(),
+        [first, ..] => format!("from {} on when {}", event.at, first.kind),
+    };
+    if let Some(again) = event.again {
+        text.push_str(&format!(", {} times more every {}", again.times, again.every));
+    }
+    text
 }
 
 fn bus(lab: &Lab, bus: &Bus, out: &mut String) -> std::fmt::Result {

@@ -1,6 +1,7 @@
 //! The verbs through the built program, as a script would see them.
 
 mod ends;
+mod events;
 mod families;
 mod impair;
 mod place;

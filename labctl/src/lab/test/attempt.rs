@@ -3,6 +3,7 @@
 //! Where the check itself has to listen (`tcp`, `udp`, `http` without `port`) the server runs on the target for as long
 //! as the try, on a port that the node chooses.
 
+use super::super::events::Condition;
 use super::super::fault::Fault;
 use super::super::judge::mismatch;
 use super::super::session::Run;
@@ -26,6 +27,16 @@ pub(super) enum Attempt {
     Unfinished(String),
     /// It could not be asked.
     Broken(String),
+}
+
+impl From<Attempt> for Condition {
+    fn from(attempt: Attempt) -> Self {
+        match attempt {
+            Attempt::Holds(_) => Self::Holds,
+            Attempt::Fails(said) | Attempt::Unfinished(said) => Self::Lacks(said),
+            Attempt::Broken(said) => Self::Broken(said),
+        }
+    }
 }
 
 /// How long a program may be silent beyond what its work takes, if the check does not say.

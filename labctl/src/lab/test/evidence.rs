@@ -30,10 +30,12 @@ pub(super) fn of_live(dir: &LabDir, state: &LabState, lab: &Lab, folder: &Path) 
             .map_err(Fault::io("write", &path))?;
     }
     for node in &state.nodes {
-        let log = dir.node(&node.name).log();
-        if fs::metadata(&log).is_ok_and(|meta| meta.len() > 0) {
-            let path = folder.join(format!("{}.log", node.name));
-            fs::copy(&log, &path).map_err(Fault::io("write", &path))?;
+        let place = dir.node(&node.name);
+        for (from, kind) in [(place.log(), "log"), (place.events_log(), "events.log")] {
+            if fs::metadata(&from).is_ok_and(|meta| meta.len() > 0) {
+                let path = folder.join(format!("{}.{kind}", node.name));
+                fs::copy(&from, &path).map_err(Fault::io("write", &path))?;
+            }
         }
     }
     for program in &state.programs {
@@ -64,6 +66,17 @@ pub(super) fn of_simulated(sim: &Sim<'_>, lab: &Lab, folder: &Path) -> Result<()
     }
     for (node, text) in logs {
         let path = folder.join(format!("{node}.log"));
+        fs::write(&path, text).map_err(Fault::io("write", &path))?;
+    }
+    let mut said: BTreeMap<String, String> = BTreeMap::new();
+    for program in sim.background().iter() {
+        let run = program.run();
+        let text = said.entry(program.node.clone()).or_default();
+        text.push_str(&run.out);
+        text.push_str(&run.err);
+    }
+    for (node, text) in said.into_iter().filter(|(_, text)| !text.is_empty()) {
+        let path = folder.join(format!("{node}.events.log"));
         fs::write(&path, text).map_err(Fault::io("write", &path))?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! A lab that runs on this host, for its checks.
 
-use super::super::events::{Agenda, Deed, EventReport, deeds};
+use super::super::deeds::Deed;
+use super::super::events::{Agenda, EventReport};
 use super::super::exec;
 use super::super::fault::{Fault, quoted};
 use super::super::interrupt::{Interrupt, Woken};
@@ -16,7 +17,7 @@ use super::report::CheckReport;
 use super::tally::Seen;
 use super::wires::Wires;
 use super::{PAUSE, evidence};
-use crate::topology::model::{Act, Check, Family, Lab, Output, Program, Zoned};
+use crate::topology::model::{Check, Family, Lab, Output, Program, Zoned};
 use rumpkern::ctl::proto::{Op, Table};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -41,9 +42,18 @@ impl Live<'_> {
     fn parts(&mut self) -> (impl FnMut() -> Option<Instant>, &Wires) {
         let Live { lab, dir, state, wires, ready, interrupt, agenda, .. } = self;
         let ready = *ready;
+        let (lab, wires): (&Lab, &Wires) = (lab, wires);
         let due = move || {
-            agenda.run(ready.elapsed(), |act| perform(lab, dir, state, interrupt, act));
-            agenda.next().map(|at| ready + at)
+            if agenda.looks(ready.elapsed()).is_some_and(|at| at <= ready.elapsed()) {
+                let session = Session::new(dir.clone(), Arc::clone(state));
+                let probe = LiveProbe { session: &session, wires, ready };
+                agenda.look(ready.elapsed(), |check| {
+                    Bench { lab, probe: &probe, until: None }.attempt(check).into()
+                });
+            }
+            agenda.run(ready.elapsed(), |deed| perform(dir, state, interrupt, deed));
+            let looks = agenda.looks(ready.elapsed() + LOOK_EVERY);
+            [looks, agenda.next()].into_iter().flatten().min().map(|at| ready + at)
         };
         (due, wires)
     }
@@ -66,26 +76,29 @@ impl Live<'_> {
     }
 }
 
+/// How often what events wait for is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 /// Does what an event does.
-fn perform(
-    lab: &Lab,
-    dir: &LabDir,
-    state: &Arc<LabState>,
-    interrupt: &Interrupt,
-    act: &Act,
-) -> Result<(), Fault> {
-    deeds(lab, state.seed, act).into_iter().try_for_each(|deed| match deed {
+fn perform(dir: &LabDir, state: &Arc<LabState>, interrupt: &Interrupt, deed: Deed) -> Result<(), Fault> {
+    match deed {
         Deed::Ask { node, op } => ask(dir, state, &node, op),
         Deed::Start(node) => node::start(dir, &[node], interrupt),
         Deed::Stop(node) => node::end(dir, &[node], End::Stop),
         Deed::Kill(node) => node::end(dir, &[node], End::Kill),
         Deed::Restart(node) => node::restart(dir, &[node], interrupt),
+        Deed::Pause(node) => node::pause(dir, &[node], true),
+        Deed::Resume(node) => node::pause(dir, &[node], false),
+        Deed::Run(node, argv) => {
+            let session = Session::new(dir.clone(), Arc::clone(state));
+            session.background(&node, &argv, &dir.node(&node).events_log())
+        }
         Deed::Exec(node, cmd) => {
             let command: Vec<_> = cmd.iter().map(Into::into).collect();
             let node = dir.node(&node);
-            exec::detached(&node, &command, &node.path().join("events.log"))
+            exec::detached(&node, &command, &node.events_log())
         }
-    })
+    }
 }
 
 fn ask(dir: &LabDir, state: &LabState, node: &str, op: Op) -> Result<(), Fault> {
@@ -165,7 +178,9 @@ impl Stage for Live<'_> {
     }
 
     fn events(&self) -> Vec<EventReport> {
-        self.agenda.done.clone()
+        let session = Session::new(self.dir.clone(), Arc::clone(&self.state));
+        let probe = LiveProbe { session: &session, wires: &self.wires, ready: self.ready };
+        self.agenda.report(|check| Bench { lab: self.lab, probe: &probe, until: None }.attempt(check).into())
     }
 
     fn keep(&mut self, lab: &Lab, artifacts: &Path) -> Result<PathBuf, Fault> {

@@ -83,10 +83,10 @@ pub fn run(
     // From here on it is taken down whatever happens, a panic included.
     let running = Running { dir: &dir };
     let state = Arc::new(view::started(&dir)?);
-    let wires = Wires::follow(&dir, &state, &lab.checks)?;
+    let wires = Wires::follow(&dir, &state, lab)?;
     watcher.up(lab, Some(begin.elapsed()));
     let ready = Instant::now();
-    let agenda = Agenda::new(lab);
+    let agenda = Agenda::new(lab, seed);
     let mut stage = Live { lab, dir: &dir, state, wires, ready, interrupt, interrupted: false, agenda };
     let deadline = end.saturating_duration_since(ready);
     let report = LabReport::begin(lab, topology, Mode::Live, seed);
@@ -179,7 +179,7 @@ impl<S: Stage> Scene<'_, S> {
             add(self.check(check)?);
         }
         report.events = self.stage.events();
-        for event in report.events.iter().filter(|event| event.fault.is_some()) {
+        for event in report.events.iter().filter(|event| event.at.is_some() && event.fault.is_some()) {
             let check = CheckReport::of_event(event);
             watcher.checked(&check);
             report.checks.push(check);

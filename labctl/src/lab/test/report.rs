@@ -97,7 +97,7 @@ impl LabReport {
         let events: Vec<_> = self
             .events
             .iter()
-            .map(|event| json!({ "at_ms": milliseconds(event.at), "do": event.words, "fault": event.fault }))
+            .map(|event| json!({ "at_ms": event.at.map(milliseconds), "do": event.words, "fault": event.fault }))
             .collect();
         json!({
             "lab": self.lab,

@@ -1,6 +1,6 @@
 //! A lab in virtual time, for its checks.
 
-use super::super::events::EventReport;
+use super::super::events::{Condition, EventReport};
 use super::super::fault::Fault;
 use super::super::interrupt::Woken;
 use super::super::names;
@@ -41,7 +41,7 @@ impl<'a> Simulated<'a> {
             // The model names buses that there are.
             Ok::<_, Infallible>(sim.state.buses.iter().position(|one| one.name == bus).unwrap_or(usize::MAX))
         };
-        let Ok(tallies) = Tallies::of(&lab.checks, &Names::of_lab(&sim.state), number);
+        let Ok(tallies) = Tallies::of(lab, &Names::of_lab(&sim.state), number);
         let tallies = Rc::new(RefCell::new(tallies));
         if !tallies.borrow().is_empty() {
             let tallies = tallies.clone();
@@ -52,11 +52,23 @@ impl<'a> Simulated<'a> {
         Self { lab, sim, tallies, deadline: Cell::new(Duration::MAX) }
     }
 
+    /// Lets the next thing happen, after a look at what events wait for.
+    fn step(&self, end: Duration) -> Stepped {
+        if self.sim.should_look() {
+            self.sim.look(|check| self.condition(check));
+        }
+        self.sim.step(end)
+    }
+
+    fn condition(&self, check: &Check) -> Condition {
+        Bench { lab: self.lab, probe: self, until: None }.attempt(check).into()
+    }
+
     /// Lets things happen until `done` says so; why it never will.
     fn until(&self, end: Duration, mut done: impl FnMut() -> bool) -> Result<(), Stepped> {
         let end = end.min(self.deadline.get());
         while !done() {
-            match self.sim.step(end) {
+            match self.step(end) {
                 Stepped::Happened => {}
                 other => return Err(other),
             }
@@ -108,8 +120,17 @@ impl Stage for Simulated<'_> {
     }
 
     fn pass(&mut self, until: Duration) -> Result<(), Fault> {
-        self.sim.run_until(until);
-        Ok(())
+        loop {
+            match self.step(until) {
+                Stepped::Happened => {}
+                // Nothing would have happened until then.
+                Stepped::Never => {
+                    self.sim.run_until(until);
+                    return Ok(());
+                }
+                Stepped::Late | Stepped::Cut => return Ok(()),
+            }
+        }
     }
 
     fn is_interrupted(&self) -> bool {
@@ -138,7 +159,7 @@ impl Stage for Simulated<'_> {
     }
 
     fn events(&self) -> Vec<EventReport> {
-        self.sim.events()
+        self.sim.events(|check| self.condition(check))
     }
 
     fn keep(&mut self, lab: &Lab, artifacts: &Path) -> Result<PathBuf, Fault> {

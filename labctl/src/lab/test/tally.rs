@@ -2,7 +2,7 @@
 
 use crate::capture::filter::Filter;
 use crate::capture::names::Names;
-use crate::topology::model::{Check, CheckKind};
+use crate::topology::model::{CheckKind, Lab};
 use std::collections::BTreeMap;
 
 /// What has been seen for one check.
@@ -27,15 +27,16 @@ struct Tally {
 pub(super) struct Tallies(BTreeMap<String, Tally>);
 
 impl Tallies {
-    /// For all `wire` checks; `number` is asked for the number of each bus that one names. A filter that cannot be used is told when
+    /// For all `wire` checks and what events wait for; `number` is asked for the number of each bus that one names. A filter that cannot be used is told when
     /// its check asks.
     pub(super) fn of<E>(
-        checks: &[Check],
+        lab: &Lab,
         names: &Names,
         mut number: impl FnMut(&str) -> Result<usize, E>,
     ) -> Result<Self, E> {
         let mut tallies = Self::default();
-        for check in checks {
+        let awaited = lab.events.iter().flat_map(|event| &event.when);
+        for check in lab.checks.iter().chain(awaited) {
             let CheckKind::Wire { buses, filter, .. } = &check.kind else { continue };
             let filter = Filter::parse(filter.as_deref().unwrap_or_default(), names);
             let buses = buses.iter().map(|bus| number(bus)).collect::<Result<_, _>>()?;

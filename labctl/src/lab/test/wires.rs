@@ -10,7 +10,7 @@ use super::super::rundir::LabDir;
 use super::super::state::LabState;
 use super::tally::{Seen, Tallies};
 use crate::capture::names::Names;
-use crate::topology::model::Check;
+use crate::topology::model::Lab;
 use shmif::{Bus, Follow, Followed};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
@@ -35,10 +35,10 @@ pub(super) struct Wires {
 }
 
 impl Wires {
-    /// Follows what `checks` name, if they name any. A filter that cannot be used is told when its check asks.
-    pub(super) fn follow(dir: &LabDir, state: &LabState, checks: &[Check]) -> Result<Self, Fault> {
+    /// Follows what checks and events name, if they name any. A filter that cannot be used is told when its check asks.
+    pub(super) fn follow(dir: &LabDir, state: &LabState, lab: &Lab) -> Result<Self, Fault> {
         let mut taps = Vec::new();
-        let tallies = Tallies::of(checks, &Names::of_lab(state), |bus| {
+        let tallies = Tallies::of(lab, &Names::of_lab(state), |bus| {
             let path = dir.bus(bus);
             tap(&mut taps, bus, || Bus::open_readonly(&path))
                 .map_err(|error| Fault::io("read", &path)(std::io::Error::other(error)))

@@ -1,0 +1,17 @@
+//! `labctl pause NODE…`: lets nodes do nothing, as a machine that is stopped in its tracks.
+
+use super::{Exit, Failure, Global, Output, running};
+use crate::lab::node;
+
+/// Arguments of `pause`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The nodes
+    #[arg(value_name = "NODE", required = true)]
+    nodes: Vec<String>,
+}
+
+pub(super) fn run(args: Args, global: &Global, _: &mut Output) -> Result<Exit, Failure> {
+    node::pause(&running::lab(global)?, &args.nodes, true)?;
+    Ok(Exit::Done)
+}
