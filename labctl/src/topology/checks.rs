@@ -7,11 +7,13 @@ use super::diag::{Code, Diag, Span};
 use super::draft::{Draft, unknown_node};
 use super::events::{destination, unknown_interface};
 use super::finish::bus_names;
-use super::model::{Bound, Check, CheckKind, CounterOf, Duration, Octets, Outcome, Output, Percent, Target};
+use super::model::{
+    Bound, Check, CheckKind, CounterOf, Duration, Octets, Outcome, Output, Percent, Proto, Rate, Target,
+};
 use super::names::{is_pattern, matches};
 use super::programs::{text, words};
 use super::raw::{self, Family};
-use super::read::{Cx, Int, List, OneOrMany, Sp};
+use super::read::{Cx, Int, List, OneOrMany, Quantified, Sp};
 use super::values::HttpUrl;
 
 /// Most checks that one `[[check]]` may stand for.
@@ -36,8 +38,9 @@ pub(super) fn checks(
                 names.insert(name.value.clone(), name.span.clone());
             }
         }
-        filters.extend(check.wire.as_ref().and_then(|wire| wire.filter.clone()));
-        one(check, draft, cx, &mut checks);
+        let nested = check.convergence.as_ref().and_then(|of| of.wire.as_ref());
+        filters.extend(check.wire.iter().chain(nested).flat_map(|wire| wire_filters(wire)));
+        one(&check, draft, cx, &mut checks);
     }
     number_same(&mut checks);
     (checks, filters)
@@ -55,74 +58,75 @@ fn number_same(checks: &mut [Check]) {
     }
 }
 
-/// The kinds that a check has, by key and place.
-fn kinds(check: &raw::Check) -> Vec<(&'static str, Span)> {
-    let raw::Check { ping, trace, tcp, udp, http, route, neigh, counter, wire, cmd, .. } = check;
-    let all = [
-        ("ping", ping.as_ref().map(|k| &k.span)),
-        ("trace", trace.as_ref().map(|k| &k.span)),
-        ("tcp", tcp.as_ref().map(|k| &k.span)),
-        ("udp", udp.as_ref().map(|k| &k.span)),
-        ("http", http.as_ref().map(|k| &k.span)),
-        ("route", route.as_ref().map(|k| &k.span)),
-        ("neigh", neigh.as_ref().map(|k| &k.span)),
-        ("counter", counter.as_ref().map(|k| &k.span)),
-        ("wire", wire.as_ref().map(|k| &k.span)),
-        ("cmd", cmd.as_ref().map(|k| &k.span)),
-    ];
-    all.into_iter().filter_map(|(key, span)| Some((key, span?.clone()))).collect()
+/// What makes checks of what was typed.
+type Make<'t> = dyn FnOnce(&Draft, &mut Cx) -> Vec<CheckKind> + 't;
+
+/// A kind that was typed: its key, its place, and what is made of it.
+struct Typed<'t> {
+    key: &'static str,
+    span: &'t Span,
+    make: Box<Make<'t>>,
 }
 
-/// What an event waits for: exactly one kind, patterns written out.
-pub(super) fn conditions(when: &Sp<raw::When>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
-    let raw::When { route, neigh, counter, wire } = &when.value;
-    match (route, neigh, counter, wire) {
-        (Some(route), None, None, None) => self::route(route, draft, cx),
-        (None, Some(neigh), None, None) => self::neigh(neigh, draft, cx),
-        (None, None, Some(counter), None) => self::counter(counter, draft, cx),
-        (None, None, None, Some(wire)) => self::wire(wire, draft, cx),
-        _ => {
-            let message = "an event waits for one thing";
-            let diag = Diag::new(Code::ConflictingKeys, when.span.clone(), message);
-            cx.push_of_table(diag.hint("one of route, neigh, counter, wire"), &when.span);
-            Vec::new()
+/// The kinds that a table has, of those that it may have: `typed!(check; ping, trace)`.
+macro_rules! typed {
+    ($table:expr; $($kind:ident),*) => {(
+        [$(stringify!($kind)),*],
+        [$($table.$kind.as_ref().map(|kind| Typed {
+            key: stringify!($kind),
+            span: &kind.span,
+            make: Box::new(|draft, cx| self::$kind(kind, draft, cx)),
+        })),*].into_iter().flatten().collect::<Vec<_>>(),
+    )};
+}
+
+/// Makes the one kind that a table must have; `noun`: what the table is. What is wrong is noted.
+fn only(
+    (known, mut typed): (impl AsRef<[&'static str]>, Vec<Typed<'_>>),
+    noun: &str,
+    span: &Span,
+    draft: &Draft,
+    cx: &mut Cx,
+) -> Option<Vec<CheckKind>> {
+    if let [first, second, ..] = &typed[..] {
+        let message = format!("{noun} is of one kind, not \"{}\" and \"{}\"", first.key, second.key);
+        let diag = Diag::new(Code::ConflictingKeys, second.span.clone(), message);
+        cx.push(diag.other(first.span.clone(), "the first kind").hint("write one for each"));
+        return None;
+    }
+    match typed.pop() {
+        Some(one) => Some((one.make)(draft, cx)),
+        None => {
+            let diag = Diag::new(Code::MissingKey, span.clone(), format!("{noun} needs a kind"));
+            cx.push_of_table(diag.hint(format!("one of {}", known.as_ref().join(", "))), span);
+            None
         }
     }
 }
 
-fn one(check: Sp<raw::Check>, draft: &Draft, cx: &mut Cx, checks: &mut Vec<Check>) {
-    let kinds = kinds(&check);
-    if let [(first, span), (second, again), ..] = &kinds[..] {
-        let message = format!("a check is of one kind, not \"{first}\" and \"{second}\"");
-        let diag = Diag::new(Code::ConflictingKeys, again.clone(), message);
-        cx.push(diag.other(span.clone(), "the first kind").hint("write two [[check]]s"));
-        return;
-    }
+/// What an event waits for: patterns written out.
+pub(super) fn conditions(when: &Sp<raw::When>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
+    let typed = typed!(when; route, neigh, counter, drops, wire);
+    only(typed, "a condition", &when.span, draft, cx).unwrap_or_default()
+}
+
+fn one(check: &Sp<raw::Check>, draft: &Draft, cx: &mut Cx, checks: &mut Vec<Check>) {
     if let (Some(within), Some(hold)) = (&check.within, &check.r#for) {
         let message = "\"within\" and \"for\" exclude each other";
         let diag = Diag::new(Code::ConflictingKeys, hold.span.clone(), message)
             .other(within.span.clone(), "\"within\" is here");
         cx.push(diag.hint("\"after\" delays a check that must hold \"for\" a time"));
     }
-    let Sp { value: check, span } = check;
-    let made = match check {
-        raw::Check { ping: Some(ping), .. } => self::ping(&ping, draft, cx),
-        raw::Check { trace: Some(trace), .. } => self::trace(&trace, draft, cx),
-        raw::Check { tcp: Some(tcp), .. } => self::tcp(&tcp, draft, cx),
-        raw::Check { udp: Some(udp), .. } => self::udp(&udp, draft, cx),
-        raw::Check { http: Some(http), .. } => self::http(&http, draft, cx),
-        raw::Check { route: Some(route), .. } => self::route(&route, draft, cx),
-        raw::Check { neigh: Some(neigh), .. } => self::neigh(&neigh, draft, cx),
-        raw::Check { counter: Some(counter), .. } => self::counter(&counter, draft, cx),
-        raw::Check { wire: Some(wire), .. } => self::wire(&wire, draft, cx),
-        raw::Check { cmd: Some(cmd), .. } => self::cmd(cmd, draft, cx),
-        _ => {
-            let message = "a check needs a kind";
-            let kinds = "one of ping, trace, tcp, udp, http, route, neigh, counter, wire, cmd";
-            cx.push_of_table(Diag::new(Code::MissingKey, span.clone(), message).hint(kinds), &span);
-            return;
-        }
-    };
+    if let (Some(within), Some(convergence)) = (&check.within, &check.convergence) {
+        let message = "\"convergence\" has its own \"max\"";
+        let diag = Diag::new(Code::ConflictingKeys, within.span.clone(), message);
+        cx.push(diag.other(convergence.span.clone(), "the convergence"));
+    }
+    let typed = typed!(
+        check; ping, trace, tcp, udp, http, route, neigh, counter, drops, wire, throughput, convergence, cmd
+    );
+    let span = check.span.clone();
+    let Some(made) = only(typed, "a check", &span, draft, cx) else { return };
     if made.len() > CHECKS_MAX || checks.len() > CHECKS_MAX {
         let message = format!("these patterns stand for {} checks", made.len());
         cx.push(Diag::new(Code::TooMany, span, message).hint(format!("at most {CHECKS_MAX}")));
@@ -438,19 +442,97 @@ fn counter(raw: &Sp<raw::Counter>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind>
     }
 }
 
-fn wire(raw: &Sp<raw::Wire>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
-    let buses = bus_names(&raw.bus.value.0, draft, cx);
-    let bound = bound(raw.count.as_ref(), raw.min.as_ref(), raw.max.as_ref(), cx);
-    let filter = raw.filter.as_ref().map(|filter| filter.value.clone());
-    vec![CheckKind::Wire { buses, filter, bound }]
+fn drops(raw: &Sp<raw::Drops>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
+    let bound = match bound(raw.count.as_ref(), raw.min.as_ref(), raw.max.as_ref(), cx) {
+        _ if raw.count.is_none() && raw.min.is_none() && raw.max.is_none() => Bound::NONE,
+        bound => bound,
+    };
+    let reasons = raw.reason.as_ref().map_or_else(
+        || vec!["*".to_owned()],
+        |reasons| reasons.value.0.iter().map(|reason| reason.value.clone()).collect(),
+    );
+    vec![CheckKind::Drops { nodes: nodes(&raw.node.value.0, draft, cx), reasons, bound }]
 }
 
-fn cmd(raw: Sp<raw::Cmd>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
+/// All filters of a `wire` check.
+pub(super) fn wire_filters(wire: &raw::Wire) -> Vec<Sp<String>> {
+    let order = wire.order.iter().flat_map(|order| order.value.0.iter().cloned());
+    wire.filter.iter().chain(&wire.each).cloned().chain(order).collect()
+}
+
+fn wire(raw: &Sp<raw::Wire>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
+    let buses = bus_names(&raw.bus.value.0, draft, cx);
+    let mut bound = bound(raw.count.as_ref(), raw.min.as_ref(), raw.max.as_ref(), cx);
+    if raw.never.as_ref().is_some_and(|never| never.value) {
+        let counted = raw.count.as_ref().or(raw.min.as_ref()).or(raw.max.as_ref()).map(|other| &other.span);
+        let other = counted.or(raw.each.as_ref().map(|each| &each.span));
+        if let (Some(never), Some(other)) = (&raw.never, other) {
+            let diag = Diag::new(
+                Code::ConflictingKeys,
+                other.clone(),
+                "frames that must never come are not counted or compared",
+            );
+            cx.push(diag.other(never.span.clone(), "\"never\" is here"));
+        }
+        bound = Bound::NONE;
+    }
+    let text = |typed: &Option<Sp<String>>| typed.as_ref().map(|text| text.value.clone());
+    let order: Vec<String> =
+        raw.order.iter().flat_map(|order| order.value.0.iter().map(|one| one.value.clone())).collect();
+    if let (Some(order), Some(other)) = (&raw.order, raw.filter.as_ref().or(raw.each.as_ref())) {
+        let message = "\"order\" has filters of its own";
+        let diag = Diag::new(Code::ConflictingKeys, other.span.clone(), message);
+        cx.push(diag.other(order.span.clone(), "the order").hint("write two [[check]]s"));
+    }
+    vec![CheckKind::Wire { buses, filter: text(&raw.filter), each: text(&raw.each), order, bound }]
+}
+
+fn throughput(raw: &Sp<raw::Throughput>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
+    let proto = raw.proto.as_ref().map_or(Proto::Tcp, |proto| proto.value);
+    if let (Proto::Tcp, Some(other)) =
+        (proto, raw.rate.as_ref().map(|r| &r.span).or(raw.size.as_ref().map(|s| &s.span)))
+    {
+        let message = "TCP finds its rate and its sizes itself";
+        cx.push(Diag::new(Code::ConflictingKeys, other.clone(), message).hint("proto = \"udp\""));
+    }
+    if let (Some(min), Some(max)) = (&raw.min, &raw.max)
+        && min.value.0 > max.value.0
+    {
+        let diag = Diag::new(Code::OutOfRange, max.span.clone(), "less than \"min\"");
+        cx.push(diag.other(min.span.clone(), "at least"));
+    }
+    let rate = |typed: &Option<Sp<Quantified<Rate>>>| typed.as_ref().map(|rate| rate.value.0);
+    let kind = |(from, to)| CheckKind::Throughput {
+        from,
+        to,
+        proto,
+        time: raw.time.as_ref().map_or(Duration(std::time::Duration::from_secs(2)), |time| time.value.0),
+        rate: rate(&raw.rate).unwrap_or(Rate(10_000_000)),
+        size: number(raw.size.as_ref()).unwrap_or(1400) as u16,
+        min: rate(&raw.min),
+        max: rate(&raw.max),
+    };
+    pairs(&raw.from, &raw.to, raw.family.as_ref(), draft, cx).into_iter().map(kind).collect()
+}
+
+fn convergence(raw: &Sp<raw::Convergence>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
+    let typed = typed!(raw; ping, trace, tcp, http, route, neigh, counter, wire);
+    let of = only(typed, "a convergence", &raw.span, draft, cx).unwrap_or_default();
+    let (min, max) = (raw.min.as_ref().map(|min| min.value.0), raw.max.value.0);
+    if let (Some(typed), Some(min)) = (&raw.min, min)
+        && min > max
+    {
+        let diag = Diag::new(Code::OutOfRange, typed.span.clone(), "more than \"max\"");
+        cx.push(diag.other(raw.max.span.clone(), "at most"));
+    }
+    of.into_iter().map(|of| CheckKind::Convergence { of: Box::new(of), min, max }).collect()
+}
+
+fn cmd(raw: &Sp<raw::Cmd>, draft: &Draft, cx: &mut Cx) -> Vec<CheckKind> {
     let words = words(&raw.cmd, super::programs::EXAMPLE, cx);
     let found = nodes(&raw.node.value.0, draft, cx);
-    let raw = raw.value;
     let exit = number(raw.exit.as_ref()).unwrap_or(0) as u8;
-    let expect = Output { exit, stdout: text(raw.stdout), stderr: text(raw.stderr) };
+    let expect = Output { exit, stdout: text(raw.stdout.clone()), stderr: text(raw.stderr.clone()) };
     found
         .into_iter()
         .map(|node| CheckKind::Cmd { node, cmd: words.clone(), expect: expect.clone() })
@@ -471,7 +553,14 @@ impl CheckKind {
             Self::Counter { of: CounterOf::Node(of) | CounterOf::Bus(of), name, .. } => {
                 format!("{of} {name}")
             }
-            Self::Wire { filter, .. } => filter.clone().unwrap_or_else(|| "frames".into()),
+            Self::Drops { nodes, reasons, .. } => format!("{} {}", nodes.join(" "), reasons.join(" ")),
+            Self::Wire { order, .. } if !order.is_empty() => order.join(", then "),
+            Self::Wire { filter, each, .. } => {
+                let filter = filter.clone().unwrap_or_else(|| "frames".into());
+                each.as_ref().map_or(filter.clone(), |each| format!("{filter}: {each}"))
+            }
+            Self::Throughput { from, to, proto, .. } => format!("{} {from} -> {to}", proto.as_str()),
+            Self::Convergence { of, .. } => of.to_string(),
             Self::Cmd { node, cmd, .. } => format!("{node}: {}", cmd.join(" ")),
         }
     }
@@ -487,7 +576,10 @@ impl CheckKind {
             Self::Route { .. } => "route",
             Self::Neigh { .. } => "neigh",
             Self::Counter { .. } => "counter",
+            Self::Drops { .. } => "drops",
             Self::Wire { .. } => "wire",
+            Self::Throughput { .. } => "throughput",
+            Self::Convergence { .. } => "convergence",
             Self::Cmd { .. } => "cmd",
         }
     }

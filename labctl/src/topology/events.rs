@@ -39,8 +39,8 @@ pub(super) fn events(
     draft: &Draft,
     cx: &mut Cx,
 ) -> (Vec<Event>, Vec<Sp<String>>) {
-    let wires = typed.iter().filter_map(|event| event.when.as_ref()?.wire.as_ref()?.filter.clone());
-    let filters = wires.collect();
+    let wires = typed.iter().filter_map(|event| event.when.as_ref()?.wire.as_ref());
+    let filters = wires.flat_map(|wire| checks::wire_filters(wire)).collect();
     let numbered = typed.iter().enumerate();
     let mut events: Vec<Event> = numbered.filter_map(|(n, event)| one(n, event, draft, cx)).collect();
     events.sort_by_key(|event| event.at);

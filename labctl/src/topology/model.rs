@@ -15,7 +15,7 @@ use super::diag::Diagnostics;
 pub use super::impair::{Aqm, Distribution, Impair, Loss};
 pub use super::ipv6::{Dad, Ipv6, Privacy};
 pub use super::ra::{Preference, Ra, RaPrefix};
-pub use super::raw::{Family, Keep, Mode, NeighState, Outcome, Routing, TcpProfile};
+pub use super::raw::{Family, Keep, Mode, NeighState, Outcome, Proto, Routing, TcpProfile};
 pub use super::units::{Duration, Lifetime, Octets, Percent, Rate};
 pub use rumpkern::ctl::proto::RouteSpec;
 
@@ -439,8 +439,30 @@ pub enum CheckKind {
     Neigh { node: String, to: Target, dev: Option<String>, mac: Option<Mac>, state: Option<NeighState> },
     /// A counter.
     Counter { of: CounterOf, name: String, bound: Bound },
+    /// Packets that nodes threw away, all of them counted together.
+    Drops { nodes: Vec<String>, reasons: Vec<String>, bound: Bound },
     /// Frames on wires, all of them counted together.
-    Wire { buses: Vec<String>, filter: Option<String>, bound: Bound },
+    Wire {
+        buses: Vec<String>,
+        filter: Option<String>,
+        each: Option<String>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        order: Vec<String>,
+        bound: Bound,
+    },
+    /// How fast data gets through.
+    Throughput {
+        from: String,
+        to: Target,
+        proto: Proto,
+        time: Duration,
+        rate: Rate,
+        size: u16,
+        min: Option<Rate>,
+        max: Option<Rate>,
+    },
+    /// How long it takes until something holds.
+    Convergence { of: Box<CheckKind>, min: Option<Duration>, max: Duration },
     /// A host program on a node.
     Cmd { node: String, cmd: Vec<String>, expect: Output },
 }
@@ -465,6 +487,9 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// Not one.
+    pub const NONE: Self = Self { min: 0, max: Some(0) };
+
     /// Whether the number is within.
     pub fn holds(&self, n: u64) -> bool {
         n >= self.min && self.max.is_none_or(|max| n <= max)

@@ -303,6 +303,8 @@ table! {
         neigh: Option<Sp<Neigh>>,
         /// A counter of a node or a bus.
         counter: Option<Sp<Counter>>,
+        /// Packets that nodes threw away.
+        drops: Option<Sp<Drops>>,
         /// Frames on the wire.
         wire: Option<Sp<Wire>>,
     }
@@ -367,8 +369,14 @@ table! {
         neigh: Option<Sp<Neigh>>,
         /// A counter of a node or a bus.
         counter: Option<Sp<Counter>>,
+        /// Packets that nodes threw away.
+        drops: Option<Sp<Drops>>,
         /// Frames on the wire.
         wire: Option<Sp<Wire>>,
+        /// How fast data gets through.
+        throughput: Option<Sp<Throughput>>,
+        /// How long it takes until something holds.
+        convergence: Option<Sp<Convergence>>,
         /// A host program on a node (live labs).
         cmd: Option<Sp<Cmd>>,
     }
@@ -543,12 +551,94 @@ table! {
 }
 
 table! {
-    /// Frames on the wire, counted since the lab came up. Without `count`, `min`, `max`: at least one.
+    /// Packets that nodes threw away (`show stats`), all of them together. Without `count`, `min`, `max`: none.
+    Drops {
+        /// The nodes.
+        node: Sp<OneOrMany<String>>,
+        /// Why, by name or pattern: `ipTtlExceeded` (default `*`, whatever the reason).
+        reason: Option<Sp<OneOrMany<String>>>,
+        /// Exactly so many.
+        count: Option<Sp<Int<0, { i64::MAX as u64 }>>>,
+        /// At least so many.
+        min: Option<Sp<Int<0, { i64::MAX as u64 }>>>,
+        /// At most so many.
+        max: Option<Sp<Int<0, { i64::MAX as u64 }>>>,
+    }
+}
+
+words! {
+    /// By which protocol throughput is measured.
+    Proto {
+        /// As fast as TCP goes.
+        Tcp = "tcp",
+        /// Datagrams at a rate.
+        Udp = "udp",
+    }
+}
+
+table! {
+    /// How fast data gets through, headers not counted.
+    Throughput {
+        /// The node that sends.
+        from: Sp<OneOrMany<String>>,
+        /// A node or an address.
+        to: Sp<OneOrMany<String>>,
+        /// `ipv4` or `ipv6`; left out, IPv6 where both ends have it.
+        family: Option<Sp<Family>>,
+        /// `tcp` (default) or `udp`.
+        proto: Option<Sp<Proto>>,
+        /// How long (default 2s).
+        time: Option<Sp<Quantified<Duration>>>,
+        /// How fast datagrams are sent (default 10mbit; only for `udp`).
+        rate: Option<Sp<Quantified<Rate>>>,
+        /// Octets of each datagram (default 1400; only for `udp`).
+        size: Option<Sp<Int<16, 65507>>>,
+        /// At least so fast.
+        min: Option<Sp<Quantified<Rate>>>,
+        /// At most so fast.
+        max: Option<Sp<Quantified<Rate>>>,
+    }
+}
+
+table! {
+    /// How long it takes until something holds, from `after` on; with `for` it must go on holding. Exactly one kind.
+    Convergence {
+        /// At most so long.
+        max: Sp<Quantified<Duration>>,
+        /// At least so long.
+        min: Option<Sp<Quantified<Duration>>>,
+        /// ICMP echo gets through; asked a hundred times a second.
+        ping: Option<Sp<Ping>>,
+        /// The path of a packet.
+        trace: Option<Sp<Trace>>,
+        /// A TCP connection carries octets.
+        tcp: Option<Sp<Tcp>>,
+        /// An HTTP request is answered.
+        http: Option<Sp<Http>>,
+        /// A node has a route.
+        route: Option<Sp<RouteCheck>>,
+        /// A node knows a neighbour.
+        neigh: Option<Sp<Neigh>>,
+        /// A counter of a node or a bus.
+        counter: Option<Sp<Counter>>,
+        /// Frames on the wire.
+        wire: Option<Sp<Wire>>,
+    }
+}
+
+table! {
+    /// Frames on the wires, all of them under one clock, since the lab came up. Without `count`, `min`, `max`: at least one.
     Wire {
         /// Buses, by name or pattern.
         bus: Sp<OneOrMany<String>>,
         /// Which frames (default all).
         filter: Option<Sp<String>>,
+        /// `true`: there must be none; as `count = 0`.
+        never: Option<Sp<bool>>,
+        /// A filter that every one of these frames must match: `ip.ttl == 63`.
+        each: Option<Sp<String>>,
+        /// Filters of frames that must come in this order, with whatever between them.
+        order: Option<Sp<List<String>>>,
         /// Exactly so many.
         count: Option<Sp<Int<0, { i64::MAX as u64 }>>>,
         /// At least so many.

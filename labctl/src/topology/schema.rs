@@ -82,7 +82,10 @@ mod tests {
             ("RouteCheck", keys::<raw::RouteCheck>()),
             ("Neigh", keys::<raw::Neigh>()),
             ("Counter", keys::<raw::Counter>()),
+            ("Drops", keys::<raw::Drops>()),
             ("Wire", keys::<raw::Wire>()),
+            ("Throughput", keys::<raw::Throughput>()),
+            ("Convergence", keys::<raw::Convergence>()),
             ("Cmd", keys::<raw::Cmd>()),
         ])
     }

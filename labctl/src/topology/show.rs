@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::model::{
-    Bound, Bus, Check, CheckKind, Interface, Ipv6, Lab, Node, Origin, Outcome, Preference, Program, Ra,
-    RaPrefix, ReadyWhen, Route, TTL_DEFAULT, TcpProfile, TextMatch,
+    Bound, Bus, Check, CheckKind, Interface, Ipv6, Lab, Node, Origin, Outcome, Preference, Program, Proto,
+    Ra, RaPrefix, ReadyWhen, Route, TTL_DEFAULT, TcpProfile, TextMatch,
 };
 
 /// The whole lab.
@@ -249,9 +249,23 @@ fn terms(kind: &CheckKind) -> String {
             say("state", state.map(|state| format!("{state:?}").to_uppercase()));
         }
         CheckKind::Counter { bound, .. } => say("in", Some(range(bound))),
-        CheckKind::Wire { buses, bound, .. } => {
+        CheckKind::Drops { bound, .. } => say("count in", Some(range(bound))),
+        CheckKind::Wire { buses, bound, order, .. } => {
             say("on", Some(buses.join(" ")));
-            say("count in", Some(range(bound)));
+            say("count in", order.is_empty().then(|| range(bound)));
+        }
+        CheckKind::Throughput { proto, time, rate, size, min, max, .. } => {
+            say("time", text(time));
+            say("rate", (*proto == Proto::Udp).then(|| rate.to_string()));
+            say("size", (*proto == Proto::Udp).then(|| size.to_string()));
+            say(">=", min.map(|min| min.to_string()));
+            say("<=", max.map(|max| max.to_string()));
+        }
+        CheckKind::Convergence { of, min, max } => {
+            say("<=", text(max));
+            say(">=", min.map(|min| min.to_string()));
+            let inner = self::terms(of);
+            say("", (!inner.is_empty()).then_some(inner));
         }
         CheckKind::Cmd { expect, .. } => {
             say("exit", text(&expect.exit));

@@ -4,6 +4,7 @@ mod ends;
 mod events;
 mod families;
 mod impair;
+mod judged;
 mod place;
 mod programs;
 mod running;

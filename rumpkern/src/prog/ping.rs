@@ -221,10 +221,13 @@ impl Ping<'_> {
         loop {
             let now = sys.now();
             let settled = self.samples.count() + self.failures;
-            if options.count.is_some_and(|count| settled >= count) || deadline.is_some_and(|at| now >= at) {
+            // As iputils: with a deadline it goes on until there are so many answers, or an error.
+            let failed = deadline.is_some() && self.failures > 0;
+            let enough = options.count.is_some_and(|count| settled >= count);
+            if enough || failed || deadline.is_some_and(|at| now >= at) {
                 return Ok(());
             }
-            let more = options.count.is_none_or(|count| self.transmitted < count);
+            let more = deadline.is_some() || options.count.is_none_or(|count| self.transmitted < count);
             if more && now >= due {
                 self.send().await?;
                 // From when it was due, so that the mean is right; but what was missed is not caught up with.
@@ -234,7 +237,7 @@ impl Ping<'_> {
                     continue;
                 }
             }
-            let more = options.count.is_none_or(|count| self.transmitted < count);
+            let more = deadline.is_some() || options.count.is_none_or(|count| self.transmitted < count);
             let mut until = if more { due } else { due + self.linger() - options.interval };
             until = deadline.map_or(until, |at| at.min(until));
             if !more && sys.now() >= until {

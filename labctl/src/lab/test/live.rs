@@ -48,7 +48,7 @@ impl Live<'_> {
                 let session = Session::new(dir.clone(), Arc::clone(state));
                 let probe = LiveProbe { session: &session, wires, ready };
                 agenda.look(ready.elapsed(), |check| {
-                    Bench { lab, probe: &probe, until: None }.attempt(check).into()
+                    Bench { lab, probe: &probe, until: None, hurry: false }.attempt(check).into()
                 });
             }
             agenda.run(ready.elapsed(), |deed| perform(dir, state, interrupt, deed));
@@ -132,7 +132,7 @@ impl Stage for Live<'_> {
         let (lab, ready, interrupt) = (self.lab, self.ready, self.interrupt);
         let (due, wires) = self.parts();
         let probe = LiveProbe { session: &session, wires, ready };
-        let work = || Bench { lab, probe: &probe, until }.attempt(check);
+        let work = || Bench { lab, probe: &probe, until, hurry: false }.attempt(check);
         let (attempt, woken) = session.attend(interrupt, Some(ready + deadline), Manners::Cut, due, work)?;
         self.interrupted |= woken == Woken::Interrupted;
         Ok((attempt, woken))
@@ -180,7 +180,9 @@ impl Stage for Live<'_> {
     fn events(&self) -> Vec<EventReport> {
         let session = Session::new(self.dir.clone(), Arc::clone(&self.state));
         let probe = LiveProbe { session: &session, wires: &self.wires, ready: self.ready };
-        self.agenda.report(|check| Bench { lab: self.lab, probe: &probe, until: None }.attempt(check).into())
+        self.agenda.report(|check| {
+            Bench { lab: self.lab, probe: &probe, until: None, hurry: false }.attempt(check).into()
+        })
     }
 
     fn keep(&mut self, lab: &Lab, artifacts: &Path) -> Result<PathBuf, Fault> {

@@ -204,7 +204,7 @@ impl<S: Stage> Scene<'_, S> {
     fn check(&mut self, check: &Check) -> Result<CheckReport, Fault> {
         let report = |ok, took: Duration, detail| CheckReport {
             name: check.name.clone(),
-            kind: kind_name(&check.kind),
+            kind: check.kind.key(),
             ok,
             took,
             detail,
@@ -219,7 +219,12 @@ impl<S: Stage> Scene<'_, S> {
         if begin >= self.deadline {
             return Ok(report(false, Duration::ZERO, "not run: the time of the test was over".into()));
         }
-        let until = check.within.map(|within| begin + within.0);
+        let convergence = match &check.kind {
+            CheckKind::Convergence { min, max, .. } => Some((min.map_or(Duration::ZERO, |min| min.0), max.0)),
+            _ => None,
+        };
+        let longest = convergence.map(|(_, max)| max).or(check.within.map(|within| within.0));
+        let until = longest.map(|longest| begin + longest);
         let within = until.unwrap_or(begin);
         let mut held: Option<Duration> = None;
         let mut pause = PAUSE.0;
@@ -236,9 +241,23 @@ impl<S: Stage> Scene<'_, S> {
             }
             if ok {
                 let since = *held.get_or_insert(now);
-                match check.hold {
-                    Some(hold) if now - since < hold.0 => {}
-                    _ => return Ok(report(true, took, detail)),
+                if let Some((min, _)) = convergence
+                    && since - begin < min
+                {
+                    let (found, wanted) = (seconds(since - begin), seconds(min));
+                    return Ok(report(
+                        false,
+                        took,
+                        format!("after {found} already, wanted at least {wanted}: {detail}"),
+                    ));
+                }
+                match (check.hold, convergence) {
+                    (Some(hold), _) if now - since < hold.0 => {}
+                    (_, None) => return Ok(report(true, took, detail)),
+                    (_, Some(_)) => {
+                        let detail = format!("after {}: {detail}", seconds(since - begin));
+                        return Ok(report(true, since - begin, detail));
+                    }
                 }
             } else {
                 if let Some(since) = held {
@@ -246,9 +265,8 @@ impl<S: Stage> Scene<'_, S> {
                     return Ok(report(false, took, detail));
                 }
                 if now >= within || now >= self.deadline {
-                    let tried = check
-                        .within
-                        .map_or(String::new(), |within| format!(" (tried for {})", seconds(within.0)));
+                    let tried =
+                        longest.map_or(String::new(), |longest| format!(" (tried for {})", seconds(longest)));
                     return Ok(report(false, took, format!("{detail}{tried}")));
                 }
             }
@@ -257,7 +275,10 @@ impl<S: Stage> Scene<'_, S> {
             }
             said = Some(detail);
             self.stage.pass(now + pause)?;
-            pause = (pause * 2).min(PAUSE.1);
+            // What is measured is looked at often.
+            if convergence.is_none() {
+                pause = (pause * 2).min(PAUSE.1);
+            }
         }
     }
 
@@ -311,28 +332,14 @@ fn seconds(time: Duration) -> String {
 
 /// Checks that look back over all the traffic, if nothing says when.
 fn is_last(check: &Check) -> bool {
-    check.after.is_none() && matches!(check.kind, CheckKind::Wire { .. } | CheckKind::Counter { .. })
+    check.after.is_none()
+        && matches!(check.kind, CheckKind::Wire { .. } | CheckKind::Counter { .. } | CheckKind::Drops { .. })
 }
 
 fn in_order(checks: &[Check]) -> Vec<&Check> {
     let mut order: Vec<&Check> = checks.iter().collect();
     order.sort_by_key(|check| (is_last(check), check.after.map_or(Duration::ZERO, |after| after.0)));
     order
-}
-
-fn kind_name(kind: &CheckKind) -> &'static str {
-    match kind {
-        CheckKind::Ping { .. } => "ping",
-        CheckKind::Trace { .. } => "trace",
-        CheckKind::Tcp { .. } => "tcp",
-        CheckKind::Udp { .. } => "udp",
-        CheckKind::Http { .. } => "http",
-        CheckKind::Route { .. } => "route",
-        CheckKind::Neigh { .. } => "neigh",
-        CheckKind::Counter { .. } => "counter",
-        CheckKind::Wire { .. } => "wire",
-        CheckKind::Cmd { .. } => "cmd",
-    }
 }
 
 #[cfg(test)]

@@ -41,12 +41,13 @@ impl<'a> Simulated<'a> {
             // The model names buses that there are.
             Ok::<_, Infallible>(sim.state.buses.iter().position(|one| one.name == bus).unwrap_or(usize::MAX))
         };
-        let Ok(tallies) = Tallies::of(lab, &Names::of_lab(&sim.state), number);
+        let Ok(tallies) = Tallies::of(lab, Names::of_lab(&sim.state), 0, number);
         let tallies = Rc::new(RefCell::new(tallies));
         if !tallies.borrow().is_empty() {
             let tallies = tallies.clone();
             sim.tap(move |bus, passed| {
-                tallies.borrow_mut().count(bus, |each| passed.for_each_frame(each));
+                let mut tallies = tallies.borrow_mut();
+                tallies.count(bus, passed.time.as_nanos(), |each| passed.for_each_frame(each));
             });
         }
         Self { lab, sim, tallies, deadline: Cell::new(Duration::MAX) }
@@ -61,7 +62,7 @@ impl<'a> Simulated<'a> {
     }
 
     fn condition(&self, check: &Check) -> Condition {
-        Bench { lab: self.lab, probe: self, until: None }.attempt(check).into()
+        Bench { lab: self.lab, probe: self, until: None, hurry: false }.attempt(check).into()
     }
 
     /// Lets things happen until `done` says so; why it never will.
@@ -144,7 +145,7 @@ impl Stage for Simulated<'_> {
         deadline: Duration,
     ) -> Result<(Attempt, Woken), Fault> {
         self.deadline.set(deadline);
-        let attempt = Bench { lab: self.lab, probe: self, until }.attempt(check);
+        let attempt = Bench { lab: self.lab, probe: self, until, hurry: false }.attempt(check);
         let woken = match () {
             () if self.sim.is_cut() => Woken::Interrupted,
             () if self.sim.now() >= deadline => Woken::Timeout,
@@ -241,8 +242,7 @@ impl<'a> Probe for Simulated<'a> {
     }
 
     fn seen(&self, check: &str) -> Result<Seen, String> {
-        let frames = self.tallies.borrow().frames(check)?;
-        Ok(Seen { frames, missed: Vec::new() })
+        self.tallies.borrow().seen(check)
     }
 
     fn cmd(&self, _: &str, cmd: &[String], _: &Output, _: Option<Duration>) -> Result<Attempt, Fault> {

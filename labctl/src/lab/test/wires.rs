@@ -7,7 +7,7 @@
 
 use super::super::fault::Fault;
 use super::super::rundir::LabDir;
-use super::super::state::LabState;
+use super::super::state::{Epoch, LabState};
 use super::tally::{Seen, Tallies};
 use crate::capture::names::Names;
 use crate::topology::model::Lab;
@@ -38,7 +38,8 @@ impl Wires {
     /// Follows what checks and events name, if they name any. A filter that cannot be used is told when its check asks.
     pub(super) fn follow(dir: &LabDir, state: &LabState, lab: &Lab) -> Result<Self, Fault> {
         let mut taps = Vec::new();
-        let tallies = Tallies::of(lab, &Names::of_lab(state), |bus| {
+        let ready_ns = Epoch::now().mono_ns.saturating_sub(state.epoch.mono_ns);
+        let tallies = Tallies::of(lab, Names::of_lab(state), ready_ns, |bus| {
             let path = dir.bus(bus);
             tap(&mut taps, bus, || Bus::open_readonly(&path))
                 .map_err(|error| Fault::io("read", &path)(std::io::Error::other(error)))
@@ -125,16 +126,16 @@ impl Watch {
 
     /// Reads a check's buses up to what is the newest record now, and says what there was.
     fn seen(&mut self, check: &str) -> Result<Seen, String> {
-        let taps = self.tallies.buses(check).unwrap_or_default().to_vec();
+        let taps: Vec<usize> = self.tallies.buses(check).collect();
         for at in &taps {
             // Not for ever: what comes after the question may never end.
             let newest = self.taps[*at].bus.info().frames;
             while self.taps[*at].next < newest && self.read(*at, 1) {}
         }
-        let frames = self.tallies.frames(check)?;
+        let seen = self.tallies.seen(check)?;
         let taps = taps.iter().map(|at| &self.taps[*at]);
         let missed = taps.filter(|tap| tap.missed > 0).map(|tap| (tap.name.clone(), tap.missed)).collect();
-        Ok(Seen { frames, missed })
+        Ok(Seen { missed, ..seen })
     }
 
     /// Takes so many records at most from a bus; whether there may be more.
@@ -147,7 +148,7 @@ impl Watch {
                     let seq = captured.record.seq;
                     tap.missed += seq.saturating_sub(tap.next);
                     tap.next = seq.saturating_add(1);
-                    self.tallies.count(at, |each| {
+                    self.tallies.count(at, captured.record.time_ns, |each| {
                         // A record that cannot be cut into frames is none on any wire.
                         let _ = captured.wire_frames(each);
                     });
@@ -166,7 +167,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::filter::{Filter, NoNames};
+    use crate::topology::model::{Bound, CheckKind};
     use shmif::{BusConfig, Offload, Port, PortConfig, Sent};
 
     const ARP: u16 = 0x0806;
@@ -207,11 +208,17 @@ mod tests {
 
         /// For ARP, and for everything.
         fn watch(&self) -> Watch {
-            let (mut taps, mut tallies) = (Vec::new(), Tallies::default());
+            let (mut taps, mut tallies) = (Vec::new(), Tallies::new(Names::default(), 0));
             for (check, filter) in [("arp", "arp"), ("all", "")] {
-                let filter = Filter::parse(filter, &NoNames).map_err(|error| error.to_string());
+                let kind = CheckKind::Wire {
+                    buses: vec!["lan".into()],
+                    filter: Some(filter.into()),
+                    each: None,
+                    order: Vec::new(),
+                    bound: Bound::NONE,
+                };
                 let Ok(at) = tap(&mut taps, "lan", || Ok::<_, std::convert::Infallible>(self.bus.clone()));
-                tallies.add(check, filter, vec![at]);
+                tallies.add(check, &kind, vec![(at, "lan".into())]);
             }
             Watch { taps, tallies }
         }
@@ -230,8 +237,9 @@ mod tests {
         }
         assert!(bench.bus.info().tail > 0);
         bench.send(ARP, 42);
-        assert_eq!(watch.seen("arp"), Ok(Seen { frames: 2, missed: vec![] }));
-        assert_eq!(watch.seen("all"), Ok(Seen { frames: 1002, missed: vec![] }));
+        let seen = |check: &str, watch: &mut Watch| watch.seen(check).map(|seen| (seen.frames, seen.missed));
+        assert_eq!(seen("arp", &mut watch), Ok((2, vec![])));
+        assert_eq!(seen("all", &mut watch), Ok((1002, vec![])));
         assert!(watch.seen("other").is_err());
     }
 
@@ -260,10 +268,11 @@ mod tests {
         let thread = std::thread::spawn(move || watch.run(&asked));
         let wires = Wires { ask: Some(ask), thread: Some(thread) };
         bench.send(ARP, 42);
-        assert_eq!(wires.seen("arp"), Ok(Seen { frames: 1, missed: vec![] }));
+        let seen = |check| wires.seen(check).map(|seen| (seen.frames, seen.missed));
+        assert_eq!(seen("arp"), Ok((1, vec![])));
         bench.send(ARP, 42);
         bench.send(IPV4, 60);
-        assert_eq!(wires.seen("arp"), Ok(Seen { frames: 2, missed: vec![] }));
+        assert_eq!(seen("arp"), Ok((2, vec![])));
         drop(wires);
     }
 }
