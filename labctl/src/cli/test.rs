@@ -1,5 +1,8 @@
 //! `labctl test [FILE…]`: each topology comes up in a place of its own, is checked, and goes down.
 
+mod explore;
+mod watch;
+
 use super::{Exit, Failure, Global, Output};
 use crate::lab::fault::Fault;
 use crate::lab::interrupt::Interrupt;
@@ -8,6 +11,7 @@ use crate::lab::test::{self, CheckReport, LabReport, Options, Watcher};
 use crate::topology::model::{Lab, Mode};
 use crate::topology::render::plural;
 use crate::ui::Progress;
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -30,9 +34,22 @@ pub struct Args {
     /// Run each so many times; in virtual time with so many seeds, one after the other
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// Labs in virtual time at once, with --repeat (default: one a core)
+    /// Look for bad luck in virtual time: so many seeds, and faults of the topology's [[fault]]s with each; what makes a check fail is
+    /// made as small as it may be
+    #[arg(long, value_name = "N", conflicts_with_all = ["repeat", "live"], value_parser = clap::value_parser!(u32).range(1..))]
+    explore: Option<u32>,
+    /// Further [[event]]s, as --explore writes them
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// Labs in virtual time at once, with --repeat and --explore (default: one a core)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
+    /// Print the results as the Test Anything Protocol has them
+    #[arg(long, conflicts_with_all = ["json", "explore"])]
+    tap: bool,
+    /// Test again whenever a topology changes, until Ctrl-C
+    #[arg(long, conflicts_with = "junit")]
+    watch: bool,
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -62,25 +79,43 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     };
     let options = Options { keep: args.keep, timeout, artifacts: args.captures.clone() };
     let files = if args.files.is_empty() { vec![global.topology_file()?] } else { args.files.clone() };
-    let begin = Instant::now();
     let interrupt = Interrupt::catch()?;
-    let mut tally = Tally { exit: Exit::Done, reports: Vec::new(), broken: Vec::new() };
     let cx = Cx { args: &args, options: &options, interrupt: &interrupt, global };
-    for file in &files {
-        if let Err(failure) = cx.file(file, &mut tally, out) {
-            out.failure(&failure);
-            tally.broken.push((file.clone(), failure.to_string()));
-            tally.exit = worse(tally.exit, failure.exit());
-        }
-        if tally.reports.last().is_some_and(|report| report.interrupted) {
-            break;
-        }
+    if args.watch {
+        return watch::run(&files, &interrupt, || cx.all(&files, out));
     }
-    if let Some(path) = &args.junit {
-        std::fs::write(path, test::junit(&tally.reports, &tally.broken)).map_err(Fault::io("write", path))?;
+    Ok(cx.all(&files, out)?.0)
+}
+
+impl Cx<'_> {
+    /// All files: what came of them, and whether the person ended it.
+    fn all(&self, files: &[PathBuf], out: &mut Output) -> Result<(Exit, bool), Failure> {
+        let begin = Instant::now();
+        let mut tally = Tally { exit: Exit::Done, reports: Vec::new(), broken: Vec::new() };
+        let ended = |tally: &Tally| tally.reports.last().is_some_and(|report| report.interrupted);
+        for file in files {
+            if let Err(failure) = self.file(file, &mut tally, out) {
+                out.failure(&failure);
+                tally.broken.push((file.clone(), failure.to_string()));
+                tally.exit = worse(tally.exit, failure.exit());
+            }
+            if ended(&tally) {
+                break;
+            }
+        }
+        if let Some(path) = &self.args.junit {
+            let xml = test::junit(&tally.reports, &tally.broken);
+            std::fs::write(path, xml).map_err(Fault::io("write", path))?;
+        }
+        if self.args.tap {
+            out.write_all(test::tap(&tally.reports, &tally.broken).as_bytes())?;
+        } else {
+            let repeated = self.args.repeat > 1 || self.args.explore.is_some();
+            summary(&tally, repeated, begin.elapsed(), self.global, out)?;
+        }
+        out.flush()?;
+        Ok((tally.exit, ended(&tally)))
     }
-    summary(&tally, args.repeat > 1, begin.elapsed(), global, out)?;
-    Ok(tally.exit)
 }
 
 /// What came of all files.
@@ -120,9 +155,20 @@ struct Cx<'a> {
 }
 
 impl Cx<'_> {
+    /// Whether nobody is told while it happens.
+    fn is_quiet(&self) -> bool {
+        self.global.quiet || self.global.json || self.args.tap
+    }
+
     /// All runs of one file.
     fn file(&self, file: &Path, tally: &mut Tally, out: &mut Output) -> Result<(), Failure> {
-        let mut lab = crate::topology::load(file)?;
+        let mut lab = match &self.args.events {
+            None => crate::topology::load(file)?,
+            Some(path) => {
+                let events = std::fs::read_to_string(path).map_err(Fault::io("read", path))?;
+                crate::topology::load_with(file, &events)?
+            }
+        };
         out.flush()?;
         out.warnings(&lab.warnings);
         match (self.args.live, self.args.virtual_time) {
@@ -134,6 +180,13 @@ impl Cx<'_> {
             lab.time.seed = seed;
         }
         let path = std::path::absolute(file).map_err(Fault::io("find", file))?;
+        if let Some(count) = self.args.explore {
+            if lab.time.mode != Mode::Virtual {
+                let message = "bad luck is looked for in virtual time";
+                return Err(Failure::usage(message, "add --virtual".to_owned()));
+            }
+            return explore::run(self, &lab, &path, file, count, tally, out);
+        }
         if lab.time.mode == Mode::Virtual && self.args.repeat > 1 {
             return self.seeds(&lab, &path, file, tally, out);
         }
@@ -151,7 +204,7 @@ impl Cx<'_> {
 
     /// One run, told while it happens.
     fn one(&self, lab: &Lab, path: &Path, out: &mut Output) -> Result<LabReport, Failure> {
-        let quiet = self.global.quiet || self.global.json;
+        let quiet = self.is_quiet();
         let mut teller = Teller { out, quiet, progress: None, gone: None };
         let report = match lab.time.mode {
             Mode::Live => {
@@ -182,7 +235,7 @@ impl Cx<'_> {
         let each = |report: LabReport| {
             told += 1;
             progress.set(told);
-            if report.failed() > 0 && !self.global.json {
+            if report.failed() > 0 && !self.global.json && !self.args.tap {
                 for check in report.checks.iter().filter(|check| !check.ok) {
                     out.say(format_args!("FAIL  seed {}: {}: {}", report.seed, check.name, check.detail))?;
                 }
@@ -191,13 +244,17 @@ impl Cx<'_> {
             tally.take(report);
             Ok(())
         };
-        test::run_seeds(lab, path, first, self.args.repeat, jobs, self.options, self.interrupt, each)
+        let lab = |_| Cow::Borrowed(lab);
+        test::run_seeds(&lab, path, first, self.args.repeat, jobs, self.options, self.interrupt, each)
     }
 
     fn say(&self, report: &LabReport, file: &Path, out: &mut Output) -> Result<(), Failure> {
         if self.global.json {
             out.json(&report.json())?;
             return Ok(out.flush()?);
+        }
+        if self.args.tap {
+            return Ok(());
         }
         for event in report.events.iter().filter(|event| event.at.is_none()) {
             let lacks = event.fault.as_deref().unwrap_or("the test was over");
@@ -207,7 +264,13 @@ impl Cx<'_> {
             out.say(format_args!("      captures of its buses: {}", kept.display()))?;
             if report.failed() > 0 {
                 let how = if report.mode == Mode::Virtual { " --virtual" } else { "" };
-                out.say(format_args!("      again: labctl test{how} --seed {} {}", report.seed, file.display()))?;
+                let events = self.args.events.as_ref();
+                let events = events.map_or(String::new(), |path| format!(" --events {}", path.display()));
+                let seed = report.seed;
+                out.say(format_args!(
+                    "      again: labctl test{how} --seed {seed}{events} {}",
+                    file.display()
+                ))?;
             }
         }
         Ok(out.flush()?)

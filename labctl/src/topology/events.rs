@@ -5,7 +5,7 @@ use super::checks;
 use super::diag::{Code, Diag, nearest};
 use super::draft::{Draft, unknown_bus, unknown_node};
 use super::impair::Impair;
-use super::model::{Act, Again, Check, Duration, Event, Outcome, Port, RouteSpec, Wire};
+use super::model::{Act, Again, Check, Duration, Event, Fault, Outcome, Percent, Port, RouteSpec, Wire};
 use super::raw;
 use super::read::{Cx, List, Sp};
 use super::units::Quantity;
@@ -74,6 +74,26 @@ fn one(n: usize, event: &Sp<raw::Event>, draft: &Draft, cx: &mut Cx) -> Option<E
     // Only now: what is wrong with the words is said whatever is wrong with the rest.
     let at = event.at.as_ref().map_or(Duration(std::time::Duration::ZERO), |at| at.value.0);
     Some(Event { at, when, again: again.filter(|again| again.times > 0), words, act: act? })
+}
+
+/// All that may happen.
+pub(super) fn faults(List(typed): List<raw::Fault>, draft: &Draft, cx: &mut Cx) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for fault in &typed {
+        let words = super::programs::words(&fault.r#do, EXAMPLE, cx);
+        let texts: Vec<&str> = words.iter().map(String::as_str).collect();
+        let act = Reader { span: fault.r#do.span.clone(), draft, cx }.act(&texts);
+        let after = fault.after.as_ref().map_or(Duration(std::time::Duration::ZERO), |after| after.value.0);
+        let before = fault.before.value.0;
+        if let Some(typed) = fault.after.as_ref().filter(|_| after >= before) {
+            let diag = Diag::new(Code::OutOfRange, typed.span.clone(), "not before \"before\"");
+            cx.push(diag.other(fault.before.span.clone(), "before"));
+        }
+        let times = fault.times.as_ref().map_or(1, |times| times.0 as u32);
+        let chance = fault.chance.as_ref().map_or(Percent(0.5), |chance| chance.value.0);
+        faults.extend(act.map(|act| Fault { after, before, times, chance, words, act }));
+    }
+    faults
 }
 
 /// What an event waits for, as checks that nobody else has.

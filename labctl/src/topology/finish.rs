@@ -31,6 +31,7 @@ pub(super) fn lab(file: raw::File, path: &Path, cx: &mut Cx) -> Lab {
     let routes = routes(&draft, routing, cx);
     let programs = programs::programs(file.program.unwrap_or_default(), &draft, &base, cx);
     let (events, awaited) = events::events(file.event.unwrap_or_default(), &draft, cx);
+    let faults = events::faults(file.fault.unwrap_or_default(), &draft, cx);
     let (checks, mut filters) = checks::checks(file.check.unwrap_or_default(), &draft, cx);
     filters.extend(awaited);
     let capture = capture(file.capture.as_ref(), &draft, cx);
@@ -49,6 +50,7 @@ pub(super) fn lab(file: raw::File, path: &Path, cx: &mut Cx) -> Lab {
         capture,
         programs,
         events,
+        faults,
         checks,
         warnings: Default::default(),
     };

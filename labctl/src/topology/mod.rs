@@ -72,6 +72,18 @@ pub fn load(path: &Path) -> Result<Lab, Diagnostics> {
     load_named(path, text)
 }
 
+/// Reads a topology file, and further events from the text of another.
+///
+/// # Errors
+/// As [`load`]; what is wrong with the events is below the last line of the file.
+pub fn load_with(path: &Path, events: &str) -> Result<Lab, Diagnostics> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    match text.is_empty() {
+        true => load(path),
+        false => load_named(path, format!("{text}\n{events}")),
+    }
+}
+
 /// Reads a topology from text. `name` stands for the file: it names the lab if the text does not, and host paths are
 /// relative to its folder.
 ///

@@ -49,6 +49,9 @@ pub struct Lab {
     pub programs: IndexMap<String, Program>,
     /// Events, by time.
     pub events: Vec<Event>,
+    /// What may happen besides, in the order of the file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
     /// Checks, in the order of the file; patterns are written out.
     pub checks: Vec<Check>,
     /// What was said about the file, though it may start.
@@ -287,6 +290,23 @@ pub struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub again: Option<Again>,
     /// The words after `labctl`, as they were written.
+    pub words: Vec<String>,
+    /// What they say.
+    pub act: Act,
+}
+
+/// Something that may happen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fault {
+    /// Not before.
+    pub after: Duration,
+    /// Before.
+    pub before: Duration,
+    /// At most so often.
+    pub times: u32,
+    /// How likely each of these times is.
+    pub chance: Percent,
+    /// The words after `labctl`.
     pub words: Vec<String>,
     /// What they say.
     pub act: Act,

@@ -36,6 +36,8 @@ table! {
         program: Option<Map<Program>>,
         /// What happens while the lab runs.
         event: Option<List<Event>>,
+        /// What may happen, for who looks for bad luck (`test --virtual --explore N`).
+        fault: Option<List<Fault>>,
         /// What must hold.
         check: Option<List<Check>>,
     }
@@ -291,6 +293,22 @@ table! {
         every: Option<Sp<Quantified<Duration>>>,
         /// The words after `labctl`: `link down r1:wan1`.
         r#do: Sp<OneOrMany<String>>,
+    }
+}
+
+table! {
+    /// Something that may happen while the lab runs: `test --virtual --explore` draws whether and when.
+    Fault {
+        /// The words after `labctl`, as of an event: `link flap r1:wan1 2s`.
+        r#do: Sp<OneOrMany<String>>,
+        /// Not before this time (default 0s).
+        after: Option<Sp<Quantified<Duration>>>,
+        /// Before this time.
+        before: Sp<Quantified<Duration>>,
+        /// It happens at most so often (default 1).
+        times: Option<Sp<Int<1, 1000>>>,
+        /// How likely each of these times is (default 50%).
+        chance: Option<Sp<Quantified<Percent>>>,
     }
 }
 

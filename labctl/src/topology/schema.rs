@@ -73,6 +73,7 @@ mod tests {
             ("Text", keys::<raw::Text>()),
             ("Event", keys::<raw::Event>()),
             ("When", keys::<raw::When>()),
+            ("Fault", keys::<raw::Fault>()),
             ("Check", keys::<raw::Check>()),
             ("Ping", keys::<raw::Ping>()),
             ("Trace", keys::<raw::Trace>()),

@@ -39,6 +39,14 @@ fn write(lab: &Lab, out: &mut String) -> std::fmt::Result {
         let rows = lab.events.iter().map(|event| vec![time(event), event.words.join(" ")]);
         table(rows.collect(), out)?;
     }
+    if !lab.faults.is_empty() {
+        writeln!(out, "\nfaults that may happen")?;
+        let rows = lab.faults.iter().map(|fault| {
+            let times = format!("{} times at {}", fault.times, fault.chance);
+            vec![format!("{} to {}", fault.after, fault.before), fault.words.join(" "), times]
+        });
+        table(rows.collect(), out)?;
+    }
     if !lab.checks.is_empty() {
         writeln!(out, "\nchecks")?;
         table(lab.checks.iter().map(check).collect(), out)?;

@@ -2,6 +2,7 @@
 
 mod ends;
 mod events;
+mod explore;
 mod families;
 mod impair;
 mod judged;

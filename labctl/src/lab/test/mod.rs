@@ -7,6 +7,7 @@
 
 mod attempt;
 mod evidence;
+pub mod explore;
 mod live;
 mod probe;
 mod report;
@@ -16,7 +17,7 @@ mod simulated;
 mod tally;
 mod wires;
 
-pub use self::report::{CheckReport, LabReport, junit};
+pub use self::report::{CheckReport, LabReport, junit, tap};
 pub use self::root::sweep;
 pub use self::seeds::run_seeds;
 

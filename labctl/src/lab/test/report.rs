@@ -23,11 +23,19 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
+    /// The kind of an event that could not happen.
+    pub(super) const EVENT: &'static str = "event";
+
+    /// Its name.
+    pub(super) fn event_name(words: &str) -> String {
+        format!("event {words}")
+    }
+
     /// An event that could not happen is a failure as well.
     pub(super) fn of_event(event: &EventReport) -> Self {
         Self {
-            name: format!("event {}", event.words),
-            kind: "event",
+            name: Self::event_name(&event.words),
+            kind: Self::EVENT,
             ok: event.fault.is_none(),
             took: Duration::ZERO,
             detail: event.fault.clone().unwrap_or_default(),
@@ -164,6 +172,36 @@ pub fn junit(labs: &[LabReport], broken: &[(PathBuf, String)]) -> String {
     }
     xml.push_str("</testsuites>\n");
     xml
+}
+
+/// The Test Anything Protocol, version 14: a line a check, in its order; a failure says why in YAML.
+pub fn tap(labs: &[LabReport], broken: &[(PathBuf, String)]) -> String {
+    let mut text = String::from("TAP version 14\n");
+    let mut number = 0;
+    let mut point = |ok: bool, name: &str, says: &str, took: Option<Duration>| {
+        number += 1;
+        // A number sign would begin a directive.
+        let name = name.replace('\\', "\\\\").replace('#', "\\#").replace(['\n', '\r'], " ");
+        let word = if ok { "ok" } else { "not ok" };
+        let _ = writeln!(text, "{word} {number} - {name}");
+        if !ok {
+            let _ = writeln!(text, "  ---\n  message: {}", json!(says));
+            if let Some(took) = took {
+                let _ = writeln!(text, "  duration_ms: {}", milliseconds(took));
+            }
+            text.push_str("  ...\n");
+        }
+    };
+    for lab in labs {
+        for check in &lab.checks {
+            point(check.ok, &format!("{}: {}", lab.lab, check.name), &check.detail, Some(check.took));
+        }
+    }
+    for (file, message) in broken {
+        point(false, &format!("{}: up", file.display()), message, None);
+    }
+    let _ = writeln!(text, "1..{number}");
+    text
 }
 
 /// XML 1.0 §2.2 and §2.4: what may not stand in an attribute.

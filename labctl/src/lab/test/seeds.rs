@@ -4,6 +4,7 @@ use super::{CheckReport, LabReport, Options, Watcher, run_virtual};
 use crate::lab::fault::Fault;
 use crate::lab::interrupt::Interrupt;
 use crate::topology::model::Lab;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -13,13 +14,14 @@ use std::time::Duration;
 /// How often is asked whether the person wants an end.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Runs `count` seeds from `first` on, `jobs` at once; `each` is told of them in their order, whichever is done first.
+/// Runs `count` seeds from `first` on, `jobs` at once, each on the lab that `lab` has for it; `each` is told of them in their
+/// order, whichever is done first.
 ///
 /// # Errors
 /// Those of [`run_virtual`], and those of `each`; then no further seed begins.
 #[allow(clippy::too_many_arguments)] // what there is to say of a run
-pub fn run_seeds<E: From<Fault>>(
-    lab: &Lab,
+pub fn run_seeds<'l, E: From<Fault>>(
+    lab: &(dyn Fn(u64) -> Cow<'l, Lab> + Sync),
     topology: &Path,
     first: u64,
     count: u32,
@@ -43,7 +45,7 @@ pub fn run_seeds<E: From<Fault>>(
                     // 0 stands for no seed.
                     let seed = first.wrapping_add(n.into()).max(1);
                     let cut = Box::new(|| cut.load(Ordering::Relaxed));
-                    let report = run_virtual(lab, topology, seed, options, cut, &mut Nobody);
+                    let report = run_virtual(&lab(seed), topology, seed, options, cut, &mut Nobody);
                     if done.send((n, report)).is_err() {
                         return;
                     }
@@ -76,7 +78,7 @@ pub fn run_seeds<E: From<Fault>>(
 }
 
 /// Who is not told.
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Watcher for Nobody {
     fn ready(&mut self, _: usize, _: usize) {}
