@@ -7,3 +7,5 @@ pub mod graph;
 pub mod lab;
 pub mod topology;
 pub mod ui;
+
+pub use lab::test::fixture;

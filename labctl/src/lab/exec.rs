@@ -6,7 +6,7 @@
 
 use super::fault::Fault;
 use super::rundir::NodeDir;
-use super::supervisors;
+use super::{own, supervisors};
 use nix::sys::signal::{SigSet, Signal};
 use rumphijack::Report;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -22,9 +22,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// This very program, also after its file was replaced.
-const SELF: &str = "/proc/self/exe";
-
 /// What Ctrl-C and Ctrl-Z send to the whole foreground group: the program takes them, the front follows it.
 fn terminal_signals() -> SigSet {
     SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU])
@@ -32,7 +29,7 @@ fn terminal_signals() -> SigSet {
 
 /// The command that becomes the supervisor of `command` on a node; it reports to `report`.
 pub fn supervisor(node: &NodeDir, report: &Path, command: &[OsString]) -> Command {
-    let mut supervisor = Command::new(SELF);
+    let mut supervisor = Command::new(own::program());
     supervisor.arg0(rumphijack::ARGV0).arg(node.sysproxy()).arg(report).args(command);
     supervisor.envs(supervisors::environment(node));
     supervisor

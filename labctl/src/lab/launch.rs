@@ -12,14 +12,14 @@ use super::plan::Plan;
 use super::process::{self, ARGV0, How, Identity};
 use super::rundir::{LabDir, NodeDir};
 use super::state::{BusState, Phase, write_whole};
-use super::{limits, program, supervisors, view};
+use super::{limits, own, program, supervisors, view};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -177,7 +177,7 @@ pub fn start_nodes(
     children: &mut Vec<Child>,
     progress: &mut impl FnMut(usize),
 ) -> Result<(), Fault> {
-    let program = program()?;
+    let program = own::program();
     let (ready, end) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(Fault::os("make a pipe"))?;
     rustix::io::ioctl_fionbio(&ready, true).map_err(Fault::os("make a pipe"))?;
@@ -233,13 +233,6 @@ pub fn start_nodes(
             Ended::Failed => Err(waiting.fault(dir, "it ended without a word")),
         }
     })
-}
-
-/// This program, so that nodes are of the same version.
-fn program() -> Result<PathBuf, Fault> {
-    let path = std::env::current_exe().map_err(Fault::os("find my own program"))?;
-    // Replaced or removed while it runs (a build): the kernel still has it.
-    Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
 }
 
 fn spawn(program: &Path, node: &NodeDir, ready: &OwnedFd) -> Result<Child, Fault> {

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod lock;
 mod names;
 pub mod node;
+mod own;
 pub mod plan;
 pub mod process;
 pub mod program;

@@ -276,7 +276,11 @@ impl<'a> Sim<'a> {
         self.events.borrow_mut().add(self.now(), words, act);
     }
 
-    fn deed(&self, deed: Deed) -> Result<(), Fault> {
+    /// Does something at once.
+    ///
+    /// # Errors
+    /// A node refuses, or its state forbids it.
+    pub fn deed(&self, deed: Deed) -> Result<(), Fault> {
         match deed {
             Deed::Ask { node, op } => self.ask(&node, op).map(drop),
             Deed::Stop(node) => self.halt(&node, Halt::Stop),

@@ -89,8 +89,19 @@ pub(crate) fn write_wire(
     wire: &Wire,
     out: impl Write + 'static,
 ) -> io::Result<()> {
+    let mut sink = PcapSink::new(out, &sim.state.lab, &Names::of_lab(&sim.state), "")?;
+    let forgotten = remembered(sim, bus, wire, |frame| sink.frame(frame))?;
+    sink.end(forgotten)
+}
+
+/// Shows `each` the frames that a bus in virtual time remembers, oldest first. How many it has forgotten.
+pub(super) fn remembered(
+    sim: &Sim<'_>,
+    bus: &BusState,
+    wire: &Wire,
+    mut each: impl FnMut(&WireFrame<'_>) -> io::Result<()>,
+) -> io::Result<u64> {
     let lab = &sim.state.lab;
-    let mut sink = PcapSink::new(out, lab, &Names::of_lab(&sim.state), "")?;
     let mut forgotten = None;
     for passed in wire.history() {
         forgotten.get_or_insert(passed.seq);
@@ -104,18 +115,10 @@ pub(crate) fn write_wire(
         let unix_ns = sim.state.epoch.unix_ns + time_ns;
         for (n, octets) in frames.iter().enumerate() {
             let segment = (n + 1, frames.len());
-            sink.frame(&WireFrame {
-                bus: &bus.name,
-                lab,
-                sender: &sender,
-                time_ns,
-                unix_ns,
-                segment,
-                octets,
-            })?;
+            each(&WireFrame { bus: &bus.name, lab, sender: &sender, time_ns, unix_ns, segment, octets })?;
         }
     }
-    sink.end(forgotten.unwrap_or(0))
+    Ok(forgotten.unwrap_or(0))
 }
 
 /// Writes the tables of every node that answers: `NODE.json`, an object with a table a key.

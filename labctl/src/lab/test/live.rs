@@ -80,7 +80,12 @@ impl Live<'_> {
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Does what an event does.
-fn perform(dir: &LabDir, state: &Arc<LabState>, interrupt: &Interrupt, deed: Deed) -> Result<(), Fault> {
+pub(super) fn perform(
+    dir: &LabDir,
+    state: &Arc<LabState>,
+    interrupt: &Interrupt,
+    deed: Deed,
+) -> Result<(), Fault> {
     match deed {
         Deed::Ask { node, op } => ask(dir, state, &node, op),
         Deed::Start(node) => node::start(dir, &[node], interrupt),
@@ -195,10 +200,10 @@ impl Stage for Live<'_> {
 }
 
 /// It, as one try of a check sees it.
-struct LiveProbe<'a> {
-    session: &'a Session,
-    wires: &'a Wires,
-    ready: Instant,
+pub(super) struct LiveProbe<'a> {
+    pub(super) session: &'a Session,
+    pub(super) wires: &'a Wires,
+    pub(super) ready: Instant,
 }
 
 impl Probe for LiveProbe<'_> {

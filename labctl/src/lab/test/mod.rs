@@ -8,6 +8,7 @@
 mod attempt;
 mod evidence;
 pub mod explore;
+pub mod fixture;
 mod live;
 mod probe;
 mod report;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const PREFIX: &str = ".test-";
 
 /// Removed with everything in it when it is dropped; no lab is in it any more then.
+#[derive(Debug)]
 pub(super) struct TestRoot {
     root: RunRoot,
 }

@@ -28,7 +28,7 @@ const LISTEN_WAIT: Duration = Duration::from_secs(5);
 /// A lab in virtual time that is ready.
 pub(super) struct Simulated<'a> {
     lab: &'a Lab,
-    sim: Sim<'a>,
+    pub(super) sim: Sim<'a>,
     tallies: Rc<RefCell<Tallies>>,
     /// The time of the test is over then.
     deadline: Cell<Duration>,
