@@ -66,7 +66,7 @@ pub(super) fn run(
                 line.push_str(&format!(", seeds {first} to {}", first.wrapping_add(last)));
             }
             if cx.global.json {
-                return Ok(out.json(&json!({ "lab": lab.name, "schedules": tried, "failed": 0 }))?);
+                return out.json(&json!({ "lab": lab.name, "schedules": tried, "failed": 0 }));
             }
             return out.say(format_args!("{line}"));
         }
@@ -93,7 +93,7 @@ fn tell(cx: &Cx<'_>, found: &Found, tried: usize, file: &Path, out: &mut Output)
         };
         json["schedule"] = schedule.iter().map(happens).collect();
         json["schedules"] = json!(tried);
-        return Ok(out.json(&json)?);
+        return out.json(&json);
     }
     for check in report.checks.iter().filter(|check| !check.ok) {
         out.say(format_args!("FAIL  seed {}: {}: {}", report.seed, check.name, check.detail))?;
