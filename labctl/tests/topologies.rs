@@ -189,20 +189,23 @@ fn walk(lab: &Lab, owners: &BTreeMap<IpAddr, (&str, &str)>) {
 /// A random lab: routers and hosts thrown onto buses.
 fn random_lab() -> impl Strategy<Value = String> {
     let buses = prop::collection::vec(prop::collection::btree_set(0usize..12, 1..5), 1..10);
-    (buses, prop::collection::vec(any::<bool>(), 12), any::<bool>(), any::<bool>()).prop_map(
-        |(buses, forward, six, loopback)| {
+    let form = prop::sample::select(&[(true, false), (false, true), (true, true)][..]);
+    (buses, prop::collection::vec(any::<bool>(), 12), form, any::<bool>()).prop_map(
+        |(buses, forward, (four, six), loopback)| {
             let mut text = String::from("[node]\n");
             for (n, forward) in forward.iter().enumerate() {
-                let lo =
-                    if loopback { format!(", loopback = \"10.255.0.{}\"", n + 1) } else { String::new() };
+                let four = four.then(|| format!("\"10.255.0.{}\"", n + 1));
+                let six = six.then(|| format!("\"fd00:ff::{:x}\"", n + 1));
+                let all: Vec<String> = four.into_iter().chain(six).collect();
+                let lo = if loopback { format!(", loopback = [{}]", all.join(", ")) } else { String::new() };
                 text.push_str(&format!("n{n} = {{ forward = {forward}{lo} }}\n"));
             }
+            let four = if four { ", pool = \"10.0.0.0/16\"" } else { "" };
+            let six = if six { ", pool6 = \"fd00::/48\"" } else { "" };
             text.push_str("[bus]\n");
             for (b, members) in buses.iter().enumerate() {
                 let names: Vec<String> = members.iter().map(|n| format!("\"n{n}\"")).collect();
-                let six = if six { ", pool6 = \"fd00::/48\"" } else { "" };
-                let nodes = names.join(", ");
-                text.push_str(&format!("b{b} = {{ nodes = [{nodes}], pool = \"10.0.0.0/16\"{six} }}\n"));
+                text.push_str(&format!("b{b} = {{ nodes = [{}]{four}{six} }}\n", names.join(", ")));
             }
             text
         },

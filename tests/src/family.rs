@@ -62,6 +62,45 @@ impl Family {
         format!("{before}loopback = [{}]{after}", mine.collect::<Vec<_>>().join(", "))
     }
 
+    /// A topology that is written for IPv4, in this form. 10.A.B.0/24 has fd00:10:A:B::/64 beside it or in its place, and what speaks
+    /// of one address, of ARP or of ICMP speaks of IPv6's, which comes first.
+    pub fn of_ipv4(self, topology: &str) -> String {
+        match self {
+            Family::V4 => topology.to_owned(),
+            Family::V6 | Family::Dual => {
+                topology.lines().map(|line| self.line_of_ipv4(line) + "\n").collect::<String>()
+            }
+        }
+    }
+
+    fn line_of_ipv4(self, line: &str) -> String {
+        let line = line.split(" # ").next().unwrap_or(line);
+        for key in ["subnet", "pool", "loopback"] {
+            let begin = format!("{key} = \"");
+            let Some((before, rest)) = line.split_once(&begin) else { continue };
+            let (net, after) = rest.split_once('"').expect("a text ends");
+            let (addr, _) = net.split_once('/').unwrap_or((net, ""));
+            let [a, b, c, d] = addr.split('.').collect::<Vec<_>>()[..] else { panic!("no IPv4: {line}") };
+            let (six, value) = match key {
+                "subnet" => ("subnet6", format!("fd00:{a}:{b}:{c}::/64")),
+                // However many subnets the pool has: those of /64 need more room.
+                "pool" => ("pool6", format!("fd00:{a}:{b}::/48")),
+                _ => ("loopback", format!("fd00:{a}:{b}:{c}::{d}")),
+            };
+            return match (self.has_v4(), key) {
+                (true, "loopback") => format!("{before}loopback = [\"{net}\", \"{value}\"]{after}"),
+                (true, _) => format!("{before}{key} = \"{net}\", {six} = \"{value}\"{after}"),
+                (false, _) => format!("{before}{six} = \"{value}\"{}", after.replace(", prefix = 24", "")),
+            };
+        }
+        let mut line = line.to_owned();
+        for (four, six) in WORDS {
+            line = line.replace(four, six);
+        }
+        let words: Vec<String> = line.split_inclusive(['"', ' ']).map(word_of_ipv4).collect();
+        words.concat()
+    }
+
     /// A host's address, as labs number them (10.0.NET.HOST, fd00:NET::HOST): that of the family which comes first.
     pub fn addr(self, host: Host) -> IpAddr {
         self.addrs(host)[0]
@@ -83,6 +122,39 @@ pub struct Host(pub u8, pub u8);
 /// The number whose hexadecimal digits are those of `decimal`: fd00:12::1 is beside 10.0.12.1.
 fn hex(decimal: u8) -> u16 {
     u16::from_str_radix(&decimal.to_string(), 16).expect("three digits at most")
+}
+
+/// What checks say of IPv4, and the same of IPv6: in filters, of the first segment of a connection (its MSS, a window of 45 of them).
+/// `tcp[…]` is of IPv4 alone there.
+const WORDS: &[(&str, &str)] = &[
+    ("\"arp\"", "\"icmp6[icmp6type] == icmp6-neighborsolicit or icmp6[icmp6type] == icmp6-neighboradvert\""),
+    ("\"icmp[icmptype] == 11\"", "\"icmp6[icmp6type] == 3\""),
+    ("\"icmp\"", "\"icmp6[icmp6type] == 3\""),
+    ("ip.src ==", "ipv6.src =="),
+    ("0x020405b4", "0x020405a0"),
+    ("== 64240", "== 64800"),
+    ("tcp[20:", "ip6[60:"),
+    ("tcp[24:", "ip6[64:"),
+    ("tcp[28:", "ip6[68:"),
+    ("tcp[36:", "ip6[76:"),
+];
+
+/// A word, with the address or prefix of IPv6 in place of IPv4's, if it is one.
+fn word_of_ipv4(word: &str) -> String {
+    let end = word.len() - word.trim_end_matches(['"', ' ']).len();
+    let (text, end) = word.split_at(word.len() - end);
+    let (addr, len) = text.split_once('/').map_or((text, None), |(addr, len)| (addr, Some(len)));
+    match (addr.parse::<Ipv4Addr>(), len) {
+        (Err(_), _) => word.to_owned(),
+        (Ok(addr), None) => {
+            let [a, b, c, d] = addr.octets();
+            format!("fd00:{a}:{b}:{c}::{d}{end}")
+        }
+        (Ok(addr), Some(_)) => {
+            let [a, b, c, _] = addr.octets();
+            format!("fd00:{a}:{b}:{c}::/64{end}")
+        }
+    }
 }
 
 /// A line without a key, its value, which is text, and the comma behind it.
@@ -137,6 +209,23 @@ mod tests {
         assert_eq!(Family::V4.topology(BOTH), four);
         let six = "r = { loopback = [\"fd00:ff::1/128\"] }\nleft = { subnet6 = \"fd00:1::/64\", nodes = [\"a\"] }\n";
         assert_eq!(Family::V6.topology(BOTH), six);
+    }
+
+    #[test]
+    fn a_topology_of_ipv4_is_one_of_ipv6_too() {
+        let four = "r = { loopback = \"10.255.0.{i}\" }\nhop = { pool = \"10.1.0.0/16\", prefix = 24 }   # r1-r2\n\
+                    route = { to = \"10.3.0.0/24\" }\nwire = { filter = \"tcp and host 10.1.1.2\", min = 1 }\n";
+        let six = "r = { loopback = \"fd00:10:255:0::{i}\" }\nhop = { pool6 = \"fd00:10:1::/48\" }  \n\
+                   route = { to = \"fd00:10:3:0::/64\" }\nwire = { filter = \"tcp and host fd00:10:1:1::2\", min = 1 }\n";
+        assert_eq!((Family::V4.of_ipv4(four), Family::V6.of_ipv4(four)), (four.into(), six.into()));
+        let both = Family::Dual.of_ipv4(four);
+        let lines: Vec<&str> = both.lines().collect();
+        assert_eq!(lines[0], "r = { loopback = [\"10.255.0.{i}\", \"fd00:10:255:0::{i}\"] }");
+        assert_eq!(
+            lines[1].trim_end(),
+            "hop = { pool = \"10.1.0.0/16\", pool6 = \"fd00:10:1::/48\", prefix = 24 }"
+        );
+        assert_eq!(lines[2], "route = { to = \"fd00:10:3:0::/64\" }");
     }
 
     #[test]
