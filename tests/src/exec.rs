@@ -129,6 +129,20 @@ impl Lab {
         guard.0.wait().expect("a child");
     }
 
+    /// The address of its link that an interface of a node has, as soon as it is good.
+    pub fn address_of_link(&self, node: &str, interface: &str) -> String {
+        let mut found = None;
+        self.until(&format!("an address of the link of {node}:{interface}"), || {
+            let rows = self.place.json(&format!("show addr {node} -6"));
+            let rows = rows.as_array().expect("a list of addresses").iter();
+            let mut its = rows
+                .filter(|row| row["if"] == interface && row["scope"] == "link" && row["tentative"] != true);
+            found = its.find_map(|row| Some(row["address"].as_str()?.split('/').next()?.to_owned()));
+            found.is_some()
+        });
+        found.expect("it was waited for")
+    }
+
     /// The sockets of a node, as `labctl show sockets` has them.
     pub fn sockets(&self, node: &str) -> Vec<Value> {
         let shown = self.place.json(&format!("show sockets {node}"));

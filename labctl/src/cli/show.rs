@@ -152,7 +152,9 @@ fn neigh(row: &Value) -> String {
         mac if mac.is_empty() => mac,
         mac => format!(" lladdr {mac}"),
     };
-    format!("{}{}{mac} {}", cell(row, "address"), pair(row, "dev"), cell(row, "state").to_uppercase())
+    let router = if row["router"].as_bool() == Some(true) { " router" } else { "" };
+    let state = cell(row, "state").to_uppercase();
+    format!("{}{}{mac}{router} {state}", cell(row, "address"), pair(row, "dev"))
 }
 
 /// As `ss`, with `info` as `ss -i`: below each connection what TCP knows of it.

@@ -8,6 +8,8 @@
 //! REACHABLE turns into STALE by looking at the clock when the entry is used, not by a timer: an
 //! idle node does not wake.
 
+mod told;
+
 use super::flow::FlowKey;
 use super::mbuf::Mbuf;
 use super::{IfIndex, MacAddr};
@@ -48,6 +50,8 @@ pub struct Neighbour {
     pub mac: Option<MacAddr>,
     /// What is known of it.
     pub state: NudState,
+    /// It has said that it is a router (RFC 4861's IsRouter); of ARP's nobody says so.
+    pub router: bool,
 }
 
 /// What is told of a neighbour by somebody who knows (`ip neigh add … nud …`).
@@ -59,6 +63,12 @@ pub enum Told {
     Reachable,
     /// It is known, but not since when.
     Stale,
+    /// The same, and it is used: an upper layer may confirm it before it is asked.
+    Delay,
+    /// It is to be asked whether it is still there.
+    Probe,
+    /// It does not answer, whatever its link address.
+    Failed,
 }
 
 /// Something to tell about a neighbour.
@@ -85,6 +95,7 @@ struct Entry {
     queue: VecDeque<Mbuf>,
     /// Used since the eviction hand last passed.
     used: bool,
+    router: bool,
 }
 
 impl Entry {
@@ -94,7 +105,8 @@ impl Entry {
             NudState::Reachable if now >= self.reachable_until => NudState::Stale,
             s => s,
         };
-        Neighbour { ifindex: self.ifindex, addr: self.addr, mac: known.then_some(self.mac), state }
+        let mac = known.then_some(self.mac);
+        Neighbour { ifindex: self.ifindex, addr: self.addr, mac, state, router: self.router }
     }
 }
 
@@ -246,40 +258,51 @@ impl Neighbours {
         let Some(slot) = self.find(ifindex, addr).or_else(|| self.insert(ifindex, addr, timers)) else {
             return Resolve::NoRoom(m);
         };
-        let config = &self.config;
+        let solicit = self.wake(now, slot, timers);
         let Some(e) = self.slots[slot].as_mut() else { return Resolve::NoRoom(m) };
-        e.used = true;
         match e.state {
-            NudState::Reachable if now < e.reachable_until => Resolve::Send(e.mac, m),
-            NudState::Permanent | NudState::Delay | NudState::Probe => Resolve::Send(e.mac, m),
-            NudState::Reachable | NudState::Stale => {
-                // RFC 4861 §7.3.3: the first packet to a stale neighbour starts the delay.
-                e.state = NudState::Delay;
-                e.timer = Some(timers.arm(now + config.delay_first_probe, Timer::Neigh(slot)));
-                Resolve::Send(e.mac, m)
-            }
-            NudState::Failed => {
-                e.state = NudState::Incomplete;
-                e.probes = 1;
-                let retrans = Times::of(&self.times, ifindex, addr).retrans.unwrap_or(config.retrans);
-                e.timer = Some(timers.arm(now + retrans, Timer::Neigh(slot)));
-                e.queue.push_back(m);
-                self.waiting += 1;
-                Resolve::Wait { solicit: true, dropped: None }
-            }
-            NudState::Incomplete => {
-                let full = e.queue.len() >= config.queue;
+            NudState::Reachable
+            | NudState::Stale
+            | NudState::Permanent
+            | NudState::Delay
+            | NudState::Probe => Resolve::Send(e.mac, m),
+            NudState::Failed | NudState::Incomplete => {
+                let full = e.queue.len() >= self.config.queue;
                 // RFC 4861 §7.2.2: a full queue loses its oldest packet.
                 let dropped = if full {
                     e.queue.pop_front()
-                } else if self.waiting >= config.queue_total {
-                    return Resolve::Wait { solicit: false, dropped: Some(m) };
+                } else if self.waiting >= self.config.queue_total {
+                    return Resolve::Wait { solicit, dropped: Some(m) };
                 } else {
                     self.waiting += 1;
                     None
                 };
                 e.queue.push_back(m);
-                Resolve::Wait { solicit: false, dropped }
+                Resolve::Wait { solicit, dropped }
+            }
+        }
+    }
+
+    /// The neighbour is used, by a packet or by somebody's wish; whether everybody is to be asked for it.
+    fn wake(&mut self, now: Instant, slot: usize, timers: &mut Timers) -> bool {
+        let config = &self.config;
+        let Some(e) = self.slots[slot].as_mut() else { return false };
+        e.used = true;
+        match e.state {
+            NudState::Reachable if now < e.reachable_until => false,
+            NudState::Permanent | NudState::Delay | NudState::Probe | NudState::Incomplete => false,
+            NudState::Reachable | NudState::Stale => {
+                // RFC 4861 §7.3.3: the first packet to a stale neighbour starts the delay.
+                e.state = NudState::Delay;
+                e.timer = Some(timers.arm(now + config.delay_first_probe, Timer::Neigh(slot)));
+                false
+            }
+            NudState::Failed => {
+                e.state = NudState::Incomplete;
+                e.probes = 1;
+                let retrans = Times::of(&self.times, e.ifindex, e.addr).retrans.unwrap_or(config.retrans);
+                e.timer = Some(timers.arm(now + retrans, Timer::Neigh(slot)));
+                true
             }
         }
     }
@@ -304,6 +327,7 @@ impl Neighbours {
             timer: None,
             queue: VecDeque::new(),
             used: true,
+            router: false,
         });
         let (key, slots) = (self.key, &self.slots);
         let hash = |&s: &usize| slots[s].as_ref().map_or(0, |e| key.neighbour(e.ifindex, e.addr));
@@ -478,60 +502,6 @@ impl Neighbours {
         self.waiting -= queue.len();
         self.changes.push(Change::Is(e.show(now)));
         Due::Failed(e.ifindex, e.addr, queue)
-    }
-
-    /// A configured entry. Returns the packets that waited for it.
-    pub(crate) fn set(
-        &mut self,
-        now: Instant,
-        ifindex: IfIndex,
-        addr: IpAddr,
-        mac: MacAddr,
-        told: Told,
-        timers: &mut Timers,
-    ) -> Option<VecDeque<Mbuf>> {
-        let slot = self.find(ifindex, addr).or_else(|| self.insert(ifindex, addr, timers))?;
-        let e = self.slots[slot].as_mut()?;
-        e.state = match told {
-            Told::Permanent => NudState::Permanent,
-            Told::Reachable => NudState::Reachable,
-            Told::Stale => NudState::Stale,
-        };
-        e.reachable_until = now + self.config.reachable_time;
-        e.mac = mac;
-        e.probes = 0;
-        timers.disarm(e.timer.take());
-        let queue = core::mem::take(&mut e.queue);
-        self.waiting -= queue.len();
-        self.changes.push(Change::Is(e.show(now)));
-        Some(queue)
-    }
-
-    /// Forgets a neighbour; `None` if it was not known. Returns the packets that waited for it.
-    pub(crate) fn remove(
-        &mut self,
-        now: Instant,
-        ifindex: IfIndex,
-        addr: IpAddr,
-        timers: &mut Timers,
-    ) -> Option<VecDeque<Mbuf>> {
-        let slot = self.find(ifindex, addr)?;
-        let gone = self.take(slot, timers)?;
-        self.changes.push(Change::Gone(gone.show(now)));
-        Some(gone.queue)
-    }
-
-    /// Forgets the neighbours of an interface that went down (the permanent ones only when it is
-    /// gone). Returns the packets that waited for them.
-    pub(crate) fn flush(&mut self, ifindex: IfIndex, permanent: bool, timers: &mut Timers) -> Vec<Mbuf> {
-        let mut queued = Vec::new();
-        for slot in 0..self.slots.len() {
-            let goes = |e: &Entry| e.ifindex == ifindex && (permanent || e.state != NudState::Permanent);
-            if self.slots[slot].as_ref().is_some_and(goes) {
-                queued.extend(self.take(slot, timers).into_iter().flat_map(|e| e.queue));
-            }
-        }
-        queued
     }
 }
 

@@ -97,6 +97,12 @@ impl Exceptions {
         }
     }
 
+    /// The MTU that was told of the path to `dst`, in octets, and until when it is believed.
+    pub(crate) fn mtu_until(&self, dst: IpAddr, now: Instant) -> Option<(u32, Instant)> {
+        let (mtu, until) = self.by_dst.get(&dst)?.mtu?;
+        (now < until).then(|| (mtu.octets(), until))
+    }
+
     /// Learns the path MTU to `dst`, if it is smaller than what is known.
     pub(crate) fn learn_mtu(&mut self, dst: IpAddr, now: Instant, mtu: PathMtu) {
         if mtu.is_news(self.get(dst, now).mtu) {

@@ -39,7 +39,7 @@ impl Ip {
     }
 
     /// Asks for a link address: everybody, or (probing) the neighbour itself.
-    fn solicit(&mut self, ifindex: IfIndex, addr: IpAddr, to: Option<MacAddr>) {
+    pub(crate) fn solicit(&mut self, ifindex: IfIndex, addr: IpAddr, to: Option<MacAddr>) {
         match addr {
             IpAddr::V4(a) => self.arp_solicit(ifindex, a, to),
             IpAddr::V6(a) => self.nd6_solicit(ifindex, a, to),

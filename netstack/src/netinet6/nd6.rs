@@ -115,6 +115,7 @@ impl Stack {
         self.ip.neigh_flush(ifindex, mac, queue);
         if heard {
             self.ip.router_answers(ifindex, message.target, true);
+            self.ip.neigh.is_router(now, ifindex, addr, message.router);
             if !message.router {
                 // RFC 4861 §7.2.5: it is no router (any more), nor any that redirects lead to.
                 self.router_gone(ifindex, message.target);

@@ -100,6 +100,9 @@ impl Stack {
         if let Some(mac) = message.target_link {
             self.nd6_hint(ifindex, target, mac);
         }
+        if router {
+            self.ip.neigh.is_router(self.ip.now, ifindex, to, true);
+        }
         true
     }
 }

@@ -242,6 +242,7 @@ impl Stack {
                 _ => {}
             }
         }
+        self.ip.neigh.is_router(now, ifindex, IpAddr::V6(router), true);
         self.lifetimes_arm(ifindex);
     }
 
@@ -311,17 +312,18 @@ impl Stack {
         self.ip.exceptions.forget(led);
     }
 
-    /// Forgets what routers told of an interface, but for addresses.
+    /// Forgets what routers told of an interface, but for addresses, and (as Linux) for the hop limit and the neighbours'
+    /// times, which are its own from then on.
     pub(crate) fn heard_forget(&mut self, ifindex: IfIndex) {
         self.ip.solicit_end(ifindex);
         let Some(ifnet) = self.ip.ifs.get_mut(ifindex) else { return };
         let heard = &mut ifnet.in6.heard;
-        heard.link = RaLink::default();
+        let RaLink { hop_limit, reachable, retrans, .. } = heard.link;
+        heard.link = RaLink { hop_limit, reachable, retrans, ..RaLink::default() };
         let probing = heard.probing.take();
         let routes: Vec<(Ipv6Net, Ipv6Addr)> = heard.routes.keys().copied().collect();
         let prefixes: Vec<Ipv6Net> = heard.prefixes.keys().copied().collect();
         self.ip.timers.disarm(probing);
-        self.ip.neigh.set_times(ifindex, None, None);
         for (to, router) in routes {
             self.route_forget(ifindex, to, router);
         }

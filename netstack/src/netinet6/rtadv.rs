@@ -219,6 +219,8 @@ impl Stack {
         if let Some(mac) = link {
             self.nd6_hint(rx.ifindex, src, mac);
         }
+        // RFC 4861 §6.2.6: who looks for routers is none.
+        self.ip.neigh.is_router(self.ip.now, rx.ifindex, IpAddr::V6(scope6::clear(src)), false);
         self.ip.rtadv_answer(rx.ifindex);
         true
     }

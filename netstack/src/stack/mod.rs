@@ -161,6 +161,7 @@ impl Stack {
         }
         self.ip.rtadv_end(ifindex);
         self.heard_forget(ifindex);
+        self.ip.neigh.set_times(ifindex, None, None);
         let Some(mut ifnet) = self.ip.ifs.detach(ifindex) else { return Err(IfError::NoDevice(ifindex)) };
         for m in ifnet.tx.drain() {
             self.ip.discard(Drop::IfGone, m);
@@ -552,25 +553,42 @@ impl Stack {
         addr: IpAddr,
         mac: MacAddr,
     ) -> Result<(), IfError> {
-        self.neigh_set(now, ifindex, addr, mac, Told::Permanent)
+        self.neigh_set(now, (ifindex, addr), mac, Told::Permanent, false)
     }
 
-    /// What somebody who knows tells of a neighbour.
+    /// What somebody who knows tells of a neighbour; `router`: it is one (NTF_ROUTER).
     pub fn neigh_set(
         &mut self,
         now: Instant,
-        ifindex: IfIndex,
-        addr: IpAddr,
+        (ifindex, addr): (IfIndex, IpAddr),
         mac: MacAddr,
         told: Told,
+        router: bool,
     ) -> Result<(), IfError> {
         self.ip.now = now;
         self.ifnet(ifindex)?;
         if mac.is_multicast() {
             return Err(IfError::BadMac(mac));
         }
-        let queue = self.ip.neigh.set(now, ifindex, addr, mac, told, &mut self.ip.timers);
-        self.ip.neigh_flush(ifindex, mac, queue.unwrap_or_default());
+        let queue = self.ip.neigh.set(now, (ifindex, addr), mac, told, router, &mut self.ip.timers);
+        let queue = queue.unwrap_or_default();
+        match told {
+            Told::Failed => queue.into_iter().for_each(|m| self.ip.discard(Drop::NeighUnreachable, m)),
+            Told::Permanent | Told::Reachable | Told::Stale | Told::Delay | Told::Probe => {
+                self.ip.neigh_flush(ifindex, mac, queue);
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// Asks for a neighbour's link address, or whether it is still there, as a packet for it would.
+    pub fn neigh_use(&mut self, now: Instant, ifindex: IfIndex, addr: IpAddr) -> Result<(), IfError> {
+        self.ip.now = now;
+        self.ifnet(ifindex)?;
+        if self.ip.neigh.want(now, ifindex, addr, &mut self.ip.timers) == Some(true) {
+            self.ip.solicit(ifindex, addr, None);
+        }
         self.settle();
         Ok(())
     }

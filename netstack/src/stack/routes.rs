@@ -6,6 +6,7 @@ use crate::net::IfIndex;
 use crate::net::route::{Route, RouteError, RouteKind};
 use crate::netinet::ip::WayKind;
 use crate::socket::SockError;
+use crate::time::Instant;
 use crate::wire::scope6;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -22,6 +23,8 @@ pub struct Way {
     pub kind: RouteKind,
     /// Octets of the largest packet that the path is believed to take.
     pub mtu: u32,
+    /// Octets that a router said the path to this destination takes, and until when that is believed.
+    pub told_mtu: Option<(u32, Instant)>,
 }
 
 impl Stack {
@@ -52,15 +55,15 @@ impl Stack {
 
     /// Where a packet to `dst` would go, by `dev` if one is named. Of equal paths: the one of a flow without ports.
     pub fn way(&self, dst: IpAddr, dev: Option<IfIndex>) -> Result<Way, SockError> {
-        let way = match dst {
+        let (dst, way) = match dst {
             IpAddr::V4(d) => {
                 let flow = self.ip.flow4(Ipv4Addr::UNSPECIFIED, d, 0, None);
-                self.ip.way4(d, dev, flow)?
+                (dst, self.ip.way4(d, dev, flow)?)
             }
             IpAddr::V6(d) => {
                 let d = dev.map_or(d, |dev| scope6::embed(d, dev));
                 let flow = self.ip.flow6(Ipv6Addr::UNSPECIFIED, d, 0, None);
-                self.ip.with_source(self.ip.way6(d, dev, flow)?, d)
+                (IpAddr::V6(d), self.ip.with_source(self.ip.way6(d, dev, flow)?, d))
             }
         };
         let kind = match way.kind {
@@ -74,6 +77,7 @@ impl Stack {
             src: way.src.map(scope6::clear_ip),
             kind,
             mtu: way.mtu,
+            told_mtu: self.ip.exceptions.mtu_until(dst, self.ip.now),
         })
     }
 }

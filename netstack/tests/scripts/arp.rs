@@ -260,7 +260,8 @@ fn what_is_told_of_a_neighbour_is_believed_for_as_long_as_it_says() {
     use netstack::net::neigh::Told;
     let mut s = Script::host();
     let (id, dev, addr) = (sender(&mut s), s.ifs[0], "10.0.0.2".parse().unwrap());
-    let tell = |s: &mut Script, told| s.stack.neigh_set(s.now, dev, addr, peer_mac(2), told).unwrap();
+    let tell =
+        |s: &mut Script, told| s.stack.neigh_set(s.now, (dev, addr), peer_mac(2), told, false).unwrap();
     tell(&mut s, Told::Reachable);
     assert_eq!(s.nud("10.0.0.2"), "Reachable");
     s.pass(50 * S);

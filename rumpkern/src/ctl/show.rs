@@ -158,6 +158,7 @@ fn neigh(kernel: &Kernel) -> Vec<Value> {
             "mac": n.mac.map(|mac| mac.to_string()),
             "dev": name(kernel, n.ifindex),
             "state": state(n.state),
+            "router": n.router,
         })
     };
     stack.neighbours().map(row).collect()

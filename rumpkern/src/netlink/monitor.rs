@@ -115,7 +115,8 @@ impl<'k> Monitor<'k> {
         // As Linux: the routes that an address brings are the kernel's own doing.
         let by = self.by.filter(|_| first.proto != netstack::net::route::RouteProto::Kernel);
         if self.kernel.netlink.is_heard(group) || by.is_some_and(|by| by.echo) {
-            self.kernel.netlink.multicast(group, &route::payload(stack, &paths, kind), flags, by);
+            let payload = route::payload(stack, &paths, kind, self.kernel.now());
+            self.kernel.netlink.multicast(group, &payload, flags, by);
         }
     }
 }

@@ -81,6 +81,7 @@ pub(super) fn payload(neighbour: &Neighbour, kind: u16) -> Payload {
         NudState::Permanent => NeighbourState::Permanent,
     };
     message.header.kind = RouteType::Unicast;
+    message.header.flags.set(NeighbourFlags::Router, neighbour.router);
     let attributes = &mut message.attributes;
     attributes.push(NeighbourAttribute::Destination(match neighbour.addr {
         IpAddr::V4(addr) => NeighbourAddress::Inet(addr),
@@ -136,8 +137,7 @@ pub(super) fn add(kernel: &Kernel, socket: &Socket, request: &Request<'_>) -> Re
         }
         stack.neighbours().find(|n| (n.ifindex, n.addr) == (asked.ifindex, asked.addr))
     };
-    // NTF_USE (a resolution without a packet) and NTF_PROXY.
-    if asked.flags.intersects(NeighbourFlags::Use | NeighbourFlags::Proxy) {
+    if asked.flags.contains(NeighbourFlags::Proxy) {
         return Err(Errno::EOPNOTSUPP.into());
     }
     match old {
@@ -145,28 +145,50 @@ pub(super) fn add(kernel: &Kernel, socket: &Socket, request: &Request<'_>) -> Re
         None if !request.creates() => return Err(Errno::ENOENT.into()),
         Some(_) | None => {}
     }
-    let told = match asked.state {
-        NeighbourState::Permanent | NeighbourState::Noarp => Told::Permanent,
-        NeighbourState::Reachable => Told::Reachable,
-        // Linux lets the machine run on from these; here it starts where it does not know since when.
-        NeighbourState::Stale | NeighbourState::Delay | NeighbourState::Probe => Told::Stale,
-        NeighbourState::Failed | NeighbourState::Incomplete | NeighbourState::None => {
-            return Err(Errno::EOPNOTSUPP.into());
-        }
-        _ => return Err(Errno::EINVAL.into()),
-    };
+    let told = if asked.flags.contains(NeighbourFlags::Use) { Wish::Use } else { wish(asked.state)? };
     // Without NLM_F_REPLACE what is known of the link address stays.
     let known = old.and_then(|n| n.mac).filter(|_| !request.replaces());
     let lladdr = known.or(asked.mac).or(old.and_then(|n| n.mac));
-    let lladdr = lladdr.ok_or(refusal(Errno::EINVAL, "No link layer address given"))?;
-    let set = kernel.netlink_change(request.by(socket), |stack, now| {
-        stack.neigh_set(now, asked.ifindex, asked.addr, lladdr, told)
+    let router = asked.flags.contains(NeighbourFlags::Router);
+    let set = kernel.netlink_change(request.by(socket), |stack, now| match (told, lladdr) {
+        (Wish::Use, _) => stack.neigh_use(now, asked.ifindex, asked.addr).map(Some),
+        (Wish::Told(Told::Failed), mac) => {
+            let mac = mac.unwrap_or_default();
+            stack.neigh_set(now, (asked.ifindex, asked.addr), mac, Told::Failed, router).map(Some)
+        }
+        (Wish::Told(_), None) => Ok(None),
+        (Wish::Told(told), Some(mac)) => {
+            stack.neigh_set(now, (asked.ifindex, asked.addr), mac, told, router).map(Some)
+        }
     });
     match set {
-        Ok(()) => Ok(Answer::Done),
+        Ok(Some(())) => Ok(Answer::Done),
+        Ok(None) => Err(refusal(Errno::EINVAL, "No link layer address given")),
         Err(IfError::NoDevice(_)) => Err(Errno::ENODEV.into()),
         Err(_) => Err(refusal(Errno::EINVAL, "Invalid link address")),
     }
+}
+
+/// What is to become of a neighbour.
+#[derive(Clone, Copy, Debug)]
+enum Wish {
+    Told(Told),
+    /// It is to be found.
+    Use,
+}
+
+/// The wish that a state stands for.
+fn wish(state: NeighbourState) -> Result<Wish, Refusal> {
+    Ok(match state {
+        NeighbourState::Permanent | NeighbourState::Noarp => Wish::Told(Told::Permanent),
+        NeighbourState::Reachable => Wish::Told(Told::Reachable),
+        NeighbourState::Stale => Wish::Told(Told::Stale),
+        NeighbourState::Delay => Wish::Told(Told::Delay),
+        NeighbourState::Probe => Wish::Told(Told::Probe),
+        NeighbourState::Failed | NeighbourState::None => Wish::Told(Told::Failed),
+        NeighbourState::Incomplete => Wish::Use,
+        _ => return Err(Errno::EINVAL.into()),
+    })
 }
 
 /// RTM_DELNEIGH

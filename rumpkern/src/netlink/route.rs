@@ -11,13 +11,15 @@ use crate::syscall::Errno;
 use ipnet::IpNet;
 use netlink_packet_core::DefaultNla;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteNextHopFlags,
-    RoutePreference, RouteScope,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteNextHop,
+    RouteNextHopFlags, RoutePreference, RouteScope,
 };
 use netstack::Stack;
 use netstack::net::IfIndex;
 use netstack::net::route::{Route, RouteKind, RouteProto};
 use netstack::stack::Way;
+use netstack::time::Instant;
+use netstack::wire::ndp_router::Preference;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Octets of a `struct rtmsg`.
@@ -30,9 +32,10 @@ const CLONED: u32 = 0x200;
 const FIB_MATCH: u32 = 0x2000;
 const RTCF_LOCAL: u32 = 0x8000_0000;
 const RTCF_BROADCAST: u32 = 0x1000_0000;
-/// RTA_CACHEINFO: `struct rta_cacheinfo`, of which only the count of users is known.
+/// RTA_CACHEINFO: `struct rta_cacheinfo`, of which only the count of users and the end (in hundredths of a second) are known.
 const RTA_CACHEINFO: u16 = 12;
 const CACHEINFO: usize = 32;
+const EXPIRES: usize = 8;
 /// `RT_SCOPE_UNIVERSE`, `RT_SCOPE_LINK`, `RT_SCOPE_HOST`.
 const UNIVERSE: u8 = 0;
 const LINK: u8 = 253;
@@ -112,7 +115,9 @@ pub(super) fn scope(route: &Route) -> u8 {
 
 /// Whether two paths belong to one route.
 pub(super) fn is_one(a: &Route, b: &Route) -> bool {
-    let chosen = |r: &Route| r.kind == RouteKind::Unicast && r.proto != RouteProto::Kernel;
+    // As Linux: what routers tell stands alone, each with its own preference and end.
+    let alone = |r: &Route| matches!(r.proto, RouteProto::Kernel | RouteProto::Ra);
+    let chosen = |r: &Route| r.kind == RouteKind::Unicast && !alone(r);
     (a.to, a.metric, a.proto, a.src) == (b.to, b.metric, b.proto, b.src) && chosen(a) && chosen(b)
 }
 
@@ -172,7 +177,8 @@ pub(super) fn dump(
     let (main, local) = (grouped(stack.routes()), grouped(stack.local_routes()));
     let shown = main.into_iter().chain(local);
     let shown = shown.filter(|paths| !cloned && served.has(paths[0].to.addr()) && filter.fits(paths));
-    let payloads = shown.map(|paths| payload(&stack, &paths, NEWROUTE)).collect();
+    let now = kernel.now();
+    let payloads = shown.map(|paths| payload(&stack, &paths, NEWROUTE, now)).collect();
     Ok(if filter == Filter::default() { Answer::Dump(payloads) } else { Answer::Filtered(payloads) })
 }
 
@@ -196,12 +202,12 @@ impl Filter {
 }
 
 /// A route that is there (RTM_NEWROUTE) or is gone (RTM_DELROUTE).
-pub(super) fn payload(stack: &Stack, paths: &[Route], kind: u16) -> Payload {
+pub(super) fn payload(stack: &Stack, paths: &[Route], kind: u16, now: Instant) -> Payload {
     debug_assert!(matches!(kind, NEWROUTE | DELROUTE));
-    Payload::new(kind, &message(stack, paths))
+    Payload::new(kind, &message(stack, paths, now))
 }
 
-fn message(stack: &Stack, paths: &[Route]) -> RouteMessage {
+fn message(stack: &Stack, paths: &[Route], now: Instant) -> RouteMessage {
     let route = &paths[0];
     let mut message = RouteMessage::default();
     message.header = RouteHeader {
@@ -226,7 +232,12 @@ fn message(stack: &Stack, paths: &[Route]) -> RouteMessage {
     let src = route.src.filter(|_| chosen);
     attributes.extend(src.map(|src| RouteAttribute::PrefSource(src.into())));
     if route.to.addr().is_ipv6() {
-        attributes.push(RouteAttribute::Preference(RoutePreference::Medium));
+        let told = told(stack, route);
+        attributes.push(RouteAttribute::Preference(told.preference));
+        if !told.metrics.is_empty() {
+            attributes.push(RouteAttribute::Metrics(told.metrics));
+        }
+        attributes.extend(told.until.map(|until| cache_info(Some(until), now)));
     }
     match paths {
         [path] => {
@@ -246,6 +257,53 @@ fn message(stack: &Stack, paths: &[Route]) -> RouteMessage {
         }
     }
     message
+}
+
+/// What routers say of a route, or of the link that it leads to.
+struct Told {
+    preference: RoutePreference,
+    until: Option<Instant>,
+    metrics: Vec<RouteMetric>,
+}
+
+/// As Linux: the route of a router has its preference and lifetime, a default one what is told of the link besides; that of a
+/// prefix has the prefix's lifetime.
+fn told(stack: &Stack, route: &Route) -> Told {
+    let mut told = Told { preference: RoutePreference::Medium, until: None, metrics: Vec::new() };
+    let (Some(dev), IpNet::V6(to)) = (route.dev, route.to) else { return told };
+    match route.proto {
+        RouteProto::Ra => {
+            let heard = stack.ra_routes(dev).find(|h| h.to == to && Some(IpAddr::V6(h.router)) == route.via);
+            let Some(heard) = heard else { return told };
+            told.until = heard.until;
+            told.preference = match heard.preference {
+                Preference::Low => RoutePreference::Low,
+                Preference::Medium => RoutePreference::Medium,
+                Preference::High => RoutePreference::High,
+            };
+            if let Some(link) = stack.ra_link(dev).filter(|_| to.prefix_len() == 0) {
+                told.metrics.extend(link.mtu.map(RouteMetric::Mtu));
+                told.metrics.extend(link.hop_limit.map(|hops| RouteMetric::Hoplimit(hops.into())));
+            }
+        }
+        RouteProto::Kernel => {
+            told.until =
+                stack.ra_prefixes(dev).find(|(prefix, _)| *prefix == to).and_then(|(_, until)| until);
+        }
+        RouteProto::Boot | RouteProto::Static | RouteProto::Dhcp | RouteProto::Other(_) => {}
+    }
+    told
+}
+
+fn cache_info(until: Option<Instant>, now: Instant) -> RouteAttribute {
+    let mut cache = vec![0; CACHEINFO];
+    cache[0] = 1;
+    if let Some(until) = until {
+        let hundredths = until.max(now).since(now).as_millis() / 10;
+        let hundredths = i32::try_from(hundredths).unwrap_or(i32::MAX);
+        cache[EXPIRES..EXPIRES + 4].copy_from_slice(&hundredths.to_le_bytes());
+    }
+    RouteAttribute::Other(DefaultNla::new(RTA_CACHEINFO, cache))
 }
 
 /// `RTNH_F_*`: whether the path can be used.
@@ -289,9 +347,12 @@ pub(super) fn get(kernel: &Kernel, request: &Request<'_>) -> Result<Answer, Refu
     let way = stack.way(dst, dev).map_err(Errno::from)?;
     if message.header.flags.bits() & FIB_MATCH != 0 {
         let paths = matched(&stack, dst).ok_or(Errno::ENETUNREACH)?;
-        return Ok(Answer::One(payload(&stack, &paths, NEWROUTE)));
+        return Ok(Answer::One(payload(&stack, &paths, NEWROUTE, kernel.now())));
     }
-    Ok(Answer::One(Payload::new(NEWROUTE, &way_message(dst, &way, user))))
+    let route = matched(&stack, dst).map(|paths| paths[0]).filter(|_| dst.is_ipv6());
+    let told = route.as_ref().map(|route| told(&stack, route));
+    let message = way_message(dst, &way, route.as_ref(), told, user, kernel.now());
+    Ok(Answer::One(Payload::new(NEWROUTE, &message)))
 }
 
 /// The route that a packet to `dst` follows.
@@ -306,32 +367,62 @@ fn matched(stack: &Stack, dst: IpAddr) -> Option<Paths> {
     fitting.min_by_key(|paths| (core::cmp::Reverse(paths[0].to.prefix_len()), paths[0].metric))
 }
 
-fn way_message(dst: IpAddr, way: &Way, user: u32) -> RouteMessage {
+/// Where a packet goes; of IPv6 Linux tells of the route that says so, too, and that it is a route of its own only when it is one.
+fn way_message(
+    dst: IpAddr,
+    way: &Way,
+    route: Option<&Route>,
+    told: Option<Told>,
+    user: u32,
+    now: Instant,
+) -> RouteMessage {
     let here = match way.kind {
         RouteKind::Local => RTCF_LOCAL,
         RouteKind::Broadcast => RTCF_BROADCAST,
         RouteKind::Unicast | RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit => 0,
     };
     let number = if dst.is_multicast() { 5 } else { kind(way.kind) };
+    let id = route.map_or(MAIN, |route| table(route.kind));
+    let cloned = if dst.is_ipv4() || way.told_mtu.is_some() { CLONED } else { 0 };
     let mut message = RouteMessage::default();
     message.header = RouteHeader {
         address_family: family(dst).into(),
         destination_prefix_length: IpNet::from(dst).prefix_len(),
-        table: MAIN as u8,
+        table: id as u8,
         scope: RouteScope::from(UNIVERSE),
         kind: number.into(),
-        flags: RouteFlags::from_bits_retain(CLONED | here),
+        flags: RouteFlags::from_bits_retain(cloned | here),
         ..RouteHeader::default()
     };
     let attributes = &mut message.attributes;
-    attributes.push(RouteAttribute::Table(MAIN));
+    attributes.push(RouteAttribute::Table(id));
     attributes.push(RouteAttribute::Destination(dst.into()));
+    if dst.is_ipv6() {
+        message.header.source_prefix_length = IpNet::from(dst).prefix_len();
+        attributes.push(RouteAttribute::Source(IpAddr::V6(Ipv6Addr::UNSPECIFIED).into()));
+    }
+    if let Some(route) = route {
+        message.header.protocol = protocol(route.proto).into();
+        attributes.push(RouteAttribute::Priority(route.metric));
+    }
     attributes.push(RouteAttribute::Oif(way.ifindex.0));
     attributes.extend(way.src.map(|src| RouteAttribute::PrefSource(src.into())));
     attributes.extend(way.via.map(|via| RouteAttribute::Gateway(via.into())));
-    attributes.push(RouteAttribute::Uid(user));
-    let mut cache = vec![0; CACHEINFO];
-    cache[0] = 1;
-    attributes.push(RouteAttribute::Other(DefaultNla::new(RTA_CACHEINFO, cache)));
+    if dst.is_ipv4() {
+        attributes.push(RouteAttribute::Uid(user));
+    }
+    let Told { preference, until, mut metrics } =
+        told.unwrap_or(Told { preference: RoutePreference::Medium, until: None, metrics: Vec::new() });
+    if let Some((mtu, _)) = way.told_mtu {
+        metrics.retain(|metric| !matches!(metric, RouteMetric::Mtu(_)));
+        metrics.push(RouteMetric::Mtu(mtu));
+    }
+    if !metrics.is_empty() {
+        attributes.push(RouteAttribute::Metrics(metrics));
+    }
+    attributes.push(cache_info(way.told_mtu.map(|(_, until)| until).or(until), now));
+    if dst.is_ipv6() {
+        attributes.push(RouteAttribute::Preference(preference));
+    }
     message
 }

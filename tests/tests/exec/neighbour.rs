@@ -1,8 +1,10 @@
-//! What is of IPv6 alone: routers that advertise, hosts that listen, and the neighbours of a link.
+//! The neighbours of a link, the routers that advertise there and the hosts that listen, as iproute2 shows and changes them.
 
 use lab_tests::exec::{H2, Lab, R1};
-use lab_tests::family::Family;
-use lab_tests::{Place, User, program};
+use lab_tests::family::{Family, Host};
+use lab_tests::{Place, User, in_each_family, program};
+
+in_each_family!(ping_counts_on_what_the_path_takes, programs_write_neighbours);
 
 /// A host that waits for a router's word, which nobody but a program may give; the second host has what the topology says.
 const WAITING: &str = r#"
@@ -55,9 +57,17 @@ fn radvd_gives_hosts_addresses_routes_and_name_servers() {
     lab.until("a default route", || lab.ok("h1", "ip -6 route").contains("default via fe80::"));
     let routes = lab.ok("h1", "ip -6 route");
     let has = |parts: &[&str]| routes.lines().any(|line| parts.iter().all(|part| line.contains(part)));
-    assert!(has(&["default via fe80::", "proto ra"]), "{routes}");
-    assert!(has(&["fd00:9::/48 via fe80::", "proto ra"]), "{routes}");
-    assert!(has(&["fd00:1::/64 dev eth0"]), "{routes}");
+    let of_link = ["expires ", "sec mtu 1400 hoplimit 77 pref high"];
+    assert!(has(&[&["default via fe80::", "proto ra metric 1024"][..], &of_link].concat()), "{routes}");
+    assert!(has(&["fd00:9::/48 via fe80::", "proto ra metric 1024", "expires ", "sec pref low"]), "{routes}");
+    assert!(
+        has(&["fd00:1::/64 dev eth0 proto kernel metric 256", "expires ", "sec pref medium"]),
+        "{routes}"
+    );
+    lab.until("the router among the neighbours", || {
+        let neighbours = lab.ok("h1", "ip -6 neigh show dev eth0");
+        neighbours.lines().any(|line| line.starts_with("fe80::") && line.contains(" router "))
+    });
     let pinged = lab.ok("h1", "ping -c 1 fd00:2::2");
     assert!(pinged.contains("1 received") && pinged.contains("ttl=63"), "{pinged}");
     let back = lab.ok("h2", "ping -c 1 fd00:1::ff:fe00:11");
@@ -140,9 +150,7 @@ left = { subnet6 = "fd00:1::/64", nodes = ["r1", "h1"] }
 fn addresses_of_a_link_are_reached_with_its_name() {
     program("ping", "iputils-ping");
     let mut lab = Lab::across_a_router(Family::Dual);
-    let shown = lab.ok("r1", "ip -6 -o addr show dev eth0 scope link");
-    let router = shown.split_whitespace().find(|word| word.starts_with("fe80::")).expect(&shown);
-    let router = router.split('/').next().expect("an address").to_owned();
+    let router = lab.address_of_link("r1", "eth0");
     for words in [
         format!("ping -c 1 {router}%eth0"),
         format!("ping -c 1 -I eth0 {router}"),
@@ -156,8 +164,13 @@ fn addresses_of_a_link_are_reached_with_its_name() {
     assert_eq!(zoneless.status.code(), Some(7), "{zoneless:?}");
     lab.start("r1", "python3 -m http.server -b :: 80");
     lab.receives("r1", "tcp", 80);
-    let fetched = lab.ok("h1", &format!("curl -sS -o /dev/null -w %{{http_code}} http://[{router}%25eth0]/"));
-    assert_eq!(fetched, "200");
+    for zone in ["%25eth0", "%eth0"] {
+        let fetched =
+            lab.ok("h1", &format!("curl -6 -sS -o /dev/null -w %{{http_code}} http://[{router}{zone}]/"));
+        assert_eq!(fetched, "200", "{zone}");
+    }
+    let path = lab.ok("h1", &format!("traceroute -6 -n -q 1 -w 5,10000,10000 {router}%eth0"));
+    assert!(path.lines().nth(1).is_some_and(|hop| hop.contains(&format!(" 1  {router}"))), "{path}");
     let neighbours = lab.ok("h1", "ip -6 neigh show dev eth0");
     assert!(neighbours.contains(&format!("{router} lladdr ")), "{neighbours}");
 }
@@ -191,17 +204,63 @@ fn ip_monitors_what_changes() {
     }
 }
 
-#[test]
-fn ping_counts_on_what_the_path_takes() {
-    let lab = Lab::across_a_router(Family::V6);
-    // The far link is narrower: who sends learns of it from the router (RFC 8201).
+fn ping_counts_on_what_the_path_takes(family: Family) {
+    let lab = Lab::across_a_router(family);
+    // The far link is narrower: who sends learns of it from the router (RFC 1191, RFC 8201).
     lab.ok("r1", "ip link set eth1 mtu 1300");
     lab.ok("h2", "ip link set eth0 mtu 1300");
-    let to = Family::V6.addr(H2);
-    let first = lab.run("h1", &format!("ping -M do -c 1 -W 5 -s 1352 {to}"));
-    let said = String::from_utf8_lossy(&first.stdout);
-    let told = format!("From {} icmp_seq=1 Packet too big: mtu=1300", Family::V6.addr(R1));
-    assert!(said.contains(&told), "{first:?}");
-    // Afterwards it is broken up by who sends it.
-    assert!(lab.ok("h1", &format!("ping -c 1 -s 1352 {to}")).contains("1 received"));
+    for (router, to) in family.addrs(R1).into_iter().zip(family.addrs(H2)) {
+        assert!(!lab.ok("h1", &format!("ip route get {to}")).contains("mtu "));
+        let first = lab.run("h1", &format!("ping -M do -c 1 -W 5 -s 1352 {to}"));
+        let said = String::from_utf8_lossy(&first.stdout);
+        let told =
+            if to.is_ipv6() { "Packet too big: mtu=1300" } else { "Frag needed and DF set (mtu = 1300)" };
+        assert!(said.contains(&format!("From {router} icmp_seq=1 {told}")), "{first:?}");
+        let got = lab.ok("h1", &format!("ip route get {to}"));
+        let told = got.split_once("expires ").and_then(|(_, rest)| rest.split_once("sec mtu 1300"));
+        let seconds = told.and_then(|(seconds, _)| seconds.parse::<u32>().ok());
+        assert!(seconds.is_some_and(|seconds| (400..=600).contains(&seconds)), "{got}");
+        // Afterwards it is broken up by who sends it.
+        assert!(lab.ok("h1", &format!("ping -c 1 -s 1352 {to}")).contains("1 received"));
+    }
+}
+
+fn programs_write_neighbours(family: Family) {
+    program("ip", "iproute2");
+    let lab = Lab::across_a_router(family);
+    for (router, nobody) in family.addrs(R1).into_iter().zip(family.addrs(Host(1, 77))) {
+        let shown = |addr| lab.ok("h1", &format!("ip neigh show {addr} dev eth0"));
+        let neigh = |words: &str| lab.run("h1", &format!("ip neigh {words}"));
+        let tell =
+            |words: &str| assert!(neigh(words).status.success(), "ip neigh {words}: {:?}", neigh(words));
+        let at = |last: u8| format!("{nobody} dev eth0 lladdr 02:00:00:00:00:{last}");
+        tell(&format!("add {} nud permanent", at(77)));
+        assert_eq!(shown(nobody).trim(), format!("{nobody} lladdr 02:00:00:00:00:77 PERMANENT"));
+        let twice = neigh(&format!("add {} nud permanent", at(77)));
+        assert!(String::from_utf8_lossy(&twice.stderr).contains("File exists"), "{twice:?}");
+        tell(&format!("replace {} router nud reachable", at(78)));
+        assert_eq!(shown(nobody).trim(), format!("{nobody} lladdr 02:00:00:00:00:78 router REACHABLE"));
+        tell(&format!("change {nobody} dev eth0 nud stale"));
+        assert_eq!(shown(nobody).trim(), format!("{nobody} lladdr 02:00:00:00:00:78 STALE"));
+        tell(&format!("change {nobody} dev eth0 nud delay"));
+        assert_eq!(shown(nobody).trim(), format!("{nobody} lladdr 02:00:00:00:00:78 DELAY"));
+        // Nobody answers what is asked of them.
+        tell(&format!("change {nobody} dev eth0 nud probe"));
+        lab.until("a probe in vain", || shown(nobody).contains("FAILED"));
+        tell(&format!("del {nobody} dev eth0"));
+        assert_eq!(shown(nobody), "");
+        assert!(!neigh(&format!("change {} nud stale", at(77))).status.success());
+        assert!(!neigh(&format!("del {nobody} dev eth0")).status.success());
+        // Somebody is found without a packet for him, and is asked whether he is still there.
+        tell("flush dev eth0");
+        assert_eq!(shown(router), "");
+        tell(&format!("replace {router} dev eth0 use"));
+        lab.until("the router", || shown(router).contains("REACHABLE"));
+        tell(&format!("change {router} dev eth0 nud probe"));
+        lab.until("the router's answer", || shown(router).contains("REACHABLE"));
+        assert_eq!(shown(router).contains(" router "), router.is_ipv6());
+        tell(&format!("change {router} dev eth0 nud failed"));
+        assert!(shown(router).contains("FAILED"));
+        assert!(lab.ok("h1", &format!("ping -c 1 {router}")).contains("1 received"));
+    }
 }

@@ -30,7 +30,9 @@ fn in_state(state: &str) -> Script {
     let mut s = Script::host6();
     let id = socket(&mut s);
     let addr = ip6(OTHER).into();
-    let told = |s: &mut Script, told| s.stack.neigh_set(s.now, s.ifs[0], addr, peer_mac(9), told).unwrap();
+    let told = |s: &mut Script, told| {
+        s.stack.neigh_set(s.now, (s.ifs[0], addr), peer_mac(9), told, false).unwrap();
+    };
     match state {
         "none" => {}
         "Incomplete" => send(&mut s, id, OTHER),
@@ -227,6 +229,73 @@ fn who_does_not_confirm_is_probed_three_times() {
     assert_eq!(s.nud(OTHER), "Failed");
 }
 
+fn is_router(s: &Script, addr: &str) -> bool {
+    let addr = std::net::IpAddr::V6(ip6(addr));
+    s.stack.neighbours().find(|n| n.addr == addr).expect("a neighbour").router
+}
+
+#[test]
+fn who_is_a_router_is_known_by_what_it_says() {
+    let mut s = in_state("Reachable");
+    for (flags, link, router) in [
+        ("s", None, false),
+        ("rs", None, true),
+        ("o", Some(9), false),
+        ("r", Some(9), true),
+        ("", Some(8), true),
+    ] {
+        let options: Vec<Vec<u8>> = link.iter().map(|m| tll(peer_mac(*m))).collect();
+        let dst = if flags.contains('s') { HOST } else { "ff02::1" };
+        let frame = nd6(OTHER, dst).na(flags, OTHER, &options);
+        s.input(0, &frame);
+        assert_eq!(is_router(&s, OTHER), router, "flags {flags:?}, link address {link:?}");
+    }
+    // What asks for routers is none; what advertises, and where a redirect leads, is one.
+    let mut s = Script::listener6();
+    let advert = nd6(PEER, "ff02::1").ra(ra(600), &[sll(peer_mac(1))]);
+    s.input(0, &advert);
+    assert!(is_router(&s, PEER));
+    let redirect = nd6(PEER, OWN).redirect(PEER2, "2001:db8:f::1", &[tll(peer_mac(2))]);
+    s.input(0, &redirect);
+    assert!(is_router(&s, PEER2));
+    let redirect = nd6(PEER, OWN).redirect("2001:db8:f::2", "2001:db8:f::2", &[tll(peer_mac(3))]);
+    s.input(0, &redirect);
+    assert!(!is_router(&s, "2001:db8:f::2"));
+}
+
+#[test]
+fn what_a_program_tells_of_a_neighbour_goes_on_from_there() {
+    let addr = std::net::IpAddr::V6(ip6(OTHER));
+    let tell = |s: &mut Script, told| {
+        s.stack.neigh_set(s.now, (s.ifs[0], addr), peer_mac(9), told, true).unwrap();
+    };
+    let mut s = Script::host6();
+    tell(&mut s, Told::Probe);
+    assert!(is_router(&s, OTHER));
+    s.seconds(0);
+    s.expect6(0, &[PROBED]);
+    s.seconds(3);
+    assert_eq!(s.nud(OTHER), "Failed");
+    s.sent6(0);
+    tell(&mut s, Told::Delay);
+    s.seconds(4);
+    s.expect6(0, &[]);
+    s.seconds(2);
+    assert_eq!(s.sent6(0)[0], PROBED);
+    // Failed: what waited is lost, and the next packet asks everybody.
+    let mut s = in_state("Incomplete");
+    tell(&mut s, Told::Failed);
+    assert_eq!((s.nud(OTHER), s.counter("neighUnreachable")), ("Failed".into(), 1));
+    // Wanted, without a packet.
+    s.stack.neigh_use(s.now, s.ifs[0], addr).unwrap();
+    s.expect6(0, &[ASKED]);
+    s.stack.neigh_use(s.now, s.ifs[0], addr).unwrap();
+    s.expect6(0, &[]);
+    let answer = nd6(OTHER, HOST).na("so", OTHER, &[tll(peer_mac(9))]);
+    s.answers(&answer, &[]);
+    assert_eq!(s.nud(OTHER), "Reachable");
+}
+
 #[test]
 fn only_so_many_packets_wait_and_the_oldest_goes() {
     let neigh = NeighConfig { queue: 3, ..NeighConfig::default() };
@@ -246,7 +315,7 @@ fn a_scan_of_a_subnet_puts_no_working_neighbour_out() {
     let neigh = NeighConfig { entries: 64, ..NeighConfig::default() };
     let mut s = Script::new6(StackConfig { neigh, ..StackConfig::default() }, plain6(), &["2001:db8::1/64"]);
     let id = socket(&mut s);
-    s.stack.neigh_set(s.now, s.ifs[0], ip6(OTHER).into(), peer_mac(9), Told::Reachable).unwrap();
+    s.stack.neigh_set(s.now, (s.ifs[0], ip6(OTHER).into()), peer_mac(9), Told::Reachable, false).unwrap();
     for n in 0..2000u32 {
         send(&mut s, id, &format!("2001:db8::f:{n:x}"));
         if n % 20 == 0 {
