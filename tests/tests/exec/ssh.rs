@@ -75,6 +75,28 @@ fn ssh_gives_a_shell_with_a_terminal(family: Family) {
     assert!(seen.contains("Connection to h2 closed") || seen.contains("kill -INT"), "{seen}");
 }
 
+/// From the router, which is on the server's link.
+#[test]
+fn ssh_and_scp_reach_an_address_of_the_link() {
+    let (lab, options) = with_server(Family::Dual);
+    let server = lab.address_of_link("h2", "eth0");
+    let seen = lab.sh("r1", &format!("ssh {options} tester@{server}%eth1 'uname -n; echo $SSH_CONNECTION'"));
+    let lines: Vec<&str> = seen.lines().collect();
+    let router = lab.address_of_link("r1", "eth1");
+    assert!(
+        matches!(&lines[..], ["h2", connection] if connection.starts_with(&format!("{router}%eth0 "))
+            && connection.ends_with(&format!(" {server}%eth0 2222"))),
+        "{seen}"
+    );
+    lab.sh(
+        "r1",
+        &format!(
+            "head -c 300000 /dev/urandom > one && scp {options} one tester@[{server}%eth1]:two && \
+             scp {options} tester@[{server}%eth1]:two three && cmp one two && cmp one three"
+        ),
+    );
+}
+
 #[test]
 fn ssh_hands_on_the_size_of_the_window() {
     program("script", "bsdutils");
