@@ -177,9 +177,15 @@ def link_local():
     expect(tries(NUT[0].ll), seconds=4)
 
 
+def sysctl(*values):
+    """What an administrator of the NUT says of its interface's IPv6."""
+    labctl("exec", "nut", "--", "sysctl", "-qw", *("net.ipv6.conf.eth0." + value for value in values))
+
+
 @case("v6LC.3.1.5.A")
 def duplicate_link_local():
-    """RFC 4862 section 5.4.5: IP stops on an interface whose address by its hardware is somebody else's."""
+    """RFC 4862 section 5.4.5: IP stops on an interface whose address by its hardware is somebody else's (Linux: `accept_dad` 2)."""
+    sysctl("accept_dad=2")
     labctl("link", "down", "nut:eth0")
     labctl("link", "up", "nut:eth0")
     expect(tries(NUT[0].ll), seconds=4)
@@ -190,6 +196,11 @@ def duplicate_link_local():
     q.send(request)
     for frame in frames(0.5):
         no("an answer", not reply_to(request)(frame))
+    q.solicit(target=NUT[0].ll)
+    q.solicit(target=NUT[0].ip)
+    for frame in frames(0.5):
+        no("an advertisement", ICMPv6ND_NA not in frame)
+    sysctl("accept_dad=1", "disable_ipv6=0")
 
 
 @case("v6LC.3.1.5.B")

@@ -29,6 +29,9 @@ pub struct Ipv6Config {
     pub dad: Dad,
     /// Solicitations of DAD (DupAddrDetectTransmits).
     pub dad_transmits: u8,
+    /// Whether the interface speaks IPv6 no more when somebody else has the link-local address that its link address
+    /// makes, which is then not its own either (RFC 4862 §5.4.5; Linux's `accept_dad` 2).
+    pub dad_disables: bool,
     /// How its own addresses end.
     pub iid: InterfaceId,
     /// Whether router advertisements are believed.
@@ -45,6 +48,7 @@ impl Default for Ipv6Config {
             enabled: false,
             dad: Dad::Optimistic,
             dad_transmits: 1,
+            dad_disables: false,
             iid: InterfaceId::Eui64,
             accept_ra: AcceptRa::Never,
             autoconf: true,
@@ -343,13 +347,20 @@ impl Stack {
         let _ = self.addr_put(ifindex, IpNet::V6(net), Some(Addr6::new(AddrOrigin::LinkLocal)));
     }
 
-    /// Somebody else has our link-local address: another one, if there can be (RFC 7217 §6); else the
-    /// link is not to be trusted (RFC 4862 §5.4.5).
+    /// Somebody else has our link-local address: another one, if there can be (RFC 7217 §6); else, where that is
+    /// wanted, no IPv6 at all (RFC 4862 §5.4.5).
     pub(crate) fn link_local_retry(&mut self, ifindex: IfIndex, addr: Ipv6Addr) {
         let Some(ifnet) = self.ip.ifs.get_mut(ifindex) else { return };
-        let stable = ifnet.in6.config.iid == InterfaceId::Stable;
-        if !stable || ifnet.in6.duplicates >= IDGEN_RETRIES {
-            return;
+        let config = ifnet.in6.config;
+        match config.iid {
+            InterfaceId::Eui64 if config.dad_disables => {
+                // The interface is there.
+                let _ = self.in6_disable(self.ip.now, ifindex);
+                return;
+            }
+            InterfaceId::Eui64 => return,
+            InterfaceId::Stable if ifnet.in6.duplicates >= IDGEN_RETRIES => return,
+            InterfaceId::Stable => {}
         }
         ifnet.in6.duplicates += 1;
         let _ = self.addr_del(self.ip.now, ifindex, IpNet::V6(Ipv6Net::new_assert(addr, 64)));

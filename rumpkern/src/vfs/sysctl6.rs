@@ -140,7 +140,15 @@ fn retrans(stack: &Stack, ifindex: IfIndex) -> Duration {
 pub(super) const CONF6_LIVE: &[Conf6] = &[
     Conf6 {
         name: "accept_dad",
-        get: |stack, ifindex| switch(config(stack, ifindex).dad != Dad::Off),
+        // 2: an interface whose link address is somebody else's, too, speaks IPv6 no more.
+        get: |stack, ifindex| {
+            match config(stack, ifindex) {
+                Ipv6Config { dad: Dad::Off, .. } => "0",
+                Ipv6Config { dad_disables: false, .. } => "1",
+                Ipv6Config { dad_disables: true, .. } => "2",
+            }
+            .to_owned()
+        },
         set: Set::Each(|stack, ifindex, n| {
             let config = config(stack, ifindex);
             let dad = match (n, config.dad) {
@@ -148,7 +156,7 @@ pub(super) const CONF6_LIVE: &[Conf6] = &[
                 (1.., Dad::Off) => Dad::On,
                 (1.., dad) => dad,
             };
-            Some(Ipv6Config { dad, ..config })
+            Some(Ipv6Config { dad, dad_disables: n >= 2, ..config })
         }),
     },
     Conf6 {

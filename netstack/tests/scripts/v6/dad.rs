@@ -177,3 +177,28 @@ fn a_conflict_must_be_told_by_a_neighbour() {
     assert_eq!(s.state6(0, ADDR), AddrState::Tentative);
     assert_eq!(s.counter("nd6Invalid"), 3);
 }
+
+/// RFC 4862 §5.4.5: who has our link address has it on the wire, too.
+#[test]
+fn a_duplicate_by_the_link_address_ends_ipv6_where_that_is_wanted() {
+    for (dad_disables, left) in [(false, vec!["2001:db8::7 Preferred"]), (true, vec![])] {
+        let six = Ipv6Config { dad: Dad::On, dad_disables, ..plain6() };
+        let mut s = Script::new6(StackConfig::default(), six, &["2001:db8::7/64"]);
+        let taken = nd6("fe80::ff:fe00:1", "ff02::1").na("o", "fe80::ff:fe00:1", &[]);
+        s.input(0, &taken);
+        s.seconds(3);
+        s.sent6(0);
+        assert_eq!(s.addrs6(0), left);
+        assert_eq!(s.stack.if_ipv6(s.ifs[0]).unwrap().enabled, !dad_disables);
+        if !dad_disables {
+            assert_eq!(s.state6(0, "fe80::ff:fe00:1"), AddrState::Duplicate);
+        } else {
+            let ping = from6("2001:db8::9", ADDR).echo(1, 1, b"");
+            s.answers(&ping, &[]);
+            // It is an administrator's to say that it speaks again.
+            s.stack.if_set_ipv6(s.now, s.ifs[0], six).unwrap();
+            s.seconds(3);
+            assert_eq!(s.state6(0, "fe80::ff:fe00:1"), AddrState::Preferred);
+        }
+    }
+}
