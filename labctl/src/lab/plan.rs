@@ -152,7 +152,8 @@ fn ra(ra: &Ra) -> config::RaConfig {
         mtu: ra.mtu.map(u32::from),
         rdnss: ra.rdnss.clone(),
         // radvd's: two of the longest intervals.
-        rdnss_lifetime: seconds(ra.interval).saturating_mul(2).max(1),
+        // RFC 8106 §5.1: three times MaxRtrAdvInterval.
+        rdnss_lifetime: seconds(Duration(ra.interval.0 * 3)).max(1),
         preference: match ra.preference {
             Preference::High => config::Preference::High,
             Preference::Medium => config::Preference::Medium,
@@ -340,7 +341,7 @@ mod tests {
         assert_eq!((r1.slaac, r1.dad, r1.privacy), (false, config::Dad::On, config::Privacy::Stable));
         let ra = r1.ra.unwrap();
         let prefix = &ra.prefixes[0];
-        assert_eq!((ra.interval_ms, ra.min_interval_ms, ra.lifetime, ra.rdnss_lifetime), (1000, 330, 3, 2));
+        assert_eq!((ra.interval_ms, ra.min_interval_ms, ra.lifetime, ra.rdnss_lifetime), (1000, 330, 3, 3));
         assert_eq!((ra.preference, ra.hop_limit, ra.mtu), (config::Preference::High, 64, None));
         assert_eq!(
             (prefix.prefix.to_string().as_str(), prefix.valid, prefix.preferred),

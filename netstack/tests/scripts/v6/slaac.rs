@@ -240,6 +240,31 @@ fn short_lives_that_are_told_again_and_again_make_a_limited_number_of_addresses(
 }
 
 #[test]
+fn a_flood_of_prefixes_makes_a_limited_number_of_addresses_of_either_kind() {
+    let mut s = listener(Ipv6Config { temporary: true, ..slaac6() });
+    prefix(&mut s, &[pio("2001:db8::/64", "la", 9000, 9000)]);
+    let first = s.addrs6(0);
+    for n in 1..1000 {
+        prefix(&mut s, &[pio(&format!("2001:db8:{n:x}::/64"), "la", 9000, 9000)]);
+        s.sent6(0);
+    }
+    assert_eq!((s.addrs6(0).len(), temporary(&s).len()), (32, 16));
+    assert!(s.routes6().len() <= 32 + 2, "{:?}", s.routes6());
+    // Those that were there before are, and live on.
+    assert!(first.iter().all(|addr| s.addrs6(0).contains(addr)), "{first:?}");
+    s.seconds(8000);
+    prefix(&mut s, &[pio("2001:db8::/64", "la", 9000, 9000)]);
+    s.seconds(8000);
+    s.sent6(0);
+    let left = s.addrs6(0);
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(
+        left.iter().all(|addr| addr.starts_with("2001:db8::") && addr.ends_with("Preferred")),
+        "{left:?}"
+    );
+}
+
+#[test]
 fn an_address_with_lifetimes_that_a_program_gave_ends_too() {
     let mut s = Script::host6();
     let lives = (Some(Duration::from_secs(10)), Some(Duration::from_secs(20)));
