@@ -44,6 +44,8 @@ verbs! {
     Down = down,
     /// Run the checks of topologies: up, checks, down
     Test = test,
+    /// A lab in virtual time at a prompt: step it, look at it, change it
+    Sim = sim,
     /// Show nodes, their state, addresses and processes
     Ps = ps,
     /// Run an unmodified program on a node

@@ -10,7 +10,7 @@ use std::io::Write;
 
 /// Which table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum What {
+pub(super) enum What {
     /// Interfaces and their addresses
     Addr,
     /// The routing table
@@ -58,15 +58,25 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
         out.json(&rows)?;
         return Ok(Exit::Done);
     }
-    let text = match args.table {
+    let text = text(args.table, args.all, args.info, rows)?;
+    out.write_all(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// A table as a person reads it, of the rows that a node has.
+pub(super) fn text<E>(
+    table: What,
+    all: bool,
+    info: bool,
+    rows: impl Fn(proto::Table) -> Result<Vec<Value>, E>,
+) -> Result<String, E> {
+    Ok(match table {
         What::Addr => addr(&rows(proto::Table::Interfaces)?, &rows(proto::Table::Addr)?),
         What::Route => rows(proto::Table::Route)?.iter().map(|row| route(row) + "\n").collect(),
         What::Neigh => rows(proto::Table::Neigh)?.iter().map(|row| neigh(row) + "\n").collect(),
-        What::Sockets => sockets(&rows(proto::Table::Sockets)?, args.info),
-        What::Stats => stats(&rows(proto::Table::Stats)?, args.all),
-    };
-    out.write_all(text.as_bytes())?;
-    Ok(Exit::Done)
+        What::Sockets => sockets(&rows(proto::Table::Sockets)?, info),
+        What::Stats => stats(&rows(proto::Table::Stats)?, all),
+    })
 }
 
 /// The rows of the families that were chosen; of an interface, those of its addresses.

@@ -65,7 +65,7 @@ pub struct Args {
 }
 
 /// 0 stands for no seed in a topology: a run with it could not be repeated.
-fn seed(text: &str) -> Result<u64, String> {
+pub(super) fn seed(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(0) => Err("0 stands for a random seed: leave --seed out for one".into()),
         Ok(seed) => Ok(seed),

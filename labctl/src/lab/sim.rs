@@ -26,6 +26,15 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+/// What happens next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upcoming {
+    /// An event, by its words.
+    Event(String),
+    /// A node does something.
+    Node(String),
+}
+
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stepped {
@@ -120,6 +129,24 @@ impl<'a> Sim<'a> {
     pub fn next(&self) -> Option<Duration> {
         let world = self.world.borrow().next().map(|at| Duration::from_nanos(at.as_nanos()));
         [world, self.events.borrow().next()].into_iter().flatten().min()
+    }
+
+    /// What happens next, and when, in this order: events by their words, and nodes that do something by their names.
+    pub fn upcoming(&self) -> Vec<(Duration, Upcoming)> {
+        let (events, world) = (self.events.borrow(), self.world.borrow());
+        let events = events.upcoming().map(|(at, words)| (at, Upcoming::Event(words.to_owned())));
+        let nodes = world.upcoming().into_iter();
+        let nodes =
+            nodes.map(|(at, node)| (Duration::from_nanos(at.as_nanos()), Upcoming::Node(node.to_owned())));
+        // At the same time events come first.
+        let mut all: Vec<_> = events.chain(nodes).collect();
+        all.sort_by_key(|(at, _)| *at);
+        all
+    }
+
+    /// There is to be no end yet, whatever was said before.
+    pub fn go_on(&self) {
+        self.is_cut.set(false);
     }
 
     /// Lets the next thing happen, if that is not later than `end`; else it is `end`.
@@ -263,6 +290,15 @@ impl<'a> Sim<'a> {
                 kernel.exit(&program.process, KILLED);
             }
             world.wake(id);
+        }
+    }
+
+    /// The state of a node, as `ps` has it.
+    pub fn life(&self, node: &str) -> &'static str {
+        match self.id(node) {
+            Ok(id) if self.world.borrow().is_paused(id) => "paused",
+            Ok(_) => "running",
+            Err(_) => "down",
         }
     }
 

@@ -84,6 +84,26 @@ pub fn load_with(path: &Path, events: &str) -> Result<Lab, Diagnostics> {
     }
 }
 
+/// Reads words as an event's of a topology file.
+///
+/// # Errors
+/// One line that says what is wrong with them.
+pub fn act(path: &Path, words: &str) -> Result<model::Act, String> {
+    // By its time it is the last of all.
+    let event = format!("[[event]]\nat = \"9000000000s\"\ndo = {}\n", toml::Value::String(words.to_owned()));
+    let lab = load_with(path, &event).map_err(|faults| {
+        let first = faults.items.iter().find(|diag| diag.code.severity() == diag::Severity::Error);
+        first.map_or_else(
+            || faults.to_string(),
+            |diag| match &diag.hint {
+                Some(hint) => format!("{}: {hint}", diag.message),
+                None => diag.message.clone(),
+            },
+        )
+    })?;
+    lab.events.last().map(|event| event.act.clone()).ok_or_else(|| "there is no event here".to_owned())
+}
+
 /// Reads a topology from text. `name` stands for the file: it names the lab if the text does not, and host paths are
 /// relative to its folder.
 ///

@@ -11,5 +11,6 @@ mod programs;
 mod running;
 mod says;
 mod silence;
+mod sim;
 mod simulated;
 mod states;

@@ -41,6 +41,7 @@ const TABLE: &[(&str, &[&str], [Want; 4])] = &[
     ("down", &[], [Refuses(3), Does, Does, Refuses(4)]),
     ("gc", &[], [Does, Does, Does, Refuses(4)]),
     ("test", &[], [Any, Any, Any, Refuses(4)]),
+    ("sim", &[], [Does, Does, Does, Does]),
     ("doctor", &[], [Does, Does, Does, Any]),
     ("check", &[], [Does, Does, Does, Does]),
     ("graph", &[], [Does, Does, Does, Does]),

@@ -12,7 +12,7 @@ use crate::capture::sink::{PcapSink, Pipeline, Sink};
 use crate::capture::source::{Sender, Source, WireFrame};
 use crate::topology::model::Lab;
 use rumpkern::ctl::proto::Table;
-use rumpkern::rumpuser::virt::wire::Wire;
+use rumpkern::rumpuser::virt::wire::{Passed, Wire};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -101,24 +101,35 @@ pub(super) fn remembered(
     wire: &Wire,
     mut each: impl FnMut(&WireFrame<'_>) -> io::Result<()>,
 ) -> io::Result<u64> {
-    let lab = &sim.state.lab;
     let mut forgotten = None;
     for passed in wire.history() {
         forgotten.get_or_insert(passed.seq);
-        let name = &passed.sender;
-        let label = format!("{}:{}", name.node, name.interface);
-        let sender =
-            Sender { node: name.node.clone(), interface: name.interface.clone(), mac: name.mac.0, label };
-        let mut frames = Vec::new();
-        passed.for_each_frame(|octets| frames.push(octets.to_vec()));
-        let time_ns = passed.time.as_nanos();
-        let unix_ns = sim.state.epoch.unix_ns + time_ns;
-        for (n, octets) in frames.iter().enumerate() {
-            let segment = (n + 1, frames.len());
-            each(&WireFrame { bus: &bus.name, lab, sender: &sender, time_ns, unix_ns, segment, octets })?;
-        }
+        frames_of(sim, bus, passed, &mut each)?;
     }
     Ok(forgotten.unwrap_or(0))
+}
+
+/// Shows `each` the frames that a record on a bus in virtual time is on a real wire.
+pub(super) fn frames_of(
+    sim: &Sim<'_>,
+    bus: &BusState,
+    passed: &Passed,
+    mut each: impl FnMut(&WireFrame<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let lab = &sim.state.lab;
+    let name = &passed.sender;
+    let label = format!("{}:{}", name.node, name.interface);
+    let sender =
+        Sender { node: name.node.clone(), interface: name.interface.clone(), mac: name.mac.0, label };
+    let mut frames = Vec::new();
+    passed.for_each_frame(|octets| frames.push(octets.to_vec()));
+    let time_ns = passed.time.as_nanos();
+    let unix_ns = sim.state.epoch.unix_ns + time_ns;
+    for (n, octets) in frames.iter().enumerate() {
+        let segment = (n + 1, frames.len());
+        each(&WireFrame { bus: &bus.name, lab, sender: &sender, time_ns, unix_ns, segment, octets })?;
+    }
+    Ok(())
 }
 
 /// Writes the tables of every node that answers: `NODE.json`, an object with a table a key.

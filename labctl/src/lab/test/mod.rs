@@ -9,6 +9,7 @@ mod attempt;
 mod evidence;
 pub mod explore;
 pub mod fixture;
+pub mod future;
 mod live;
 mod probe;
 mod report;

@@ -54,7 +54,7 @@ impl<'a> Simulated<'a> {
     }
 
     /// Lets the next thing happen, after a look at what events wait for.
-    fn step(&self, end: Duration) -> Stepped {
+    pub(super) fn step(&self, end: Duration) -> Stepped {
         if self.sim.should_look() {
             self.sim.look(|check| self.condition(check));
         }

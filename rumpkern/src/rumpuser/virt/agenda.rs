@@ -48,6 +48,15 @@ impl Agenda {
         None
     }
 
+    /// All of them, in their order.
+    pub fn all(&self) -> Vec<(Instant, NodeId)> {
+        let entries =
+            self.next.iter().enumerate().filter_map(|(n, entry)| entry.map(|entry| (entry, NodeId(n))));
+        let mut entries: Vec<_> = entries.collect();
+        entries.sort_unstable();
+        entries.into_iter().map(|((at, _), node)| (at, node)).collect()
+    }
+
     /// Takes the first one.
     pub fn pop(&mut self) -> Option<(Instant, NodeId)> {
         self.first()?;
@@ -69,6 +78,10 @@ mod tests {
             agenda.wake(NodeId(node), at(time));
         }
         agenda.forget(NodeId(3));
+        assert_eq!(
+            agenda.all().iter().map(|(at, node)| (at.as_nanos(), node.0)).collect::<Vec<_>>(),
+            [(20, 0), (20, 2), (30, 1)]
+        );
         assert_eq!(agenda.first(), Some(at(20)));
         let order: Vec<_> =
             std::iter::from_fn(|| agenda.pop()).map(|(at, node)| (at.as_nanos(), node.0)).collect();

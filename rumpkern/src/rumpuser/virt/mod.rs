@@ -183,6 +183,14 @@ impl World {
         self.shared.agenda.borrow_mut().first()
     }
 
+    /// Which nodes do something next, and when, in this order.
+    pub fn upcoming(&self) -> Vec<(Instant, &str)> {
+        let names: BTreeMap<NodeId, &str> =
+            self.names.iter().map(|(name, id)| (*id, name.as_str())).collect();
+        let all = self.shared.agenda.borrow().all();
+        all.into_iter().filter_map(|(at, id)| Some((at, *names.get(&id)?))).collect()
+    }
+
     /// The node has something to do now.
     pub fn wake(&mut self, id: NodeId) {
         self.shared.agenda.borrow_mut().wake(id, self.now());
