@@ -7,9 +7,9 @@ use netstack::net::route::RouteKind;
 use proptest::prelude::*;
 use rumpkern::kernel::Kernel;
 use rumpkern::syscall::Errno;
-use rumpkern::syscall::ioctl::{self, Beyond};
+use rumpkern::syscall::ioctl::{self, Beyond, Of};
 use rumpkern::vfs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use world::World;
 
@@ -58,7 +58,7 @@ fn ifreq(name: &str, rest: &[u8]) -> Vec<u8> {
 /// The octets behind the name after a request.
 fn ask(kernel: &Kernel, request: u32, name: &str, rest: &[u8]) -> Result<Vec<u8>, Errno> {
     let mut arg = ifreq(name, rest);
-    assert_eq!(ioctl::ioctl(kernel, request, &mut arg, None)?, 0);
+    assert_eq!(ioctl::ioctl(kernel, Of::Other, request, &mut arg, None)?, 0);
     Ok(arg[16..].to_vec())
 }
 
@@ -100,7 +100,7 @@ fn what_an_interface_is() {
     // The name of an address stands for its interface, also if there is no such address.
     assert_eq!(int(&get(SIOCGIFINDEX, "eth0:1").unwrap()), 2);
     let mut arg = ifreq("junk", &2i32.to_ne_bytes());
-    ioctl::ioctl(&kernel, SIOCGIFNAME, &mut arg, None).unwrap();
+    ioctl::ioctl(&kernel, Of::Other, SIOCGIFNAME, &mut arg, None).unwrap();
     assert_eq!(arg[..20], ifreq("eth0", &2i32.to_ne_bytes())[..20]);
     for (request, name, errno) in [
         (SIOCGIFFLAGS, "eth9", Errno::ENODEV),
@@ -121,7 +121,7 @@ fn what_an_interface_is() {
         assert_eq!(get(request, name), Err(errno), "{request:#x} {name}");
     }
     let mut vlan = vec![0; 52];
-    assert_eq!(ioctl::ioctl(&kernel, 0x8982, &mut vlan, None), Err(Errno::ENOPKG));
+    assert_eq!(ioctl::ioctl(&kernel, Of::Other, 0x8982, &mut vlan, None), Err(Errno::ENOPKG));
 }
 
 #[test]
@@ -166,10 +166,10 @@ fn ifconf(kernel: &Kernel, room: Option<usize>) -> (Vec<(String, Ipv4Addr)>, i32
     if room.is_some() {
         arg[8..].copy_from_slice(&0x1000u64.to_ne_bytes());
     }
-    let beyond = ioctl::beyond(SIOCGIFCONF, &arg);
+    let beyond = ioctl::beyond(Of::Other, SIOCGIFCONF, &arg);
     assert_eq!(beyond, room.map(|len| Beyond { pointer: 0x1000, len, fresh: true, back: true }));
     let mut buffer = beyond.map(|beyond| vec![0xee; beyond.len]);
-    ioctl::ioctl(kernel, SIOCGIFCONF, &mut arg, buffer.as_mut()).unwrap();
+    ioctl::ioctl(kernel, Of::Other, SIOCGIFCONF, &mut arg, buffer.as_mut()).unwrap();
     let row = |row: &[u8]| {
         let end = row.iter().position(|&b| b == 0).unwrap();
         let addr = Ipv4Addr::new(row[20], row[21], row[22], row[23]);
@@ -263,10 +263,10 @@ fn routes_as_route_adds_and_deletes_them() {
         if dev.is_some() {
             arg[88..96].copy_from_slice(&0x2000u64.to_ne_bytes());
         }
-        let beyond = ioctl::beyond(request, &arg);
+        let beyond = ioctl::beyond(Of::Other, request, &arg);
         assert_eq!(beyond, dev.map(|_| Beyond { pointer: 0x2000, len: 16, fresh: false, back: false }));
         let mut dev = dev.map(|dev| format!("{dev}\0junk").into_bytes());
-        ioctl::ioctl(&kernel, request, &mut arg, dev.as_mut())
+        ioctl::ioctl(&kernel, Of::Other, request, &mut arg, dev.as_mut())
     };
     let (up, gateway, host, reject) = (1, 2, 4, 0x200);
     let net = |gw: Option<&str>, flags| rtentry("192.0.2.0", gw, "255.255.255.0", flags, 0);
@@ -330,7 +330,8 @@ fn arpreq(addr: &str, mac: [u8; 6], flags: u32, dev: &str) -> Vec<u8> {
 #[test]
 fn the_arp_table() {
     let (_world, kernel) = alone();
-    let call = |request, mut arg: Vec<u8>| ioctl::ioctl(&kernel, request, &mut arg, None).map(|_| arg);
+    let call =
+        |request, mut arg: Vec<u8>| ioctl::ioctl(&kernel, Of::Other, request, &mut arg, None).map(|_| arg);
     let mac = [2, 0, 0, 0, 0, 9];
     assert_eq!(call(SIOCGARP, arpreq("10.0.0.9", [0; 6], 0, "eth0")), Err(Errno::ENXIO));
     call(SIOCSARP, arpreq("10.0.0.9", mac, 6, "")).unwrap();
@@ -368,7 +369,7 @@ fn ethtool_finds_a_veth() {
     let (_world, kernel) = alone();
     let mut arg = ifreq("eth0", &0x3000u64.to_ne_bytes());
     assert_eq!(
-        ioctl::beyond(SIOCETHTOOL, &arg).map(|beyond| (beyond.pointer, beyond.back)),
+        ioctl::beyond(Of::Other, SIOCETHTOOL, &arg).map(|beyond| (beyond.pointer, beyond.back)),
         Some((0x3000, true))
     );
     let mut call = |name: &str, command: &[u8], room: usize| {
@@ -376,7 +377,7 @@ fn ethtool_finds_a_veth() {
         arg[..name.len()].copy_from_slice(name.as_bytes());
         let mut memory = command.to_vec();
         memory.resize(room, 0);
-        ioctl::ioctl(&kernel, SIOCETHTOOL, &mut arg, Some(&mut memory)).map(|_| memory)
+        ioctl::ioctl(&kernel, Of::Other, SIOCETHTOOL, &mut arg, Some(&mut memory)).map(|_| memory)
     };
     let link = call("eth0", &[0xa], 196).unwrap();
     assert_eq!(link, [0xa, 0, 0, 0, 1, 0, 0, 0], "no more is written back than the command has");
@@ -406,8 +407,8 @@ fn ethtool_finds_a_veth() {
         assert_eq!(call(name, &[command], room), Err(errno), "{name} {command}");
     }
     let mut arg = ifreq("eth0", &[]);
-    assert_eq!(ioctl::beyond(SIOCETHTOOL, &arg), None);
-    assert_eq!(ioctl::ioctl(&kernel, SIOCETHTOOL, &mut arg, None), Err(Errno::EFAULT));
+    assert_eq!(ioctl::beyond(Of::Other, SIOCETHTOOL, &arg), None);
+    assert_eq!(ioctl::ioctl(&kernel, Of::Other, SIOCETHTOOL, &mut arg, None), Err(Errno::EFAULT));
 }
 
 proptest! {
@@ -435,10 +436,10 @@ proptest! {
             memory[1..4].fill(0);
         }
         let (len, room) = (arg.len(), memory.as_ref().map_or(0, Vec::len));
-        let _ = ioctl::beyond(request, &arg);
-        let done = ioctl::ioctl(&kernel, request, &mut arg, memory.as_mut());
+        let _ = ioctl::beyond(Of::Other, request, &arg);
+        let done = ioctl::ioctl(&kernel, Of::Other, request, &mut arg, memory.as_mut());
         prop_assert!(arg.len() == len && memory.is_none_or(|memory| memory.len() <= room));
-        match ioctl::argument(request) {
+        match ioctl::argument(Of::Other, request) {
             None => prop_assert_eq!(done, Err(Errno::ENOTTY)),
             Some(need) if need > len => prop_assert_eq!(done, Err(Errno::EFAULT)),
             Some(_) => {}
@@ -460,4 +461,72 @@ proptest! {
         prop_assert_eq!(opened.is_some(), vfs::is_ours(&path));
         prop_assert_eq!(vfs::write(&kernel, &path, &value).is_some(), vfs::is_ours(&path));
     }
+}
+
+/// A `struct in6_ifreq`.
+fn in6_ifreq(addr: &str, prefix: u32, ifindex: u32) -> Vec<u8> {
+    let addr = addr.parse::<Ipv6Addr>().unwrap().octets();
+    [&addr[..], &prefix.to_ne_bytes(), &ifindex.to_ne_bytes()].concat()
+}
+
+/// A `struct in6_rtmsg` to `to` by way of `via` (empty: none).
+fn in6_rtmsg(to: (&str, u16), via: &str, metric: u32, ifindex: u32) -> Vec<u8> {
+    let mut arg = vec![0; 80];
+    arg[..16].copy_from_slice(&to.0.parse::<Ipv6Addr>().unwrap().octets());
+    if !via.is_empty() {
+        arg[32..48].copy_from_slice(&via.parse::<Ipv6Addr>().unwrap().octets());
+    }
+    arg[52..54].copy_from_slice(&to.1.to_ne_bytes());
+    arg[56..60].copy_from_slice(&metric.to_ne_bytes());
+    arg[72..76].copy_from_slice(&if via.is_empty() { 1u32 } else { 3 }.to_ne_bytes());
+    arg[76..80].copy_from_slice(&ifindex.to_ne_bytes());
+    arg
+}
+
+#[test]
+fn addresses_and_routes_of_ipv6() {
+    const SIOCDIFADDR: u32 = 0x8936;
+    let (_world, kernel) = alone();
+    let call = |request, mut arg: Vec<u8>| ioctl::ioctl(&kernel, Of::Inet6, request, &mut arg, None);
+    let addrs = || {
+        kernel.with_stack(|stack, _| {
+            let all = stack.interface(netstack::net::IfIndex(2)).unwrap().addrs().iter();
+            all.filter(|net| net.to_string().starts_with("2001")).map(ToString::to_string).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(call(SIOCSIFADDR, in6_ifreq("2001:db8::1", 64, 2)), Ok(0));
+    assert_eq!(addrs(), ["2001:db8::1/64"]);
+    for (request, arg, errno) in [
+        (SIOCSIFADDR, in6_ifreq("2001:db8::1", 64, 2), Errno::EEXIST),
+        (SIOCSIFADDR, in6_ifreq("2001:db8::2", 64, 9), Errno::ENODEV),
+        (SIOCSIFADDR, in6_ifreq("2001:db8::2", 129, 2), Errno::EINVAL),
+        (SIOCSIFADDR, vec![0; 23], Errno::EFAULT),
+        (SIOCDIFADDR, in6_ifreq("2001:db8::9", 64, 2), Errno::EADDRNOTAVAIL),
+        (0x8918, in6_ifreq("2001:db8::9", 64, 2), Errno::ENODEV), // SIOCSIFDSTADDR
+        (SIOCADDRT, in6_rtmsg(("2001:db8:1::", 48), "2001:db8:7::9", 0, 0), Errno::EHOSTUNREACH),
+        (SIOCADDRT, in6_rtmsg(("2001:db8:1::", 48), "fe80::9", 0, 0), Errno::EINVAL),
+        (SIOCADDRT, in6_rtmsg(("2001:db8:1::", 48), "", 0, 0), Errno::ENODEV),
+        (SIOCADDRT, in6_rtmsg(("2001:db8:1::", 48), "fe80::9", 0, 9), Errno::ENODEV),
+        (SIOCADDRT, in6_rtmsg(("2001:db8:1::", 129), "fe80::9", 0, 2), Errno::EINVAL),
+        (SIOCDELRT, in6_rtmsg(("2001:db8:1::", 48), "", 0, 0), Errno::ESRCH),
+    ] {
+        assert_eq!(call(request, arg), Err(errno), "{request:#x}");
+    }
+    // Those of another family say something else by the same numbers.
+    assert_eq!(ioctl::argument(Of::Other, SIOCSIFADDR), Some(40));
+    let routes = || {
+        kernel.with_stack(|stack, _| {
+            let ours = stack.routes().filter(|r| r.to.to_string().starts_with("2001:db8:1"));
+            ours.map(|r| format!("{} via {} metric {}", r.to, r.via.unwrap(), r.metric)).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(call(SIOCADDRT, in6_rtmsg(("2001:db8:1::", 48), "2001:db8::9", 0, 0)), Ok(0));
+    assert_eq!(call(SIOCADDRT, in6_rtmsg(("2001:db8:1::", 48), "fe80::9", 5, 2)), Ok(0));
+    let both = ["2001:db8:1::/48 via fe80::9 metric 5", "2001:db8:1::/48 via 2001:db8::9 metric 1024"];
+    assert_eq!(routes(), both);
+    assert_eq!(call(SIOCDELRT, in6_rtmsg(("2001:db8:1::", 48), "2001:db8::9", 0, 0)), Ok(0));
+    assert_eq!(routes(), both[..1]);
+    assert_eq!(call(SIOCDELRT, in6_rtmsg(("2001:db8:1::", 48), "", 0, 0)), Ok(0));
+    assert_eq!((routes().len(), call(SIOCDIFADDR, in6_ifreq("2001:db8::1", 64, 2))), (0, Ok(0)));
+    assert!(addrs().is_empty());
 }

@@ -1,12 +1,12 @@
 //! ioctl(2) on interfaces, addresses, routes and ARP (netdevice(7), arp(7)), with Linux's numbers, layouts and errors.
 //! What a socket itself is asked (`FIONREAD` and the like) is in [`super::socket_abi`].
 //!
-//! Linux answers these on sockets of almost any family, so no socket is named here. Whoever has the program's memory at hand
-//! asks [`argument`] how many octets the argument has, reads them, asks [`beyond`] whether a pointer in them leads to more, reads
-//! that too, calls [`ioctl`], and writes both back. What is read was written by a program: any octets are taken.
+//! Linux answers these on sockets of almost any family, and a few otherwise on those of AF_INET6 ([`Of`]). Whoever has the program's
+//! memory at hand asks [`argument`] how many octets the argument has, reads them, asks [`beyond`] whether a pointer in them leads to more,
+//! reads that too, calls [`ioctl`], and writes both back. What is read was written by a program: any octets are taken.
 
 use super::ioctl_ifreq::{self as ifreq, IFREQ};
-use super::{Errno, ioctl_arp, ioctl_ethtool, ioctl_route};
+use super::{Errno, ioctl_arp, ioctl_ethtool, ioctl_inet6, ioctl_route};
 use crate::kernel::Kernel;
 
 /// `struct ifconf`: a length, and where the buffer is.
@@ -41,6 +41,7 @@ pub(super) const SIOCGIFSLAVE: u32 = 0x8929;
 pub(super) const SIOCSIFSLAVE: u32 = 0x8930;
 pub(super) const SIOCGIFINDEX: u32 = 0x8933;
 pub(super) const SIOCSIFPFLAGS: u32 = 0x8934;
+pub(super) const SIOCDIFADDR: u32 = 0x8936;
 pub(super) const SIOCGIFPFLAGS: u32 = 0x8935;
 pub(super) const SIOCGIFBR: u32 = 0x8940;
 pub(super) const SIOCSIFBR: u32 = 0x8941;
@@ -70,9 +71,20 @@ const SIOCGSTAMPNS: u32 = 0x8907;
 const SIOCGSTAMP_NEW: u32 = 0x8010_8906;
 const SIOCGSTAMPNS_NEW: u32 = 0x8010_8907;
 
+/// Of which family the socket is that is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// AF_INET6
+    Inet6,
+    /// Any other.
+    Other,
+}
+
 /// Octets of the argument of `request`; `None`: it is not about interfaces, and [`ioctl`] says ENOTTY.
-pub fn argument(request: u32) -> Option<usize> {
+pub fn argument(of: Of, request: u32) -> Option<usize> {
     match request {
+        SIOCSIFADDR | SIOCDIFADDR | SIOCSIFDSTADDR if of == Of::Inet6 => Some(ioctl_inet6::IN6_IFREQ),
+        SIOCADDRT | SIOCDELRT if of == Of::Inet6 => Some(ioctl_inet6::IN6_RTMSG),
         SIOCGIFCONF => Some(IFCONF),
         SIOCADDRT | SIOCDELRT | SIOCRTMSG => Some(ioctl_route::RTENTRY),
         SIOCDARP | SIOCGARP | SIOCSARP => Some(ioctl_arp::ARPREQ),
@@ -98,7 +110,7 @@ pub struct Beyond {
 }
 
 /// What the argument of `request` points to.
-pub fn beyond(request: u32, arg: &[u8]) -> Option<Beyond> {
+pub fn beyond(of: Of, request: u32, arg: &[u8]) -> Option<Beyond> {
     let at = |at: usize| {
         arg.get(at..at + 8)?.try_into().ok().map(u64::from_ne_bytes).filter(|pointer| *pointer != 0)
     };
@@ -109,6 +121,7 @@ pub fn beyond(request: u32, arg: &[u8]) -> Option<Beyond> {
             Some(Beyond { pointer: at(8)?, len, fresh: true, back: true })
         }
         SIOCETHTOOL => Some(Beyond { pointer: at(16)?, len: ioctl_ethtool::MOST, fresh: false, back: true }),
+        SIOCADDRT | SIOCDELRT if of == Of::Inet6 => None,
         SIOCADDRT | SIOCDELRT => {
             Some(Beyond { pointer: at(ioctl_route::DEV)?, len: 16, fresh: false, back: false })
         }
@@ -123,15 +136,22 @@ pub fn beyond(request: u32, arg: &[u8]) -> Option<Beyond> {
 /// Linux's for the request; ENOTTY for one that is not about interfaces.
 pub fn ioctl(
     kernel: &Kernel,
+    of: Of,
     request: u32,
     arg: &mut [u8],
     beyond: Option<&mut Vec<u8>>,
 ) -> Result<i32, Errno> {
-    let Some(need) = argument(request) else {
+    let Some(need) = argument(of, request) else {
         return Err(Errno::ENOTTY);
     };
     let arg = arg.get_mut(..need).ok_or(Errno::EFAULT)?;
     match request {
+        SIOCSIFADDR if of == Of::Inet6 => ioctl_inet6::address(kernel, arg, true),
+        SIOCDIFADDR if of == Of::Inet6 => ioctl_inet6::address(kernel, arg, false),
+        // Of tunnels alone.
+        SIOCSIFDSTADDR if of == Of::Inet6 => Err(Errno::ENODEV),
+        SIOCADDRT if of == Of::Inet6 => ioctl_inet6::route(kernel, arg, true),
+        SIOCDELRT if of == Of::Inet6 => ioctl_inet6::route(kernel, arg, false),
         SIOCGIFCONF => ifreq::ifconf(kernel, arg, beyond),
         SIOCADDRT => ioctl_route::change(kernel, arg, beyond.map(|b| b.as_slice()), true),
         SIOCDELRT => ioctl_route::change(kernel, arg, beyond.map(|b| b.as_slice()), false),

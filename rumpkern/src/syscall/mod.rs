@@ -13,6 +13,7 @@ pub mod ioctl;
 mod ioctl_arp;
 mod ioctl_ethtool;
 pub(crate) mod ioctl_ifreq;
+mod ioctl_inet6;
 mod ioctl_route;
 mod netlink;
 pub mod packet_abi;

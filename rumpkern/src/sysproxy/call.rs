@@ -6,7 +6,7 @@ use super::passed::Passing;
 use crate::netlink::NlAddr;
 use crate::syscall::socket_abi;
 use crate::syscall::{
-    Errno, Fd, MsgFlags, PollFd, PollFlags, SendMeta, SockType, Sys, ioctl, packet_abi, sockopt_abi,
+    Errno, Family, Fd, MsgFlags, PollFd, PollFlags, SendMeta, SockType, Sys, ioctl, packet_abi, sockopt_abi,
 };
 use crate::vfs;
 use netstack::net::IfIndex;
@@ -292,11 +292,13 @@ fn struct_ioctl(
     octets: &[u8],
 ) -> Result<Vec<u8>, Errno> {
     let kernel = sys.kernel();
-    let need = ioctl::argument(request).ok_or(Errno::ENOTTY)?;
+    let inet6 = sys.family(Fd(asked.sid.0)) == Ok(Family::Inet6);
+    let of = if inet6 { ioctl::Of::Inet6 } else { ioctl::Of::Other };
+    let need = ioctl::argument(of, request).ok_or(Errno::ENOTTY)?;
     let split = if split == 0 { octets.len() } else { split as usize };
     let (arg, more) = octets.split_at_checked(split).ok_or(Errno::EINVAL)?;
     let mut arg = arg.get(..need).ok_or(Errno::EFAULT)?.to_vec();
-    let beyond = ioctl::beyond(request, &arg);
+    let beyond = ioctl::beyond(of, request, &arg);
     let mut more = match beyond {
         Some(beyond) if beyond.fresh => Some(vec![0; beyond.len.min(MAX_DATA - need)]),
         Some(beyond) if more.is_empty() => {
@@ -307,7 +309,7 @@ fn struct_ioctl(
         Some(_) => Some(more.to_vec()),
         None => None,
     };
-    let ret = ioctl::ioctl(kernel, request, &mut arg, more.as_mut())?;
+    let ret = ioctl::ioctl(kernel, of, request, &mut arg, more.as_mut())?;
     if let Some(more) = more.filter(|_| beyond.is_some_and(|beyond| beyond.back)) {
         arg.extend(more);
     }
