@@ -300,7 +300,10 @@ impl Ip {
         let hash = self.key.flow(flow.src.unwrap_or(dst), dst, flow.protocol, ports);
         match (dst, flow.src) {
             (IpAddr::V4(dst), None | Some(IpAddr::V4(_))) => self.way4(dst, flow.bound, hash),
-            (IpAddr::V6(dst), None) => self.way6(dst, flow.bound, hash).map(|w| self.with_source(w, dst)),
+            (IpAddr::V6(dst), None) => {
+                let way = self.way6(dst, flow.bound, hash)?;
+                Ok(self.with_source(way, dst, !flow.public))
+            }
             (IpAddr::V6(dst), Some(IpAddr::V6(_))) => self.way6(dst, flow.bound, hash),
             (IpAddr::V4(_), Some(IpAddr::V6(_))) | (IpAddr::V6(_), Some(IpAddr::V4(_))) => {
                 Err(SockError::NetUnreachable)

@@ -87,6 +87,8 @@ pub struct Flow {
     pub dst: SocketAddr,
     /// Interface asked for.
     pub bound: Option<IfIndex>,
+    /// Of an address that is public and a temporary one the public is taken (RFC 5014).
+    pub public: bool,
 }
 
 /// The way to a destination, as of now.

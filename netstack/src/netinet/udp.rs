@@ -13,7 +13,7 @@ use crate::socket::sockopt::MtuDiscover;
 use crate::socket::table::{Cork, Datagram, Kind};
 use crate::socket::{QueuedError, Ready, SendFlags, SendMeta, SockError, SocketId};
 use crate::stack::Stack;
-use crate::stack::stats::Drop;
+use crate::stack::stats::{Drop, UdpStats};
 use crate::wire::checksum::Sum;
 use crate::wire::ipv4::{self, protocol};
 use crate::wire::udp::{HEADER_LEN, Header};
@@ -31,7 +31,7 @@ pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, header_len: usize
     let header = match Header::parse(datagram) {
         Ok(h) if h.dst != 0 => h,
         Ok(_) | Err(_) => {
-            stack.ip.stats.udp.in_errors += 1;
+            count(stack, rx.src, |udp| &mut udp.in_errors);
             return stack.ip.discard(Drop::UdpMalformed, m);
         }
     };
@@ -40,7 +40,7 @@ pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, header_len: usize
     if (header.checksum != 0 || rx.src.is_ipv6()) && !m.offload.is_partial() {
         let sum = Sum::pseudo_header(rx.src, rx.dst, protocol::UDP, header.len);
         if !sum.add(&datagram[..header.len]).is_valid() {
-            stack.ip.stats.udp.in_errors += 1;
+            count(stack, rx.src, |udp| &mut udp.in_errors);
             return stack.ip.discard(Drop::UdpChecksum, m);
         }
     }
@@ -52,10 +52,10 @@ pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, header_len: usize
         return match stack.udp.lookup(local, remote, rx.ifindex) {
             Some(id) => {
                 let taken = stack.udp_deliver(id, rx, remote, m, at);
-                count_delivery(stack, taken);
+                count_delivery(stack, rx.src, taken);
             }
             None => {
-                stack.ip.stats.udp.no_ports += 1;
+                count(stack, rx.src, |udp| &mut udp.no_ports);
                 stack.ip.port_unreachable(rx, &m);
                 stack.ip.discard(Drop::UdpNoPort, m);
             }
@@ -65,21 +65,30 @@ pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, header_len: usize
     let mut everybody: Vec<SocketId> = stack.udp.lookup_all(local, remote, rx.ifindex).collect();
     everybody.retain(|id| stack.group_allows(*id, rx));
     if everybody.is_empty() {
-        stack.ip.stats.udp.no_ports += 1;
+        count(stack, rx.src, |udp| &mut udp.no_ports);
         return stack.ip.discard(Drop::UdpNoPort, m);
     }
     for id in everybody {
         let copy = stack.ip.copy(m.data());
         let taken = stack.udp_deliver(id, rx, remote, copy, at);
-        count_delivery(stack, taken);
+        count_delivery(stack, rx.src, taken);
     }
     stack.ip.free(m);
 }
 
-fn count_delivery(stack: &mut Stack, taken: bool) {
+fn count_delivery(stack: &mut Stack, from: IpAddr, taken: bool) {
     match taken {
-        true => stack.ip.stats.udp.in_datagrams += 1,
-        false => stack.ip.stats.udp.in_errors += 1,
+        true => count(stack, from, |udp| &mut udp.in_datagrams),
+        false => count(stack, from, |udp| &mut udp.in_errors),
+    }
+}
+
+/// Counts something of a datagram from or to `peer`.
+fn count(stack: &mut Stack, peer: IpAddr, of: fn(&mut UdpStats) -> &mut u64) {
+    let stats = &mut stack.ip.stats;
+    *of(&mut stats.udp) += 1;
+    if peer.is_ipv6() {
+        *of(&mut stats.udp6) += 1;
     }
 }
 
@@ -254,7 +263,7 @@ impl Stack {
         // RFC 768: a computed zero is sent as all ones.
         let sum = if sum == 0 { 0xffff } else { sum };
         m.data_mut()[6..8].copy_from_slice(&sum.to_be_bytes());
-        self.ip.stats.udp.out_datagrams += 1;
+        count(self, out.tx.dst, |udp| &mut udp.out_datagrams);
         self.datagram_output(id, &out, m)?;
         Ok(data.len())
     }
@@ -304,7 +313,9 @@ impl Stack {
         let own = own.filter(|a| a.is_ipv4() == dst.is_ipv4());
         let protocol = s.protocol;
         let remote = SocketAddr::new(dst, remote.port());
-        let mut way = self.ip.way_of(&Flow { protocol, src: own, src_port, dst: remote, bound })?;
+        let public = s.opts.v6.prefers_public();
+        let flow = Flow { protocol, src: own, src_port, dst: remote, bound, public };
+        let mut way = self.ip.way_of(&flow)?;
         let ttl = match dst {
             IpAddr::V6(_) if !dst.is_multicast() && s.opts.v6.unicast_hops.is_none() => {
                 self.ip.hop_limit6(way.ifindex)

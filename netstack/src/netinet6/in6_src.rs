@@ -83,6 +83,11 @@ impl Candidate {
 impl Ip {
     /// The source address for packets to `dst` (in embedded form) by interface `out`.
     pub(crate) fn source6(&self, dst: Ipv6Addr, out: IfIndex) -> Option<Ipv6Addr> {
+        self.source6_of(dst, out, true)
+    }
+
+    /// The same; `temporary`: whether one that is for a time is rather taken than another, or the other way round (RFC 5014).
+    pub(crate) fn source6_of(&self, dst: Ipv6Addr, out: IfIndex, temporary: bool) -> Option<Ipv6Addr> {
         // RFC 6724 §4: of a link's destinations the interface's own addresses alone; others by any.
         let link_only = scope6::is_scoped(dst) || (dst.is_multicast() && ipv6::multicast_scope(dst) <= 2);
         let clear = scope6::clear(dst);
@@ -90,7 +95,7 @@ impl Ip {
             i.addrs6().filter_map(move |n| {
                 let known = i.in6.addrs.get(&n.addr())?;
                 let state = known.state_at(self.now);
-                let temporary = known.origin == AddrOrigin::Temporary;
+                let of_a_time = known.origin == AddrOrigin::Temporary;
                 let (addr, prefix_len, ifindex) = (n.addr(), n.prefix_len(), i.index);
                 let home = i.loopback && out != i.index;
                 let elsewhere = scope6::is_scoped(addr) && ifindex != out;
@@ -99,13 +104,13 @@ impl Ip {
                     prefix_len,
                     ifindex,
                     state,
-                    temporary,
+                    temporary: of_a_time,
                 })
             })
         });
         // Of equals the first.
         let best = candidates
-            .map(|c| (c.rank(clear, out, true), c))
+            .map(|c| (c.rank(clear, out, temporary), c))
             .reduce(|best, next| if next.0 > best.0 { next } else { best })?;
         Some(scope6::embed(best.1.addr, out))
     }

@@ -59,9 +59,10 @@ impl Ip {
         Ok(Way { ifindex, next, kind, mtu, link_mtu, fragment: Fragment::Dont, src })
     }
 
-    /// The same way, with the source address that packets to `dst` have by it.
-    pub(crate) fn with_source(&self, way: Way, dst: Ipv6Addr) -> Way {
-        Way { src: way.src.or_else(|| self.source6(dst, way.ifindex).map(IpAddr::V6)), ..way }
+    /// The same way, with the source address that packets to `dst` have by it; `temporary`: rather one that is for a time.
+    pub(crate) fn with_source(&self, way: Way, dst: Ipv6Addr, temporary: bool) -> Way {
+        let chosen = || self.source6_of(dst, way.ifindex, temporary).map(IpAddr::V6);
+        Way { src: way.src.or_else(chosen), ..way }
     }
 
     /// The interface for a group when the program names none: that of a route for it, else the first

@@ -9,7 +9,7 @@ pub(crate) mod table;
 pub use crate::tcp::Shutdown;
 pub use flags::{RecvFlags, SendFlags};
 pub use sockopt::{GroupSource, MtuDiscover, SockOpt, SockOptName};
-pub use sockopt6::{SockOpt6, SockOpt6Name, StickyPktInfo};
+pub use sockopt6::{SockOpt6, SockOpt6Name, SourceKind, StickyPktInfo};
 
 use crate::net::{IfIndex, MacAddr};
 use crate::tcp::TcpInfo;

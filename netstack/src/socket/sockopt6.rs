@@ -41,6 +41,8 @@ pub enum SockOpt6 {
     RecvTrafficClass(bool),
     /// IPV6_RECVPATHMTU, likewise.
     RecvPathMtu(bool),
+    /// IPV6_ADDR_PREFERENCES (RFC 5014); `None`: the interface's way.
+    PreferSource(Option<SourceKind>),
     /// IPV6_AUTOFLOWLABEL: each flow has a label of its own (RFC 6437).
     AutoFlowLabel(bool),
     /// IPV6_CHECKSUM of raw sockets: where in the packet the checksum is to be put and looked at.
@@ -58,6 +60,15 @@ pub struct StickyPktInfo {
     pub src: Option<Ipv6Addr>,
     /// The interface; `None`: the route's.
     pub ifindex: Option<IfIndex>,
+}
+
+/// Of two kinds of source addresses the one that a program would rather have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// One that others may know.
+    Public,
+    /// One for a time (RFC 8981).
+    Temporary,
 }
 
 /// An option's name.
@@ -80,6 +91,7 @@ pub enum SockOpt6Name {
     RecvHopLimit,
     RecvTrafficClass,
     RecvPathMtu,
+    PreferSource,
     AutoFlowLabel,
     Checksum,
     IcmpFilter,
@@ -104,6 +116,7 @@ pub(crate) struct Options6 {
     pub(crate) recv_hop_limit: bool,
     pub(crate) recv_traffic_class: bool,
     pub(crate) recv_path_mtu: bool,
+    pub(crate) prefer_source: Option<SourceKind>,
     pub(crate) auto_flow_label: bool,
     pub(crate) checksum: Option<u16>,
     pub(crate) icmp_filter: [u32; 8],
@@ -128,6 +141,7 @@ impl Default for Options6 {
             recv_hop_limit: false,
             recv_traffic_class: false,
             recv_path_mtu: false,
+            prefer_source: None,
             auto_flow_label: true,
             checksum: None,
             icmp_filter: [0; 8],
@@ -156,6 +170,7 @@ impl Options6 {
             SockOpt6::RecvHopLimit(v) => self.recv_hop_limit = v,
             SockOpt6::RecvTrafficClass(v) => self.recv_traffic_class = v,
             SockOpt6::RecvPathMtu(v) => self.recv_path_mtu = v,
+            SockOpt6::PreferSource(v) => self.prefer_source = v,
             SockOpt6::AutoFlowLabel(v) => self.auto_flow_label = v,
             // RFC 3542 §3.1: the checksum stands at an even place.
             SockOpt6::Checksum(Some(at)) if at % 2 != 0 => return Err(SockError::Invalid),
@@ -185,11 +200,17 @@ impl Options6 {
             SockOpt6Name::RecvHopLimit => SockOpt6::RecvHopLimit(self.recv_hop_limit),
             SockOpt6Name::RecvTrafficClass => SockOpt6::RecvTrafficClass(self.recv_traffic_class),
             SockOpt6Name::RecvPathMtu => SockOpt6::RecvPathMtu(self.recv_path_mtu),
+            SockOpt6Name::PreferSource => SockOpt6::PreferSource(self.prefer_source),
             SockOpt6Name::AutoFlowLabel => SockOpt6::AutoFlowLabel(self.auto_flow_label),
             SockOpt6Name::Checksum => SockOpt6::Checksum(self.checksum),
             SockOpt6Name::IcmpFilter => SockOpt6::IcmpFilter(self.icmp_filter),
             SockOpt6Name::HeaderIncluded => SockOpt6::HeaderIncluded(self.header_included),
         })
+    }
+
+    /// Whether addresses that others may know are rather taken.
+    pub(crate) fn prefers_public(&self) -> bool {
+        self.prefer_source == Some(SourceKind::Public)
     }
 
     /// Whether the filter lets an ICMPv6 message of this type through.

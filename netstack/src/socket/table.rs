@@ -168,7 +168,8 @@ impl Socket {
 
     /// The flow of its packets to `dst`.
     pub(crate) fn flow(&self, src: Option<IpAddr>, dst: SocketAddr) -> Flow {
-        Flow { protocol: self.protocol, src, src_port: self.local.port(), dst, bound: self.opts.device }
+        let (bound, public) = (self.opts.device, self.opts.v6.prefers_public());
+        Flow { protocol: self.protocol, src, src_port: self.local.port(), dst, bound, public }
     }
 
     /// The error that waits, which ends the operation at hand.

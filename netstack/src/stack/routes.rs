@@ -63,7 +63,7 @@ impl Stack {
             IpAddr::V6(d) => {
                 let d = dev.map_or(d, |dev| scope6::embed(d, dev));
                 let flow = self.ip.flow6(Ipv6Addr::UNSPECIFIED, d, 0, None);
-                (IpAddr::V6(d), self.ip.with_source(self.ip.way6(d, dev, flow)?, d))
+                (IpAddr::V6(d), self.ip.with_source(self.ip.way6(d, dev, flow)?, d, true))
             }
         };
         let kind = match way.kind {

@@ -525,6 +525,8 @@ pub struct Stats {
     pub nd6: Nd6Stats,
     /// UDP
     pub udp: UdpStats,
+    /// Those of them that are of IPv6.
+    pub udp6: UdpStats,
     /// TCP
     pub tcp: TcpStats,
     /// Packets thrown away.

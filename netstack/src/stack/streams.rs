@@ -6,7 +6,7 @@ use crate::socket::sockopt::Options;
 use crate::socket::table::{Entry, Stream};
 use crate::socket::{
     Family, RecvFlags, RecvMeta, SockError, SockOpt, SockOpt6, SockOpt6Name, SockOptName, SockType, SocketId,
-    SocketInfo,
+    SocketInfo, SourceKind,
 };
 use crate::tcp::{State, TcpConfig, TcpId, TcpInfo, TcpOpt, TcpOptName};
 use crate::time::Instant;
@@ -93,6 +93,10 @@ impl Stack {
             SockOpt::Ttl(v) => TcpOpt::Ttl(v),
             SockOpt::Tos(v) | SockOpt::V6(SockOpt6::TrafficClass(v)) => TcpOpt::Tos(v),
             SockOpt::V6(SockOpt6::V6Only(v)) => TcpOpt::V6Only(v),
+            SockOpt::V6(SockOpt6::PreferSource(v)) => {
+                Rc::make_mut(&mut s.opts).set(opt, max)?;
+                TcpOpt::PublicSource(v == Some(SourceKind::Public))
+            }
             SockOpt::V6(SockOpt6::UnicastHops(v)) => TcpOpt::Ttl(v.unwrap_or(self.ip.config.ttl)),
             other => return Rc::make_mut(&mut s.opts).set(other, max),
         };

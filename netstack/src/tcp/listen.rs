@@ -198,6 +198,7 @@ impl Tcp {
             src_port: local.port(),
             dst: remote,
             bound: listener.set.bound_if,
+            public: listener.set.public_source,
         };
         let path = ip.path(&flow).ok()?;
         let set = listener.set.clone();

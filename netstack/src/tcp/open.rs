@@ -187,8 +187,8 @@ impl Tcp {
             return Err(SockError::NetUnreachable);
         }
         let src = tcb.bound_addr;
-        let bound = tcb.set.bound_if;
-        let flow = Flow { protocol: PROTOCOL, src, src_port: 0, dst: to, bound };
+        let (bound, public) = (tcb.set.bound_if, tcb.set.public_source);
+        let flow = Flow { protocol: PROTOCOL, src, src_port: 0, dst: to, bound, public };
         let path = ip.path(&flow)?;
         let bound_port = tcb.bound.then(|| tcb.local.port());
         let (now, slab, config) = (ip.now(), &self.slab, &self.sh.config);

@@ -60,6 +60,8 @@ pub enum TcpOpt {
     Linger(Option<Duration>),
     /// SO_OOBINLINE
     OobInline(bool),
+    /// IPV6_ADDR_PREFERENCES: connections are rather from addresses that others may know (RFC 5014).
+    PublicSource(bool),
     /// SO_SNDBUF: doubled and kept as it is, as on Linux.
     SndBuf(usize),
     /// SO_RCVBUF: likewise.
@@ -104,6 +106,7 @@ pub enum TcpOptName {
     FastOpenKey,
     Linger,
     OobInline,
+    PublicSource,
     SndBuf,
     RcvBuf,
     RcvLowat,
@@ -139,6 +142,7 @@ pub(crate) struct Settings {
     pub(crate) fast_open_key: Option<Key>,
     pub(crate) linger: Option<Duration>,
     pub(crate) oob_inline: bool,
+    pub(crate) public_source: bool,
     pub(crate) sndbuf_fixed: bool,
     pub(crate) rcvbuf_fixed: bool,
     pub(crate) rcvlowat: usize,
@@ -174,6 +178,7 @@ impl Settings {
             fast_open_key: None,
             linger: None,
             oob_inline: false,
+            public_source: false,
             sndbuf_fixed: false,
             rcvbuf_fixed: false,
             rcvlowat: 1,
@@ -282,6 +287,7 @@ impl Tcb {
             TcpOpt::FastOpenKey(key) => set.fast_open_key = Some(key),
             TcpOpt::Linger(d) => set.linger = d,
             TcpOpt::OobInline(on) => set.oob_inline = on,
+            TcpOpt::PublicSource(on) => set.public_source = on,
             TcpOpt::SndBuf(n) => {
                 set.sndbuf_fixed = true;
                 self.sndbuf.limit = config.sockbuf(n).max(config.sndbuf.min);
@@ -346,6 +352,7 @@ impl Tcb {
             TcpOptName::FastOpenKey => TcpOpt::FastOpenKey(set.fast_open_key.unwrap_or(Key([0; 16]))),
             TcpOptName::Linger => TcpOpt::Linger(set.linger),
             TcpOptName::OobInline => TcpOpt::OobInline(set.oob_inline),
+            TcpOptName::PublicSource => TcpOpt::PublicSource(set.public_source),
             TcpOptName::SndBuf => TcpOpt::SndBuf(self.sndbuf.limit),
             TcpOptName::RcvBuf => TcpOpt::RcvBuf(self.rcvbuf_size),
             TcpOptName::RcvLowat => TcpOpt::RcvLowat(set.rcvlowat),

@@ -579,6 +579,7 @@ impl Tcb {
             src_port: self.local.port(),
             dst: self.remote,
             bound: self.set.bound_if,
+            public: self.set.public_source,
         }
     }
 

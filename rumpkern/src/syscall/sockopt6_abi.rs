@@ -7,7 +7,7 @@
 use super::{Errno, Family, Fd, SockOpt, SockOptName, SockType, Sys};
 use netstack::net::IfIndex;
 use netstack::socket::MtuDiscover;
-use netstack::socket::{SockOpt6, SockOpt6Name, StickyPktInfo};
+use netstack::socket::{SockOpt6, SockOpt6Name, SourceKind, StickyPktInfo};
 use rumpclient::sockaddr::SockAddrBuf;
 use std::net::Ipv6Addr;
 
@@ -17,6 +17,15 @@ const ICMPV6: u32 = 58;
 const RAW: u32 = 255;
 /// `AF_INET6`
 const AF_INET6: i32 = 10;
+
+/// `IPV6_PREFER_SRC_*`
+const SRC_TMP: i32 = 0x1;
+const SRC_PUBLIC: i32 = 0x2;
+const SRC_COA: i32 = 0x4;
+const SRC_CGA: i32 = 0x8;
+const SRC_PUBTMP_DEFAULT: i32 = 0x100;
+const SRC_HOME: i32 = 0x400;
+const SRC_NONCGA: i32 = 0x800;
 
 /// Whether options of this level are read here, of this socket.
 pub(super) fn serves(sys: &Sys, fd: Fd, level: u32) -> Result<bool, Errno> {
@@ -74,6 +83,10 @@ pub(super) fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Res
         (_, 66) => SockOpt6::RecvTrafficClass(int(value)? != 0),
         (_, 67) => SockOpt6::TrafficClass(octet(value)?.unwrap_or(0)),
         (_, 70) => SockOpt6::AutoFlowLabel(int(value)? != 0),
+        (_, 72) => match preference(int(value)?)? {
+            Some(kind) => SockOpt6::PreferSource(kind),
+            None => return Ok(()),
+        },
         _ => return Err(Errno::ENOPROTOOPT),
     };
     sys.setsockopt(fd, SockOpt::V6(option))
@@ -107,6 +120,7 @@ pub(super) fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, E
         (_, 66) => SockOpt6Name::RecvTrafficClass,
         (_, 67) => SockOpt6Name::TrafficClass,
         (_, 70) => SockOpt6Name::AutoFlowLabel,
+        (_, 72) => SockOpt6Name::PreferSource,
         _ => return Err(Errno::ENOPROTOOPT),
     };
     match sys.getsockopt(fd, SockOptName::V6(name))? {
@@ -141,6 +155,12 @@ fn octets(sys: &Sys, option: &SockOpt6) -> Vec<u8> {
             MtuDiscover::Interface => 4,
             MtuDiscover::Omit => 5,
         },
+        // No address here is a home's, or away from it.
+        SockOpt6::PreferSource(kind) => match kind {
+            Some(SourceKind::Temporary) => SRC_HOME | SRC_TMP,
+            Some(SourceKind::Public) => SRC_HOME | SRC_PUBLIC,
+            None => SRC_HOME | SRC_PUBTMP_DEFAULT,
+        },
         SockOpt6::Mtu(mtu) => i32::try_from(*mtu).unwrap_or(i32::MAX),
         SockOpt6::Checksum(at) => at.map_or(-1, i32::from),
         SockOpt6::PktInfo(info) => {
@@ -150,6 +170,22 @@ fn octets(sys: &Sys, option: &SockOpt6) -> Vec<u8> {
         SockOpt6::IcmpFilter(words) => return words.iter().flat_map(|word| word.to_le_bytes()).collect(),
     };
     value.to_le_bytes().to_vec()
+}
+
+/// IPV6_ADDR_PREFERENCES (RFC 5014): what is said of public and temporary addresses; `None`: nothing. Of each pair of opposites one
+/// at most may be said.
+fn preference(bits: i32) -> Result<Option<Option<SourceKind>>, Errno> {
+    let opposites = [SRC_HOME | SRC_COA, SRC_CGA | SRC_NONCGA];
+    if opposites.iter().any(|both| (bits & both).count_ones() > 1) {
+        return Err(Errno::EINVAL);
+    }
+    match bits & (SRC_TMP | SRC_PUBLIC | SRC_PUBTMP_DEFAULT) {
+        0 => Ok(None),
+        SRC_TMP => Ok(Some(Some(SourceKind::Temporary))),
+        SRC_PUBLIC => Ok(Some(Some(SourceKind::Public))),
+        SRC_PUBTMP_DEFAULT => Ok(Some(None)),
+        _ => Err(Errno::EINVAL),
+    }
 }
 
 /// IPV6_PKTINFO: a `struct in6_pktinfo`; zeros take it back.

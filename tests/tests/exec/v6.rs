@@ -109,3 +109,53 @@ fn iproute2_changes_what_is_of_ipv6() {
     let rules = lab.ok("h1", "ip -6 rule");
     assert_eq!(rules.lines().count(), 2, "{rules}");
 }
+
+/// RFC 5014: a program says which of its addresses it would rather be known by; what it says is read back as Linux tells it.
+#[test]
+fn a_program_prefers_one_of_its_addresses() {
+    program("python3", "python3");
+    let lab = Lab::up(
+        Place::new(User::Ordinary),
+        r#"
+name = "both"
+[node]
+h = { if.eth0 = { bus = "lan", ip = [], address = "slaac", privacy = "temporary", dad = "off" } }
+r = { forward = true, if.eth0 = { bus = "lan", dad = "off", ra = {} } }
+[bus]
+lan = { subnet6 = "2001:db8:1::/64", nodes = ["r"] }
+"#,
+    );
+    lab.place.ok("ping h r -c 1");
+    let script = r#"
+import socket
+TMP, PUBLIC, COA, DEFAULT, HOME = 1, 2, 4, 0x100, 0x400
+for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+    s = socket.socket(socket.AF_INET6, kind)
+    told = [s.getsockopt(41, 72)]
+    for value in (PUBLIC, TMP, DEFAULT, PUBLIC):
+        s.setsockopt(41, 72, value)
+        told.append(s.getsockopt(41, 72))
+    for value in (PUBLIC | TMP, HOME | COA):
+        try:
+            s.setsockopt(41, 72, value)
+        except OSError as error:
+            told.append(error.errno)
+    print(*map(hex, told))
+found = []
+for value in (DEFAULT, PUBLIC):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.setsockopt(41, 72, value)
+    s.connect(("2001:db8:1::1", 9))
+    found.append(s.getsockname()[0])
+print(*found)
+"#;
+    let said = lab_tests::exec::succeeded(
+        "python3",
+        &lab_tests::exec::finish(&mut lab.command("h", ["python3", "-c", script]), "python3"),
+    );
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[..2], ["0x500 0x402 0x401 0x500 0x402 0x16 0x16"; 2], "{said}");
+    let shown = lab.ok("h", "ip -6 -o addr show dev eth0 temporary");
+    let (first, then) = lines[2].split_once(' ').expect(&said);
+    assert!(shown.contains(&format!("{first}/")) && !shown.contains(&format!("{then}/")), "{said} {shown}");
+}

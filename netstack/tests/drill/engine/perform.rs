@@ -238,6 +238,7 @@ fn value(option: TcpOpt) -> String {
         | TcpOpt::QuickAck(on)
         | TcpOpt::KeepAlive(on)
         | TcpOpt::OobInline(on)
+        | TcpOpt::PublicSource(on)
         | TcpOpt::FastOpenConnect(on)
         | TcpOpt::FastOpenNoCookie(on)
         | TcpOpt::V6Only(on) => switch(on),

@@ -218,6 +218,41 @@ fn temporary_addresses_follow_each_other() {
 }
 
 #[test]
+fn a_program_may_rather_have_the_public_address() {
+    use netstack::socket::{Family, SendMeta, SockOpt, SockOpt6, SockType, SourceKind};
+    let mut s = listener(Ipv6Config { temporary: true, ..slaac6() });
+    prefix(&mut s, &[pio("2001:db8::/64", "la", 9000, 9000)]);
+    let temporary = temporary(&s)[0].0.clone();
+    for (kind, want) in [
+        (None, &temporary),
+        (Some(SourceKind::Public), &MADE.to_owned()),
+        (Some(SourceKind::Temporary), &temporary),
+    ] {
+        for ty in [SockType::Dgram, SockType::Stream] {
+            let id = s.stack.socket(Family::Inet6, ty, 0).unwrap();
+            s.stack.set_option(s.now, id, SockOpt::V6(SockOpt6::PreferSource(kind))).unwrap();
+            let to = "[2001:db8:f::1]:9".parse().unwrap();
+            let _ = s.stack.connect(s.now, id, to);
+            let local = s.stack.local_addr(id).unwrap().ip().to_string();
+            assert_eq!(&local, want, "{kind:?} {ty:?}");
+            if ty == SockType::Dgram {
+                s.stack.close(s.now, id).unwrap();
+                let id = s.stack.socket(Family::Inet6, ty, 0).unwrap();
+                s.stack.set_option(s.now, id, SockOpt::V6(SockOpt6::PreferSource(kind))).unwrap();
+                s.neighbour6(0, PEER);
+                s.frames(0);
+                s.stack.send(s.now, id, b"x", &SendMeta { to: Some(to), ..SendMeta::default() }).unwrap();
+                let sent = s.sent6(0);
+                assert!(
+                    sent.iter().any(|line| line.starts_with(&format!("{want} > 2001:db8:f::1 udp"))),
+                    "{sent:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_temporary_address_lives_no_longer_than_its_prefix() {
     let mut s = listener(Ipv6Config { temporary: true, ..slaac6() });
     prefix(&mut s, &[pio("2001:db8::/64", "la", 200, 100)]);
