@@ -152,6 +152,101 @@ fn hosts_take_what_is_advertised_if_they_are_told_to() {
     assert_eq!((global(3), way(3)), (Vec::new(), false));
 }
 
+/// As Linux has it in `/proc/net`, in `/proc/sys/net/ipv6`, and while an interface is down.
+#[test]
+fn what_is_told_stands_in_the_files_of_proc() {
+    let prefix = PrefixConfig {
+        prefix: "fd00::/64".parse().unwrap(),
+        onlink: true,
+        autonomous: true,
+        valid: 86_400,
+        preferred: 14_400,
+    };
+    let mut world = router(RaConfig {
+        prefixes: vec![prefix],
+        lifetime: 1800,
+        mtu: Some(1400),
+        rdnss: Vec::new(),
+        rdnss_lifetime: 0,
+        preference: Preference::High,
+        interval_ms: 600_000,
+        min_interval_ms: 200_000,
+        managed: false,
+        other: false,
+        hop_limit: 77,
+        reachable_ms: 20_000,
+        retrans_ms: 500,
+    });
+    let ipv6 = Ipv6Config { slaac: true, privacy: Privacy::Eui64, dad: Dad::Off, ra: None };
+    let eth0 =
+        InterfaceConfig { addresses: Vec::new(), ipv6: Some(ipv6), ..interface("eth0", "lan", 2, "::/128") };
+    let host = world.add(NodeConfig {
+        lab: "test".into(),
+        node: "h".into(),
+        interfaces: vec![eth0],
+        ..NodeConfig::default()
+    });
+    let begin = world.now();
+    world.run_until(|| world.now().since(begin) >= Duration::from_secs(3));
+    let text = |path: &str| match vfs::open(&host, path.as_bytes()) {
+        Some(Ok(vfs::Opened::Octets(octets))) => String::from_utf8(octets).unwrap(),
+        other => panic!("{path}: {other:?}"),
+    };
+    host.with_stack(|stack, _| {
+        let unreachable = netstack::net::route::RouteKind::Unreachable;
+        let route = netstack::net::route::Route::special("fd09::/16".parse().unwrap(), unreachable);
+        stack.route_add(route).unwrap();
+    });
+    let router = host.with_stack(|stack, _| {
+        let heard = stack.ra_routes(stack.if_by_name("eth0").unwrap()).next().unwrap();
+        format!("{:032x}", heard.router.to_bits())
+    });
+    // RTF_UP | RTF_GATEWAY | RTF_DEFAULT | RTF_ADDRCONF | RTF_EXPIRES, a high preference; of the prefix RTF_PREFIX_RT.
+    let zero = "0".repeat(32);
+    let want = [
+        format!("{zero} 00 {zero} 00 {router} 00000400 00000001 00000000 08450003     eth0"),
+        format!(
+            "fd000000000000000000000000000000 40 {zero} 00 {zero} 00000100 00000001 00000000 004c0001     eth0"
+        ),
+        format!(
+            "fd090000000000000000000000000000 10 {zero} 00 {zero} 00000000 00000001 00000000 00200200       lo"
+        ),
+        format!(
+            "fe800000000000000000000000000000 40 {zero} 00 {zero} 00000100 00000001 00000000 00000001     eth0"
+        ),
+    ];
+    let routes = text("/proc/net/ipv6_route");
+    assert_eq!(routes.lines().take(4).collect::<Vec<_>>(), want, "{routes}");
+    let addrs = text("/proc/net/if_inet6");
+    assert!(addrs.contains("fd00000000000000000000fffe000002 02 40 00 00     eth0\n"), "{addrs}");
+    let count = |name: &str| {
+        let all = text("/proc/net/snmp6");
+        let line = all.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap().to_owned();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    for name in ["Icmp6InRouterAdvertisements", "Icmp6OutMLDv2Reports"] {
+        assert!(count(name) > 0, "{name}");
+    }
+    let value = |name: &str| text(&format!("/proc/sys/net/ipv6/{name}")).trim().to_owned();
+    let told = || {
+        [
+            "conf/eth0/hop_limit",
+            "neigh/eth0/base_reachable_time_ms",
+            "neigh/eth0/retrans_time_ms",
+            "conf/eth0/mtu",
+        ]
+        .map(value)
+    };
+    assert_eq!(told(), ["77", "20000", "500", "1400"]);
+    // What the link took was the link's.
+    host.with_stack(|stack, now| {
+        let eth0 = stack.if_by_name("eth0").unwrap();
+        stack.if_set_up(now, eth0, false).unwrap();
+        assert_eq!(stack.ra_routes(eth0).count(), 0);
+    });
+    assert_eq!(told(), ["77", "20000", "500", "1500"]);
+}
+
 /// Name servers stand in resolv.conf, in the order in which they were told: RFC 8106 §5.1.
 #[test]
 fn name_servers_that_are_told_are_those_of_the_node() {

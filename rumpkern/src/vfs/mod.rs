@@ -12,6 +12,7 @@ mod etc;
 mod path;
 mod proc_net;
 mod proc_net_groups;
+mod proc_net_inet6;
 mod proc_net_sockets;
 mod proc_net_stat;
 mod sys_net;

@@ -1,10 +1,10 @@
 //! `/proc/net`: interfaces, routes, neighbours; and the table of all files there.
 
 use super::{
-    Opened, directory_of, proc_net_groups as groups, proc_net_sockets as sockets, proc_net_stat as stat,
+    Opened, directory_of, proc_net_groups as groups, proc_net_inet6 as inet6, proc_net_sockets as sockets,
+    proc_net_stat as stat,
 };
 use crate::kernel::Kernel;
-use crate::netlink::addr6;
 use crate::syscall::Errno;
 use netstack::net::IfIndex;
 use netstack::net::neigh::NudState;
@@ -24,14 +24,14 @@ const FILES: &[(&str, Writer)] = &[
     ("fib_trie", fib_trie),
     ("icmp", sockets::icmp),
     ("icmp6", sockets::icmp6),
-    ("if_inet6", if_inet6),
+    ("if_inet6", inet6::if_inet6),
     ("igmp", groups::igmp),
     ("igmp6", groups::igmp6),
     ("ip6_mr_cache", |_| IP6_MR_CACHE.to_owned()),
     ("ip6_mr_vif", |_| IP6_MR_VIF.to_owned()),
     ("ip_mr_cache", |_| IP_MR_CACHE.to_owned()),
     ("ip_mr_vif", |_| IP_MR_VIF.to_owned()),
-    ("ipv6_route", ipv6_route),
+    ("ipv6_route", inet6::ipv6_route),
     ("mcfilter", groups::mcfilter),
     ("mcfilter6", groups::mcfilter6),
     ("netlink", |_| NETLINK.to_owned()),
@@ -100,7 +100,7 @@ pub(super) fn hex6(addr: Ipv6Addr) -> String {
     format!("{:032x}", addr.to_bits())
 }
 
-fn name(kernel: &Kernel, ifindex: IfIndex) -> String {
+pub(super) fn name(kernel: &Kernel, ifindex: IfIndex) -> String {
     kernel.stack.borrow().interface(ifindex).map_or_else(String::new, |ifnet| ifnet.name.clone())
 }
 
@@ -164,7 +164,7 @@ fn arp(kernel: &Kernel) -> String {
 }
 
 /// Routes that Linux would have: those of an interface that is down are gone there, and kept here.
-fn live_routes(kernel: &Kernel) -> Vec<Route> {
+pub(super) fn live_routes(kernel: &Kernel) -> Vec<Route> {
     let stack = kernel.stack.borrow();
     let up = |ifindex| stack.interface(ifindex).is_some_and(|ifnet| ifnet.up);
     let mut routes: Vec<Route> = stack.routes().filter(|r| r.dev.is_none_or(up)).copied().collect();
@@ -217,67 +217,6 @@ fn route(kernel: &Kernel) -> String {
             route.metric,
             hex4(mask)
         ));
-    }
-    text
-}
-
-fn ipv6_route(kernel: &Kernel) -> String {
-    let mut text = String::new();
-    let locals: Vec<Route> = kernel.stack.borrow().local_routes().copied().collect();
-    for route in live_routes(kernel).into_iter().chain(locals) {
-        let IpAddr::V6(to) = route.to.network() else { continue };
-        let via = match route.via {
-            Some(IpAddr::V6(via)) => via,
-            Some(IpAddr::V4(_)) | None => Ipv6Addr::UNSPECIFIED,
-        };
-        // A local route is a host's, without next hop (RTF_LOCAL | RTF_NONEXTHOP).
-        let flags = match route.kind {
-            RouteKind::Local => 0x8020_0001,
-            RouteKind::Unicast
-            | RouteKind::Broadcast
-            | RouteKind::Blackhole
-            | RouteKind::Unreachable
-            | RouteKind::Prohibit => u32::from(flags(&route)),
-        };
-        let dev = route.dev.map_or_else(|| "lo".to_owned(), |dev| name(kernel, dev));
-        let _ = writeln!(
-            text,
-            "{} {:02x} {:032x} 00 {} {:08x} {:08x} {:08x} {flags:08x} {dev:>8}",
-            hex6(to),
-            route.to.prefix_len(),
-            0,
-            hex6(via),
-            route.metric,
-            1,
-            0
-        );
-    }
-    text
-}
-
-fn if_inet6(kernel: &Kernel) -> String {
-    let stack = kernel.stack.borrow();
-    let mut text = String::new();
-    for ifnet in stack.interfaces() {
-        for net in ifnet.addrs() {
-            let IpAddr::V6(addr) = net.addr() else { continue };
-            // Flags as far as they fit; IPV6_ADDR_LOOPBACK, _LINKLOCAL, global.
-            let known = stack.addr6(ifnet.index, addr);
-            let flags = known.map_or(0, |known| addr6::flags(&known, kernel.now())) as u8;
-            let scope = match addr {
-                _ if addr.is_loopback() => 0x10,
-                _ if addr.segments()[0] & 0xffc0 == 0xfe80 => 0x20,
-                _ => 0x00,
-            };
-            let _ = writeln!(
-                text,
-                "{} {:02x} {:02x} {scope:02x} {flags:02x} {:>8}",
-                hex6(addr),
-                ifnet.index.0,
-                net.prefix_len(),
-                ifnet.name
-            );
-        }
     }
     text
 }

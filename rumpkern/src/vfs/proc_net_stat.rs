@@ -15,7 +15,7 @@ fn group(text: &mut String, group: &str, counters: &[(&str, i64)]) {
 
 pub(super) fn snmp(kernel: &Kernel) -> String {
     let stack = kernel.stack.borrow();
-    let Stats { ip, icmp, udp, tcp, drops, .. } = stack.stats();
+    let Stats { ip, icmp, udp, udp6, tcp, drops, .. } = stack.stats();
     let n = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let mut text = String::new();
     group(
@@ -128,12 +128,12 @@ pub(super) fn snmp(kernel: &Kernel) -> String {
         &mut text,
         "Udp",
         &[
-            ("InDatagrams", n(udp.in_datagrams)),
-            ("NoPorts", n(udp.no_ports)),
-            ("InErrors", n(udp.in_errors)),
-            ("OutDatagrams", n(udp.out_datagrams)),
+            ("InDatagrams", n(udp.in_datagrams - udp6.in_datagrams)),
+            ("NoPorts", n(udp.no_ports - udp6.no_ports)),
+            ("InErrors", n(udp.in_errors - udp6.in_errors)),
+            ("OutDatagrams", n(udp.out_datagrams - udp6.out_datagrams)),
             // Raw sockets count among them: the stack tells drops apart by their reason alone.
-            ("RcvbufErrors", n(full.min(udp.in_errors))),
+            ("RcvbufErrors", n(full.min(udp.in_errors - udp6.in_errors))),
             ("SndbufErrors", 0),
             ("InCsumErrors", n(drops.get(Drop::UdpChecksum))),
             ("IgnoredMulti", 0),
@@ -257,6 +257,20 @@ pub(super) fn snmp6(kernel: &Kernel) -> String {
         "Icmp6InNeighborAdvertisements" => stats.nd6.in_adverts,
         "Icmp6OutNeighborSolicits" => stats.nd6.out_solicits,
         "Icmp6OutNeighborAdvertisements" => stats.nd6.out_adverts,
+        "Icmp6InRouterSolicits" => stats.nd6.in_router_solicits,
+        "Icmp6InRouterAdvertisements" => stats.nd6.in_router_adverts,
+        "Icmp6OutRouterSolicits" => stats.nd6.out_router_solicits,
+        "Icmp6OutRouterAdvertisements" => stats.nd6.out_router_adverts,
+        "Icmp6InGroupMembQueries" => stats.mld.in_v1_queries + stats.mld.in_v2_queries,
+        "Icmp6OutGroupMembResponses" => stats.mld.out_v1_reports,
+        "Icmp6OutGroupMembReductions" => stats.mld.out_dones,
+        "Icmp6OutMLDv2Reports" => stats.mld.out_v2_reports,
+        "Icmp6OutRateLimitHost" => stats.icmp6.out_rate_limited,
+        "Icmp6InCsumErrors" => stats.drops.get(Drop::Icmp6Malformed),
+        "Udp6InDatagrams" => stats.udp6.in_datagrams,
+        "Udp6NoPorts" => stats.udp6.no_ports,
+        "Udp6InErrors" => stats.udp6.in_errors,
+        "Udp6OutDatagrams" => stats.udp6.out_datagrams,
         // The same names, but for their first letters.
         name => counted.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map_or(0, |(_, n)| *n),
     };
