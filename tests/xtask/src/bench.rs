@@ -2,6 +2,7 @@
 //! The bus alone is measured by `cargo bench -p shmif`, one node alone by `cargo bench -p rumpkern`, the stack by `cargo bench -p netstack`.
 
 use crate::bounce;
+use crate::ns3;
 use crate::programs;
 use crate::row;
 use crate::veth::Veth;
@@ -63,6 +64,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("iperf3", programs::iperf),
     ("curl", programs::curl),
     ("redis", programs::redis),
+    ("ns3", ns3::ns3),
 ];
 
 pub(crate) fn run(json: bool, words: &[String]) -> Result<()> {

@@ -3,6 +3,7 @@
 
 mod bench;
 mod bounce;
+mod ns3;
 mod programs;
 mod row;
 mod rr;
