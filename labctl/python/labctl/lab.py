@@ -75,7 +75,8 @@ class Lab:
 
     def ps(self) -> dict[str, Any]:
         """Its nodes and programs, as `labctl ps --json` has them."""
-        return self._json("ps")
+        view: dict[str, Any] = self._json("ps")
+        return view
 
     def link(self, change: str, *ports: str) -> None:
         """Pulls cables (`link("down", "r1:eth1")`) or puts them back (`"up"`)."""
@@ -93,7 +94,8 @@ class Lab:
 
     def impairments(self, *wires: str) -> list[dict[str, Any]]:
         """What happens to the frames that leave by each port: rows of `node`, `if`, `bus` and `impair`."""
-        return self._json("impair", "show", *wires)
+        rows: list[dict[str, Any]] = self._json("impair", "show", *wires)
+        return rows
 
     def start(self, *nodes: Union[Node, str]) -> None:
         """Starts nodes that are stopped or dead."""
@@ -198,7 +200,8 @@ class Capture:
         self._frames: Optional[list[Frame]] = None
 
     def _rows(self) -> list[dict[str, Any]]:
-        return self._lab._json("bus", "ls", *self._bus.split(","))["buses"]
+        rows: list[dict[str, Any]] = self._lab._json("bus", "ls", *self._bus.split(","))["buses"]
+        return rows
 
     @property
     def frames(self) -> list[Frame]:

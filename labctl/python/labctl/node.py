@@ -42,7 +42,7 @@ class Node:
 
     def trace(self, to: Target, *, queries: int = 1, wait: float = 1.0, family: Optional[int] = None) -> Trace:
         """The path to a target, with so many `queries` a hop, each of which is waited for `wait` seconds."""
-        words = ["trace", self.name, str(to), "--queries", queries, "-w", wait]
+        words: list[Word] = ["trace", self.name, str(to), "--queries", queries, "-w", wait]
         return Trace.of(self.lab._measured(*words, *_family(family)))
 
     def perf(
@@ -79,7 +79,8 @@ class Node:
         if done.returncode != 0:
             message = (done.stderr or done.stdout or "").strip() or f"exit status {done.returncode}"
             raise LabctlError(message, None, done.returncode, [self.name, *map(str, args)])
-        return done.stdout
+        out: str = done.stdout
+        return out
 
     def popen(self, args: Union[str, Sequence[Word]], **options: Any) -> subprocess.Popen[Any]:
         """Starts a host program on the node, as `subprocess.Popen` does; it ends with the lab at the latest."""
@@ -104,7 +105,8 @@ class Node:
 
     def show(self, table: str) -> list[dict[str, Any]]:
         """The rows of a table: `addr`, `route`, `neigh`, `sockets` or `stats`."""
-        return self.lab._json("show", table, self.name)
+        rows: list[dict[str, Any]] = self.lab._json("show", table, self.name)
+        return rows
 
     def stats(self) -> dict[str, int]:
         """Every counter by `GROUP.NAME`."""
@@ -122,10 +124,9 @@ class Node:
 
     def sysctl(self, name: Optional[str] = None, value: Optional[Word] = None) -> Union[str, dict[str, str]]:
         """All TCP values; or one, which becomes `value` first if there is one."""
-        if name is None:
-            return self.lab._json("sysctl", self.name)
-        word = name if value is None else f"{name}={value}"
-        return next(iter(self.lab._json("sysctl", self.name, word).values()))
+        word = [] if name is None else [name if value is None else f"{name}={value}"]
+        values: dict[str, str] = self.lab._json("sysctl", self.name, *word)
+        return values if name is None else values[next(iter(values))]
 
     def logs(self) -> list[str]:
         """The lines that the node and the topology's programs on it wrote."""
@@ -134,7 +135,8 @@ class Node:
     @property
     def state(self) -> str:
         """`running`, `paused`, `stopped` or `dead`."""
-        return next(row["state"] for row in self.lab.ps()["nodes"] if row["name"] == self.name)
+        states: dict[str, str] = {row["name"]: row["state"] for row in self.lab.ps()["nodes"]}
+        return states[self.name]
 
     def start(self) -> None:
         """Starts it, if it is stopped or dead."""

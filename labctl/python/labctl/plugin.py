@@ -59,13 +59,13 @@ def _lab(request: pytest.FixtureRequest, folder: Path) -> Iterator[Lab]:
 
 def _topology(request: pytest.FixtureRequest, folder: Path) -> Path:
     mark = request.node.get_closest_marker("lab")
-    here = request.path.parent
+    here: Path = request.path.parent
     if mark is not None and "toml" in mark.kwargs:
         file = folder / "lab.toml"
         file.write_text(mark.kwargs["toml"])
         return file
     if mark is not None and mark.args:
-        return here / mark.args[0]
+        return here / str(mark.args[0])
     # A parametrized test is called as its function is.
     names = [getattr(request.node, "originalname", None), request.path.stem]
     names = [form for name in names if name for form in (name, name.removeprefix("test_"))]
