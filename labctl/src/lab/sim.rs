@@ -343,9 +343,13 @@ impl<'a> Sim<'a> {
         }
     }
 
+    /// One that is down is left as it is, as in a live lab.
     fn halt(&self, node: &str, how: Halt) -> Result<(), Fault> {
-        let id = self.id(node)?;
-        self.world.borrow_mut().halt(id, how);
+        self.state.expect_node(node)?;
+        let mut world = self.world.borrow_mut();
+        if let Some(id) = world.find(node) {
+            world.halt(id, how);
+        }
         Ok(())
     }
 
