@@ -51,6 +51,34 @@ fn breaks(lab: &Lab) -> Result<(), Error> {
     lab.unimpair("right")?;
     lab.node("h2").stop()?;
     assert_eq!(h1.ping("h2")?.received, 0);
+    // What is down is left as it is, and returns like another.
+    lab.node("h2").stop()?;
+    lab.node("h2").kill()?;
+    lab.node("h2").restart()?;
+    assert_eq!(h1.ping("h2")?.received, 4);
+    Ok(())
+}
+
+/// What changes, and changes back.
+fn changes(lab: &Lab) -> Result<(), Error> {
+    let (h1, h2) = (lab.node("h1"), lab.node("h2"));
+    lab.partition("left", &[&["h1"]])?;
+    assert_eq!(h1.ping("h2")?.received, 0);
+    lab.heal("left")?;
+    assert_eq!(h1.ping("h2")?.received, 4);
+    h2.pause()?;
+    assert_eq!(h1.ping("h2")?.received, 0);
+    h2.resume()?;
+    assert_eq!(h1.ping("h2")?.received, 4);
+    assert_eq!(h1.ping("10.0.9.1")?.received, 0);
+    h2.addr_add("eth0", "10.0.9.1/32")?;
+    lab.node("r1").route_add("10.0.9.1/32 via 10.0.2.2")?;
+    assert_eq!(h1.ping("10.0.9.1")?.received, 4);
+    lab.node("r1").route_del("10.0.9.1/32 via 10.0.2.2")?;
+    assert_eq!(h1.ping("10.0.9.1")?.received, 0);
+    lab.node("r1").route_add("10.0.9.1/32 via 10.0.2.2")?;
+    h2.addr_del("eth0", "10.0.9.1/32")?;
+    assert_eq!(h1.ping("10.0.9.1")?.received, 0);
     Ok(())
 }
 
@@ -58,14 +86,16 @@ fn breaks(lab: &Lab) -> Result<(), Error> {
 fn live() -> Result<(), Error> {
     let lab = Lab::from_toml(TWO_WAYS)?.up()?;
     works(&lab)?;
-    breaks(&lab)
+    breaks(&lab)?;
+    changes(&lab)
 }
 
 #[test]
 fn in_virtual_time() -> Result<(), Error> {
     let lab = Lab::from_toml(TWO_WAYS)?.virtual_time(1)?;
     works(&lab)?;
-    breaks(&lab)
+    breaks(&lab)?;
+    changes(&lab)
 }
 
 #[test]
@@ -116,6 +146,9 @@ fn what_is_wrong_is_said() {
     assert!(said(lab.node("h9").show(Table::Route).unwrap_err()).contains("no node `h9`"));
     assert!(said(lab.link_down("r1:eth7").unwrap_err()).contains("no interface `r1:eth7`"));
     assert!(said(lab.impair("right", "delay fast").unwrap_err()).contains("fast"));
+    assert!(said(lab.partition("left", &[&["h1"], &["h7"]]).unwrap_err()).contains("no node `h7`"));
+    assert!(said(lab.node("h1").addr_add("eth0", "there").unwrap_err()).contains("`there`"));
+    assert!(said(lab.node("h1").route_add("somewhere via 10.0.1.1").unwrap_err()).contains("somewhere"));
     assert!(said(lab.frames("middle", "").unwrap_err()).contains("no bus `middle`"));
     lab.node("r1").kill().unwrap();
     assert!(said(lab.node("r1").show(Table::Route).unwrap_err()).contains("`r1`"));

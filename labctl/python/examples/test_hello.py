@@ -39,6 +39,23 @@ def test_broken_and_mended(lab):
     assert lab.h1.ping("h2").loss == 0
 
 
+def test_parted_and_whole(lab):
+    lab.partition("left", ["h1"])
+    assert lab.h1.ping("h2", count=1).loss == 1
+    lab.partition("left")
+    assert lab.h1.ping("h2").loss == 0
+    lab.h2.pause()
+    assert lab.h2.state == "paused"
+    lab.h2.resume()
+    assert lab.h1.ping("h2").loss == 0
+
+
+def test_another_address(lab):
+    lab.h2.addr("add", "eth0", "10.0.9.1/32")
+    lab.r1.route("add", "10.0.9.1/32 via 10.0.2.2")
+    assert lab.h1.ping("10.0.9.1").loss == 0
+
+
 def test_a_slow_wire(lab):
     lab.impair("right", delay="5ms")
     assert lab.h1.ping("h2").rtt_us.min >= 10_000
@@ -65,7 +82,7 @@ def test_tcp(lab, algorithm):
 
 def test_what_cannot_be_done_says_why(lab):
     with pytest.raises(LabctlError, match="has no node"):
-        lab._ok("ping", "h1", "h3")
+        lab.labctl("ping", "h1", "h3")
     with pytest.raises(LabctlError) as error:
         lab.link("down", "h1:eth7")
     assert error.value.code == 2 and "eth7" in error.value.message

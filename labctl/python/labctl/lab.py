@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Iterator, Optional, Union
+from typing import Any, Iterator, Optional, Sequence, Union
 
 from ._command import Labctl, LabctlError, Word
 from .node import Node
@@ -97,6 +97,19 @@ class Lab:
         rows: list[dict[str, Any]] = self._json("impair", "show", *wires)
         return rows
 
+    def partition(self, bus: str, *groups: Union[str, Sequence[Union[Node, str]]]) -> None:
+        """Parts a bus into groups of nodes that do not hear each other (`partition("lan", ["h1", "h2"], ["h3"])`); those that
+        no group names are one together. Without a group the bus is whole again."""
+        self._ok("partition", bus, *(group if isinstance(group, str) else ",".join(map(str, group)) for group in groups))
+
+    def pause(self, *nodes: Union[Node, str]) -> None:
+        """Lets nodes do nothing, as machines that are stopped in their tracks."""
+        self._ok("pause", *map(str, nodes))
+
+    def resume(self, *nodes: Union[Node, str]) -> None:
+        """Lets paused nodes go on."""
+        self._ok("resume", *map(str, nodes))
+
     def start(self, *nodes: Union[Node, str]) -> None:
         """Starts nodes that are stopped or dead."""
         self._ok("start", *map(str, nodes))
@@ -146,6 +159,10 @@ class Lab:
             if lines := node.logs():
                 (folder / f"{node.name}.log").write_text("\n".join(lines) + "\n")
         return folder
+
+    def labctl(self, *words: Word) -> str:
+        """Any verb of `labctl`, on this lab; what it printed."""
+        return self._ok(*words)
 
     def _ok(self, *words: Word) -> str:
         return self._labctl.ok("--lab", self.name, *words)

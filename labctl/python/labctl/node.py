@@ -138,6 +138,22 @@ class Node:
         states: dict[str, str] = {row["name"]: row["state"] for row in self.lab.ps()["nodes"]}
         return states[self.name]
 
+    def addr(self, change: str, interface: str, address: str) -> None:
+        """Gives an interface an address (`addr("add", "eth0", "10.0.1.7/24")`) or takes it away (`"del"`)."""
+        self.lab._ok("addr", change, f"{self.name}:{interface}", address)
+
+    def route(self, change: str, words: str) -> None:
+        """Gives the node a route (`route("add", "10.1.0.0/16 via 10.0.0.1")`) or takes it away (`"del"`)."""
+        self.lab._ok("route", change, self.name, *words.split())
+
+    def pause(self) -> None:
+        """Lets it do nothing, as a machine that is stopped in its tracks."""
+        self.lab.pause(self)
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        self.lab.resume(self)
+
     def start(self) -> None:
         """Starts it, if it is stopped or dead."""
         self.lab.start(self)
