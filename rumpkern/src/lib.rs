@@ -11,6 +11,7 @@
 pub mod config;
 pub mod ctl;
 pub mod evloop;
+pub mod filter;
 pub mod ifs;
 pub mod kernel;
 pub mod listener;

@@ -1,6 +1,7 @@
 //! `labctl impair set|show|reset BUS|NODE:IF`: what wires do to frames, from now on.
 
 use super::{Exit, Failure, Global, Output, running};
+use crate::capture::names::Names;
 use crate::lab::impair;
 use crate::lab::session::Session;
 use crate::topology::model::Impair;
@@ -44,6 +45,18 @@ pub struct Args {
     verb: Verb,
 }
 
+/// Words of the command line, of which one may hold several; a filter is one.
+fn split(typed: &[String]) -> Vec<&str> {
+    let mut words: Vec<&str> = Vec::new();
+    for word in typed {
+        match words.last().is_some_and(|last| Impair::takes_filter(last)) {
+            true => words.push(word),
+            false => words.extend(word.split_whitespace()),
+        }
+    }
+    words
+}
+
 /// A port of a running lab.
 struct Port<'s> {
     bus: &'s str,
@@ -57,13 +70,14 @@ pub(super) fn run(args: Args, global: &Global, out: &mut Output) -> Result<Exit,
     let session = running::session(global)?;
     match args.verb {
         Verb::Set { wire, words } => {
-            let words: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
+            let words = split(&words);
+            let names = Names::of_lab(&session.state);
             let wanted = Impair::default()
                 .with_words(&words)
                 .map_err(|fault| Failure::usage(fault, "write delay 20ms loss 1%, or a preset".to_owned()))?;
             for port in ports(&session, &wire)? {
                 let seed = impair::wire_seed(session.state.seed, port.bus, port.node, port.interface);
-                ask(&session, &port, Some(impair::impairment(&wanted, seed)))?;
+                ask(&session, &port, Some(impair::impairment(&wanted, seed, &names)?))?;
             }
         }
         Verb::Reset { wires } => {

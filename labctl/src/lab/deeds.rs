@@ -1,5 +1,6 @@
 //! What the acts of a topology come to: requests to nodes, and nodes that end and return. The same live and in virtual time.
 
+use super::fault::Fault;
 use super::impair::{impairment, wire_seed};
 use super::plan;
 use crate::topology::model::{Act, Interface, Lab, Node, Port, Wire};
@@ -36,7 +37,10 @@ pub enum Deed {
 }
 
 /// What an act does at once; `seed` is the lab's.
-pub fn deeds(lab: &Lab, seed: u64, act: &Act) -> Vec<Deed> {
+///
+/// # Errors
+/// A filter in it cannot be used.
+pub fn deeds(lab: &Lab, seed: u64, act: &Act) -> Result<Vec<Deed>, Fault> {
     let on_port = |port: &Port, op: fn(String, bool) -> Op, up| {
         vec![Deed::Ask { node: port.node.clone(), op: op(port.interface.clone(), up) }]
     };
@@ -46,13 +50,13 @@ pub fn deeds(lab: &Lab, seed: u64, act: &Act) -> Vec<Deed> {
         vec![Deed::Ask { node: port.node.clone(), op }]
     };
     let route = |node: &String, change| vec![Deed::Ask { node: node.clone(), op: Op::Route(change) }];
-    match act {
+    Ok(match act {
         Act::LinkUp(port) => on_port(port, link, true),
         Act::LinkDown(port) | Act::LinkFlap(port, _) => on_port(port, link, false),
-        Act::ImpairSet(wire, impair) => on_wire(lab, seed, wire, |seed, _| impairment(impair, seed)),
+        Act::ImpairSet(wire, impair) => on_wire(lab, seed, wire, |seed, _| impairment(impair, seed, lab))?,
         Act::ImpairReset(wire) => {
             let nothing = |seed| Impairment { seed, ..Impairment::default() };
-            on_wire(lab, seed, wire, |seed, written| written.unwrap_or(nothing(seed)))
+            on_wire(lab, seed, wire, |seed, written| Ok(written.unwrap_or(nothing(seed))))?
         }
         Act::Partition(bus, groups) => partition(&ports_on(lab, bus), groups),
         Act::Heal(bus) => partition(&ports_on(lab, bus), &[]),
@@ -68,7 +72,7 @@ pub fn deeds(lab: &Lab, seed: u64, act: &Act) -> Vec<Deed> {
         Act::Resume(node) => vec![Deed::Resume(node.clone())],
         Act::Run(node, argv) => vec![Deed::Run(node.clone(), argv.clone())],
         Act::Exec(node, cmd) => vec![Deed::Exec(node.clone(), cmd.clone())],
-    }
+    })
 }
 
 /// All ports of a lab.
@@ -88,8 +92,8 @@ fn on_wire(
     lab: &Lab,
     seed: u64,
     wire: &Wire,
-    what: impl Fn(u64, Option<Impairment>) -> Impairment,
-) -> Vec<Deed> {
+    what: impl Fn(u64, Option<Impairment>) -> Result<Impairment, Fault>,
+) -> Result<Vec<Deed>, Fault> {
     let meant = ports(lab).filter(|(node, one)| match wire {
         Wire::Bus(bus) => one.bus == *bus,
         Wire::Port(port) => (&node.name, &one.name) == (&port.node, &port.interface),
@@ -97,8 +101,8 @@ fn on_wire(
     meant
         .map(|(node, one)| {
             let own = wire_seed(seed, &one.bus, &node.name, &one.name);
-            let set = Some(what(own, plan::impairment(lab, seed, node, one)));
-            Deed::Ask { node: node.name.clone(), op: Op::Impair { interface: one.name.clone(), set } }
+            let set = Some(what(own, plan::impairment(lab, seed, node, one)?)?);
+            Ok(Deed::Ask { node: node.name.clone(), op: Op::Impair { interface: one.name.clone(), set } })
         })
         .collect()
 }
@@ -154,7 +158,7 @@ mod tests {
     #[test]
     fn a_bus_is_all_its_ports_and_each_is_unlucky_in_its_own_way() {
         let lab = lab();
-        let of = |n: usize| deeds(&lab, 7, &lab.events[n].act);
+        let of = |n: usize| deeds(&lab, 7, &lab.events[n].act).unwrap();
         let Deed::Ask { node, op: Op::Link { interface, up: false } } = &of(0)[0] else {
             panic!("{:?}", of(0))
         };

@@ -110,7 +110,8 @@ impl<'a> Agenda<'a> {
             && first.key().0 <= now
         {
             let ((at, _), entry) = first.remove_entry();
-            let fault = self.deeds(&entry.act).into_iter().try_for_each(&mut act).err();
+            let done = self.deeds(&entry.act).and_then(|deeds| deeds.into_iter().try_for_each(&mut act));
+            let fault = done.err();
             let fault = fault.map(|fault| fault.to_string());
             self.done.push(EventReport { at: Some(at), words: entry.words.clone(), fault });
             if let Act::LinkFlap(port, down) = &entry.act {
@@ -124,8 +125,8 @@ impl<'a> Agenda<'a> {
     }
 
     /// What an act comes to, as things are now.
-    fn deeds(&mut self, act: &Act) -> Vec<Deed> {
-        let mut all = deeds(self.lab, self.seed, act);
+    fn deeds(&mut self, act: &Act) -> Result<Vec<Deed>, Fault> {
+        let mut all = deeds(self.lab, self.seed, act)?;
         match act {
             Act::Partition(bus, _) => {
                 self.parted.insert(bus.clone(), act.clone());
@@ -134,14 +135,14 @@ impl<'a> Agenda<'a> {
                 self.parted.remove(bus);
             }
             Act::Start(node) | Act::Restart(node) => {
-                let told = self.parted.values().flat_map(|parted| deeds(self.lab, self.seed, parted));
-                all.extend(
-                    told.filter(|deed| matches!(deed, Deed::Ask { node: other, .. } if other == node)),
-                );
+                let is_its = |deed: &Deed| matches!(deed, Deed::Ask { node: other, .. } if other == node);
+                for parted in self.parted.values() {
+                    all.extend(deeds(self.lab, self.seed, parted)?.into_iter().filter(is_its));
+                }
             }
             _ => {}
         }
-        all
+        Ok(all)
     }
 
     /// What came of all: of those too that still wait, of which `lacks` says what they lack.

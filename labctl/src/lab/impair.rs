@@ -1,30 +1,50 @@
 //! Impairments of running wires: from the words of the topology to what nodes are told.
 
-use crate::topology::model::{Aqm, Distribution, Impair, Loss};
-use rumpkern::ifs::impairment::{self, Impairment, Losses, Spread};
+use super::fault::Fault;
+use crate::capture::filter::{Filter, Resolve};
+use crate::topology::impair::{Drop, Table};
+use crate::topology::model::{Aqm, Distribution, Duration, Impair, Loss, Octets, Percent, Rate, Spread};
+use rumpkern::ifs::impairment::{self, DropRule, Impairment, Losses};
 
-/// The same for a node; `seed` decides what happens to which frame.
-pub(crate) fn impairment(impair: &Impair, seed: u64) -> Impairment {
-    let ns = |time: Option<crate::topology::model::Duration>| {
-        time.map_or(0, |time| u64::try_from(time.0.as_nanos()).unwrap_or(u64::MAX))
+/// The same for a node; `seed` decides what happens to which frame, `names` are those that filters may use.
+///
+/// # Errors
+/// A filter of it cannot be used.
+pub(crate) fn impairment(impair: &Impair, seed: u64, names: &dyn Resolve) -> Result<Impairment, Fault> {
+    let ns =
+        |time: Option<Duration>| time.map_or(0, |time| u64::try_from(time.0.as_nanos()).unwrap_or(u64::MAX));
+    let octets = |value: Octets| usize::try_from(value.0).unwrap_or(usize::MAX);
+    let share = |p: Option<Percent>| p.map_or(0.0, |p| p.0);
+    let filter = |text: &str| {
+        let parsed = Filter::parse(text, names);
+        parsed.map(|filter| filter.compiled(text)).map_err(|error| Fault::Usage(error.to_string()))
     };
-    let octets = |value: crate::topology::model::Octets| usize::try_from(value.0).unwrap_or(usize::MAX);
-    Impairment {
+    let rule = |drop: &Drop| Ok(DropRule { filter: filter(&drop.filter)?, nth: drop.nth.clone() });
+    Ok(Impairment {
         delay_ns: ns(impair.delay),
         jitter_ns: ns(impair.jitter),
-        distribution: match impair.distribution {
-            None | Some(Distribution::Uniform) => Spread::Uniform,
-            Some(Distribution::Normal) => Spread::Normal,
-            Some(Distribution::Pareto) => Spread::Pareto,
-            Some(Distribution::ParetoNormal) => Spread::ParetoNormal,
+        jitter_correlation: share(impair.jitter_correlation),
+        distribution: match &impair.distribution {
+            None | Some(Spread::By(Distribution::Uniform)) => impairment::Spread::Uniform,
+            Some(Spread::By(Distribution::Normal)) => impairment::Spread::Normal,
+            Some(Spread::By(Distribution::Pareto)) => impairment::Spread::Pareto,
+            Some(Spread::By(Distribution::ParetoNormal)) => impairment::Spread::ParetoNormal,
+            Some(Spread::Table(table)) => impairment::Spread::Table(table.values.to_vec()),
         },
         loss: impair.loss.map(|loss| match loss {
-            Loss::Random { p } => Losses::Random { p: p.0 },
+            Loss::Random { p } => Losses::Random { p: p.0, correlation: share(impair.loss_correlation) },
             Loss::GilbertElliott { p, r, h, k } => Losses::GilbertElliott { p: p.0, r: r.0, h: h.0, k: k.0 },
         }),
-        duplicate: impair.duplicate.map_or(0.0, |p| p.0),
-        reorder: impair.reorder.map_or(0.0, |p| p.0),
-        corrupt: impair.corrupt.map_or(0.0, |p| p.0),
+        lose: impair.lose.clone(),
+        drop: impair.drop.iter().map(rule).collect::<Result<_, Fault>>()?,
+        only: impair.only.as_deref().map(filter).transpose()?,
+        mtu: impair.mtu.map(usize::from),
+        duplicate: share(impair.duplicate),
+        duplicate_correlation: share(impair.duplicate_correlation),
+        reorder: share(impair.reorder),
+        reorder_correlation: share(impair.reorder_correlation),
+        corrupt: share(impair.corrupt),
+        corrupt_correlation: share(impair.corrupt_correlation),
         rate: impair.rate.map(|rate| rate.0),
         burst: impair.burst.map_or(0, octets),
         queue: impair.queue.map(octets),
@@ -36,7 +56,7 @@ pub(crate) fn impairment(impair: &Impair, seed: u64) -> Impairment {
         },
         limit: impair.limit.map(|frames| frames as usize),
         seed,
-    }
+    })
 }
 
 /// Each direction of each wire is unlucky in its own way, the same in each run of the lab's seed.
@@ -52,21 +72,42 @@ pub(crate) fn wire_seed(lab_seed: u64, bus: &str, node: &str, interface: &str) -
 
 /// In the words of the topology, as `impair show` prints it.
 pub(crate) fn words(one: &Impairment) -> String {
-    use crate::topology::model::{Duration, Octets, Percent, Rate};
     let time = |ns: u64| (ns > 0).then(|| Duration(std::time::Duration::from_nanos(ns)));
     let share = |p: f64| (p > 0.0).then_some(Percent(p));
     let octets = |n: usize| Octets(n as u64);
     Impair {
         delay: time(one.delay_ns),
         jitter: time(one.jitter_ns),
-        distribution: match one.distribution {
-            Spread::Uniform => None,
-            Spread::Normal => Some(Distribution::Normal),
-            Spread::Pareto => Some(Distribution::Pareto),
-            Spread::ParetoNormal => Some(Distribution::ParetoNormal),
+        jitter_correlation: share(one.jitter_correlation),
+        distribution: match &one.distribution {
+            impairment::Spread::Uniform => None,
+            impairment::Spread::Normal => Some(Spread::By(Distribution::Normal)),
+            impairment::Spread::Pareto => Some(Spread::By(Distribution::Pareto)),
+            impairment::Spread::ParetoNormal => Some(Spread::By(Distribution::ParetoNormal)),
+            // Where it came from the node does not know.
+            impairment::Spread::Table(values) => Some(Spread::Table(Table {
+                path: format!("({} values)", values.len()),
+                values: values.as_slice().into(),
+                measured: None,
+            })),
         },
+        loss_correlation: match one.loss {
+            Some(Losses::Random { correlation, .. }) => share(correlation),
+            Some(Losses::GilbertElliott { .. }) | None => None,
+        },
+        lose: one.lose.clone(),
+        drop: one
+            .drop
+            .iter()
+            .map(|rule| Drop { filter: rule.filter.text.clone(), nth: rule.nth.clone() })
+            .collect(),
+        only: one.only.as_ref().map(|only| only.text.clone()),
+        mtu: one.mtu.map(|mtu| u16::try_from(mtu).unwrap_or(u16::MAX)),
+        duplicate_correlation: share(one.duplicate_correlation),
+        reorder_correlation: share(one.reorder_correlation),
+        corrupt_correlation: share(one.corrupt_correlation),
         loss: one.loss.map(|loss| match loss {
-            Losses::Random { p } => Loss::Random { p: Percent(p) },
+            Losses::Random { p, .. } => Loss::Random { p: Percent(p) },
             Losses::GilbertElliott { p, r, h, k } => {
                 Loss::GilbertElliott { p: Percent(p), r: Percent(r), h: Percent(h), k: Percent(k) }
             }
@@ -96,7 +137,7 @@ mod tests {
     fn what_nodes_are_told_reads_as_it_was_written() {
         let words_of = |text: &str| {
             let impair = Impair::default().with_words(&text.split(' ').collect::<Vec<_>>()).unwrap();
-            words(&impairment(&impair, 1))
+            words(&impairment(&impair, 1, &crate::capture::filter::NoNames).unwrap())
         };
         for text in [
             "delay 20ms jitter 2ms distribution pareto loss 2% rate 50mbit queue 64KiB",

@@ -68,7 +68,11 @@ fn plan_since(lab: &Lab, topology: &Path, dir: &LabDir, epoch: Epoch, seed: u64)
                 ttl: NonZeroU8::new(node.ttl),
                 tcp: Some(node.tcp.as_str().to_owned()),
                 sysctl: node.sysctl.clone(),
-                interfaces: node.interfaces.iter().map(|one| interface(lab, seed, node, one, dir)).collect(),
+                interfaces: node
+                    .interfaces
+                    .iter()
+                    .map(|one| interface(lab, seed, node, one, dir))
+                    .collect::<Result<_, _>>()?,
                 loopback: node.loopback.clone(),
                 routes: routes(node),
                 hosts: Vec::new(),
@@ -89,14 +93,20 @@ fn plan_since(lab: &Lab, topology: &Path, dir: &LabDir, epoch: Epoch, seed: u64)
             .values()
             .map(|bus| BusState { name: bus.name.clone(), history: bus.history.0 })
             .collect(),
-        nodes: lab.nodes.values().map(|node| node_state(lab, seed, node)).collect(),
+        nodes: lab.nodes.values().map(|node| node_state(lab, seed, node)).collect::<Result<_, _>>()?,
         programs: lab.programs.values().cloned().collect(),
     };
     Ok(Plan { state, nodes, hosts: hosts(lab) })
 }
 
-fn interface(lab: &Lab, seed: u64, node: &Node, one: &Interface, dir: &LabDir) -> InterfaceConfig {
-    InterfaceConfig {
+fn interface(
+    lab: &Lab,
+    seed: u64,
+    node: &Node,
+    one: &Interface,
+    dir: &LabDir,
+) -> Result<InterfaceConfig, Fault> {
+    Ok(InterfaceConfig {
         name: one.name.clone(),
         bus: dir.bus(&one.bus),
         mac: netstack::net::MacAddr(one.mac.0),
@@ -104,15 +114,20 @@ fn interface(lab: &Lab, seed: u64, node: &Node, one: &Interface, dir: &LabDir) -
         addresses: one.addrs.clone(),
         ipv6: one.ipv6.as_ref().map(ipv6),
         offload: one.offload,
-        impair: impairment(lab, seed, node, one),
+        impair: impairment(lab, seed, node, one)?,
         up: true,
-    }
+    })
 }
 
 /// What the topology lets happen to frames that leave by an interface.
-pub(super) fn impairment(lab: &Lab, seed: u64, node: &Node, one: &Interface) -> Option<Impairment> {
+pub(super) fn impairment(
+    lab: &Lab,
+    seed: u64,
+    node: &Node,
+    one: &Interface,
+) -> Result<Option<Impairment>, Fault> {
     let seed = super::impair::wire_seed(seed, &one.bus, &node.name, &one.name);
-    lab.impair_of(one).map(|impair| super::impair::impairment(impair, seed))
+    lab.impair_of(one).map(|impair| super::impair::impairment(impair, seed, lab)).transpose()
 }
 
 fn ipv6(six: &Ipv6) -> config::Ipv6Config {
@@ -195,29 +210,28 @@ fn files(node: &Node) -> Result<IndexMap<String, PathBuf>, Fault> {
     node.files.iter().map(absolute).collect()
 }
 
-fn node_state(lab: &Lab, seed: u64, node: &Node) -> NodeState {
-    NodeState {
+fn node_state(lab: &Lab, seed: u64, node: &Node) -> Result<NodeState, Fault> {
+    let interface = |one: &Interface| {
+        Ok(InterfaceState {
+            name: one.name.clone(),
+            bus: one.bus.clone(),
+            mac: one.mac.to_string(),
+            mtu: one.mtu.into(),
+            addresses: one.addrs.clone(),
+            slaac: match &one.ipv6 {
+                Some(Ipv6 { slaac: true, .. }) if lab.advertises(&one.bus) => Slaac::Expects,
+                Some(Ipv6 { slaac: true, .. }) => Slaac::Hopes,
+                Some(Ipv6 { slaac: false, .. }) | None => Slaac::Off,
+            },
+            impair: impairment(lab, seed, node, one)?,
+        })
+    };
+    Ok(NodeState {
         name: node.name.clone(),
         stopped: false,
-        interfaces: node
-            .interfaces
-            .iter()
-            .map(|one| InterfaceState {
-                name: one.name.clone(),
-                bus: one.bus.clone(),
-                mac: one.mac.to_string(),
-                mtu: one.mtu.into(),
-                addresses: one.addrs.clone(),
-                slaac: match &one.ipv6 {
-                    Some(Ipv6 { slaac: true, .. }) if lab.advertises(&one.bus) => Slaac::Expects,
-                    Some(Ipv6 { slaac: true, .. }) => Slaac::Hopes,
-                    Some(Ipv6 { slaac: false, .. }) | None => Slaac::Off,
-                },
-                impair: impairment(lab, seed, node, one),
-            })
-            .collect(),
+        interfaces: node.interfaces.iter().map(interface).collect::<Result<_, Fault>>()?,
         loopback: node.loopback.clone(),
-    }
+    })
 }
 
 /// The names that every node resolves: each node, those of its addresses that others may reach, IPv6 first.
@@ -356,7 +370,7 @@ mod tests {
         };
         assert_eq!(h1, want);
         assert_eq!(of("h2"), None);
-        let slaac = |node: &str| node_state(&lab, 1, &lab.nodes[node]).interfaces[0].slaac;
+        let slaac = |node: &str| node_state(&lab, 1, &lab.nodes[node]).unwrap().interfaces[0].slaac;
         assert_eq!(["r1", "h1", "h2"].map(slaac), [Slaac::Off, Slaac::Expects, Slaac::Off]);
     }
 

@@ -94,6 +94,8 @@ codes! {
     UnknownProgram = "unknown-program" Error,
     /// No impairment preset of that name.
     UnknownPreset = "unknown-preset" Error,
+    /// A distribution of delays that is no word, and no file with one.
+    BadDistribution = "bad-distribution" Error,
     /// An event's verb that does not exist, or that cannot be an event.
     UnknownVerb = "unknown-verb" Error,
     /// Two buses whose subnets share addresses.

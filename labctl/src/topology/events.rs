@@ -130,7 +130,11 @@ impl Reader<'_, '_> {
             }
             ["impair", "set", wire, rest @ ..] if !rest.is_empty() => {
                 let wire = self.wire(wire);
-                let impair = Impair::default().with_words(rest).map_err(|fault| self.fault(fault)).ok();
+                let impair = Impair::default().with_words_in(rest, &self.cx.base);
+                let impair = impair.map_err(|fault| self.fault(fault)).ok();
+                let filters = impair.iter().flat_map(|impair| impair.filters()).map(|text| self.word(text));
+                let filters: Vec<_> = filters.collect();
+                self.cx.filters.extend(filters);
                 Act::ImpairSet(wire?, impair?)
             }
             ["impair", "reset", wire] => Act::ImpairReset(self.wire(wire)?),

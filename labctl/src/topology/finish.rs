@@ -34,6 +34,7 @@ pub(super) fn lab(file: raw::File, path: &Path, cx: &mut Cx) -> Lab {
     let faults = events::faults(file.fault.unwrap_or_default(), &draft, cx);
     let (checks, mut filters) = checks::checks(file.check.unwrap_or_default(), &draft, cx);
     filters.extend(awaited);
+    filters.append(&mut cx.filters);
     let capture = capture(file.capture.as_ref(), &draft, cx);
     let time = file.time.as_ref();
     let lab = Lab {

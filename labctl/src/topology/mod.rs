@@ -115,7 +115,8 @@ pub fn load_str(name: &str, text: &str) -> Result<Lab, Diagnostics> {
 
 fn load_named(path: &Path, text: String) -> Result<Lab, Diagnostics> {
     let text: Arc<str> = text.into();
-    let mut cx = Cx::default();
+    let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    let mut cx = Cx::new(base);
     let lab = match parse(&text, &mut cx) {
         // A text that is not TOML reads as half of one: what else is wrong with it would be guesswork.
         None => None,

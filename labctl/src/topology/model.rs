@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::addr::{Mac, Zoned};
 use super::diag::Diagnostics;
-pub use super::impair::{Aqm, Distribution, Impair, Loss};
+pub use super::impair::{Aqm, Distribution, Impair, Loss, Spread};
 pub use super::ipv6::{Dad, Ipv6, Privacy};
 pub use super::ra::{Preference, Ra, RaPrefix};
 pub use super::raw::{Family, Keep, Mode, NeighState, Outcome, Proto, Routing, TcpProfile};

@@ -44,6 +44,10 @@ pub struct Cx {
     pub index: Option<Vec<u32>>,
     /// Names of the nodes read so far, for `each`.
     pub nodes: Vec<String>,
+    /// The folder that paths are relative to.
+    pub base: std::path::PathBuf,
+    /// Filters whose names are not known before the lab is whole.
+    pub filters: Vec<Sp<String>>,
     /// The key of the table that is being read: where a missing key is reported.
     pub key: Span,
     /// Where tables begin in which a fault was noted.
@@ -51,6 +55,11 @@ pub struct Cx {
 }
 
 impl Cx {
+    /// Nothing is noted yet; paths are relative to `base`.
+    pub fn new(base: std::path::PathBuf) -> Self {
+        Self { base, ..Self::default() }
+    }
+
     /// Notes a fault.
     pub fn push(&mut self, diag: Diag) {
         self.diags.push(diag);

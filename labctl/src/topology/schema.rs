@@ -45,7 +45,7 @@ mod tests {
     use serde_json::Value;
 
     use super::schema;
-    use crate::topology::impair::{RawImpair, RawLoss};
+    use crate::topology::impair::{RawDrop, RawImpair, RawLoss};
     use crate::topology::ra::{RawPrefix, RawRa};
     use crate::topology::raw;
     use crate::topology::read::Table;
@@ -67,6 +67,7 @@ mod tests {
             ("Bus", keys::<raw::Bus>()),
             ("RawImpair", keys::<RawImpair>()),
             ("RawLoss", keys::<RawLoss>()),
+            ("RawDrop", keys::<RawDrop>()),
             ("Program", keys::<raw::Program>()),
             ("Ready", keys::<raw::Ready>()),
             ("Output", keys::<raw::Output>()),

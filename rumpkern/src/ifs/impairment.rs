@@ -1,5 +1,6 @@
 //! What happens to frames that leave by an interface, as a configuration and a request say it.
 
+use crate::filter::Filter;
 use netstack::link::queue::{CoDelConfig, QueueConfig};
 use netstack::link::{Chance, Distribution, ImpairConfig, Loss};
 use netstack::time::Duration;
@@ -18,18 +19,42 @@ pub struct Impairment {
     /// How it does.
     #[serde(skip_serializing_if = "is_default")]
     pub distribution: Spread,
+    /// How much of the last frame's jitter is in the next one's, 0 to 1.
+    #[serde(skip_serializing_if = "is_default")]
+    pub jitter_correlation: f64,
     /// Frames that do not arrive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<Losses>,
+    /// Frames that do not arrive, by their numbers among those that leave by the interface, from 1.
+    #[serde(skip_serializing_if = "is_default")]
+    pub lose: Vec<u64>,
+    /// Frames that do not arrive, by filters.
+    #[serde(skip_serializing_if = "is_default")]
+    pub drop: Vec<DropRule>,
+    /// Frames that all the rest happens to; others pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<Filter>,
+    /// Octets of the longest packet that passes, the Ethernet header not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<usize>,
     /// Share of frames that arrive twice, 0 to 1.
     #[serde(skip_serializing_if = "is_default")]
     pub duplicate: f64,
+    /// How much like the last frame the next one fares in that, 0 to 1.
+    #[serde(skip_serializing_if = "is_default")]
+    pub duplicate_correlation: f64,
     /// Share of frames that arrive ahead of others, 0 to 1.
     #[serde(skip_serializing_if = "is_default")]
     pub reorder: f64,
+    /// How much like the last frame the next one fares in that, 0 to 1.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reorder_correlation: f64,
     /// Share of frames with one bit turned, 0 to 1.
     #[serde(skip_serializing_if = "is_default")]
     pub corrupt: f64,
+    /// How much like the last frame the next one fares in that, 0 to 1.
+    #[serde(skip_serializing_if = "is_default")]
+    pub corrupt_correlation: f64,
     /// Bits a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
@@ -49,8 +74,19 @@ pub struct Impairment {
     pub seed: u64,
 }
 
+/// Frames of a kind that do not arrive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DropRule {
+    /// Which.
+    pub filter: Filter,
+    /// Of these the ones with these numbers, from 1; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nth: Vec<u64>,
+}
+
 /// How delays are spread by the jitter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Spread {
     /// Evenly.
@@ -62,6 +98,8 @@ pub enum Spread {
     Pareto,
     /// One quarter normal, three quarters Pareto.
     ParetoNormal,
+    /// Values of equal probability, in order, in units of the jitter.
+    Table(Vec<f32>),
 }
 
 /// How frames get lost.
@@ -72,6 +110,9 @@ pub enum Losses {
     Random {
         /// Probability of a loss.
         p: f64,
+        /// How much like the last frame the next one fares, 0 to 1.
+        #[serde(default, skip_serializing_if = "is_default")]
+        correlation: f64,
     },
     /// In bursts.
     GilbertElliott {
@@ -117,20 +158,23 @@ impl Impairment {
         ImpairConfig {
             delay: Duration::from_nanos(self.delay_ns),
             jitter: Duration::from_nanos(self.jitter_ns),
-            distribution: match self.distribution {
+            distribution: match &self.distribution {
                 Spread::Uniform => Distribution::Uniform,
                 Spread::Normal => Distribution::Normal,
                 Spread::Pareto => Distribution::Pareto,
                 Spread::ParetoNormal => Distribution::ParetoNormal,
+                Spread::Table(values) => Distribution::Table(values.as_slice().into()),
             },
+            delay_correlation: self.jitter_correlation,
             loss: match self.loss {
                 None => Loss::default(),
-                Some(Losses::Random { p }) => Loss::Random(Chance::of(p)),
+                Some(Losses::Random { p, correlation }) => Loss::Random(Chance { p, correlation }),
                 Some(Losses::GilbertElliott { p, r, h, k }) => Loss::GilbertElliott { p, r, h, k },
             },
-            duplicate: Chance::of(self.duplicate),
-            reorder: Chance::of(self.reorder),
-            corrupt: Chance::of(self.corrupt),
+            lose: self.lose.clone(),
+            duplicate: Chance { p: self.duplicate, correlation: self.duplicate_correlation },
+            reorder: Chance { p: self.reorder, correlation: self.reorder_correlation },
+            corrupt: Chance { p: self.corrupt, correlation: self.corrupt_correlation },
             rate: self.rate,
             burst: self.burst,
             queue: match self.aqm {
@@ -151,7 +195,7 @@ impl Impairment {
 
     /// Whether nothing happens.
     pub fn is_nothing(&self) -> bool {
-        self.config() == ImpairConfig::default()
+        self.config() == ImpairConfig::default() && self.drop.is_empty() && self.mtu.is_none()
     }
 
     /// What makes no sense in it.
@@ -159,13 +203,27 @@ impl Impairment {
         let share = |p: f64| (0.0..=1.0).contains(&p);
         let loss = match self.loss {
             None => true,
-            Some(Losses::Random { p }) => share(p),
+            Some(Losses::Random { p, correlation }) => share(p) && share(correlation),
             Some(Losses::GilbertElliott { p, r, h, k }) => [p, r, h, k].into_iter().all(share),
         };
         match () {
             () if !loss => Some("a loss is a share from 0 to 1"),
             () if ![self.duplicate, self.reorder, self.corrupt].into_iter().all(share) => {
                 Some("duplicate, reorder and corrupt are shares from 0 to 1")
+            }
+            () if ![
+                self.jitter_correlation,
+                self.duplicate_correlation,
+                self.reorder_correlation,
+                self.corrupt_correlation,
+            ]
+            .into_iter()
+            .all(share) =>
+            {
+                Some("a correlation is a share from 0 to 1")
+            }
+            () if matches!(&self.distribution, Spread::Table(values) if values.is_empty() || !values.iter().all(|v| v.is_finite())) => {
+                Some("a distribution needs numbers")
             }
             () if self.rate == Some(0) => Some("a rate of 0 lets nothing through"),
             () if self.limit == Some(0) => Some("a limit of 0 lets nothing through"),
@@ -193,7 +251,10 @@ mod tests {
     fn shares_are_shares() {
         let faulty = [
             Impairment { duplicate: 1.1, ..Impairment::default() },
-            Impairment { loss: Some(Losses::Random { p: -0.1 }), ..Impairment::default() },
+            Impairment { loss: Some(Losses::Random { p: -0.1, correlation: 0.0 }), ..Impairment::default() },
+            Impairment { jitter_correlation: 2.0, ..Impairment::default() },
+            Impairment { distribution: Spread::Table(vec![f32::NAN]), ..Impairment::default() },
+            Impairment { distribution: Spread::Table(vec![]), ..Impairment::default() },
             Impairment { corrupt: f64::NAN, ..Impairment::default() },
             Impairment { rate: Some(0), ..Impairment::default() },
             Impairment { limit: Some(0), ..Impairment::default() },

@@ -5,14 +5,15 @@
 //! wait stays at the head of its interface.
 
 pub(crate) mod flags;
+mod impaired;
 pub mod impairment;
 pub mod shmif;
 
 use crate::config::InterfaceConfig;
 use crate::kernel::Kernel;
 use crate::rumpuser::{AttachError, Filter, PortNumber, Received, Sent};
+use impaired::Impaired;
 use impairment::Impairment;
-use netstack::link::Impair;
 use netstack::net::ifnet::{IfConfig, IfError};
 use netstack::net::mbuf::Offload;
 use netstack::net::{IfIndex, MacAddr};
@@ -47,7 +48,7 @@ struct Interface {
     /// Whether packets leave with their checksums and segmentation left undone; not while the wire is impaired.
     offload: bool,
     /// What happens to frames on their way to the wire.
-    impair: Option<Box<(Impairment, Impair)>>,
+    impair: Option<Box<Impaired>>,
     wire: Wire,
     /// Frames on their way from the stack to the wire.
     out: Vec<Mbuf>,
@@ -72,7 +73,7 @@ impl Interface {
     fn pull(&mut self, stack: &mut Stack, now: Instant, most: usize) -> usize {
         let Interface { out, impair, drops, .. } = self;
         // One that does nothing any more is out of the way once it is empty.
-        let mut impair = impair.as_mut().filter(|both| !(both.0.is_nothing() && both.1.is_empty()));
+        let mut impair = impair.as_mut().filter(|impaired| !impaired.is_idle());
         let whole = self.offload && impair.is_none();
         let mut pulled = 0;
         while out.len() < TX_BATCH
@@ -81,7 +82,7 @@ impl Interface {
         {
             pulled += 1;
             let mut part = |m: Mbuf| match &mut impair {
-                Some(both) => both.1.push(now, m),
+                Some(impaired) => out.extend(impaired.push(now, m)),
                 None => out.push(m),
             };
             // The stack leaves nothing undone here, but forwards what others have left so.
@@ -99,13 +100,13 @@ impl Interface {
             }
             stack.recycle(frame);
         }
-        let Some(both) = impair else { return pulled };
+        let Some(impaired) = impair else { return pulled };
         while out.len() < TX_BATCH
-            && let Some(frame) = both.1.pop(now)
+            && let Some(frame) = impaired.pop(now)
         {
             out.push(frame);
         }
-        while let Some(frame) = both.1.take_dropped() {
+        while let Some(frame) = impaired.take_dropped() {
             stack.recycle(frame);
         }
         pulled
@@ -170,18 +171,12 @@ impl Kernel {
         };
         let config = impairment.clone().unwrap_or_default();
         match &mut interface.impair {
-            Some(both) => {
-                both.1.set_config(now, config.config());
-                both.0 = config;
-            }
-            None if impairment.is_some() => {
-                let impair = Impair::new(config.config(), config.seed);
-                interface.impair = Some(Box::new((config, impair)));
-            }
+            Some(impaired) => impaired.set(now, config),
+            None if impairment.is_some() => interface.impair = Some(Box::new(Impaired::new(config))),
             None => {}
         }
         // What is lost on the way is a segment.
-        let whole = interface.impair.as_ref().is_none_or(|both| both.0.is_nothing());
+        let whole = interface.impair.as_ref().is_none_or(|impaired| impaired.said().is_nothing());
         let _ = stack.if_set_offload(ifindex, interface.offload && whole);
         true
     }
@@ -196,8 +191,8 @@ impl Kernel {
     /// What happens to frames that leave by an interface.
     pub(crate) fn if_impairment(&self, ifindex: IfIndex) -> Option<Impairment> {
         let ifs = self.ifs.all.borrow();
-        let both = ifs.iter().find(|interface| interface.ifindex == ifindex)?.impair.as_ref()?;
-        Some(both.0.clone()).filter(|impairment| !impairment.is_nothing())
+        let impaired = ifs.iter().find(|interface| interface.ifindex == ifindex)?.impair.as_ref()?;
+        Some(impaired.said().clone()).filter(|impairment| !impairment.is_nothing())
     }
 
     /// Sets the size of the largest packet of an interface; the size that it has is never refused.
@@ -325,7 +320,7 @@ impl Kernel {
 
     /// When a waiting frame must be tried again, or arrives at the end of an impaired wire.
     pub(crate) fn if_retry(&self) -> Option<Instant> {
-        let arrives = |interface: &Interface| interface.impair.as_ref().and_then(|both| both.1.next());
+        let arrives = |interface: &Interface| interface.impair.as_ref().and_then(|impaired| impaired.next());
         // A full wire takes nothing, however much is due.
         self.ifs
             .all
@@ -350,8 +345,8 @@ impl Kernel {
         let wire = self.user.borrow().if_counters(interface.port);
         let wire = wire.into_iter().map(|(name, value)| (format!("wire.{name}"), value));
         let drops = interface.drops.iter().map(|(reason, n)| (format!("drop.{reason}"), *n));
-        let impair = interface.impair.as_ref().map(|both| both.1.counters());
-        let impair = impair.iter().flat_map(|counters| counters.iter()).map(|(name, n)| (name.to_owned(), n));
+        let impair = interface.impair.as_ref().map(|impaired| impaired.counters()).unwrap_or_default();
+        let impair = impair.into_iter().map(|(name, n)| (name.to_owned(), n));
         wire.chain(impair).chain(drops).collect()
     }
 }

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::{FilterFault, Trouble};
+use rumpkern::filter::code::{Op, Rel};
 
 /// More tokens than anybody types; bounds the depth of every recursion over a filter.
 const MAX_TOKENS: usize = 1024;
@@ -27,46 +28,6 @@ pub(super) enum Kind {
     Op(Op),
     Rel(Rel),
     End,
-}
-
-/// An arithmetic operator on 32-bit unsigned numbers. `Div` is also the `/` of `10.0.0.0/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Op {
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Mod,
-    And,
-    Or,
-    Xor,
-    Shl,
-    Shr,
-}
-
-/// A comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rel {
-    Eq,
-    Ne,
-    Gt,
-    Ge,
-    Lt,
-    Le,
-}
-
-impl Rel {
-    /// Whether `left REL right` holds.
-    pub(super) fn holds<T: Ord>(self, left: &T, right: &T) -> bool {
-        match self {
-            Rel::Eq => left == right,
-            Rel::Ne => left != right,
-            Rel::Gt => left > right,
-            Rel::Ge => left >= right,
-            Rel::Lt => left < right,
-            Rel::Le => left <= right,
-        }
-    }
 }
 
 /// A token and the octets of the text that it covers.

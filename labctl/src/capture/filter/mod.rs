@@ -11,8 +11,6 @@
 //! Names of nodes stand wherever an address may, `NODE:IF` for one interface's; [`Resolve`] knows them.
 //! Not here: `inbound`/`outbound` (a bus has no inside), `mpls`, `pppoe`, `geneve`, `protochain`, `gateway`.
 
-mod code;
-pub mod field;
 mod lex;
 mod parse;
 mod primitive;
@@ -23,6 +21,9 @@ mod words;
 
 use std::net::IpAddr;
 use std::ops::Range;
+
+use rumpkern::filter::code;
+pub use rumpkern::filter::field;
 
 use thiserror::Error;
 
@@ -77,6 +78,11 @@ impl Filter {
             hint: trouble.hint,
         })?;
         Ok(Filter { root })
+    }
+
+    /// The same for a node, which is told too how it was written.
+    pub fn compiled(&self, text: &str) -> rumpkern::filter::Filter {
+        rumpkern::filter::Filter { text: text.to_owned(), program: self.root.clone() }
     }
 
     /// Whether an Ethernet frame (from its destination address, without FCS) is one of those asked for.

@@ -7,12 +7,13 @@ use std::ops::Range;
 
 use ipnet::IpNet;
 
-use super::code::{Arith, At, Node, Width};
-use super::field::{self, FieldKind, FieldTest, Wanted};
-use super::lex::{self, Kind, Op, Rel, Token};
+use super::lex::{self, Kind, Token};
 use super::primitive::{self, Link};
 use super::words::{self, Dir, Proto, Type};
 use super::{FilterFault, Resolve, Trouble, nearest};
+use rumpkern::filter::code::{Arith, At, Node, Width};
+use rumpkern::filter::code::{Op, Rel};
+use rumpkern::filter::field::{self, FieldKind, FieldTest, Wanted};
 
 pub(super) type Parsed<T> = Result<T, Trouble>;
 

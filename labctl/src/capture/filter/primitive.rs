@@ -4,9 +4,9 @@
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use super::code::{At, Node, Width};
-use super::lex::Rel;
 use super::words::{Dir, Proto};
+use rumpkern::filter::code::Rel;
+use rumpkern::filter::code::{At, Node, Width};
 
 pub(super) const ETHERTYPE_IP: u32 = 0x0800;
 pub(super) const ETHERTYPE_ARP: u32 = 0x0806;

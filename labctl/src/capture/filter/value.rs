@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::code::Node;
-use super::lex::{Kind, Op};
+use super::lex::Kind;
 use super::parse::{Head, Parsed, Parser, any};
 use super::words::{self, Proto, Type};
 use super::{FilterFault, Trouble, field, nearest, primitive};
+use rumpkern::filter::code::Node;
+use rumpkern::filter::code::Op;
 
 impl Parser<'_> {
     pub(super) fn single(&mut self, head: Head, word: &str) -> Parsed<Node> {

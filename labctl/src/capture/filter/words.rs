@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::code::Node;
-use super::lex::Rel;
+use rumpkern::filter::code::Node;
+use rumpkern::filter::code::Rel;
 
 /// Words that are known to `tcpdump` and mean nothing, or nothing yet, on a bus.
 pub(super) const UNSUPPORTED: &[&str] = &[

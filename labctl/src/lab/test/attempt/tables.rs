@@ -123,7 +123,7 @@ fn reason(row: &Value) -> Option<&str> {
 }
 
 /// What an impaired wire does not carry.
-const IMPAIRED: [&str; 2] = ["impairLost", "impairQueueDrops"];
+const IMPAIRED: [&str; 4] = ["impairLost", "impairQueueDrops", "impairDropped", "impairTooLong"];
 
 fn text_of<'v>(row: &'v Value, key: &str) -> Option<&'v str> {
     row[key].as_str()

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use etherparse::{LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, LinkSlice, TransportSlice};
 use ipnet::IpNet;
 
-use super::code::Frame;
-use super::lex::Rel;
+use super::code::{Frame, Rel};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// What a field's values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +52,12 @@ enum Value {
 }
 
 /// What a field is compared with.
-#[derive(Debug, Clone)]
-pub(super) enum Wanted {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wanted {
     /// The field is there, and set if it is a flag.
     Present,
+    /// A number.
     Number(Rel, u64),
     /// Only `Eq` and `Ne`: one of these networks.
     Address(Rel, Vec<IpNet>),
@@ -64,15 +66,33 @@ pub(super) enum Wanted {
 }
 
 /// A field and what it must be.
-#[derive(Debug, Clone)]
-pub(super) struct FieldTest {
-    pub(super) field: &'static Field,
-    pub(super) wanted: Wanted,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldTest {
+    /// Which.
+    #[serde(serialize_with = "write_name", deserialize_with = "read_name")]
+    pub field: &'static Field,
+    /// What it must be.
+    pub wanted: Wanted,
+}
+
+impl PartialEq for Field {
+    fn eq(&self, other: &Field) -> bool {
+        self.name == other.name
+    }
+}
+
+fn write_name<S: Serializer>(field: &&'static Field, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(field.name)
+}
+
+fn read_name<'de, D: Deserializer<'de>>(from: D) -> Result<&'static Field, D::Error> {
+    let name = String::deserialize(from)?;
+    lookup(&name).ok_or_else(|| D::Error::custom(format_args!("there is no field `{name}`")))
 }
 
 impl FieldTest {
     /// Whether the frame has it.
-    pub(super) fn run(&self, frame: &Frame<'_>) -> bool {
+    pub fn run(&self, frame: &Frame<'_>) -> bool {
         let Some(headers) = frame.headers() else { return false };
         let (mut any, mut hit) = (false, false);
         (self.field.extract)(frame, headers, &mut |value| {
@@ -98,7 +118,7 @@ impl FieldTest {
 }
 
 /// The field of that name.
-pub(super) fn lookup(name: &str) -> Option<&'static Field> {
+pub fn lookup(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
 }
 

@@ -10,90 +10,184 @@ use std::cell::OnceCell;
 use etherparse::LaxSlicedPacket;
 
 use super::field::FieldTest;
-use super::lex::{Op, Rel};
+use serde::{Deserialize, Serialize};
 
 /// A compiled filter.
-#[derive(Debug, Clone)]
-pub(super) enum Node {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Node {
+    /// All of them hold, asked in this order.
     All(Vec<Node>),
+    /// One of them holds.
     Any(Vec<Node>),
+    /// It does not hold.
     Not(Box<Node>),
     /// `[at:width] & mask REL value`
     Octets {
+        /// Where.
         at: At,
+        /// How many.
         width: Width,
+        /// Which of their bits.
         mask: u32,
+        /// How they compare ...
         rel: Rel,
+        /// ... with this.
         value: u32,
     },
     /// `left REL right` where every guard holds; false where one does not.
     Arith {
+        /// What must hold first.
         guards: Vec<Node>,
+        /// A sum ...
         left: Arith,
+        /// ... and how it compares ...
         rel: Rel,
+        /// ... with another.
         right: Arith,
     },
+    /// A field of a header.
     Field(FieldTest),
 }
 
 /// Where a load begins, in octets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum At {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum At {
     /// From the start of the frame.
     Frame(u32),
     /// From the end of the IPv4 header that begins at `ip`.
-    Transport { ip: u32, offset: u32 },
+    Transport {
+        /// Where that begins.
+        ip: u32,
+        /// How far behind its end.
+        offset: u32,
+    },
 }
 
 /// How many octets a load takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Width {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Width {
+    /// An octet.
     One = 1,
+    /// A half word.
     Two = 2,
+    /// A word.
     Four = 4,
 }
 
 /// A 32-bit unsigned sum.
-#[derive(Debug, Clone)]
-pub(super) enum Arith {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arith {
+    /// A number.
     Number(u32),
     /// `len`: octets of the frame.
     Length,
     /// `proto[index:width]`
     Load {
+        /// Where the header begins.
         from: At,
+        /// How far behind that.
         index: Box<Arith>,
+        /// How many octets.
         width: Width,
     },
+    /// `left OP right`
     Binary {
+        /// The operator.
         op: Op,
+        /// Its left operand.
         left: Box<Arith>,
+        /// Its right operand.
         right: Box<Arith>,
     },
 }
 
+/// An arithmetic operator on 32-bit unsigned numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Op {
+    /// `+`
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// `/`
+    Div,
+    /// `%`
+    Mod,
+    /// `&`
+    And,
+    /// `|`
+    Or,
+    /// `^`
+    Xor,
+    /// `<<`
+    Shl,
+    /// `>>`
+    Shr,
+}
+
+/// A comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rel {
+    /// `==`
+    Eq,
+    /// `!=`
+    Ne,
+    /// `>`
+    Gt,
+    /// `>=`
+    Ge,
+    /// `<`
+    Lt,
+    /// `<=`
+    Le,
+}
+
+impl Rel {
+    /// Whether `left REL right` holds.
+    pub fn holds<T: Ord>(self, left: &T, right: &T) -> bool {
+        match self {
+            Rel::Eq => left == right,
+            Rel::Ne => left != right,
+            Rel::Gt => left > right,
+            Rel::Ge => left >= right,
+            Rel::Lt => left < right,
+            Rel::Le => left <= right,
+        }
+    }
+}
+
 /// A load beyond the frame or a division by zero: the whole filter does not match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reject;
+pub struct Reject;
 
 /// The frame under the filter, with its headers cut at most once.
-pub(super) struct Frame<'a> {
+#[derive(Debug)]
+pub struct Frame<'a> {
     octets: &'a [u8],
     headers: OnceCell<Option<LaxSlicedPacket<'a>>>,
 }
 
 impl<'a> Frame<'a> {
-    pub(super) fn new(octets: &'a [u8]) -> Frame<'a> {
+    /// A frame from its destination address, without FCS.
+    pub fn new(octets: &'a [u8]) -> Frame<'a> {
         Frame { octets, headers: OnceCell::new() }
     }
 
     /// Octets of the frame.
-    pub(super) fn len(&self) -> usize {
+    #[allow(clippy::len_without_is_empty)] // a frame has octets
+    pub fn len(&self) -> usize {
         self.octets.len()
     }
 
     /// The headers, as far as they can be cut; `None` when there is not even an Ethernet header.
-    pub(super) fn headers(&self) -> Option<&LaxSlicedPacket<'a>> {
+    pub fn headers(&self) -> Option<&LaxSlicedPacket<'a>> {
         self.headers.get_or_init(|| LaxSlicedPacket::from_ethernet(self.octets).ok()).as_ref()
     }
 
@@ -117,7 +211,7 @@ impl<'a> Frame<'a> {
 
 impl Node {
     /// Both, the left one first.
-    pub(super) fn and(self, other: Node) -> Node {
+    pub fn and(self, other: Node) -> Node {
         match self {
             Node::All(mut nodes) => {
                 nodes.push(other);
@@ -128,7 +222,7 @@ impl Node {
     }
 
     /// Either, the left one first.
-    pub(super) fn or(self, other: Node) -> Node {
+    pub fn or(self, other: Node) -> Node {
         match self {
             Node::Any(mut nodes) => {
                 nodes.push(other);
@@ -139,17 +233,20 @@ impl Node {
     }
 
     /// Its contrary.
-    pub(super) fn negate(self) -> Node {
+    pub fn negate(self) -> Node {
         Node::Not(Box::new(self))
     }
 
     /// `[offset:width] == value` from the start of the frame.
-    pub(super) fn octets(offset: u32, width: Width, value: u32) -> Node {
+    pub fn octets(offset: u32, width: Width, value: u32) -> Node {
         Node::Octets { at: At::Frame(offset), width, mask: u32::MAX, rel: Rel::Eq, value }
     }
 
     /// Runs it.
-    pub(super) fn run(&self, frame: &Frame<'_>) -> Result<bool, Reject> {
+    ///
+    /// # Errors
+    /// [`Reject`]: nothing more is asked.
+    pub fn run(&self, frame: &Frame<'_>) -> Result<bool, Reject> {
         match self {
             Node::All(nodes) => {
                 for node in nodes {
