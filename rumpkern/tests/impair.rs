@@ -40,7 +40,7 @@ fn a_delay_is_one_way() {
 #[test]
 fn a_seed_is_the_luck_of_every_frame() {
     let unlucky = |seed| {
-        let loss = Some(Losses::Random { p: 0.4 });
+        let loss = Some(Losses::Random { p: 0.4, correlation: 0.0 });
         let world = pair(Impairment { loss, seed, ..Impairment::default() });
         let ping = forty_pings(&world);
         ping.lines().filter(|line| line.contains("icmp_seq")).map(str::to_owned).collect::<Vec<_>>()

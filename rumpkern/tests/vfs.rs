@@ -350,7 +350,7 @@ fn a_packet_socket_that_wants_every_frame_shows() {
     assert_eq!(text(&kernel, "/sys/class/net/eth0/flags"), "0x1103\n");
     let mut ifreq = [0; 40];
     ifreq[..4].copy_from_slice(b"eth0");
-    ioctl::ioctl(&kernel, 0x8913, &mut ifreq, None).unwrap();
+    ioctl::ioctl(&kernel, ioctl::Of::Other, 0x8913, &mut ifreq, None).unwrap();
     assert_eq!(ifreq[16..18], 0x1043u16.to_ne_bytes(), "only to sysfs, as on Linux");
     let packet = text(&kernel, "/proc/net/packet");
     assert_eq!(packet.lines().count(), 2);

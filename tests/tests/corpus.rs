@@ -3,13 +3,14 @@
 use lab_tests::fuzz::TARGETS;
 use lab_tests::root;
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng, rngs::SmallRng};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// Mutations of each corpus, in all.
 const MUTATIONS: usize = 2000;
 
 /// What havoc does to octets: flips, numbers at the edges, cuts, copies, splices with another seed.
-fn mutate(rng: &mut SmallRng, seed: &[u8], other: &[u8]) -> Vec<u8> {
+fn mutate(rng: &mut Xoshiro256PlusPlus, seed: &[u8], other: &[u8]) -> Vec<u8> {
     let mut out = seed.to_vec();
     for _ in 0..rng.random_range(1..6) {
         let at = rng.random_range(0..=out.len());
@@ -70,7 +71,7 @@ fn replay(name: &str) {
     for seed in &seeds {
         target(seed);
     }
-    let mut rng = SmallRng::seed_from_u64(4);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(4);
     for _ in 0..MUTATIONS {
         let (a, b) = (seeds.choose(&mut rng).expect("seeds"), seeds.choose(&mut rng).expect("seeds"));
         let octets = mutate(&mut rng, a, b);

@@ -2,7 +2,8 @@
 
 use lab_tests::{Place, User, wait_for};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, socket};
-use rand::{Rng, RngCore, SeedableRng, rngs::SmallRng};
+use rand::{Rng, RngCore, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use rumpkern::ctl::Client;
 use shmif::{Bus, Offload, PortConfig};
 use std::io::Write;
@@ -43,7 +44,7 @@ fn assert_answers(dir: &Path) {
 fn garbage_on_the_control_socket() {
     let place = up();
     let dir = node(&place, "a");
-    let mut rng = SmallRng::seed_from_u64(1);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let lines: [&[u8]; 8] = [
         b"\n",
         b"{}\n",
@@ -86,7 +87,7 @@ fn garbage_on_the_sysproxy_socket() {
     let place = up();
     let dir = node(&place, "a");
     let address = UnixAddr::new(&dir.join("sysproxy")).expect("a short path");
-    let mut rng = SmallRng::seed_from_u64(2);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(2);
     for _ in 0..200 {
         let fd =
             socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
@@ -115,7 +116,7 @@ fn frames_of_any_octets() {
     let bus = Bus::open(place.lab_dir("hostile").join("bus/lan")).expect("the bus");
     let ports = bus.ports();
     let mut enemy = bus.attach(&PortConfig::new("enemy", "eth0", [2, 0, 0, 0, 0, 0x66])).expect("a port");
-    let mut rng = SmallRng::seed_from_u64(3);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
     for _ in 0..20_000 {
         let mut frame = vec![0; rng.random_range(14..400)];
         rng.fill_bytes(&mut frame);
@@ -156,7 +157,7 @@ fn a_bus_that_is_scribbled_on_while_in_use() {
             let _ = a.run(&words, true, |_| ());
         })
     };
-    let mut rng = SmallRng::seed_from_u64(4);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(4);
     for _ in 0..20_000 {
         let place = match rng.random_range(0..3) {
             0 => rng.random_range(512..1024),

@@ -3,7 +3,8 @@
 use lab_tests::{Place, User, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rand::{Rng, SeedableRng, rngs::SmallRng};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use rumpkern::ctl::Client;
 use shmif::Bus;
 use std::path::{Path, PathBuf};
@@ -89,7 +90,7 @@ fn the_bus_survives_the_death_of_a_sender_at_any_moment() {
     let lab = place.write("lab.toml", LAB);
     place.ok(&format!("-t {} up", lab.display()));
     sink(&place);
-    let mut rng = SmallRng::seed_from_u64(0xca11_d054);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(0xca11_d054);
     for round in 0..kills() {
         let pid = place.pid("kill", "v");
         let flooding = flood(&place);
@@ -118,7 +119,7 @@ fn a_stopped_node_stops_nobody_and_goes_on_when_continued() {
     sink(&place);
     let pid = place.pid("kill", "v");
     let flooding = flood(&place);
-    let mut rng = SmallRng::seed_from_u64(1);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     for round in 0..30 {
         let before = frames_sent(&bus(&place), "v", pid);
         wait_for("the flood to go on", BOUND, || {

@@ -1,7 +1,8 @@
 //! `labctl` itself is killed in the middle of `up`: `down` or `gc` leaves no process and no file.
 
 use lab_tests::{Place, User};
-use rand::{Rng, SeedableRng, rngs::SmallRng};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ fn killed_at_any_moment(mend: &str) {
     place.ok(&up);
     let whole = began.elapsed();
     place.ok("down");
-    let mut rng = SmallRng::seed_from_u64(7);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
     for round in 0..25 {
         let mut child = place
             .labctl(up.split_whitespace())

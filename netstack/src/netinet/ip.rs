@@ -20,8 +20,8 @@ use crate::stack::stats::{Drop, Stats};
 use crate::time::{Duration, Instant};
 use crate::timer::Timers;
 use crate::wire::{be32, ipv4, ipv6, scope6};
-use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -76,7 +76,7 @@ const IDENTS: usize = 256;
 pub(crate) struct Ip {
     pub(crate) now: Instant,
     pub(crate) config: StackConfig,
-    pub(crate) rng: SmallRng,
+    pub(crate) rng: Xoshiro256PlusPlus,
     pub(crate) key: FlowKey,
     pub(crate) pool: Pool,
     pub(crate) ifs: Interfaces,
@@ -100,7 +100,7 @@ pub(crate) struct Ip {
 
 impl Ip {
     pub(crate) fn new(config: StackConfig, seed: [u8; 32]) -> Ip {
-        let mut rng = SmallRng::from_seed(seed);
+        let mut rng = Xoshiro256PlusPlus::from_seed(seed);
         let key = FlowKey::new([rng.random(), rng.random()]);
         let mut idents = Box::new([0; IDENTS]);
         idents.iter_mut().for_each(|i| *i = rng.random());
@@ -399,7 +399,7 @@ impl IpLayer for Ip {
 
 /// A secret that depends on the seed alone, not on what else has been drawn of it.
 fn secret_of(seed: [u8; 32]) -> [u64; 2] {
-    let mut rng = SmallRng::from_seed(seed);
+    let mut rng = Xoshiro256PlusPlus::from_seed(seed);
     core::array::from_fn(|_| rng.random::<u64>().rotate_left(17) ^ 0x7217)
 }
 

@@ -109,7 +109,8 @@ use fastopen::Use;
 use isn::IsnGenerator;
 use options::Settings;
 use output::Burst;
-use rand::{RngCore, SeedableRng, rngs::SmallRng};
+use rand::{RngCore, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use segment::Segment;
 use seq::SeqNum;
 use slab::Slab;
@@ -168,7 +169,7 @@ pub struct Tcp {
 impl Tcp {
     /// TCP without sockets; `seed` is secret and makes ISNs and ports.
     pub fn new(config: TcpConfig, seed: [u8; 32]) -> Tcp {
-        let mut rng = SmallRng::from_seed(seed);
+        let mut rng = Xoshiro256PlusPlus::from_seed(seed);
         let isn = IsnGenerator::new((rng.next_u64(), rng.next_u64()));
         let mut pcbs = PcbTable::new(Receivers::Listening, [rng.next_u64(), rng.next_u64()]);
         pcbs.ephemeral = config.ephemeral_ports.0..=config.ephemeral_ports.1;

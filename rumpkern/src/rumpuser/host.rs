@@ -11,8 +11,8 @@ use netstack::Mbuf;
 use netstack::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rand::rngs::SmallRng;
 use rand::{RngCore, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -39,7 +39,7 @@ const LOOKS: u32 = 16;
 pub struct Host {
     node: String,
     epoch: Epoch,
-    random: Option<SmallRng>,
+    random: Option<Xoshiro256PlusPlus>,
     ports: Vec<Option<BusPort>>,
     bell: Doorbell,
     signals: SignalFd,
@@ -70,7 +70,7 @@ impl Host {
         let mut host = Host {
             node: config.node.clone(),
             epoch: config.epoch,
-            random: (config.seed != 0).then(|| SmallRng::seed_from_u64(config.seed)),
+            random: (config.seed != 0).then(|| Xoshiro256PlusPlus::seed_from_u64(config.seed)),
             ports: Vec::new(),
             bell,
             signals,

@@ -9,8 +9,8 @@ use netstack::Mbuf;
 use netstack::net::MacAddr;
 use netstack::net::mbuf::Offload;
 use netstack::time::{Duration, Instant};
-use rand::rngs::SmallRng;
 use rand::{RngCore, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use rumpkern::config::{HostConfig, InterfaceConfig, NodeConfig};
 use rumpkern::evloop::{self, Left};
 use rumpkern::kernel::Kernel;
@@ -52,7 +52,7 @@ struct Wire {
 struct User {
     ether: Rc<Ether>,
     ports: Vec<(PathBuf, usize)>,
-    random: SmallRng,
+    random: Xoshiro256PlusPlus,
 }
 
 impl Rumpuser for User {
@@ -180,7 +180,7 @@ impl World {
 
     /// Adds a node.
     pub fn add(&mut self, config: NodeConfig) -> Rc<Kernel> {
-        let random = SmallRng::seed_from_u64(self.kernels.len() as u64 + 1);
+        let random = Xoshiro256PlusPlus::seed_from_u64(self.kernels.len() as u64 + 1);
         let user = User { ether: self.ether.clone(), ports: Vec::new(), random };
         let kernel = Kernel::new(&config, Box::new(user));
         kernel.configure(&config).unwrap();

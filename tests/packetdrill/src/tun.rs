@@ -6,8 +6,8 @@ use netstack::Mbuf;
 use netstack::net::MacAddr;
 use netstack::time::Instant;
 use netstack::wire::{arp, ethernet};
-use rand::rngs::SmallRng;
 use rand::{RngCore, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use rumpkern::config::InterfaceConfig;
 use rumpkern::rumpuser::{AttachError, Filter, Interest, PortNumber, Received, Rumpuser, Sent, Wake};
 use std::cell::{Cell, RefCell};
@@ -96,12 +96,12 @@ impl Tun {
 #[derive(Debug)]
 pub(crate) struct User {
     tun: Rc<Tun>,
-    random: SmallRng,
+    random: Xoshiro256PlusPlus,
 }
 
 impl User {
     pub(crate) fn new(tun: Rc<Tun>, seed: u64) -> User {
-        User { tun, random: SmallRng::seed_from_u64(seed) }
+        User { tun, random: Xoshiro256PlusPlus::seed_from_u64(seed) }
     }
 }
 

@@ -27,7 +27,7 @@ fn large(family: Family) -> usize {
 fn large_file(lab: &Lab, name: &str, len: usize) {
     const MIB: usize = 1 << 20;
     let mut block = vec![0; MIB];
-    rand::rngs::SmallRng::seed_from_u64(7).fill_bytes(&mut block);
+    rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(7).fill_bytes(&mut block);
     let mut file = File::create(lab.file(name)).expect("a file");
     for nth in 0..len / MIB {
         for (page, octets) in block.chunks_mut(4096).enumerate() {

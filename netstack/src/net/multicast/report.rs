@@ -19,7 +19,7 @@ use crate::time::{Duration, Instant};
 use crate::timer::{GroupTimer, Timer, TimerKey, Timers};
 use crate::wire::ipv6;
 use rand::Rng;
-use rand::rngs::SmallRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -69,7 +69,7 @@ pub(crate) struct Around<'a> {
     pub(crate) ifindex: IfIndex,
     pub(crate) family: Family,
     pub(crate) timers: &'a mut Timers,
-    pub(crate) rng: &'a mut SmallRng,
+    pub(crate) rng: &'a mut Xoshiro256PlusPlus,
     pub(crate) config: &'a GroupConfig,
 }
 

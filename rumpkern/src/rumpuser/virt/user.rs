@@ -6,8 +6,8 @@ use crate::config::{InterfaceConfig, NodeConfig};
 use crate::rumpuser::{AttachError, Filter, Interest, PortNumber, Received, Rumpuser, Sent, Wake};
 use netstack::Mbuf;
 use netstack::time::Instant;
-use rand::rngs::SmallRng;
 use rand::{RngCore, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use std::cell::RefCell;
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -22,7 +22,7 @@ pub(super) struct User {
     id: NodeId,
     node: Rc<str>,
     ports: Ports,
-    random: SmallRng,
+    random: Xoshiro256PlusPlus,
 }
 
 impl User {
@@ -32,7 +32,7 @@ impl User {
             id,
             node: config.node.as_str().into(),
             ports: ports.clone(),
-            random: SmallRng::seed_from_u64(config.seed),
+            random: Xoshiro256PlusPlus::seed_from_u64(config.seed),
         }
     }
 
