@@ -354,6 +354,12 @@ impl Stack {
     /// Sends the transport packet `m` of socket `id`, which pays for it.
     pub(crate) fn datagram_output(&mut self, id: SocketId, out: &Out, mut m: Mbuf) -> Result<(), SockError> {
         let s = self.sockets.datagram(id)?;
+        let mut protocol = out.tx.protocol;
+        if out.tx.dst.is_ipv6() {
+            let (first, headers) = s.opts.v6.headers(protocol);
+            m.prepend(headers.len()).copy_from_slice(&headers);
+            protocol = first;
+        }
         let charge = m.len() + PACKET_COST;
         s.tx_octets += charge;
         m.owner = Some(id);
@@ -381,7 +387,7 @@ impl Stack {
             MtuDiscover::Want => Fragment::May,
             MtuDiscover::Do | MtuDiscover::Probe => Fragment::Dont,
         };
-        let tx = IpTx { fragment, ..out.tx };
+        let tx = IpTx { fragment, protocol, ..out.tx };
         let sent = match (tx.src, tx.dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
                 let mut options = s.opts.ip_options.clone();

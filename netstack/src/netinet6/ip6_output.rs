@@ -91,9 +91,16 @@ impl Ip {
         self.link_output(way.ifindex, way.next, way.kind, m);
     }
 
-    /// Cuts the payload `m` into fragments, each with `header` and a fragment header in front.
+    /// Cuts the payload `m` into fragments, each with `header`, hop-by-hop options if there are any, and a fragment header in front.
     fn ip6_fragment(&mut self, way: &Way, dst: Ipv6Addr, header: &Header, m: Mbuf) {
-        let room = (way.mtu as usize).saturating_sub(ipv6::HEADER_LEN + FRAGMENT_LEN) & !7;
+        let kept = match header.next_header {
+            next::HOP_BY_HOP => ipv6_ext::len(m.data()).unwrap_or(0),
+            _ => 0,
+        };
+        let (each, payload) = m.data().split_at(kept);
+        let next_header = each.first().copied().unwrap_or(header.next_header);
+        let first = if kept > 0 { next::HOP_BY_HOP } else { next::FRAGMENT };
+        let room = (way.mtu as usize).saturating_sub(ipv6::HEADER_LEN + kept + FRAGMENT_LEN) & !7;
         if room == 0 || m.len() > ipv6::MAX_LEN - ipv6::HEADER_LEN {
             self.stats.ip6.frag_fails += 1;
             return self.discard(Drop::Ip6TooBig, m);
@@ -103,13 +110,17 @@ impl Ip {
         let id = self.rng.random();
         // The owner pays by the last fragment for all of them.
         let (owner, charge) = (m.owner, m.charge);
-        for at in (0..m.len()).step_by(room) {
-            let len = room.min(m.len() - at);
-            let more = at + len < m.len();
-            let mut part = self.copy(&m.data()[at..at + len]);
-            let fragment = ipv6_ext::Fragment { next_header: header.next_header, offset: at, more, id };
+        for at in (0..payload.len()).step_by(room) {
+            let len = room.min(payload.len() - at);
+            let more = at + len < payload.len();
+            let mut part = self.copy(&payload[at..at + len]);
+            let fragment = ipv6_ext::Fragment { next_header, offset: at, more, id };
             fragment.emit(part.prepend(FRAGMENT_LEN));
-            let header = Header { payload_len: FRAGMENT_LEN + len, next_header: next::FRAGMENT, ..*header };
+            part.prepend(kept).copy_from_slice(each);
+            if let Some(named) = part.data_mut().first_mut().filter(|_| kept > 0) {
+                *named = next::FRAGMENT;
+            }
+            let header = Header { payload_len: kept + FRAGMENT_LEN + len, next_header: first, ..*header };
             header.emit(part.prepend(ipv6::HEADER_LEN));
             if !more {
                 (part.owner, part.charge) = (owner, charge);

@@ -266,7 +266,7 @@ pub struct SendMeta {
 }
 
 /// What was received besides the octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecvMeta {
     /// Octets put into the buffer; 0 of a stream: its end.
     pub len: usize,
@@ -290,6 +290,8 @@ pub struct RecvMeta {
     pub link: Option<LinkAddr>,
     /// Of the error queue (MSG_ERRQUEUE): what happened to what was sent to `from`.
     pub error: Option<QueuedError>,
+    /// IPv6's extension headers, if the program wants any: what the first one is (a "next header"), and all of them.
+    pub headers: Option<Box<[u8]>>,
 }
 
 /// An entry of a socket's error queue (IP_RECVERR, `sock_extended_err`).

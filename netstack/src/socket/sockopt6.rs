@@ -4,6 +4,7 @@
 use super::sockopt::MtuDiscover;
 use crate::net::IfIndex;
 use crate::socket::SockError;
+use crate::wire::ipv6_ext::{self, next};
 use std::net::Ipv6Addr;
 
 /// An option with its value.
@@ -51,6 +52,18 @@ pub enum SockOpt6 {
     IcmpFilter([u32; 8]),
     /// IPV6_HDRINCL
     HeaderIncluded(bool),
+    /// IPV6_HOPOPTS: the hop-by-hop options header of what is sent, whole; empty: none.
+    HopOptions(Vec<u8>),
+    /// IPV6_DSTOPTS: the destination options header of what is sent, likewise.
+    DstOptions(Vec<u8>),
+    /// IPV6_RTHDRDSTOPTS: the same before a routing header, which nothing here has: kept, and not sent (RFC 3542 §9.2).
+    RoutingDstOptions(Vec<u8>),
+    /// IPV6_RECVHOPOPTS: whether such headers are told of what comes.
+    RecvHopOptions(bool),
+    /// IPV6_RECVDSTOPTS, likewise.
+    RecvDstOptions(bool),
+    /// IPV6_RECVRTHDR, likewise.
+    RecvRouting(bool),
 }
 
 /// The value of IPV6_PKTINFO.
@@ -96,6 +109,12 @@ pub enum SockOpt6Name {
     Checksum,
     IcmpFilter,
     HeaderIncluded,
+    HopOptions,
+    DstOptions,
+    RoutingDstOptions,
+    RecvHopOptions,
+    RecvDstOptions,
+    RecvRouting,
 }
 
 /// The values of a socket.
@@ -121,6 +140,12 @@ pub(crate) struct Options6 {
     pub(crate) checksum: Option<u16>,
     pub(crate) icmp_filter: [u32; 8],
     pub(crate) header_included: bool,
+    pub(crate) hop_options: Vec<u8>,
+    pub(crate) dst_options: Vec<u8>,
+    pub(crate) routing_dst_options: Vec<u8>,
+    pub(crate) recv_hop_options: bool,
+    pub(crate) recv_dst_options: bool,
+    pub(crate) recv_routing: bool,
 }
 
 impl Default for Options6 {
@@ -146,6 +171,12 @@ impl Default for Options6 {
             checksum: None,
             icmp_filter: [0; 8],
             header_included: false,
+            hop_options: Vec::new(),
+            dst_options: Vec::new(),
+            routing_dst_options: Vec::new(),
+            recv_hop_options: false,
+            recv_dst_options: false,
+            recv_routing: false,
         }
     }
 }
@@ -177,6 +208,12 @@ impl Options6 {
             SockOpt6::Checksum(v) => self.checksum = v,
             SockOpt6::IcmpFilter(v) => self.icmp_filter = v,
             SockOpt6::HeaderIncluded(v) => self.header_included = v,
+            SockOpt6::HopOptions(v) => self.hop_options = checked(v)?,
+            SockOpt6::DstOptions(v) => self.dst_options = checked(v)?,
+            SockOpt6::RoutingDstOptions(v) => self.routing_dst_options = checked(v)?,
+            SockOpt6::RecvHopOptions(v) => self.recv_hop_options = v,
+            SockOpt6::RecvDstOptions(v) => self.recv_dst_options = v,
+            SockOpt6::RecvRouting(v) => self.recv_routing = v,
         }
         Ok(())
     }
@@ -205,6 +242,12 @@ impl Options6 {
             SockOpt6Name::Checksum => SockOpt6::Checksum(self.checksum),
             SockOpt6Name::IcmpFilter => SockOpt6::IcmpFilter(self.icmp_filter),
             SockOpt6Name::HeaderIncluded => SockOpt6::HeaderIncluded(self.header_included),
+            SockOpt6Name::HopOptions => SockOpt6::HopOptions(self.hop_options.clone()),
+            SockOpt6Name::DstOptions => SockOpt6::DstOptions(self.dst_options.clone()),
+            SockOpt6Name::RoutingDstOptions => SockOpt6::RoutingDstOptions(self.routing_dst_options.clone()),
+            SockOpt6Name::RecvHopOptions => SockOpt6::RecvHopOptions(self.recv_hop_options),
+            SockOpt6Name::RecvDstOptions => SockOpt6::RecvDstOptions(self.recv_dst_options),
+            SockOpt6Name::RecvRouting => SockOpt6::RecvRouting(self.recv_routing),
         })
     }
 
@@ -213,8 +256,38 @@ impl Options6 {
         self.prefer_source == Some(SourceKind::Public)
     }
 
+    /// Whether extension headers of what comes are told.
+    pub(crate) fn wants_headers(&self) -> bool {
+        self.recv_hop_options || self.recv_dst_options || self.recv_routing
+    }
+
+    /// The extension headers of what is sent by `protocol`, and what the first of all headers names.
+    pub(crate) fn headers(&self, protocol: u8) -> (u8, Vec<u8>) {
+        let (mut first, mut chain) = (protocol, Vec::new());
+        for (kind, header) in [(next::DESTINATION, &self.dst_options), (next::HOP_BY_HOP, &self.hop_options)]
+        {
+            if let Some((_, rest)) = header.split_first() {
+                chain.splice(0..0, [&[first], rest].concat());
+                first = kind;
+            }
+        }
+        (first, chain)
+    }
+
     /// Whether the filter lets an ICMPv6 message of this type through.
     pub(crate) fn wants_icmp(&self, ty: u8) -> bool {
         self.icmp_filter[usize::from(ty / 32)] & 1 << (ty % 32) == 0
+    }
+}
+
+/// An options header as a program gives it: nothing, or as long as it says, and made of options.
+fn checked(header: Vec<u8>) -> Result<Vec<u8>, SockError> {
+    if header.is_empty() {
+        return Ok(header);
+    }
+    let whole = ipv6_ext::len(&header).is_ok_and(|len| len == header.len());
+    match whole && ipv6_ext::options(&header).all(|option| option.is_ok()) {
+        true => Ok(header),
+        false => Err(SockError::Invalid),
     }
 }

@@ -9,6 +9,7 @@ use crate::net::multicast::SourceFilter;
 use crate::netinet::Flow;
 use crate::tcp::TcpId;
 use crate::time::Instant;
+use crate::wire::{ipv6, udp};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -42,6 +43,20 @@ pub(crate) struct Datagram {
     pub(crate) time: Instant,
     pub(crate) link: Option<LinkAddr>,
     pub(crate) error: Option<QueuedError>,
+}
+
+impl Datagram {
+    /// The extension headers before its transport header, with what names the first of them in front.
+    pub(crate) fn headers(&self, kind: Kind) -> Option<Box<[u8]>> {
+        let transport = match kind {
+            Kind::Udp => udp::HEADER_LEN,
+            Kind::Ping | Kind::Raw | Kind::Packet => 0,
+        };
+        let is_ipv6 = self.error.is_none() && self.local.is_some_and(|addr| addr.is_ipv6());
+        let octets = self.m.data().get(..self.at.checked_sub(transport)?)?;
+        let (header, chain) = octets.split_first_chunk::<{ ipv6::HEADER_LEN }>().filter(|_| is_ipv6)?;
+        (!chain.is_empty()).then(|| [&header[6..7], chain].concat().into())
+    }
 }
 
 /// Octets counted for each datagram in a buffer besides its data: what keeping it costs.

@@ -218,6 +218,7 @@ impl Stack {
             time: d.time,
             link: d.link,
             error: d.error,
+            headers: s.opts.v6.wants_headers().then(|| d.headers(s.kind)).flatten(),
         };
         if !flags.contains(RecvFlags::PEEK)
             && let Some(d) = queue.pop()
@@ -377,6 +378,7 @@ impl RecvMeta {
             time,
             link: None,
             error: None,
+            headers: None,
         }
     }
 }

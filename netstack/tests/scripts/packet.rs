@@ -22,7 +22,8 @@ fn set(s: &mut Script, id: SocketId, opt: SockOpt) -> Result<(), SockError> {
 fn taken(s: &mut Script, id: SocketId) -> Vec<(RecvMeta, Vec<u8>)> {
     let (mut buf, mut all) = ([0; 2000], Vec::new());
     while let Ok(meta) = s.stack.recv(s.now, id, &mut buf, RecvFlags::empty()) {
-        all.push((meta, buf[..meta.len].to_vec()));
+        let octets = buf[..meta.len].to_vec();
+        all.push((meta, octets));
     }
     all
 }

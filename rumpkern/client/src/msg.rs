@@ -10,7 +10,7 @@
 //! | LISTEN SHUTDOWN | ARG (backlog; how) | 0 |
 //! | ACCEPT | FLAGS (SOCK_NONBLOCK) | sid; ADDR |
 //! | SENDMSG | FLAGS, DATA, and if wanted ADDR (to), LOCAL (source), IFINDEX, TTL, TOS | octets |
-//! | RECVMSG | FLAGS, LEN | octets; DATA, ADDR (from), LEN (the datagram's), LOCAL (to), IFINDEX, TTL, TOS, TIME, ERROR, OFFENDER, WIRE_LEN |
+//! | RECVMSG | FLAGS, LEN | octets; DATA, ADDR (from), LEN (the datagram's), LOCAL (to), IFINDEX, TTL, TOS, TIME, ERROR, OFFENDER, WIRE_LEN, HEADERS |
 //! | CLOSE GETPID | | 0; pid |
 //! | DUP | | sid |
 //! | GETSOCKNAME GETPEERNAME | | 0; ADDR |
@@ -82,6 +82,8 @@ pub mod tag {
     pub const OFFENDER: u16 = 21;
     /// u32: octets that a frame had before a filter cut it.
     pub const WIRE_LEN: u16 = 22;
+    /// IPv6's extension headers: what the first one is, and their octets.
+    pub const HEADERS: u16 = 23;
 }
 
 /// Octets of one entry of POLLFDS.
@@ -164,6 +166,7 @@ pub struct Body<'a> {
     pub error: Option<&'a [u8]>,
     pub offender: Option<&'a [u8]>,
     pub wire_len: Option<u32>,
+    pub headers: Option<&'a [u8]>,
 }
 
 /// Puts a decoded value into its place; a second one is a fault.
@@ -238,6 +241,7 @@ impl<'a> Body<'a> {
                 tag::ERROR => {
                     put(&mut body.error, tag, at_most(EXTENDED_ERR).filter(|_| n == EXTENDED_ERR), n)?
                 }
+                tag::HEADERS => put(&mut body.headers, tag, at_most(MAX_DATA), n)?,
                 tag::WIRE_LEN => put(&mut body.wire_len, tag, word(), n)?,
                 tag::OFFENDER => put(&mut body.offender, tag, address(), n)?,
                 tag::LIMITS => {
@@ -267,6 +271,7 @@ impl<'a> Body<'a> {
         octets(tag::LOCAL, self.local);
         octets(tag::ERROR, self.error);
         octets(tag::OFFENDER, self.offender);
+        octets(tag::HEADERS, self.headers);
         octets(tag::NAME, self.name.map(str::as_bytes));
         octets(tag::POLLFDS, self.pollfds.map(|entries| entries.0));
         octets(tag::TTL, self.ttl.map(|ttl| [ttl]).as_ref().map(|ttl| &ttl[..]));

@@ -63,6 +63,12 @@ bitflags::bitflags! {
         const HOPLIMIT6 = 128;
         /// IPV6_RECVTCLASS
         const TCLASS6 = 256;
+        /// IPV6_RECVHOPOPTS
+        const HOPOPTS6 = 512;
+        /// IPV6_RECVRTHDR
+        const RTHDR6 = 1024;
+        /// IPV6_RECVDSTOPTS
+        const DSTOPTS6 = 2048;
     }
 }
 

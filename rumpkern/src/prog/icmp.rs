@@ -424,7 +424,7 @@ mod tests {
         fn any_packet_is_trouble_or_none(ty in any::<u8>(), code in any::<u8>(), rest in any::<u32>(), quoted in proptest::collection::vec(any::<u8>(), 0..20), octets in proptest::collection::vec(any::<u8>(), 0..80)) {
             let protocol = quoted.first().copied().unwrap_or(1);
             let [four, six] = [meta(ROUTER.0, US.0), meta(ROUTER.1, US.1)];
-            let packets = [(packet4(ty, code, rest, protocol, &quoted), four), (packet6(ty, code, rest, protocol, &quoted), six), (octets.clone(), four), (octets, six)];
+            let packets = [(packet4(ty, code, rest, protocol, &quoted), four.clone()), (packet6(ty, code, rest, protocol, &quoted), six.clone()), (octets.clone(), four), (octets, six)];
             for (packet, meta) in packets {
                 if let Some(trouble) = Trouble::read(&packet, &meta) {
                     prop_assert!(!trouble.words().is_empty());

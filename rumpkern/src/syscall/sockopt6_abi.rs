@@ -1,8 +1,8 @@
 //! Socket options of IPv6 in Linux's numbers and layout: those of level IPPROTO_IPV6, and of raw sockets SOL_RAW's and
 //! SOL_ICMPV6's. RFC 3493 §5, RFC 3542. Those about groups are in `group_abi`.
 //!
-//! Not here, and so ENOPROTOOPT: extension headers (IPV6_HOPOPTS, IPV6_RTHDR, IPV6_DSTOPTS and what asks for them), flow labels
-//! of a program's choice, and the names of RFC 2292.
+//! Not here, and so ENOPROTOOPT: extension headers of streams, flow labels of a program's choice, and the names of RFC 2292. There is
+//! no routing header that could be sent: as on a Linux that was built without any, one is EINVAL.
 
 use super::{Errno, Family, Fd, SockOpt, SockOptName, SockType, Sys};
 use netstack::net::IfIndex;
@@ -78,6 +78,13 @@ pub(super) fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Res
         (_, 49) => SockOpt6::RecvPktInfo(int(value)? != 0),
         (_, 50) => SockOpt6::PktInfo(pkt_info(sys, value)?),
         (_, 51) => SockOpt6::RecvHopLimit(int(value)? != 0),
+        (_, 53) if !stream => SockOpt6::RecvHopOptions(int(value)? != 0),
+        (_, 54) if !stream => SockOpt6::HopOptions(value.to_vec()),
+        (_, 55) if !stream => SockOpt6::RoutingDstOptions(value.to_vec()),
+        (_, 56) if !stream => SockOpt6::RecvRouting(int(value)? != 0),
+        (_, 57) if !stream => return if value.is_empty() { Ok(()) } else { Err(Errno::EINVAL) },
+        (_, 58) if !stream => SockOpt6::RecvDstOptions(int(value)? != 0),
+        (_, 59) if !stream => SockOpt6::DstOptions(value.to_vec()),
         (_, 60) => SockOpt6::RecvPathMtu(int(value)? != 0),
         (_, 62) => SockOpt6::DontFrag(int(value)? != 0),
         (_, 66) => SockOpt6::RecvTrafficClass(int(value)? != 0),
@@ -114,6 +121,13 @@ pub(super) fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, E
         (_, 49) => SockOpt6Name::RecvPktInfo,
         (_, 50) => SockOpt6Name::PktInfo,
         (_, 51) => SockOpt6Name::RecvHopLimit,
+        (_, 53) if !stream => SockOpt6Name::RecvHopOptions,
+        (_, 54) if !stream => SockOpt6Name::HopOptions,
+        (_, 55) if !stream => SockOpt6Name::RoutingDstOptions,
+        (_, 56) if !stream => SockOpt6Name::RecvRouting,
+        (_, 57) if !stream => return Ok(Vec::new()),
+        (_, 58) if !stream => SockOpt6Name::RecvDstOptions,
+        (_, 59) if !stream => SockOpt6Name::DstOptions,
         (_, 60) => SockOpt6Name::RecvPathMtu,
         (_, 61) => return path_mtu(sys, fd),
         (_, 62) => SockOpt6Name::DontFrag,
@@ -142,6 +156,9 @@ fn octets(sys: &Sys, option: &SockOpt6) -> Vec<u8> {
         | SockOpt6::RecvTrafficClass(on)
         | SockOpt6::RecvPathMtu(on)
         | SockOpt6::AutoFlowLabel(on)
+        | SockOpt6::RecvHopOptions(on)
+        | SockOpt6::RecvDstOptions(on)
+        | SockOpt6::RecvRouting(on)
         | SockOpt6::HeaderIncluded(on) => i32::from(*on),
         SockOpt6::UnicastHops(hops) => hops.unwrap_or(sys.kernel().stack.borrow().config().ttl).into(),
         SockOpt6::MulticastHops(hops) => hops.unwrap_or(1).into(),
@@ -166,6 +183,9 @@ fn octets(sys: &Sys, option: &SockOpt6) -> Vec<u8> {
         SockOpt6::PktInfo(info) => {
             let src = info.src.unwrap_or(Ipv6Addr::UNSPECIFIED).octets();
             return [&src[..], &info.ifindex.map_or(0, |ifindex| ifindex.0).to_le_bytes()].concat();
+        }
+        SockOpt6::HopOptions(header) | SockOpt6::DstOptions(header) | SockOpt6::RoutingDstOptions(header) => {
+            return header.clone();
         }
         SockOpt6::IcmpFilter(words) => return words.iter().flat_map(|word| word.to_le_bytes()).collect(),
     };

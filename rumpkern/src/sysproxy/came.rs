@@ -9,7 +9,7 @@ use rumpclient::sockaddr::{self, SockAddrBuf};
 use std::net::IpAddr;
 
 /// What is known of a datagram beside its octets.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Came {
     pub(super) meta: RecvMeta,
     /// Netlink: from whom.
@@ -65,6 +65,7 @@ impl Came {
             ttl: Some(meta.ttl),
             tos: Some(meta.tos),
             time: Some(meta.time.as_nanos()),
+            headers: meta.headers.as_deref(),
             ..Body::default()
         })
     }

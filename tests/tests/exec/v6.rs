@@ -159,3 +159,54 @@ print(*found)
     let (first, then) = lines[2].split_once(' ').expect(&said);
     assert!(shown.contains(&format!("{first}/")) && !shown.contains(&format!("{then}/")), "{said} {shown}");
 }
+
+/// RFC 3542 §8, §9: headers of options that a program has sent, fragments or not, and what of them another is told.
+#[test]
+fn headers_of_options_are_sent_and_told() {
+    program("python3", "python3");
+    let mut lab = both();
+    let server = r#"
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::", 99))
+s.setsockopt(41, 53, 1)
+while True:
+    data, control, flags, peer = s.recvmsg(9000, 400)
+    print(len(data), sorted((kind, value.hex()) for level, kind, value in control), flush=True)
+    s.setsockopt(41, 58, 1)
+"#;
+    let server = lab.start_words("h2", &["python3", "-c", server]);
+    lab.receives("h2", "udp", 99);
+    // An unknown option that may be skipped, and padding.
+    let client = r#"
+import socket
+c = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+hop, dst = bytes([0, 0, 0x1e, 2, 7, 7, 1, 0]), bytes([0, 1, 0x1f, 2, 8, 8]) + bytes([1, 8]) + bytes(8)
+for name, header in ((54, hop), (59, dst)):
+    c.setsockopt(41, name, header)
+    assert c.getsockopt(41, name, 100) == header
+    c.sendto(b"x", ("2001:db8:2::2", 99))
+c.sendto(bytes(4000), ("2001:db8:2::2", 99))
+for name, header in ((54, hop[:7]), (59, bytes([0, 0, 5, 9, 0, 0, 0, 0])), (57, bytes([0, 2, 0, 1] + [0] * 20))):
+    try:
+        c.setsockopt(41, name, header)
+    except OSError as error:
+        print(error.errno)
+for name in (54, 59):
+    c.setsockopt(41, name, b"")
+c.sendto(b"last", ("2001:db8:2::2", 99))
+"#;
+    let output = lab_tests::exec::finish(&mut lab.command("h1", ["python3", "-c", client]), "client");
+    assert_eq!(lab_tests::exec::succeeded("client", &output), "22\n22\n22\n");
+    let said = server.prints("4 []");
+    let hop = |next: &str| format!("(54, '{next}001e0207070100')");
+    let dst = "(59, '11011f02080801080000000000000000')";
+    let all = [
+        format!("1 [{}]", hop("11")),
+        format!("1 [{}, {dst}]", hop("3c")),
+        // Whole again, its headers are those of the first fragment.
+        format!("4000 [{}, {dst}]", hop("3c")),
+        "4 []".to_owned(),
+    ];
+    assert_eq!(said.lines().collect::<Vec<_>>(), all);
+}

@@ -137,3 +137,39 @@ fn a_deprecated_address_is_not_taken_for_anything_new() {
     s.stack.handle_timeout(s.now);
     assert_eq!(source(&s), "2001:db8:1::ff:fe00:1");
 }
+
+/// RFC 3542 §8, §9: options headers that a program has set, in the order of RFC 8200 §4.1; every fragment has the hop-by-hop ones.
+#[test]
+fn headers_of_options_go_with_every_datagram() {
+    use netstack::socket::{SockOpt, SockOpt6};
+    let mut s = Script::host6();
+    s.neighbour6(0, OTHER);
+    let id = bound(&mut s, "[::]:7");
+    let set = |s: &mut Script, opt| s.stack.set_option(s.now, id, SockOpt::V6(opt));
+    let (hop, dst) = (vec![0, 0, 0x1e, 2, 7, 7, 1, 0], vec![0, 0, 0x1f, 2, 8, 8, 1, 0]);
+    set(&mut s, SockOpt6::HopOptions(hop.clone())).unwrap();
+    set(&mut s, SockOpt6::DstOptions(dst.clone())).unwrap();
+    for odd in [hop[..7].to_vec(), [&hop[..], &[0]].concat(), vec![0, 0, 5, 9, 0, 0, 0, 0]] {
+        assert_eq!(set(&mut s, SockOpt6::HopOptions(odd)), Err(SockError::Invalid));
+    }
+    send(&mut s, id, &format!("[{OTHER}]:9")).unwrap();
+    let frame = s.frames(0).pop().unwrap();
+    assert_eq!((frame[20], &frame[54..56], &frame[56..62]), (0, &[60, 0][..], &hop[2..]));
+    assert_eq!((&frame[62..64], &frame[64..70], frame.len()), (&[17, 0][..], &dst[2..], 54 + 16 + 9));
+    let meta = SendMeta { to: Some(format!("[{OTHER}]:9").parse().unwrap()), ..SendMeta::default() };
+    s.stack.send(s.now, id, &[0; 3000], &meta).unwrap();
+    let frames = s.frames(0);
+    assert_eq!(frames.len(), 3);
+    let mut at = 0;
+    for frame in frames {
+        assert!(frame.len() <= 1514);
+        assert_eq!((frame[20], &frame[54..56], frame[62]), (0, &[44, 0][..], 60), "{frame:x?}");
+        assert_eq!(u16::from_be_bytes([frame[64], frame[65]]) & !7, at);
+        at += (frame.len() - 70) as u16;
+    }
+    assert_eq!(at, 8 + 8 + 3000);
+    set(&mut s, SockOpt6::HopOptions(Vec::new())).unwrap();
+    set(&mut s, SockOpt6::DstOptions(Vec::new())).unwrap();
+    send(&mut s, id, &format!("[{OTHER}]:9")).unwrap();
+    s.expect6(0, &[&format!("2001:db8::1 > {OTHER} udp 7 > 9 len 1")]);
+}

@@ -266,8 +266,38 @@ fn ip_controls(wants: Wants, body: &Body<'_>, controls: &mut Vec<Control>) {
     if let (true, Some(hops), false) = (wants.contains(Wants::HOPLIMIT6), body.ttl, mapped) {
         controls.push(Control::new(libc::SOL_IPV6, libc::IPV6_HOPLIMIT, &u32::from(hops).to_le_bytes()));
     }
+    header_controls(wants, body.headers.unwrap_or_default(), controls);
     if let (true, Some(class), false) = (wants.contains(Wants::TCLASS6), body.tos, mapped) {
         controls.push(Control::new(libc::SOL_IPV6, libc::IPV6_TCLASS, &u32::from(class).to_le_bytes()));
+    }
+}
+
+/// Extension headers, each as it came (RFC 3542 §6, §8, §9): what the first is, and all of them.
+fn header_controls(wants: Wants, headers: &[u8], controls: &mut Vec<Control>) {
+    /// "Next header" numbers.
+    const HOP_BY_HOP: u8 = 0;
+    const ROUTING: u8 = 43;
+    const DESTINATION: u8 = 60;
+    let Some((first, mut rest)) = headers.split_first() else { return };
+    let mut kind = *first;
+    // A fragment header, which has no length of its own, has that of the shortest.
+    while let &[next, eights, ..] = rest {
+        let len = if matches!(kind, HOP_BY_HOP | ROUTING | DESTINATION) {
+            (usize::from(eights) + 1) * 8
+        } else {
+            8
+        };
+        let Some((header, behind)) = rest.split_at_checked(len) else { return };
+        let wanted = match kind {
+            HOP_BY_HOP => Some((Wants::HOPOPTS6, libc::IPV6_HOPOPTS)),
+            ROUTING => Some((Wants::RTHDR6, libc::IPV6_RTHDR)),
+            DESTINATION => Some((Wants::DSTOPTS6, libc::IPV6_DSTOPTS)),
+            _ => None,
+        };
+        if let Some((_, name)) = wanted.filter(|(want, _)| wants.contains(*want)) {
+            controls.push(Control::new(libc::SOL_IPV6, name, header));
+        }
+        (kind, rest) = (next, behind);
     }
 }
 

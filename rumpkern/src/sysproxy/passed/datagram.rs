@@ -186,7 +186,7 @@ impl Passed {
         let at = metas.iter().position(|meta| (meta.after..=meta.before).contains(&stamp))?;
         metas.drain(..at);
         // It may have been only looked at (MSG_PEEK).
-        metas.front().map(|meta| meta.came)
+        metas.front().map(|meta| meta.came.clone())
     }
 
     /// An error that no call of the program's has told yet.
