@@ -1,17 +1,20 @@
-//! What a packet costs below the transports: checksum, forwarding, UDP in and out, echo.
+//! What a packet costs below the transports, by IPv4 and by IPv6: checksum, forwarding, UDP in and out.
 //!
 //! `cargo bench -p netstack --bench ip [-- --json]`. Each line is the best of several runs; the
-//! yardstick beside the checksum is `memcpy`, beside forwarding a copy of the frame.
+//! yardstick beside the checksum is `memcpy`, beside IPv6 it is IPv4.
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netstack::net::ifnet::IfConfig;
+use netstack::net::neigh::Told;
 use netstack::net::route::Route;
 use netstack::net::{IfIndex, MacAddr};
+use netstack::netinet6::in6_ifaddr::{Dad, Ipv6Config};
 use netstack::socket::{Family, SendMeta, SockType};
 use netstack::stack::{Stack, StackConfig};
 use netstack::time::Instant;
-use netstack::wire::{checksum, ethernet, ipv4, udp};
+use netstack::wire::{checksum, ethernet, ipv4, ipv6, udp};
 use std::hint::black_box;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Seconds of the machine's clock: a benchmark may look at it, the stack may not.
 #[expect(clippy::disallowed_types, reason = "a benchmark measures real time")]
@@ -36,55 +39,94 @@ fn peer(n: u8) -> MacAddr {
     MacAddr([2, 0, 0, 0, 1, n])
 }
 
-/// A router between 10.0.0.0/24 and 10.0.1.0/24.
-fn router(routes: u32, paths: u8) -> (Stack, IfIndex, IfIndex) {
+/// A host of the one subnet or the other: 10.N.0.0/16, fd00:N::/64.
+fn addr(family: Family, n: u8, host: u16) -> IpAddr {
+    let [high, low] = host.to_be_bytes();
+    match family {
+        Family::Inet => Ipv4Addr::new(10, n, high, low).into(),
+        Family::Inet6 => Ipv6Addr::new(0xfd00, n.into(), 0, 0, 0, 0, 0, host).into(),
+    }
+}
+
+/// What lies behind the second subnet: so many destinations.
+fn far(family: Family, n: u32) -> IpNet {
+    match family {
+        Family::Inet => Ipv4Net::new_assert(Ipv4Addr::from(0x1400_0000 + (n << 8)), 24).into(),
+        Family::Inet6 => {
+            let bits = (0xfd01_0000u128 << 96) + (u128::from(n) << 64);
+            Ipv6Net::new_assert(Ipv6Addr::from_bits(bits), 64).into()
+        }
+    }
+}
+
+/// A router between two subnets, with so many routes over the second to a first neighbour there, and with so many neighbours.
+fn router(family: Family, routes: u32, neighbours: u16) -> (Stack, IfIndex, IfIndex) {
     let mut s = Stack::new(StackConfig { forwarding: true, ..StackConfig::default() }, [3; 32]);
     let mut attach = |n: u8| {
         let mac = MacAddr([2, 0, 0, 0, 0, n]);
         let i = s.if_attach(IfConfig { name: format!("eth{n}"), mac, mtu: 1500 }).unwrap();
         s.if_set_up(NOW, i, true).unwrap();
-        s.addr_add(NOW, i, format!("10.0.{n}.1/24").parse().unwrap()).unwrap();
+        let six = Ipv6Config { enabled: family == Family::Inet6, dad: Dad::Off, ..Ipv6Config::default() };
+        s.if_set_ipv6(NOW, i, six).unwrap();
+        let len = if family == Family::Inet { 16 } else { 64 };
+        s.addr_add(NOW, i, IpNet::new_assert(addr(family, n, 1), len)).unwrap();
+        while let Some(m) = s.poll_transmit(NOW, i) {
+            s.recycle(m);
+        }
         i
     };
     let (a, b) = (attach(0), attach(1));
-    for n in 2..2 + paths {
-        let addr = Ipv4Addr::new(10, 0, 1, n);
-        s.neigh_add(NOW, b, addr.into(), peer(n)).unwrap();
-        let to = "192.168.0.0/16".parse().unwrap();
-        s.route_add(Route::via(to, addr.into())).unwrap();
+    for n in 2..2 + neighbours {
+        s.neigh_set(NOW, (b, addr(family, 1, n)), peer(n as u8), Told::Permanent, false).unwrap();
     }
-    s.neigh_add(NOW, a, Ipv4Addr::new(10, 0, 0, 2).into(), peer(2)).unwrap();
-    for i in 0..routes {
-        let net = ipnet::Ipv4Net::new(Ipv4Addr::from(0x1400_0000 + (i << 8)), 24).unwrap();
-        s.route_add(Route::via(net.into(), Ipv4Addr::new(10, 0, 1, 2).into())).unwrap();
+    s.neigh_add(NOW, a, addr(family, 0, 2), peer(2)).unwrap();
+    for n in 0..routes {
+        s.route_add(Route::via(far(family, n), addr(family, 1, 2))).unwrap();
     }
     (s, a, b)
 }
 
-/// A UDP frame of `len` octets, Ethernet header included.
-fn frame(dst: Ipv4Addr, port: u16, len: usize) -> Vec<u8> {
+/// A UDP frame of `len` octets, Ethernet header included, from the first neighbour.
+fn frame(dst: IpAddr, port: u16, len: usize) -> Vec<u8> {
     let mut f = vec![0; len];
-    ethernet::Header { dst: MacAddr([2, 0, 0, 0, 0, 0]), src: peer(2), ethertype: ethernet::IPV4 }
-        .emit(&mut f);
-    let header = ipv4::Header {
-        total_len: len - 14,
-        ..ipv4::Header::new(Ipv4Addr::new(10, 0, 0, 2), dst, ipv4::protocol::UDP)
+    let at = match dst {
+        IpAddr::V4(dst) => {
+            let IpAddr::V4(src) = addr(Family::Inet, 0, 2) else { unreachable!("of IPv4") };
+            let header =
+                ipv4::Header { total_len: len - 14, ..ipv4::Header::new(src, dst, ipv4::protocol::UDP) };
+            header.emit(&mut f[14..]);
+            34
+        }
+        IpAddr::V6(dst) => {
+            let IpAddr::V6(src) = addr(Family::Inet6, 0, 2) else { unreachable!("of IPv6") };
+            let header =
+                ipv6::Header { payload_len: len - 54, ..ipv6::Header::new(src, dst, ipv4::protocol::UDP) };
+            header.emit(&mut f[14..]);
+            54
+        }
     };
-    header.emit(&mut f[14..]);
-    udp::Header { src: port, dst: 9, len: len - 34, checksum: 0 }.emit(&mut f[34..]);
+    let ethertype = if dst.is_ipv4() { ethernet::IPV4 } else { ethernet::IPV6 };
+    ethernet::Header { dst: MacAddr([2, 0, 0, 0, 0, 0]), src: peer(2), ethertype }.emit(&mut f);
+    udp::Header { src: port, dst: 9, len: len - at, checksum: 0 }.emit(&mut f[at..]);
+    let sum =
+        checksum::Sum::pseudo_header(addr_of(dst), dst, ipv4::protocol::UDP, len - at).add(&f[at..]).finish();
+    f[at + 6..at + 8].copy_from_slice(&sum.to_be_bytes());
     f
 }
 
-/// Forwards `N` frames of several flows in bursts.
-fn forward(routes: u32, paths: u8, dst: Ipv4Addr, len: usize) -> f64 {
-    let (mut s, a, b) = router(routes, paths);
-    let frames: Vec<_> = (1..=16).map(|p| frame(dst, p, len)).collect();
+/// Where frames for `dst` are from.
+fn addr_of(dst: IpAddr) -> IpAddr {
+    addr(if dst.is_ipv4() { Family::Inet } else { Family::Inet6 }, 0, 2)
+}
+
+/// Forwards `N` frames, one after the other of `frames`, in bursts.
+fn forward((mut s, a, b): (Stack, IfIndex, IfIndex), frames: &[Vec<u8>]) -> f64 {
     each(N, || {
         let mut i = 0;
         while i < N {
             for _ in 0..BURST {
                 let mut m = s.rx_mbuf();
-                m.extend(&frames[i % 16]);
+                m.extend(&frames[i % frames.len()]);
                 s.input(NOW, a, m);
                 i += 1;
             }
@@ -96,10 +138,15 @@ fn forward(routes: u32, paths: u8, dst: Ipv4Addr, len: usize) -> f64 {
     })
 }
 
-fn udp_out() -> f64 {
-    let (mut s, a, _) = router(0, 1);
-    let id = s.socket(Family::Inet, SockType::Dgram, 0).unwrap();
-    s.connect(NOW, id, "10.0.0.2:9".parse().unwrap()).unwrap();
+/// Several flows to one destination.
+fn flows(dst: IpAddr, len: usize) -> Vec<Vec<u8>> {
+    (1..=16).map(|port| frame(dst, port, len)).collect()
+}
+
+fn udp_out(family: Family) -> f64 {
+    let (mut s, a, _) = router(family, 0, 1);
+    let id = s.socket(family, SockType::Dgram, 0).unwrap();
+    s.connect(NOW, id, SocketAddr::new(addr(family, 0, 2), 9)).unwrap();
     each(N, || {
         for _ in 0..N / BURST {
             for _ in 0..BURST {
@@ -112,11 +159,13 @@ fn udp_out() -> f64 {
     })
 }
 
-fn udp_in() -> f64 {
-    let (mut s, a, _) = router(0, 1);
-    let id = s.socket(Family::Inet, SockType::Dgram, 0).unwrap();
-    s.bind(NOW, id, "0.0.0.0:9".parse().unwrap()).unwrap();
-    let f = frame(Ipv4Addr::new(10, 0, 0, 1), 7, 106);
+fn udp_in(family: Family) -> f64 {
+    let (mut s, a, _) = router(family, 0, 1);
+    let id = s.socket(family, SockType::Dgram, 0).unwrap();
+    let any = if family == Family::Inet { "0.0.0.0:9" } else { "[::]:9" };
+    s.bind(NOW, id, any.parse().unwrap()).unwrap();
+    // 64 octets of data.
+    let f = frame(addr(family, 0, 1), 7, if family == Family::Inet { 106 } else { 126 });
     let mut buf = [0; 2048];
     each(N, || {
         for _ in 0..N / BURST {
@@ -129,6 +178,27 @@ fn udp_in() -> f64 {
             while s.poll_event().is_some() {}
         }
     })
+}
+
+/// The lines of one family.
+fn of_family(family: Family) -> Vec<(&'static str, f64)> {
+    let near = addr(family, 1, 2);
+    let hosts: Vec<_> = (2..10_002).map(|host| frame(addr(family, 1, host), 1, 74)).collect();
+    let farther = |n: u32| match far(family, n).addr() {
+        IpAddr::V4(net) => IpAddr::V4(Ipv4Addr::from(u32::from(net) + 3)),
+        IpAddr::V6(net) => IpAddr::V6(Ipv6Addr::from_bits(net.to_bits() + 3)),
+    };
+    vec![
+        // The least that holds the headers of either.
+        ("forward_74", forward(router(family, 0, 1), &flows(near, 74))),
+        ("forward_1514", forward(router(family, 0, 1), &flows(near, 1514))),
+        ("forward_74_1k_routes", forward(router(family, 1000, 1), &flows(farther(258), 74))),
+        ("forward_74_50k_routes", forward(router(family, 50_000, 1), &flows(farther(25_346), 74))),
+        ("forward_74_1k_neighbours", forward(router(family, 0, 1000), &hosts[..1000])),
+        ("forward_74_10k_neighbours", forward(router(family, 0, 10_000), &hosts)),
+        ("udp_send_64", udp_out(family)),
+        ("udp_receive_64", udp_in(family)),
+    ]
 }
 
 fn main() {
@@ -144,18 +214,19 @@ fn main() {
     let copy = each(N, || (0..N).for_each(|_| black_box(&mut to).copy_from_slice(black_box(&data))));
     results.push(("checksum_1480", 1480.0 / sum, "GB/s"));
     results.push(("memcpy_1480", 1480.0 / copy, "GB/s"));
-    let near = Ipv4Addr::new(10, 0, 1, 2);
-    results.push(("forward_64", forward(0, 1, near, 64), "ns"));
-    results.push(("forward_1514", forward(0, 1, near, 1514), "ns"));
-    results.push(("forward_64_1k_routes", forward(1000, 1, Ipv4Addr::new(20, 1, 2, 3), 64), "ns"));
-    results.push(("forward_64_50k_routes", forward(50_000, 1, Ipv4Addr::new(20, 99, 2, 3), 64), "ns"));
-    results.push(("forward_64_4_paths", forward(0, 4, Ipv4Addr::new(192, 168, 1, 1), 64), "ns"));
-    results.push(("udp_send_64", udp_out(), "ns"));
-    results.push(("udp_receive_64", udp_in(), "ns"));
+    let (four, six) = (of_family(Family::Inet), of_family(Family::Inet6));
     if json {
-        let fields: Vec<_> = results.iter().map(|(n, v, _)| format!("\"{n}\":{v:.2}")).collect();
+        let both = four
+            .iter()
+            .map(|(n, v)| (format!("{n}_v4"), v))
+            .chain(six.iter().map(|(n, v)| (format!("{n}_v6"), v)));
+        let fields: Vec<_> = results.iter().map(|(n, v, _)| ((*n).to_owned(), v)).chain(both).collect();
+        let fields: Vec<_> = fields.iter().map(|(n, v)| format!("\"{n}\":{v:.2}")).collect();
         println!("{{{}}}", fields.join(","));
-    } else {
-        results.iter().for_each(|(n, v, unit)| println!("{n:24} {v:8.1} {unit}"));
+        return;
+    }
+    results.iter().for_each(|(n, v, unit)| println!("{n:28} {v:8.1} {unit}"));
+    for ((name, four), (_, six)) in four.iter().zip(&six) {
+        println!("{name:28} {four:8.1} ns   IPv6 {six:8.1} ns   ratio {:.2}", six / four);
     }
 }

@@ -373,7 +373,7 @@ fn sysctls_are_read_and_written() {
         ("ipv4/conf/eth0/accept_source_route", "1\n"),
         ("ipv4/conf/all/accept_source_route", "0\n"),
         ("ipv4/neigh/eth0/retrans_time_ms", "1000\n"),
-        ("ipv4/neigh/default/gc_thresh3", "4096\n"),
+        ("ipv4/neigh/default/gc_thresh3", "16384\n"),
         ("ipv6/conf/lo/disable_ipv6", "0\n"),
         ("ipv6/conf/eth0/disable_ipv6", "1\n"),
         ("ipv6/conf/eth0/addr_gen_mode", "0\n"),

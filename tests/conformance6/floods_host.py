@@ -6,7 +6,7 @@ at whether somebody who was there before is served: by an echo, and by a transfe
 
 from rig import *
 
-ROOM = 12 * 1024  # KiB that a flood may cost: a full table of 4096 neighbours has some 2 MiB, fragments 4.
+ROOM = 12 * 1024  # KiB that a flood may cost: twelve thousand neighbours have some 2 MiB, fragments 4.
 
 
 def blast(packets):

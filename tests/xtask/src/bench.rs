@@ -2,6 +2,7 @@
 //! The bus alone is measured by `cargo bench -p shmif`, one node alone by `cargo bench -p rumpkern`, the stack by `cargo bench -p netstack`.
 
 use crate::bounce;
+use crate::families;
 use crate::ns3;
 use crate::programs;
 use crate::row;
@@ -60,6 +61,10 @@ const MEASURES: &[(&str, Measure)] = &[
     ("pairs1000", pairs1000),
     ("lan1000", lan1000),
     ("chain253", chain253),
+    ("ipv6forward", families::forwarding),
+    ("ipv6tcp", families::bulk),
+    ("ipv6neighbours", families::neighbours),
+    ("ipv6slaac", families::slaac),
     ("exec", programs::start),
     ("iperf3", programs::iperf),
     ("curl", programs::curl),

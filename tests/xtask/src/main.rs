@@ -3,6 +3,7 @@
 
 mod bench;
 mod bounce;
+mod families;
 mod ns3;
 mod programs;
 mod row;
