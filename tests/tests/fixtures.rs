@@ -1,8 +1,7 @@
 //! Labs as fixtures of tests in Rust, live and in virtual time: examples to start from.
 
 use lab_tests::root;
-use labctl::fixture::{Error, Lab};
-use rumpkern::ctl::proto::Table;
+use labctl::fixture::{Error, Lab, Table};
 use std::time::Duration;
 
 const TWO_WAYS: &str = r#"
@@ -24,6 +23,10 @@ fn works(lab: &Lab) -> Result<(), Error> {
     assert_eq!((transfer.sent, transfer.received), (100_000, 100_000));
     let transfer = h1.udp("h2", 50, 64, 1000)?;
     assert_eq!((transfer.sent, transfer.received), (50, 50));
+    h2.spawn(&["httpd", "80"])?;
+    h2.wait_port(80)?;
+    let page = h1.run(&["get", &format!("http://{}/", h1.address("h2")?)])?;
+    assert_eq!((page.status, page.out.contains("200")), (0, true), "{page:?}");
     let routes = h1.show(Table::Route)?;
     assert!(routes.iter().any(|row| row["via"] == "10.0.1.1"), "{routes:?}");
     // Four requests and their replies, and three probes of two hops.
@@ -117,6 +120,20 @@ fn a_shipped_topology_with_many_seeds() -> Result<(), Error> {
         let (first, last) = (&nodes[0], &nodes[nodes.len() - 1]);
         assert!(lab.node(first).ping(last)?.received > 0, "seed {seed}");
     }
+    Ok(())
+}
+
+/// What takes a night takes no time.
+#[test]
+fn a_program_may_be_silent_for_long() -> Result<(), Error> {
+    let lab = Lab::from_toml(TWO_WAYS)?.virtual_time(1)?;
+    let h1 = lab.node("h1");
+    let slowly = ["ping", "-c", "3", "-i", "14400", "-q", "10.0.2.2"];
+    let error = h1.run(&slowly).unwrap_err();
+    assert!(error.to_string().contains("ping"), "{error}");
+    let ping = h1.run_patiently(&slowly, Duration::from_secs(100_000))?;
+    assert!(ping.out.contains("3 received"), "{ping:?}");
+    assert!(lab.now() > Duration::from_secs(8 * 3600));
     Ok(())
 }
 

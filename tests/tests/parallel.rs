@@ -1,5 +1,5 @@
-//! A hundred labs of one ordinary user at once, of one file under different names: each works as if it were alone, and what is done to one,
-//! no other feels.
+//! A hundred labs of one ordinary user at once, of one file under different names: each works as if it were
+//! alone, and what is done to one, no other feels.
 
 use lab_tests::{Place, User, root};
 use serde_json::Value;

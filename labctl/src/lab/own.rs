@@ -1,5 +1,6 @@
-//! The program that becomes a node, or the supervisor of a program on one, when it is executed under their names: this very one, so that all are
-//! of one version; in a process that is not `labctl`, as that of a test, the `labctl` that it has named.
+//! The program that becomes a node, or the supervisor of a program on one, when it is executed under their
+//! names: this very one, so that all are of one version; in a process that is not `labctl`, as that of a
+//! test, the `labctl` that it has named.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

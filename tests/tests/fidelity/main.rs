@@ -1,17 +1,21 @@
 //! One file, two clocks: what happens in a live lab and in virtual time is the same.
 //!
-//! Each of the [`scenarios`] is tested by `labctl` twice, live and virtual, with the same seed; what its buses remember is kept as pcapng and
-//! compared. What must agree, and how far:
+//! Each of the [`scenarios`] is tested by `labctl` twice, live and virtual, with the same seed; what its
+//! buses remember is kept as pcapng and compared. What must agree, and how far:
 //!
 //! | what | tolerance |
 //! |---|---|
 //! | checks: which there are, and how each ends | none |
 //! | packets of each flow that is no TCP (ARP, ICMP, UDP, neighbour discovery, fragments) | none |
-//! | TCP connections: how many, and of each the order of SYN, SYN-ACK, FIN and RST, those that are sent again included | none |
+//! | TCP connections: how many, and the order of each SYN, SYN-ACK, FIN and RST, sent again or not | none |
 //! | octets of each TCP stream | none |
 //! | TCP segments with data | what the scenario says |
-//! | TCP segments that only acknowledge | not compared: a live receiver takes all that lies on its bus at once and acknowledges it together |
-//! | when a TCP event happens, since the connection's first segment | live: at the earliest [`EARLY`] and [`EARLY_PERCENT`] before virtual time, which has every delay and timer; at the latest [`LATE`] after it, as a busy host may make it |
+//! | TCP segments that only acknowledge | not compared |
+//! | when a TCP event happens, since the connection's first segment | [`EARLY`], [`LATE`] |
+//!
+//! A live receiver takes all that lies on its bus at once and acknowledges it together: so acknowledgments are not
+//! compared. Virtual time has every delay and timer, and no work: a live event may hardly be earlier, and is as much
+//! later as a busy host makes it.
 //!
 //! With `FIDELITY_KEEP=FOLDER` what was captured stays there.
 
@@ -35,7 +39,12 @@ const EARLY_PERCENT: u32 = 2;
 const LATE: Duration = Duration::from_secs(5);
 const SEED: u64 = 42;
 /// All has been said before the lab goes down.
-const SETTLED: &str = "[[check]]\nname = \"all is said\"\nafter = \"4s\"\ncounter = { node = \"h1\", name = \"ipInReceives\", min = 0 }\n";
+const SETTLED: &str = r#"
+[[check]]
+name = "all is said"
+after = "4s"
+counter = { node = "h1", name = "ipInReceives", min = 0 }
+"#;
 
 /// A run of a scenario.
 struct Run {

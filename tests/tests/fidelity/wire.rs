@@ -1,4 +1,5 @@
-//! What a capture has seen, in a form that two runs can be compared by: no ephemeral ports, no sequence numbers, no identifiers.
+//! What a capture has seen, in a form that two runs can be compared by: no ephemeral ports, no sequence
+//! numbers, no identifiers.
 
 use labctl::capture::pcapng::read;
 use netstack::wire::tcp::{Flags, Header as Tcp};

@@ -1,6 +1,8 @@
-//! Frames simulated a second: UDP at a constant rate from one node across a router to another, in virtual time, and in ns-3 (`tests/ns3/udp.cc`).
+//! Frames simulated a second: UDP at a constant rate from one node across a router to another, in virtual
+//! time, and in ns-3 (`tests/ns3/udp.cc`).
 //!
-//! Both count the frames that were received over links, two for each datagram that arrives, and both are timed from the first to the last.
+//! Both count the frames that were received over links, two for each datagram that arrives, and both are
+//! timed from the first to the last.
 
 use crate::bench::{Figure, figure};
 use crate::veth::Veth;
