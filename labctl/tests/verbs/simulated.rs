@@ -106,7 +106,10 @@ fn topology(n: u32) -> String {
         "rate = \"20mbit\", queue = \"64kB\"",
         "reorder = \"10%\", delay = \"2ms\"",
         "duplicate = \"5%\"",
-    ][n as usize % 6];
+        "loss = \"5%\", loss_correlation = \"30%\", duplicate = \"2%\", duplicate_correlation = \"50%\"",
+        "delay = \"2ms\", jitter = \"1ms\", jitter_correlation = \"25%\", distribution = \"normal\"",
+        "lose = [3, 5], drop = [{ filter = \"icmp || icmp6\", nth = 2 }], corrupt = \"1%\"",
+    ][n as usize % 9];
     let impair = if loss.is_empty() { String::new() } else { format!(", impair = {{ {loss} }}") };
     let mut text = format!("name = \"t{n}\"\n[node]\n");
     for router in 1..buses {
@@ -128,6 +131,12 @@ fn topology(n: u32) -> String {
         );
     }
     let last = buses - 1;
+    text += &format!(
+        "[[event]]\nat = \"700ms\"\ndo = \"link flap a0:eth0 50ms\"\ntimes = 2\nevery = \"90ms\"\n\
+         [[event]]\nat = \"950ms\"\ndo = \"partition n0 a0\"\n[[event]]\nat = \"980ms\"\ndo = \"partition n0\"\n\
+         [[event]]\nat = \"600ms\"\ndo = \"pause b{last}\"\n[[event]]\nat = \"620ms\"\ndo = \"resume b{last}\"\n\
+         [[event]]\nwhen = {{ wire = {{ bus = \"n0\", filter = \"arp\" }} }}\ndo = \"run a0 ping -c 3 b0\"\n"
+    );
     text += &format!(
         "[[event]]\nat = \"{}ms\"\ndo = \"link down a{last}:eth0\"\n[[event]]\nat = \"900ms\"\ndo = \"link up a{last}:eth0\"\n\
          [[check]]\nwithin = \"5s\"\nping = {{ from = \"a0\", to = \"b{last}\", count = 3, interval = \"50ms\" }}\n\
@@ -194,4 +203,18 @@ fn a_hundred_topologies_and_ten_seeds_are_the_same_in_every_process() {
     for (one, other) in kept.iter().zip(&again) {
         assert!(one == other, "{} differs from {}", one.0, other.0);
     }
+}
+
+#[test]
+fn a_test_that_takes_too_long_says_so() {
+    let place = Place::new();
+    let text = format!(
+        "{HELLO}[[event]]\nat = \"0s\"\ndo = \"run h1 ping -i 0.001 h2\"\n[[check]]\nafter = \"100h\"\nping = {{ from = \"h1\", to = \"h2\" }}\n"
+    );
+    fs::write(place.dir.path().join("t.lab.toml"), text).unwrap();
+    let words = ["-t", "t.lab.toml", "--json", "test", "--virtual", "--timeout", "0.2"];
+    let (status, reports) = reports(&place, &words);
+    assert_eq!(status, Some(1));
+    let detail = reports[0]["checks"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("the host's time for the test was over (--timeout)"), "{detail}");
 }

@@ -12,7 +12,7 @@ use super::super::rundir::LabDir;
 use super::super::session::{self, Manners, Run, Session};
 use super::super::state::LabState;
 use super::attempt::{Attempt, Bench};
-use super::probe::{Patience, Probe, Server, Stage};
+use super::probe::{Ended, Patience, Probe, Server, Stage};
 use super::report::CheckReport;
 use super::tally::Seen;
 use super::wires::Wires;
@@ -123,8 +123,8 @@ impl Stage for Live<'_> {
         Ok(())
     }
 
-    fn is_interrupted(&self) -> bool {
-        self.interrupted
+    fn ended(&self) -> Option<Ended> {
+        self.interrupted.then_some(Ended::Interrupted)
     }
 
     fn attempt(

@@ -25,7 +25,7 @@ pub use self::seeds::run_seeds;
 
 use self::attempt::Attempt;
 use self::live::Live;
-use self::probe::Stage;
+use self::probe::{Ended, Stage};
 use self::root::TestRoot;
 use self::simulated::Simulated;
 use self::wires::Wires;
@@ -116,7 +116,7 @@ pub fn run_virtual(
     let end = Instant::now() + options.timeout;
     let sim = Sim::up(lab, plan, Box::new(move || cut() || Instant::now() >= end))?;
     watcher.up(lab, None);
-    let mut stage = Simulated::new(lab, sim);
+    let mut stage = Simulated::new(lab, sim).until_host(end);
     let report = LabReport::begin(lab, topology, Mode::Virtual, seed);
     let mut report = Scene { lab, stage: &mut stage, deadline: stop(lab, Duration::MAX) }
         .play(report, options, watcher)?;
@@ -188,7 +188,7 @@ impl<S: Stage> Scene<'_, S> {
             report.checks.push(check);
         }
         report.took = self.stage.now();
-        report.interrupted = self.stage.is_interrupted();
+        report.interrupted = self.stage.ended() == Some(Ended::Interrupted);
         let failed = report.failed() > 0;
         let keep = match lab.capture.keep {
             Keep::Always => true,
@@ -215,8 +215,8 @@ impl<S: Stage> Scene<'_, S> {
         if let Some(after) = check.after {
             self.stage.pass(after.0.min(self.deadline))?;
         }
-        if self.stage.is_interrupted() {
-            return Ok(report(false, Duration::ZERO, "not run: interrupted".into()));
+        if let Some(ended) = self.stage.ended() {
+            return Ok(report(false, Duration::ZERO, format!("not run: {}", ended.as_str())));
         }
         let begin = self.stage.now();
         if begin >= self.deadline {
@@ -239,8 +239,8 @@ impl<S: Stage> Scene<'_, S> {
             let detail = if cut { said.take().unwrap_or(detail) } else { detail };
             let now = self.stage.now();
             let took = now - begin;
-            if self.stage.is_interrupted() {
-                return Ok(report(false, took, "interrupted".into()));
+            if let Some(ended) = self.stage.ended() {
+                return Ok(report(false, took, ended.as_str().into()));
             }
             if ok {
                 let since = *held.get_or_insert(now);

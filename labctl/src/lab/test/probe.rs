@@ -74,6 +74,25 @@ pub(super) trait Server {
     fn finish(self, patience: Duration) -> Option<Run>;
 }
 
+/// Why a test ends before it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The person stopped it.
+    Interrupted,
+    /// It took more of the host's time than it may.
+    OutOfTime,
+}
+
+impl Ended {
+    /// In words.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Interrupted => "interrupted",
+            Self::OutOfTime => "the host's time for the test was over (--timeout)",
+        }
+    }
+}
+
 /// A lab, as its test sees it: somewhere to try checks, and a clock.
 pub(super) trait Stage {
     /// The time.
@@ -82,8 +101,8 @@ pub(super) trait Stage {
     /// Lets time pass until then, and events happen that are due.
     fn pass(&mut self, until: Duration) -> Result<(), Fault>;
 
-    /// Whether the person stopped it.
-    fn is_interrupted(&self) -> bool;
+    /// Why there is an end to everything, if there is.
+    fn ended(&self) -> Option<Ended>;
 
     /// Tries a check once; its `within` ends at `until`, everything at `deadline`.
     fn attempt(

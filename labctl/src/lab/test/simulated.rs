@@ -8,7 +8,7 @@ use super::super::session::{Run, port_in};
 use super::super::sim::{self, Sim, Stepped};
 use super::attempt::{Attempt, Bench};
 use super::evidence;
-use super::probe::{Patience, Probe, Server, Stage};
+use super::probe::{Ended, Patience, Probe, Server, Stage};
 use super::report::CheckReport;
 use super::tally::{Seen, Tallies};
 use crate::capture::names::Names;
@@ -20,7 +20,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a server may take to listen.
 const LISTEN_WAIT: Duration = Duration::from_secs(5);
@@ -32,6 +32,8 @@ pub(super) struct Simulated<'a> {
     tallies: Rc<RefCell<Tallies>>,
     /// The time of the test is over then.
     deadline: Cell<Duration>,
+    /// The host's time for it is over then.
+    over: Option<Instant>,
 }
 
 impl<'a> Simulated<'a> {
@@ -50,7 +52,12 @@ impl<'a> Simulated<'a> {
                 tallies.count(bus, passed.time.as_nanos(), |each| passed.for_each_frame(each));
             });
         }
-        Self { lab, sim, tallies, deadline: Cell::new(Duration::MAX) }
+        Self { lab, sim, tallies, deadline: Cell::new(Duration::MAX), over: None }
+    }
+
+    /// It may take the host's time until then.
+    pub(super) fn until_host(self, over: Instant) -> Self {
+        Self { over: Some(over), ..self }
     }
 
     /// Lets the next thing happen, after a look at what events wait for.
@@ -134,8 +141,9 @@ impl Stage for Simulated<'_> {
         }
     }
 
-    fn is_interrupted(&self) -> bool {
-        self.sim.is_cut()
+    fn ended(&self) -> Option<Ended> {
+        let over = self.over.is_some_and(|over| Instant::now() >= over);
+        self.sim.is_cut().then_some(if over { Ended::OutOfTime } else { Ended::Interrupted })
     }
 
     fn attempt(
