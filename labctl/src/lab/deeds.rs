@@ -101,7 +101,7 @@ fn on_wire(
     meant
         .map(|(node, one)| {
             let own = wire_seed(seed, &one.bus, &node.name, &one.name);
-            let set = Some(what(own, plan::impairment(lab, seed, node, one)?)?);
+            let set = Some(Box::new(what(own, plan::impairment(lab, seed, node, one)?)?));
             Ok(Deed::Ask { node: node.name.clone(), op: Op::Impair { interface: one.name.clone(), set } })
         })
         .collect()

@@ -24,7 +24,7 @@ pub fn answer(kernel: &Rc<Kernel>, op: Op) -> Result<Value, Failure> {
                 return Err(Failure::new(Code::Invalid, fault));
             }
             let before = kernel.if_impairment(ifindex);
-            if set.is_some() && !kernel.if_impair(ifindex, set) {
+            if set.is_some() && !kernel.if_impair(ifindex, set.map(|set| *set)) {
                 return Err(Failure::new(Code::Invalid, format!("`{interface}` has no wire")));
             }
             Ok(json!(before))

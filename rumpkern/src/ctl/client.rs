@@ -127,7 +127,7 @@ impl Client {
         interface: &str,
         set: Option<Impairment>,
     ) -> Result<Option<Impairment>, ClientError> {
-        let value = self.call(Op::Impair { interface: interface.to_owned(), set })?;
+        let value = self.call(Op::Impair { interface: interface.to_owned(), set: set.map(Box::new) })?;
         serde_json::from_value(value).map_err(|error| ClientError::Garbled(error.to_string()))
     }
 

@@ -51,7 +51,7 @@ pub enum Op {
         interface: String,
         /// What shall happen from now on; absent: it stays as it is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        set: Option<Impairment>,
+        set: Option<Box<Impairment>>,
     },
     /// A partition of a wire: frames of these senders do not arrive at an interface any more, those of all others do (again).
     Partition {

@@ -189,7 +189,6 @@ impl Impairment {
             },
             queue_octets: self.queue,
             limit: self.limit.unwrap_or(ImpairConfig::default().limit),
-            ..ImpairConfig::default()
         }
     }
 

@@ -70,8 +70,11 @@ impl Spread {
     }
 }
 
+/// Mean and standard deviation of delays that were measured.
+type Measured = (Duration, Duration);
+
 /// Values in ascending order, in standard deviations; and of delays that were measured, what these come to.
-fn table(content: &str) -> Result<(Arc<[f32]>, Option<(Duration, Duration)>), String> {
+fn table(content: &str) -> Result<(Arc<[f32]>, Option<Measured>), String> {
     let lines = content.lines().map(|line| line.split('#').next().unwrap_or_default());
     let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
     if words.len() > VALUES_MAX {
