@@ -182,6 +182,8 @@ fn datagram_sockets() {
         sys.socket(Family::Inet, SockType::Dgram, 0).unwrap(); // has no port: in no table
         let ping = sys.socket(Family::Inet, SockType::Dgram, 1).unwrap();
         sys.bind(ping, "10.0.0.1:5".parse().unwrap()).unwrap();
+        let lite = sys.socket(Family::Inet, SockType::Dgram, 136).unwrap();
+        sys.bind(lite, "10.0.0.1:53".parse().unwrap()).unwrap();
         sys.socket(Family::Inet, SockType::Raw, 1).unwrap();
         let ospf = sys.socket(Family::Inet, SockType::Raw, 89).unwrap();
         sys.connect(ospf, "10.0.0.2:0".parse().unwrap()).await.unwrap();
@@ -199,10 +201,15 @@ fn datagram_sockets() {
     5: 0100000A:0005 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4 2 0000000000000000 0
 ";
     assert_eq!(text(&kernel, "/proc/net/icmp"), padded(want));
+    let want = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+   53: 0100000A:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 5 2 0000000000000000 0
+";
+    assert_eq!(text(&kernel, "/proc/net/udplite"), padded(want));
+    assert!(text(&kernel, "/proc/net/sockstat").contains("UDP: inuse 3 mem 0\nUDPLITE: inuse 1\n"));
     // These rows are not padded.
     let want = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
-   1: 00000000:0001 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 5 2 0000000000000000 0
-  89: 0100000A:0059 0200000A:0000 01 00000000:00000000 00:00000000 00000000     0        0 6 2 0000000000000000 0
+   1: 00000000:0001 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 6 2 0000000000000000 0
+  89: 0100000A:0059 0200000A:0000 01 00000000:00000000 00:00000000 00000000     0        0 7 2 0000000000000000 0
 ";
     assert_eq!(text(&kernel, "/proc/net/raw"), want);
     let want = "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";

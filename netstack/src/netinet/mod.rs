@@ -18,6 +18,7 @@ pub(crate) mod ping;
 pub(crate) mod protosw;
 pub(crate) mod raw_ip;
 pub(crate) mod udp;
+pub(crate) mod udplite;
 
 use crate::net::{IfIndex, mbuf::Mbuf};
 use crate::socket::SockError;

@@ -1,7 +1,7 @@
 //! The protocol switch: which module speaks which IP protocol. A new protocol is one module and one row,
 //! or a row in each family's table (BSD's `inetsw` and `inet6sw`).
 
-use super::{IcmpError, IpRx, igmp, ip_icmp, udp};
+use super::{IcmpError, IpRx, igmp, ip_icmp, udp, udplite};
 use crate::net::mbuf::Mbuf;
 use crate::netinet6::icmp6;
 use crate::stack::Stack;
@@ -33,18 +33,23 @@ pub(crate) enum Quote {
     Strange,
 }
 
+const UDPLITE: ProtoSw =
+    ProtoSw { number: protocol::UDPLITE, has_ports: true, input: udplite::input, error: udplite::error };
+
 /// Who speaks what over IPv4.
 static INETSW: &[ProtoSw] = &[
     ProtoSw { number: protocol::ICMP, has_ports: false, input: ip_icmp::input, error: ip_icmp::error },
     ProtoSw { number: protocol::IGMP, has_ports: false, input: igmp::input, error: igmp::error },
     ProtoSw { number: protocol::TCP, has_ports: true, input: tcp_input, error: tcp_error },
     ProtoSw { number: protocol::UDP, has_ports: true, input: udp::input, error: udp::error },
+    UDPLITE,
 ];
 
 /// Who speaks what over IPv6.
 static INET6SW: &[ProtoSw] = &[
     ProtoSw { number: protocol::TCP, has_ports: true, input: tcp_input, error: tcp_error },
     ProtoSw { number: protocol::UDP, has_ports: true, input: udp::input, error: udp::error },
+    UDPLITE,
     ProtoSw { number: protocol::ICMPV6, has_ports: false, input: icmp6::input, error: icmp6::error },
 ];
 

@@ -1,4 +1,4 @@
-//! UDP: RFC 768, 1122 §4.1, 8085.
+//! UDP: RFC 768, 1122 §4.1, 8085; and what UDP-Lite ([`super::udplite`]) has of it, which is all but the checksum.
 //!
 //! A sender pays for its datagrams until they leave the stack (SO_SNDBUF), so that a fast one waits
 //! for the wire instead of filling queues that drop.
@@ -6,6 +6,7 @@
 use super::ip::{Ip, Way, WayKind};
 use super::ip_options;
 use super::protosw::Quote;
+use super::udplite;
 use super::{Cast, Flow, Fragment, IcmpError, IcmpErrorKind, IpLayer, IpRx, IpTx, Severity};
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
@@ -13,7 +14,7 @@ use crate::socket::sockopt::MtuDiscover;
 use crate::socket::table::{Cork, Datagram, Kind};
 use crate::socket::{QueuedError, Ready, SendFlags, SendMeta, SockError, SocketId};
 use crate::stack::Stack;
-use crate::stack::stats::{Drop, UdpStats};
+use crate::stack::stats::{Drop, UdpLiteStats, UdpStats};
 use crate::wire::checksum::Sum;
 use crate::wire::ipv4::{self, protocol};
 use crate::wire::udp::{HEADER_LEN, Header};
@@ -31,7 +32,7 @@ pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, header_len: usize
     let header = match Header::parse(datagram) {
         Ok(h) if h.dst != 0 => h,
         Ok(_) | Err(_) => {
-            count(stack, rx.src, |udp| &mut udp.in_errors);
+            stack.udp_count(Kind::Udp, rx.src, Fate::Wrong);
             return stack.ip.discard(Drop::UdpMalformed, m);
         }
     };
@@ -40,60 +41,22 @@ pub(crate) fn input(stack: &mut Stack, rx: &IpRx, mut m: Mbuf, header_len: usize
     if (header.checksum != 0 || rx.src.is_ipv6()) && !m.offload.is_partial() {
         let sum = Sum::pseudo_header(rx.src, rx.dst, protocol::UDP, header.len);
         if !sum.add(&datagram[..header.len]).is_valid() {
-            count(stack, rx.src, |udp| &mut udp.in_errors);
+            stack.udp_count(Kind::Udp, rx.src, Fate::Wrong);
             return stack.ip.discard(Drop::UdpChecksum, m);
         }
     }
-    let local = SocketAddr::new(rx.dst, header.dst);
-    let remote = SocketAddr::new(rx.src, header.src);
+    let ports = (header.src, header.dst);
     m.truncate(header_len + header.len);
-    let at = header_len + HEADER_LEN;
-    if rx.cast == Cast::Unicast {
-        return match stack.udp.lookup(local, remote, rx.ifindex) {
-            Some(id) => {
-                let taken = stack.udp_deliver(id, rx, remote, m, at);
-                count_delivery(stack, rx.src, taken);
-            }
-            None => {
-                count(stack, rx.src, |udp| &mut udp.no_ports);
-                stack.ip.port_unreachable(rx, &m);
-                stack.ip.discard(Drop::UdpNoPort, m);
-            }
-        };
-    }
-    // RFC 1122 §4.1.3.5, and BSD: each socket that fits gets a copy.
-    let mut everybody: Vec<SocketId> = stack.udp.lookup_all(local, remote, rx.ifindex).collect();
-    everybody.retain(|id| stack.group_allows(*id, rx));
-    if everybody.is_empty() {
-        count(stack, rx.src, |udp| &mut udp.no_ports);
-        return stack.ip.discard(Drop::UdpNoPort, m);
-    }
-    for id in everybody {
-        let copy = stack.ip.copy(m.data());
-        let taken = stack.udp_deliver(id, rx, remote, copy, at);
-        count_delivery(stack, rx.src, taken);
-    }
-    stack.ip.free(m);
-}
-
-fn count_delivery(stack: &mut Stack, from: IpAddr, taken: bool) {
-    match taken {
-        true => count(stack, from, |udp| &mut udp.in_datagrams),
-        false => count(stack, from, |udp| &mut udp.in_errors),
-    }
-}
-
-/// Counts something of a datagram from or to `peer`.
-fn count(stack: &mut Stack, peer: IpAddr, of: fn(&mut UdpStats) -> &mut u64) {
-    let stats = &mut stack.ip.stats;
-    *of(&mut stats.udp) += 1;
-    if peer.is_ipv6() {
-        *of(&mut stats.udp6) += 1;
-    }
+    stack.udp_arrived(&Arrived { kind: Kind::Udp, ports, covered: None, at: header_len + HEADER_LEN }, rx, m);
 }
 
 /// An ICMP error about a datagram of ours; see [`super::protosw::ProtoSw::error`].
 pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) -> Quote {
+    error_of(stack, Kind::Udp, error, quoted)
+}
+
+/// The same, of either kind of UDP.
+pub(super) fn error_of(stack: &mut Stack, kind: Kind, error: &IcmpError, quoted: &[u8]) -> Quote {
     let (Some(&[a, b]), Some(&[c, d])) =
         (quoted.first_chunk::<2>(), quoted.get(2..4).and_then(<[u8]>::first_chunk))
     else {
@@ -103,15 +66,118 @@ pub(crate) fn error(stack: &mut Stack, error: &IcmpError, quoted: &[u8]) -> Quot
     let remote = SocketAddr::new(error.dst, u16::from_be_bytes([c, d]));
     // Only a connected socket can know which of its datagrams is meant (RFC 1122 §4.1.3.3); others
     // find it in their error queue, if they asked for one.
-    let Some(id) = stack.udp.lookup(local, remote, error.ifindex) else { return Quote::Strange };
+    let table = stack.pcbs(kind);
+    let Some(id) = table.and_then(|t| t.lookup(local, remote, error.ifindex)) else { return Quote::Strange };
     stack.datagram_error(id, error, remote, quoted.get(HEADER_LEN..).unwrap_or_default());
     stack.quote_of(id, error.dst)
 }
 
+/// A datagram whose header is sound.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrived {
+    /// Whether UDP's or UDP-Lite's.
+    pub(super) kind: Kind,
+    /// Source and destination.
+    pub(super) ports: (u16, u16),
+    /// Octets that its checksum covers, if that is not all.
+    pub(super) covered: Option<u16>,
+    /// Where its data begin in the packet.
+    pub(super) at: usize,
+}
+
+/// What becomes of a datagram, as counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fate {
+    Delivered,
+    NoPort,
+    Wrong,
+    Sent,
+}
+
+impl Fate {
+    fn of_udp(self, stats: &mut UdpStats) -> &mut u64 {
+        match self {
+            Fate::Delivered => &mut stats.in_datagrams,
+            Fate::NoPort => &mut stats.no_ports,
+            Fate::Wrong => &mut stats.in_errors,
+            Fate::Sent => &mut stats.out_datagrams,
+        }
+    }
+
+    fn of_lite(self, stats: &mut UdpLiteStats) -> &mut u64 {
+        match self {
+            Fate::Delivered => &mut stats.in_datagrams,
+            Fate::NoPort => &mut stats.no_ports,
+            Fate::Wrong => &mut stats.in_errors,
+            Fate::Sent => &mut stats.out_datagrams,
+        }
+    }
+}
+
 impl Stack {
-    /// Puts a datagram into a socket; false if it had no room.
-    fn udp_deliver(&mut self, id: SocketId, rx: &IpRx, from: SocketAddr, m: Mbuf, at: usize) -> bool {
-        self.datagram_deliver(id, rx, Some(from), m, at)
+    /// Finds the sockets that a datagram is for.
+    pub(super) fn udp_arrived(&mut self, arrived: &Arrived, rx: &IpRx, m: Mbuf) {
+        let Arrived { kind, ports: (src, dst), .. } = *arrived;
+        let (local, remote) = (SocketAddr::new(rx.dst, dst), SocketAddr::new(rx.src, src));
+        if rx.cast == Cast::Unicast {
+            let table = self.pcbs(kind);
+            return match table.and_then(|table| table.lookup(local, remote, rx.ifindex)) {
+                Some(id) => self.udp_deliver(id, arrived, rx, m),
+                None => {
+                    self.udp_count(kind, rx.src, Fate::NoPort);
+                    self.ip.port_unreachable(rx, &m);
+                    self.ip.discard(Drop::UdpNoPort, m);
+                }
+            };
+        }
+        // RFC 1122 §4.1.3.5, and BSD: each socket that fits gets a copy.
+        let mut everybody: Vec<SocketId> = match self.pcbs(kind) {
+            Some(table) => table.lookup_all(local, remote, rx.ifindex).collect(),
+            None => Vec::new(),
+        };
+        everybody.retain(|id| self.group_allows(*id, rx));
+        if everybody.is_empty() {
+            self.udp_count(kind, rx.src, Fate::NoPort);
+            return self.ip.discard(Drop::UdpNoPort, m);
+        }
+        for id in everybody {
+            let copy = self.ip.copy(m.data());
+            self.udp_deliver(id, arrived, rx, copy);
+        }
+        self.ip.free(m);
+    }
+
+    /// Puts a datagram into a socket.
+    fn udp_deliver(&mut self, id: SocketId, arrived: &Arrived, rx: &IpRx, m: Mbuf) {
+        let from = SocketAddr::new(rx.src, arrived.ports.0);
+        let wanted = self.sockets.datagram(id).is_ok_and(|s| udplite::is_covered(&s.opts, arrived.covered));
+        let taken = match wanted {
+            true => self.datagram_deliver(id, rx, Some(from), m, arrived.at),
+            false => {
+                self.ip.discard(Drop::UdpLiteCoverage, m);
+                false
+            }
+        };
+        self.udp_count(arrived.kind, rx.src, if taken { Fate::Delivered } else { Fate::Wrong });
+    }
+
+    /// Counts something of a datagram from or to `peer`.
+    pub(super) fn udp_count(&mut self, kind: Kind, peer: IpAddr, fate: Fate) {
+        let stats = &mut self.ip.stats;
+        match kind {
+            Kind::UdpLite => {
+                *fate.of_lite(&mut stats.udplite) += 1;
+                if peer.is_ipv6() {
+                    *fate.of_lite(&mut stats.udplite6) += 1;
+                }
+            }
+            Kind::Udp | Kind::Ping | Kind::Raw | Kind::Packet => {
+                *fate.of_udp(&mut stats.udp) += 1;
+                if peer.is_ipv6() {
+                    *fate.of_udp(&mut stats.udp6) += 1;
+                }
+            }
+        }
     }
 
     /// Puts a packet into a socket of datagrams; false if it had no room.
@@ -252,21 +318,33 @@ impl Stack {
             cork.data.extend_from_slice(data);
             return Ok(data.len());
         }
-        let (local_port, cork) = (s.local.port(), s.cork.take());
+        let (kind, coverage, local_port, cork) =
+            (s.kind, s.opts.send_coverage, s.local.port(), s.cork.take());
         let mut m = self.ip.pool.get();
         m.extend(&cork.map_or(Vec::new(), |c| c.data));
         m.extend(data);
-        let len = HEADER_LEN + m.len();
-        let header = Header { src: local_port, dst: out.remote.port(), len, checksum: 0 };
-        header.emit(m.prepend(HEADER_LEN));
-        let sum = Sum::pseudo_header(out.tx.src, out.tx.dst, protocol::UDP, len).add(m.data()).finish();
-        // RFC 768: a computed zero is sent as all ones.
-        let sum = if sum == 0 { 0xffff } else { sum };
-        m.data_mut()[6..8].copy_from_slice(&sum.to_be_bytes());
-        count(self, out.tx.dst, |udp| &mut udp.out_datagrams);
+        let ports = (local_port, out.remote.port());
+        match kind {
+            Kind::UdpLite => udplite::prepend_header(&mut m, ports, &out.tx, coverage),
+            Kind::Udp | Kind::Ping | Kind::Raw | Kind::Packet => prepend_header(&mut m, ports, &out.tx),
+        }
+        self.udp_count(kind, out.tx.dst, Fate::Sent);
         self.datagram_output(id, &out, m)?;
         Ok(data.len())
     }
+}
+
+/// Puts UDP's header before data.
+fn prepend_header(m: &mut Mbuf, (src, dst): (u16, u16), tx: &IpTx) {
+    let len = HEADER_LEN + m.len();
+    Header { src, dst, len, checksum: 0 }.emit(m.prepend(HEADER_LEN));
+    let sum = Sum::pseudo_header(tx.src, tx.dst, protocol::UDP, len).add(m.data()).finish();
+    m.data_mut()[6..8].copy_from_slice(&never_zero(sum).to_be_bytes());
+}
+
+/// RFC 768: a computed zero is sent as all ones.
+pub(super) fn never_zero(sum: u16) -> u16 {
+    if sum == 0 { 0xffff } else { sum }
 }
 
 /// How a datagram leaves.
@@ -424,12 +502,12 @@ impl Stack {
     pub(crate) fn bound_port(&mut self, id: SocketId) -> Result<u16, SockError> {
         let s = self.sockets.datagram(id)?;
         match (s.local.port(), s.kind) {
-            (0, Kind::Udp | Kind::Ping) => {
+            (0, Kind::Udp | Kind::UdpLite | Kind::Ping) => {
                 let any = SocketAddr::new(s.local.ip(), 0);
                 self.datagram_bind(id, any)?;
                 Ok(self.sockets.datagram(id)?.local.port())
             }
-            (port, Kind::Udp | Kind::Ping | Kind::Raw | Kind::Packet) => Ok(port),
+            (port, Kind::Udp | Kind::UdpLite | Kind::Ping | Kind::Raw | Kind::Packet) => Ok(port),
         }
     }
 }

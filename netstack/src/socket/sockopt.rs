@@ -8,7 +8,7 @@ use crate::socket::sockopt6::{Options6, SockOpt6, SockOpt6Name};
 use crate::socket::{Membership, SockError};
 use crate::tcp::{TcpOpt, TcpOptName};
 use crate::time::Duration;
-use crate::wire::ipv4_options;
+use crate::wire::{ipv4_options, udplite};
 use std::net::IpAddr;
 
 /// An option with its value.
@@ -103,6 +103,10 @@ pub enum SockOpt {
     AuxData(bool),
     /// PACKET_IGNORE_OUTGOING: what leaves is not shown.
     IgnoreOutgoing(bool),
+    /// UDPLITE_SEND_CSCOV: octets of each datagram, its header's 8 included, that its checksum covers; 0: all.
+    SendCoverage(u16),
+    /// UDPLITE_RECV_CSCOV: octets that the checksum of what comes in must cover; 0: all.
+    RecvCoverage(u16),
     /// An option of IPv6.
     V6(SockOpt6),
     /// An option of TCP, or one that TCP acts on.
@@ -158,6 +162,8 @@ pub enum SockOptName {
     LockFilter,
     AuxData,
     IgnoreOutgoing,
+    SendCoverage,
+    RecvCoverage,
     V6(SockOpt6Name),
     Tcp(TcpOptName),
 }
@@ -216,6 +222,8 @@ pub(crate) struct Options {
     pub(crate) filter_locked: bool,
     pub(crate) aux_data: bool,
     pub(crate) ignore_outgoing: bool,
+    pub(crate) send_coverage: Option<u16>,
+    pub(crate) recv_coverage: Option<u16>,
     pub(crate) v6: Options6,
 }
 
@@ -259,6 +267,8 @@ impl Options {
             filter_locked: false,
             aux_data: false,
             ignore_outgoing: false,
+            send_coverage: None,
+            recv_coverage: None,
             v6: Options6::default(),
         }
     }
@@ -352,6 +362,8 @@ impl Options {
             SockOpt::LockFilter(v) => self.filter_locked = v,
             SockOpt::AuxData(v) => self.aux_data = v,
             SockOpt::IgnoreOutgoing(v) => self.ignore_outgoing = v,
+            SockOpt::SendCoverage(v) => self.send_coverage = Some(udplite::allowed(v)),
+            SockOpt::RecvCoverage(v) => self.recv_coverage = Some(udplite::allowed(v)),
             SockOpt::V6(v) => self.v6.set(v)?,
             SockOpt::Mtu(_)
             | SockOpt::Join(..)
@@ -404,6 +416,8 @@ impl Options {
             SockOptName::LockFilter => SockOpt::LockFilter(self.filter_locked),
             SockOptName::AuxData => SockOpt::AuxData(self.aux_data),
             SockOptName::IgnoreOutgoing => SockOpt::IgnoreOutgoing(self.ignore_outgoing),
+            SockOptName::SendCoverage => SockOpt::SendCoverage(self.send_coverage.unwrap_or(0)),
+            SockOptName::RecvCoverage => SockOpt::RecvCoverage(self.recv_coverage.unwrap_or(0)),
             SockOptName::V6(name) => SockOpt::V6(self.v6.get(name, mtu)?),
             SockOptName::MsFilter(..) | SockOptName::Tcp(_) => return Err(SockError::NoProtoOpt),
         })

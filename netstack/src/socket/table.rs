@@ -19,12 +19,29 @@ use std::rc::Rc;
 pub(crate) enum Kind {
     /// UDP
     Udp,
+    /// UDP-Lite
+    UdpLite,
     /// ICMP echo by datagrams (Linux's ping socket); the "port" is the identifier.
     Ping,
     /// Raw IP.
     Raw,
     /// Frames.
     Packet,
+}
+
+impl Kind {
+    /// Whether it is UDP, with the one checksum or the other.
+    pub(crate) fn is_udp(self) -> bool {
+        match self {
+            Kind::Udp | Kind::UdpLite => true,
+            Kind::Ping | Kind::Raw | Kind::Packet => false,
+        }
+    }
+
+    /// A peer as what comes in tells it: an echo has but one identifier, the receiver's.
+    pub(crate) fn demultiplexed(self, peer: SocketAddr) -> SocketAddr {
+        if self == Kind::Ping { SocketAddr::new(peer.ip(), 0) } else { peer }
+    }
 }
 
 /// A datagram that waits to be read.
@@ -49,7 +66,7 @@ impl Datagram {
     /// The extension headers before its transport header, with what names the first of them in front.
     pub(crate) fn headers(&self, kind: Kind) -> Option<Box<[u8]>> {
         let transport = match kind {
-            Kind::Udp => udp::HEADER_LEN,
+            Kind::Udp | Kind::UdpLite => udp::HEADER_LEN,
             Kind::Ping | Kind::Raw | Kind::Packet => 0,
         };
         let is_ipv6 = self.error.is_none() && self.local.is_some_and(|addr| addr.is_ipv6());

@@ -44,7 +44,7 @@ impl Stack {
         let Ok(s) = self.sockets.datagram(id) else { return Some(m) };
         let Some(filter) = s.opts.filter.clone() else { return Some(m) };
         // UDP's header stands before what the program reads, and is kept.
-        let header = if s.kind == Kind::Udp { udp::HEADER_LEN } else { 0 };
+        let header = if s.kind.is_udp() { udp::HEADER_LEN } else { 0 };
         let data = at - header;
         let view = View {
             octets: m.data(),
@@ -100,14 +100,10 @@ impl Stack {
             return Err(SockError::AddrNotAvailable);
         }
         let random = self.ip.random();
-        let register = |table: &mut PcbTable<SocketId>| match addr.port() {
-            0 => table.bind_any(id, binding, random),
-            port => table.bind(id, binding).map(|()| port),
-        };
-        let port = match kind {
-            Kind::Udp => register(&mut self.udp)?,
-            Kind::Ping => register(&mut self.ping)?,
-            Kind::Raw | Kind::Packet => 0,
+        let port = match (self.pcbs(kind), addr.port()) {
+            (None, _) => 0,
+            (Some(table), 0) => table.bind_any(id, binding, random)?,
+            (Some(table), port) => table.bind(id, binding).map(|()| port)?,
         };
         let s = self.sockets.datagram(id)?;
         s.bound = addr.ip();
@@ -151,11 +147,8 @@ impl Stack {
         let local = SocketAddr::new(if bound.is_unspecified() { src } else { bound }, port);
         s.local = local;
         s.remote = Some(peer);
-        match s.kind {
-            Kind::Udp => self.udp.connect(id, local, peer, share),
-            Kind::Ping => self.ping.connect(id, local, SocketAddr::new(peer.ip(), 0), share),
-            Kind::Raw | Kind::Packet => Ok(()),
-        }
+        let (kind, peer) = (s.kind, s.kind.demultiplexed(peer));
+        self.pcbs(kind).map_or(Ok(()), |table| table.connect(id, local, peer, share))
     }
 
     /// Takes the peer away, and as Linux with it a port that the program did not choose.
@@ -165,12 +158,9 @@ impl Stack {
         if s.port_chosen {
             return;
         }
-        let port = s.local.port();
-        match s.kind {
-            Kind::Udp => self.udp.unbind(id, port),
-            Kind::Ping => self.ping.unbind(id, port),
-            Kind::Raw | Kind::Packet => return,
-        }
+        let (kind, port) = (s.kind, s.local.port());
+        let Some(table) = self.pcbs(kind) else { return };
+        table.unbind(id, port);
         if let Ok(s) = self.sockets.datagram(id) {
             s.local.set_port(0);
         }
@@ -179,12 +169,29 @@ impl Stack {
     fn datagram_forget_peer(&mut self, id: SocketId) {
         let Ok(s) = self.sockets.datagram(id) else { return };
         let Some(remote) = s.remote.take() else { return };
-        let local = s.local;
+        let (local, kind) = (s.local, s.kind);
         s.local.set_ip(s.bound);
-        match s.kind {
-            Kind::Udp => self.udp.disconnect(id, local, remote),
-            Kind::Ping => self.ping.disconnect(id, local, SocketAddr::new(remote.ip(), 0)),
-            Kind::Raw | Kind::Packet => {}
+        if let Some(table) = self.pcbs(kind) {
+            table.disconnect(id, local, kind.demultiplexed(remote));
+        }
+    }
+
+    /// Takes a socket that is no more out of the table of its protocol.
+    pub(super) fn unregister(&mut self, s: &Socket) {
+        let Some(table) = self.pcbs(s.kind) else { return };
+        if let Some(remote) = s.remote {
+            table.disconnect(s.id, s.local, s.kind.demultiplexed(remote));
+        }
+        table.unbind(s.id, s.local.port());
+    }
+
+    /// The table of a kind of sockets; those without ports have none.
+    pub(crate) fn pcbs(&mut self, kind: Kind) -> Option<&mut PcbTable<SocketId>> {
+        match kind {
+            Kind::Udp => Some(&mut self.udp),
+            Kind::UdpLite => Some(&mut self.udplite),
+            Kind::Ping => Some(&mut self.ping),
+            Kind::Raw | Kind::Packet => None,
         }
     }
 }
@@ -197,13 +204,4 @@ fn s_broadcast(stack: &Stack, dst: IpAddr, device: Option<IfIndex>) -> bool {
         }
         IpAddr::V6(_) => false,
     }
-}
-
-/// Takes a socket out of the table of its protocol.
-pub(super) fn unregister(table: &mut PcbTable<SocketId>, s: &Socket) {
-    if let Some(remote) = s.remote {
-        let remote = if s.kind == Kind::Ping { SocketAddr::new(remote.ip(), 0) } else { remote };
-        table.disconnect(s.id, s.local, remote);
-    }
-    table.unbind(s.id, s.local.port());
 }

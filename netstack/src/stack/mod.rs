@@ -76,6 +76,7 @@ pub struct Stack {
     pub(crate) ip: Ip,
     pub(crate) sockets: Sockets,
     pub(crate) udp: PcbTable<SocketId>,
+    pub(crate) udplite: PcbTable<SocketId>,
     pub(crate) ping: PcbTable<SocketId>,
     pub(crate) raw: Vec<SocketId>,
     pub(crate) bpf: Bpf,
@@ -99,14 +100,19 @@ impl Stack {
         let stream_options = Rc::new(Options::new(config.ttl, config.recv_buffer, config.send_buffer));
         let tcp_config = TcpConfig { ttl: config.ttl, ..config.tcp.clone() };
         let mut ip = Ip::new(config, seed);
-        let mut pcbs = |receivers| PcbTable::new(receivers, [ip.rng.random(), ip.rng.random()]);
-        let (mut udp, ping) = (pcbs(Receivers::Bound), pcbs(Receivers::Bound));
-        udp.ephemeral = tcp_config.ephemeral_ports.0..=tcp_config.ephemeral_ports.1;
+        let pcbs = |secret| PcbTable::new(Receivers::Bound, secret);
+        let [of_udp, of_ping] = [0; 2].map(|_| [ip.rng.random(), ip.rng.random()]);
+        // As on Linux, UDP and UDP-Lite have one secret.
+        let (mut udp, mut udplite, ping) = (pcbs(of_udp), pcbs(of_udp), pcbs(of_ping));
+        for table in [&mut udp, &mut udplite] {
+            table.ephemeral = tcp_config.ephemeral_ports.0..=tcp_config.ephemeral_ports.1;
+        }
         let tcp = Tcp::new(tcp_config, ip.rng.random());
         let mut stack = Stack {
             ip,
             sockets: Sockets::default(),
             udp,
+            udplite,
             ping,
             raw: Vec::new(),
             bpf: Bpf::default(),

@@ -3,7 +3,7 @@
 use super::Stack;
 use crate::netinet::IpLayer;
 use crate::netinet::in_pcb::Share;
-use crate::socket::table::{Entry, Kind};
+use crate::socket::table::Entry;
 use crate::socket::{Ready, SockError, SockOpt, SockOptName, SocketId};
 use crate::time::Instant;
 
@@ -48,11 +48,8 @@ impl Stack {
         let (port, device) = (s.local.port(), s.opts.device);
         let share = Share { addr: s.opts.reuse_addr, port: s.opts.reuse_port };
         let only_v6 = s.opts.v6.only_v6;
-        let table = match s.kind {
-            Kind::Udp => &mut self.udp,
-            Kind::Ping => &mut self.ping,
-            Kind::Raw | Kind::Packet => return,
-        };
+        let kind = s.kind;
+        let Some(table) = self.pcbs(kind) else { return };
         table.rebind(id, port, |b| (b.share, b.ifindex, b.only_v6) = (share, device, only_v6));
     }
 

@@ -2,7 +2,6 @@
 //! event tells when it can.
 
 use super::Stack;
-use super::datagrams::unregister;
 use crate::socket::sockopt::Options;
 use crate::socket::table::{Entry, Kind, PacketBinding, RecvQueue, Socket};
 use crate::socket::{
@@ -22,6 +21,7 @@ impl Stack {
         };
         let (kind, protocol) = match (ty, protocol) {
             (SockType::Dgram, 0 | protocol::UDP) => (Kind::Udp, protocol::UDP),
+            (SockType::Dgram, protocol::UDPLITE) => (Kind::UdpLite, protocol::UDPLITE),
             (SockType::Dgram, p) if p == echo => (Kind::Ping, p),
             (SockType::Raw, 0) => return Err(SockError::ProtoNotSupported),
             (SockType::Raw, p) => (Kind::Raw, p),
@@ -70,7 +70,7 @@ impl Stack {
         match kind {
             Kind::Raw => self.raw.push(id),
             Kind::Packet => self.bpf.attach(id),
-            Kind::Udp | Kind::Ping => {}
+            Kind::Udp | Kind::UdpLite | Kind::Ping => {}
         }
         Ok(id)
     }
@@ -166,7 +166,7 @@ impl Stack {
             }
         };
         match kind {
-            Kind::Udp => self.udp_send(id, data, meta),
+            Kind::Udp | Kind::UdpLite => self.udp_send(id, data, meta),
             Kind::Ping => self.ping_send(id, data, meta),
             Kind::Raw if self.sockets.datagram(id)?.family == Family::Inet6 => self.raw6_send(id, data, meta),
             Kind::Raw => self.raw_send(id, data, meta),
@@ -264,8 +264,7 @@ impl Stack {
             self.ip.group_update(member.ifindex, member.group, Some(&member.filter), None);
         }
         match s.kind {
-            Kind::Udp => unregister(&mut self.udp, &s),
-            Kind::Ping => unregister(&mut self.ping, &s),
+            Kind::Udp | Kind::UdpLite | Kind::Ping => self.unregister(&s),
             Kind::Raw => self.raw.retain(|r| *r != id),
             Kind::Packet => {
                 self.bpf.detach(id);
@@ -308,7 +307,7 @@ impl Stack {
         let peer = match self.sockets.get(id).ok_or(SockError::BadSocket)? {
             // As Linux: a peer without a port is none.
             Entry::Datagram(s) => {
-                s.remote.filter(|r| r.port() != 0 || s.kind != Kind::Udp).ok_or(SockError::NotConnected)?
+                s.remote.filter(|r| r.port() != 0 || !s.kind.is_udp()).ok_or(SockError::NotConnected)?
             }
             Entry::Stream(s) => self.tcp.peer_addr(s.tcp)?,
         };

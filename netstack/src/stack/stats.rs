@@ -267,6 +267,20 @@ counters! {
 }
 
 counters! {
+    /// UDP-Lite, as UDP.
+    UdpLiteStats, "udplite" {
+        /// Datagrams delivered to a socket.
+        in_datagrams => "udpliteInDatagrams",
+        /// Datagrams to a port without a socket.
+        no_ports => "udpliteNoPorts",
+        /// Datagrams that could not be delivered for another reason; a coverage smaller than the socket wants is one.
+        in_errors => "udpliteInErrors",
+        /// Datagrams sent.
+        out_datagrams => "udpliteOutDatagrams",
+    }
+}
+
+counters! {
     /// ARP and neighbours.
     ArpStats, "arp" {
         /// Requests that came in.
@@ -455,6 +469,12 @@ drops! {
     UdpMalformed => "udpMalformed",
     /// UDP checksum wrong.
     UdpChecksum => "udpChecksum",
+    /// UDP-Lite header or coverage wrong (RFC 3828 §3.1).
+    UdpLiteMalformed => "udpliteMalformed",
+    /// UDP-Lite checksum wrong, or none.
+    UdpLiteChecksum => "udpliteChecksum",
+    /// The checksum covers less than the socket wants (UDPLITE_RECV_CSCOV).
+    UdpLiteCoverage => "udpliteCoverage",
     /// Nobody at the UDP port.
     UdpNoPort => "udpNoPort",
     /// The socket's receive buffer is full.
@@ -527,6 +547,10 @@ pub struct Stats {
     pub udp: UdpStats,
     /// Those of them that are of IPv6.
     pub udp6: UdpStats,
+    /// UDP-Lite
+    pub udplite: UdpLiteStats,
+    /// Those of them that are of IPv6.
+    pub udplite6: UdpLiteStats,
     /// TCP
     pub tcp: TcpStats,
     /// Packets thrown away.
@@ -598,6 +622,7 @@ impl Stats {
             .chain(self.mld.iter())
             .chain(self.nd6.iter())
             .chain(self.udp.iter())
+            .chain(self.udplite.iter())
             .chain(self.tcp.iter())
             .chain(self.drops.iter())
     }

@@ -163,7 +163,9 @@ impl Stack {
     /// Changes TCP's numbers; sockets keep what they have taken over for themselves. The time to live is
     /// the stack's.
     pub fn set_tcp_config(&mut self, config: TcpConfig) {
-        self.udp.ephemeral = config.ephemeral_ports.0..=config.ephemeral_ports.1;
+        for table in [&mut self.udp, &mut self.udplite] {
+            table.ephemeral = config.ephemeral_ports.0..=config.ephemeral_ports.1;
+        }
         self.tcp.set_config(TcpConfig { ttl: self.ip.config.ttl, ..config });
     }
 

@@ -25,6 +25,8 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     /// RFC 4443
     pub const ICMPV6: u8 = 58;
+    /// RFC 3828
+    pub const UDPLITE: u8 = 136;
     /// Raw sockets only: the caller writes the IP header (Linux's `IPPROTO_RAW`).
     pub const RAW: u8 = 255;
 }

@@ -18,6 +18,7 @@ pub mod ndp_router;
 pub mod scope6;
 pub mod tcp;
 pub mod udp;
+pub mod udplite;
 
 /// Why octets are not the header they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

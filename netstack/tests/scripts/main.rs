@@ -16,4 +16,5 @@ mod packet;
 mod pmtu;
 mod reass;
 mod sockets;
+mod udplite;
 mod v6;

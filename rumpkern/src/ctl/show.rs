@@ -171,6 +171,7 @@ fn sockets(kernel: &Kernel) -> Vec<Value> {
             (SockType::Stream, _) => "tcp".to_owned(),
             (SockType::Dgram, protocol::ICMP) => "icmp".to_owned(),
             (SockType::Dgram, protocol::ICMPV6) => "icmp6".to_owned(),
+            (SockType::Dgram, protocol::UDPLITE) => "udplite".to_owned(),
             (SockType::Dgram, _) => "udp".to_owned(),
             (SockType::Raw, protocol) => format!("raw:{protocol}"),
             (SockType::Packet | SockType::PacketDgram, _) => "packet".to_owned(),

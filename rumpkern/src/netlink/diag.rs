@@ -28,9 +28,10 @@ const DESTROY: u16 = 21;
 const OTHERS: [u8; 6] = [1, 16, 17, 40, 44, 30];
 /// Families end before this (`AF_MAX`).
 const AF_MAX: u8 = 46;
-/// `IPPROTO_TCP`, `IPPROTO_UDP`, `IPPROTO_RAW`.
+/// `IPPROTO_TCP`, `IPPROTO_UDP`, `IPPROTO_UDPLITE`, `IPPROTO_RAW`.
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const UDPLITE: u8 = 136;
 const RAW: u8 = 255;
 /// `INET_DIAG_REQ_PROTOCOL`: the protocol, where its number does not fit into the request (Multipath TCP's).
 const REQ_PROTOCOL: u16 = 3;
@@ -86,7 +87,7 @@ fn old_request(request: &Request<'_>) -> Result<InetRequest, Refusal> {
 
 /// The sockets that a request means: all of a kind, or one.
 fn sockets(kernel: &Kernel, request: &Request<'_>, asked: &InetRequest) -> Result<Answer, Refusal> {
-    if !matches!(asked.protocol, TCP | UDP | RAW) || is_of_another_protocol(request) {
+    if !matches!(asked.protocol, TCP | UDP | UDPLITE | RAW) || is_of_another_protocol(request) {
         return none(request);
     }
     let stack = kernel.stack.borrow();
@@ -129,7 +130,7 @@ fn none(request: &Request<'_>) -> Result<Answer, Refusal> {
 fn is_of_another_protocol(request: &Request<'_>) -> bool {
     let behind = request.body.get(REQUEST..).filter(|_| request.kind == BY_FAMILY).unwrap_or_default();
     let named = NlasIterator::new(behind).flatten().find(|attribute| attribute.kind() == REQ_PROTOCOL);
-    named.is_some_and(|named| !matches!(named.value(), [TCP | UDP | RAW, 0, 0, 0]))
+    named.is_some_and(|named| !matches!(named.value(), [TCP | UDP | UDPLITE | RAW, 0, 0, 0]))
 }
 
 fn ends(id: &DiagId) -> (SocketAddr, SocketAddr) {

@@ -14,12 +14,13 @@ use netstack::tcp::{FastOpenKey, TcpOpt, TcpOptName};
 use netstack::time::Duration;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// `SOL_SOCKET`, `IPPROTO_IP`, `IPPROTO_IPV6`, `IPPROTO_TCP`, `IPPROTO_UDP`, `SOL_RAW`.
+/// `SOL_SOCKET`, `IPPROTO_IP`, `IPPROTO_IPV6`, `IPPROTO_TCP`, `IPPROTO_UDP`, `IPPROTO_UDPLITE`, `SOL_RAW`.
 const SOCKET: u32 = 1;
 pub(super) const IP: u32 = 0;
 pub(super) const IPV6: u32 = 41;
 const TCP: u32 = 6;
 const UDP: u32 = 17;
+const UDPLITE: u32 = 136;
 const RAW: u32 = 255;
 /// `IFNAMSIZ`: octets of an interface's name, a NUL at its end included.
 const IFNAMSIZ: usize = 16;
@@ -50,7 +51,7 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
         (SOCKET, 25) => 0,
         (TCP, 13) => 1,
         // No option of these is smaller than an `int`, known or not.
-        (SOCKET | TCP | UDP, _) => 4,
+        (SOCKET | TCP | UDP | UDPLITE, _) => 4,
         _ => 0,
     };
     if value.len() < least {
@@ -163,6 +164,9 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
             on @ 0..=1 => SockOpt::Tcp(TcpOpt::FastOpenNoCookie(on != 0)),
             _ => return Err(Errno::EINVAL),
         },
+        // As Linux: of either level, but of UDP-Lite's sockets only.
+        (UDP | UDPLITE, 10) if is_lite(sys, fd)? => SockOpt::SendCoverage(coverage(value)?),
+        (UDP | UDPLITE, 11) if is_lite(sys, fd)? => SockOpt::RecvCoverage(coverage(value)?),
         (RAW, 1) => SockOpt::IcmpFilter(word(value)? as u32),
         _ => return Err(Errno::ENOPROTOOPT),
     };
@@ -181,7 +185,7 @@ fn serves(ty: SockType, level: u32) -> bool {
         IP => !packet_abi::is_packet(ty),
         packet_abi::SOL_PACKET => packet_abi::is_packet(ty),
         TCP => ty == SockType::Stream,
-        UDP => ty == SockType::Dgram,
+        UDP | UDPLITE => ty == SockType::Dgram,
         RAW => ty == SockType::Raw,
         _ => false,
     }
@@ -309,6 +313,8 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         (TCP, 34) => SockOptName::Tcp(TcpOptName::FastOpenNoCookie),
         // TCP_CC_INFO: the algorithms that there are have nothing to say, as Linux's of these names.
         (TCP, 26) => return sys.tcp_info(fd).map(|_| Vec::new()),
+        (UDP | UDPLITE, 10) => SockOptName::SendCoverage,
+        (UDP | UDPLITE, 11) => SockOptName::RecvCoverage,
         (RAW, 1) => SockOptName::IcmpFilter,
         _ => return Err(Errno::ENOPROTOOPT),
     };
@@ -356,6 +362,7 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
         }
         SockOpt::Ttl(n) | SockOpt::Tos(n) | SockOpt::MulticastTtl(n) => int(n.into()),
         SockOpt::Mtu(n) => int(n.into()),
+        SockOpt::SendCoverage(n) | SockOpt::RecvCoverage(n) => int(n.into()),
         SockOpt::MtuDiscover(mode) => int(match mode {
             MtuDiscover::Dont => 0,
             MtuDiscover::Want => 1,
@@ -420,6 +427,16 @@ fn flag(value: &[u8]) -> Result<bool, Errno> {
 /// A buffer's size; Linux reads it as unsigned, and so takes negative ones for huge.
 fn size(value: &[u8]) -> Result<usize, Errno> {
     Ok(word(value)? as u32 as usize)
+}
+
+fn is_lite(sys: &Sys, fd: Fd) -> Result<bool, Errno> {
+    Ok(u32::from(sys.socket_info(fd)?.protocol) == UDPLITE)
+}
+
+/// Octets that a checksum covers; as Linux, what is negative is as little as there may be.
+fn coverage(value: &[u8]) -> Result<u16, Errno> {
+    let octets = word(value)?;
+    Ok(if octets < 0 { 1 } else { u16::try_from(octets).unwrap_or(u16::MAX) })
 }
 
 /// SO_MAX_PACING_RATE: octets a second in 32 bits or in 64; all ones are no limit.

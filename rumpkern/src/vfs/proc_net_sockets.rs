@@ -25,6 +25,7 @@ const DATAGRAM: &str = " ref pointer drops";
 const ICMP: u8 = 1;
 const ICMP6: u8 = 58;
 const UDP: u8 = 17;
+const UDPLITE: u8 = 136;
 
 pub(super) fn tcp(kernel: &Kernel) -> String {
     let mut text = format!("{HEADER4:<149}\n");
@@ -221,12 +222,12 @@ pub(super) fn udp6(kernel: &Kernel) -> String {
     table6(port_table(kernel, Family::Inet6, UDP))
 }
 
-pub(super) fn udplite(_: &Kernel) -> String {
-    table4(&format!(" {HEADER4}"), Vec::new())
+pub(super) fn udplite(kernel: &Kernel) -> String {
+    table4(&format!(" {HEADER4}"), port_table(kernel, Family::Inet, UDPLITE))
 }
 
-pub(super) fn udplite6(_: &Kernel) -> String {
-    table6(Vec::new())
+pub(super) fn udplite6(kernel: &Kernel) -> String {
+    table6(port_table(kernel, Family::Inet6, UDPLITE))
 }
 
 pub(super) fn icmp(kernel: &Kernel) -> String {
@@ -284,6 +285,7 @@ struct Count {
     held: usize,
     tcp: [usize; 2],
     udp: [usize; 2],
+    udplite: [usize; 2],
     raw: [usize; 2],
     ping: [usize; 2],
     packet: usize,
@@ -316,6 +318,7 @@ impl Count {
                 (SockType::Packet | SockType::PacketDgram, None) => n.packet += 1,
                 (SockType::Raw, None) => n.raw[family] += 1,
                 (SockType::Dgram, None) if s.protocol == UDP => n.udp[family] += 1,
+                (SockType::Dgram, None) if s.protocol == UDPLITE => n.udplite[family] += 1,
                 (SockType::Dgram | SockType::Stream, None) => n.ping[family] += 1,
             }
         }
@@ -326,7 +329,7 @@ impl Count {
 pub(super) fn sockstat(kernel: &Kernel) -> String {
     let n = Count::of(kernel);
     format!(
-        "sockets: used {}\nTCP: inuse {} orphan {} tw {} alloc {} mem 0\nUDP: inuse {} mem 0\nUDPLITE: inuse 0\n\
+        "sockets: used {}\nTCP: inuse {} orphan {} tw {} alloc {} mem 0\nUDP: inuse {} mem 0\nUDPLITE: inuse {}\n\
          RAW: inuse {}\nFRAG: inuse 0 memory 0\n",
         n.held,
         n.tcp[0],
@@ -334,6 +337,7 @@ pub(super) fn sockstat(kernel: &Kernel) -> String {
         n.time_waits,
         n.tcp[0] + n.tcp[1] + n.closed,
         n.udp[0],
+        n.udplite[0],
         n.raw[0]
     )
 }
@@ -341,8 +345,8 @@ pub(super) fn sockstat(kernel: &Kernel) -> String {
 pub(super) fn sockstat6(kernel: &Kernel) -> String {
     let n = Count::of(kernel);
     format!(
-        "TCP6: inuse {}\nUDP6: inuse {}\nUDPLITE6: inuse 0\nRAW6: inuse {}\nFRAG6: inuse 0 memory 0\n",
-        n.tcp[1], n.udp[1], n.raw[1]
+        "TCP6: inuse {}\nUDP6: inuse {}\nUDPLITE6: inuse {}\nRAW6: inuse {}\nFRAG6: inuse 0 memory 0\n",
+        n.tcp[1], n.udp[1], n.udplite[1], n.raw[1]
     )
 }
 

@@ -15,7 +15,7 @@ fn group(text: &mut String, group: &str, counters: &[(&str, i64)]) {
 
 pub(super) fn snmp(kernel: &Kernel) -> String {
     let stack = kernel.stack.borrow();
-    let Stats { ip, icmp, udp, udp6, tcp, drops, .. } = stack.stats();
+    let Stats { ip, icmp, udp, udp6, udplite, udplite6, tcp, drops, .. } = stack.stats();
     let n = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let mut text = String::new();
     group(
@@ -140,21 +140,23 @@ pub(super) fn snmp(kernel: &Kernel) -> String {
             ("MemErrors", 0),
         ],
     );
-    group(&mut text, "UdpLite", &UDP_LITE.map(|name| (name, 0)));
+    group(
+        &mut text,
+        "UdpLite",
+        &[
+            ("InDatagrams", n(udplite.in_datagrams - udplite6.in_datagrams)),
+            ("NoPorts", n(udplite.no_ports - udplite6.no_ports)),
+            ("InErrors", n(udplite.in_errors - udplite6.in_errors)),
+            ("OutDatagrams", n(udplite.out_datagrams - udplite6.out_datagrams)),
+            ("RcvbufErrors", 0),
+            ("SndbufErrors", 0),
+            ("InCsumErrors", n(drops.get(Drop::UdpLiteChecksum))),
+            ("IgnoredMulti", 0),
+            ("MemErrors", 0),
+        ],
+    );
     text
 }
-
-const UDP_LITE: [&str; 9] = [
-    "InDatagrams",
-    "NoPorts",
-    "InErrors",
-    "OutDatagrams",
-    "RcvbufErrors",
-    "SndbufErrors",
-    "InCsumErrors",
-    "IgnoredMulti",
-    "MemErrors",
-];
 
 pub(super) fn netstat(kernel: &Kernel) -> String {
     let tcp = kernel.stack.borrow().stats().tcp;
@@ -271,6 +273,10 @@ pub(super) fn snmp6(kernel: &Kernel) -> String {
         "Udp6NoPorts" => stats.udp6.no_ports,
         "Udp6InErrors" => stats.udp6.in_errors,
         "Udp6OutDatagrams" => stats.udp6.out_datagrams,
+        "UdpLite6InDatagrams" => stats.udplite6.in_datagrams,
+        "UdpLite6NoPorts" => stats.udplite6.no_ports,
+        "UdpLite6InErrors" => stats.udplite6.in_errors,
+        "UdpLite6OutDatagrams" => stats.udplite6.out_datagrams,
         // The same names, but for their first letters.
         name => counted.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map_or(0, |(_, n)| *n),
     };

@@ -427,3 +427,31 @@ fn unspec_as_a_family_to_send_to() {
         t.poll_for(a, OUT);
     });
 }
+
+/// UDP-Lite goes by the same calls.
+#[test]
+fn with_a_checksum_of_the_beginning() {
+    compare(|t| {
+        let [a, b] = [(); 2].map(|()| t.socket(2, 2, 136).expect("UDP-Lite"));
+        t.get(a, (1, 38));
+        t.bind(a, loopback(0));
+        let to = t.own(a);
+        t.send_to(b, b"all of it", 0, to);
+        t.recv(a, 20, 0);
+        t.set(b, (136, 10), 12);
+        t.send_to(b, b"a part of it", 0, to);
+        t.recv(a, 20, 0);
+        // Long enough now, and then not.
+        for least in [12, 13, 0] {
+            t.set(a, (136, 11), least);
+            t.send_to(b, b"a part of it", 0, to);
+            t.recv(a, 20, DONTWAIT);
+        }
+        t.send_to(b, b"four", 0, to);
+        t.recv(a, 20, 0);
+        t.connect(b, to);
+        t.close(a);
+        t.send(b, b"nobody", 0);
+        t.error(b);
+    });
+}

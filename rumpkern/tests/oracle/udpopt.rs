@@ -121,3 +121,30 @@ fn unknown() {
         }
     });
 }
+
+/// UDPLITE_SEND_CSCOV and UDPLITE_RECV_CSCOV, of the level that has their name and of UDP's.
+#[test]
+fn checksum_coverage() {
+    compare(|t| {
+        let s = t.socket(2, 2, 136).expect("UDP-Lite");
+        for level in [136, 17] {
+            for name in [10, 11] {
+                t.get(s, (level, name));
+                for value in [20, 0, 1, 7, 8, 9, 65_535, 65_536, -1] {
+                    t.set(s, (level, name), value);
+                    t.get(s, (level, name));
+                }
+                t.set_raw(s, (level, name), &[9, 0, 0]);
+                t.get_raw(s, (level, name), 2);
+            }
+        }
+        let s = t.udp();
+        for level in [136, 17] {
+            t.get(s, (level, 10));
+            t.set(s, (level, 10), 8);
+        }
+        let s = t.tcp();
+        t.get(s, (136, 10));
+        t.set(s, (136, 10), 8);
+    });
+}
