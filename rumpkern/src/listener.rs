@@ -43,6 +43,11 @@ impl Listener {
         Ok(Listener { socket, path: path.to_owned() })
     }
 
+    /// Where it is bound.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Lets clients in for as long as the kernel lives, at most `most` at once: `begin` gets each, with its place.
     pub(crate) fn serve(
         &self,

@@ -421,6 +421,10 @@ pub enum Request<'a> {
     },
     RingPass,
     RingLook,
+    Look {
+        path: &'a [u8],
+        follow: u32,
+    },
 }
 
 /// Why the arguments of a call cannot be taken.
@@ -504,6 +508,9 @@ impl<'a> Request<'a> {
             Op::Open => Request::Open { path: need(body.data, tag::DATA)? },
             Op::RingPass => Request::RingPass,
             Op::RingLook => Request::RingLook,
+            Op::Look => {
+                Request::Look { path: need(body.data, tag::DATA)?, follow: need(body.flags, tag::FLAGS)? }
+            }
             Op::StructIoctl => {
                 let [request, split] = need(body.option, tag::OPTION)?;
                 Request::StructIoctl { request, split, octets: need(body.data, tag::DATA)? }
@@ -572,6 +579,9 @@ impl<'a> Request<'a> {
             Request::Open { path } => (Op::Open, Body { data: Some(path), ..none }),
             Request::RingPass => (Op::RingPass, none),
             Request::RingLook => (Op::RingLook, none),
+            Request::Look { path, follow } => {
+                (Op::Look, Body { data: Some(path), flags: Some(follow), ..none })
+            }
             Request::StructIoctl { request, split, octets } => {
                 (Op::StructIoctl, Body { option: Some([request, split]), data: Some(octets), ..none })
             }

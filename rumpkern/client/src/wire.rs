@@ -128,6 +128,8 @@ ops! {
     RingPass = 0x8a,
     /// What the program has given back of its rings is looked at now
     RingLook = 0x8b,
+    /// What stands at a path of the node's files, itself if it is a link: a descriptor that only names it
+    Look = 0x8c,
     /// Event: the program has closed its end of a passed socket
     Closed = 0xc1,
 }

@@ -10,11 +10,13 @@ use libc::{
     SOL_SOCKET,
 };
 use libc::{
-    SYS_accept, SYS_accept4, SYS_bind, SYS_capset, SYS_connect, SYS_creat, SYS_getpeername, SYS_getsockname,
-    SYS_getsockopt, SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup, SYS_ioctl, SYS_listen,
-    SYS_mmap, SYS_open, SYS_openat, SYS_openat2, SYS_prctl, SYS_pselect6, SYS_recvfrom, SYS_recvmmsg,
-    SYS_recvmsg, SYS_select, SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_setgroups, SYS_setsockopt,
-    SYS_socket, SYS_uname,
+    SYS_accept, SYS_accept4, SYS_access, SYS_bind, SYS_capset, SYS_connect, SYS_creat, SYS_faccessat,
+    SYS_faccessat2, SYS_getdents64, SYS_getpeername, SYS_getsockname, SYS_getsockopt, SYS_getxattr,
+    SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup, SYS_ioctl, SYS_lgetxattr, SYS_listen,
+    SYS_listxattr, SYS_llistxattr, SYS_lstat, SYS_mmap, SYS_newfstatat, SYS_open, SYS_openat, SYS_openat2,
+    SYS_prctl, SYS_pselect6, SYS_readlink, SYS_readlinkat, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg,
+    SYS_select, SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_setgroups, SYS_setsockopt, SYS_socket, SYS_stat,
+    SYS_statx, SYS_uname,
 };
 
 /// One instruction, as `struct sock_filter` has it.
@@ -174,9 +176,26 @@ fn rules(files: bool) -> Vec<(i64, Rule)> {
     ];
     rules.extend(looked_at.map(|call| (call, Rule::Notify)));
     if files {
-        rules.extend([(SYS_open, contents(1)), (SYS_openat, contents(2))]);
-        // What the flags of openat2(2) are the filter cannot see.
-        rules.extend([(SYS_creat, Rule::Notify), (SYS_openat2, Rule::Notify)]);
+        let named = [
+            SYS_open,
+            SYS_openat,
+            SYS_openat2,
+            SYS_creat,
+            SYS_stat,
+            SYS_lstat,
+            SYS_access,
+            SYS_faccessat,
+            SYS_faccessat2,
+            SYS_readlink,
+            SYS_readlinkat,
+            SYS_getxattr,
+            SYS_lgetxattr,
+            SYS_listxattr,
+            SYS_llistxattr,
+            SYS_getdents64,
+        ];
+        rules.extend(named.map(|call| (call, Rule::Notify)));
+        rules.extend([(SYS_newfstatat, unless_empty(3)), (SYS_statx, unless_empty(2))]);
     }
     rules
 }
@@ -194,10 +213,9 @@ fn only_reading() -> Rule {
     Rule::When(body)
 }
 
-/// Looked at if a file is opened for its contents: the flags are argument `n`.
-fn contents(n: u32) -> Rule {
-    let other = libc::O_DIRECTORY | libc::O_PATH;
-    Rule::When(vec![load(arg(n)), jump(BPF_JSET, other as u32, 0, 1), ALLOW, NOTIFY])
+/// Looked at unless it is about a descriptor (AT_EMPTY_PATH), as fstat(3) is: the flags are argument `n`.
+fn unless_empty(n: u32) -> Rule {
+    Rule::When(vec![load(arg(n)), jump(BPF_JSET, libc::AT_EMPTY_PATH as u32, 0, 1), ALLOW, NOTIFY])
 }
 
 /// The whole program. `files`: the node shows files of its own.

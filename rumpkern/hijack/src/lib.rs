@@ -51,7 +51,10 @@
 //! | send on a datagram socket without a peer | nothing, it is lost | EDESTADDRREQ | the pair is connected: so it polls, and shows errors |
 //! | recv on a stream before connect(2) | EINVAL | ENOTCONN | the host's, of unix streams |
 //! | write of a value that a file below `/proc/sys` refuses | success, and a line on standard error | EINVAL | a pipe takes it |
-//! | listing of `/sys/class/net`, `/proc/net` | the host's names | | directories are the host's; what they hold is the node's if opened |
+//! | fstat of an open file of the node | a file in memory | what stat(2) says of its path | directories agree: both are the node's view |
+//! | stat, access of `/etc/hosts` and the like | the host's file | | only contents are the node's |
+//! | chdir to a directory that the host has not | ENOENT | | a path's start is the host's; by a descriptor (`fchdir`) it works |
+//! | open with O_PATH | a descriptor that reads | one that only names | the host adds no others |
 
 mod ahead;
 mod calls;

@@ -85,6 +85,8 @@ pub(crate) struct Supervisor {
     pub(crate) rings: Rings,
     /// Paths that the topology lays over the host's.
     pub(crate) files: Vec<Vec<u8>>,
+    /// Where the node's directories are; empty: nowhere.
+    pub(crate) view: Vec<u8>,
     /// The node's files that are being written.
     pub(crate) written: Written,
     threads: Threads,
@@ -145,6 +147,7 @@ impl Supervisor {
         let body = answer.as_ref().and_then(|answer| answer.body().ok());
         let paths = body.and_then(|body| body.data).unwrap_or_default().split(|octet| *octet == 0);
         let files = paths.filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
+        let view = body.and_then(|body| body.name).unwrap_or_default().as_bytes().to_vec();
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &listener, EventData::new_u64(CALLS), EventFlags::IN)?;
         epoll::add(&epoll, &node, EventData::new_u64(NODE), EventFlags::IN)?;
@@ -155,6 +158,7 @@ impl Supervisor {
             sockets: Sockets::default(),
             rings: Rings::default(),
             files,
+            view,
             written: Written::default(),
             threads: Threads::default(),
             undelivered: Undelivered::default(),
@@ -435,6 +439,12 @@ impl Supervisor {
                 asked.cancelled = true;
             }
         }
+    }
+
+    /// The node's path of a directory of its view; of the view itself, none but the root.
+    pub(crate) fn in_view<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        let below = path.strip_prefix(&self.view[..]).filter(|_| !self.view.is_empty())?;
+        (below.is_empty() || below.starts_with(b"/")).then_some(below)
     }
 
     /// The node's socket that argument 0 is, and its inode.

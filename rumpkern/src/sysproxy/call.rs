@@ -3,6 +3,7 @@
 use super::came::Came;
 use super::host_file;
 use super::passed::Passing;
+use super::view::View;
 use crate::netlink::NlAddr;
 use crate::syscall::socket_abi;
 use crate::syscall::{
@@ -78,6 +79,7 @@ pub(super) fn closed(fd: Fd) -> Vec<u8> {
 pub(super) async fn perform(
     sys: Sys,
     passing: Rc<Passing>,
+    view: Option<Rc<View>>,
     frame: Vec<u8>,
     passed: Option<OwnedFd>,
 ) -> Answer {
@@ -89,7 +91,10 @@ pub(super) async fn perform(
         Ok(Request::RingPass) => passing
             .pass_ring(Fd(asked.sid.0), passed)
             .map(|memory| Answer { frame: answer(&asked, 0, &Body::default()), passed: Some(memory) }),
-        Ok(Request::Open { path }) => host_file::open(&sys, &asked, path),
+        Ok(Request::Open { path }) => host_file::open(&sys, view.as_deref(), &asked, path),
+        Ok(Request::Look { path, follow }) => {
+            host_file::look(&sys, view.as_deref(), &asked, path, follow != 0)
+        }
         Ok(request) => call(&sys, &passing, &asked, &request).await.map(Answer::from),
         Err(error) => Err(refusal(&error)),
     };
@@ -241,7 +246,9 @@ async fn call(
             value(0)
         }
         // `perform` has seen to these.
-        Request::SocketPass { .. } | Request::RingPass | Request::Open { .. } => Err(Errno::EINVAL),
+        Request::SocketPass { .. } | Request::RingPass | Request::Open { .. } | Request::Look { .. } => {
+            Err(Errno::EINVAL)
+        }
         Request::StructIoctl { request, split, octets } => struct_ioctl(sys, asked, request, split, octets),
         Request::Resolve { name } => {
             let first = sys.resolve(name)?.first().copied().ok_or(Errno::ENOENT)?;

@@ -1,6 +1,8 @@
-//! Files of the node ([`crate::vfs`]) for programs of the host: what one reads is a memory file of the moment's contents.
+//! Files of the node ([`crate::vfs`]) for programs of the host: what one reads is a memory file of the moment's contents, and a directory
+//! one of the [`View`].
 
 use super::call::{Answer, answer};
+use super::view::View;
 use crate::syscall::{Errno, Sys};
 use crate::vfs::{self, Opened};
 use rumpclient::msg::Body;
@@ -8,14 +10,15 @@ use rumpclient::wire::Header;
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// What the program gets: the file that comes with the answer, the host's by another path, or the host's by this one.
 const PASSED: i64 = 0;
 const ELSEWHERE: i64 = 1;
 const HOST: i64 = 2;
 
-/// open(2), read-only. Of no path: which paths the topology lays over the host's.
-pub(super) fn open(sys: &Sys, asked: &Header, path: &[u8]) -> Result<Answer, Errno> {
+/// open(2), read-only. Of no path: which paths the topology lays over the host's, and where the view is.
+pub(super) fn open(sys: &Sys, view: Option<&View>, asked: &Header, path: &[u8]) -> Result<Answer, Errno> {
     let kernel = sys.kernel();
     if path.is_empty() {
         let mut paths = Vec::new();
@@ -23,19 +26,50 @@ pub(super) fn open(sys: &Sys, asked: &Header, path: &[u8]) -> Result<Answer, Err
             paths.extend_from_slice(path.as_bytes());
             paths.push(0);
         }
-        return Ok(answer(asked, 0, &Body { data: Some(&paths), ..Body::default() }).into());
+        let root = view.map(View::root);
+        return Ok(answer(asked, 0, &Body { data: Some(&paths), name: root, ..Body::default() }).into());
     }
     match vfs::open(kernel, path).transpose()? {
         Some(Opened::Octets(octets)) => {
             let passed = Some(memory_file(path, &octets).map_err(|_| Errno::EMFILE)?);
             Ok(Answer { frame: answer(asked, PASSED, &Body::default()), passed })
         }
-        Some(Opened::Host(host)) => {
-            let data = Some(host.as_os_str().as_bytes());
-            Ok(answer(asked, ELSEWHERE, &Body { data, ..Body::default() }).into())
+        Some(Opened::Host(host)) => Ok(elsewhere(asked, &host)),
+        Some(Opened::Directory(_)) => passed_on(asked, view.map(|view| view.directory(kernel, path))),
+        None => Ok(answer(asked, HOST, &Body::default()).into()),
+    }
+}
+
+/// What stands at a path, for stat(2) and its kin; not `follow`: a link itself.
+pub(super) fn look(
+    sys: &Sys,
+    view: Option<&View>,
+    asked: &Header,
+    path: &[u8],
+    follow: bool,
+) -> Result<Answer, Errno> {
+    match vfs::open(sys.kernel(), path) {
+        // A file may be there, though it cannot be read now.
+        Some(Err(Errno::ENOENT)) => Err(Errno::ENOENT),
+        Some(Ok(Opened::Host(host))) => Ok(elsewhere(asked, &host)),
+        Some(_) => passed_on(asked, view.map(|view| view.name(sys.kernel(), path, follow))),
+        None => Ok(answer(asked, HOST, &Body::default()).into()),
+    }
+}
+
+fn elsewhere(asked: &Header, host: &Path) -> Answer {
+    let data = Some(host.as_os_str().as_bytes());
+    answer(asked, ELSEWHERE, &Body { data, ..Body::default() }).into()
+}
+
+/// What the view has; without one the host's is meant.
+fn passed_on(asked: &Header, found: Option<std::io::Result<OwnedFd>>) -> Result<Answer, Errno> {
+    match found {
+        Some(found) => {
+            let passed = Some(found.map_err(|_| Errno::EIO)?);
+            Ok(Answer { frame: answer(asked, PASSED, &Body::default()), passed })
         }
-        // What can be done with a directory the host does.
-        Some(Opened::Directory(_)) | None => Ok(answer(asked, HOST, &Body::default()).into()),
+        None => Ok(answer(asked, HOST, &Body::default()).into()),
     }
 }
 

@@ -16,6 +16,7 @@ mod came;
 mod host_file;
 mod passed;
 mod session;
+mod view;
 
 pub use session::attend;
 
@@ -26,6 +27,7 @@ use rumpclient::msg::Limits;
 use rustix::net::SocketType;
 use std::path::Path;
 use std::rc::Rc;
+use view::View;
 
 /// What a session may hold at once. More calls or octets fail with ENOBUFS, more descriptors with EMFILE.
 pub const LIMITS: Limits = Limits { descriptors: OPEN_MAX as u32, calls: 256, octets: 4 << 20 };
@@ -41,5 +43,8 @@ pub fn listen(path: &Path) -> std::io::Result<Listener> {
 
 /// Serves it for as long as the kernel lives.
 pub fn serve(kernel: &Rc<Kernel>, listener: &Listener) -> Result<(), rustix::io::Errno> {
-    listener.serve(kernel, SESSIONS, |kernel, client, place| session::begin(kernel, client, Some(place)))
+    let view = View::beside(listener.path()).map(Rc::new);
+    listener.serve(kernel, SESSIONS, move |kernel, client, place| {
+        session::begin(kernel, client, Some(place), view.clone());
+    })
 }

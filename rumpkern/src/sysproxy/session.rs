@@ -5,6 +5,7 @@
 
 use super::call::{Answer, answer, closed, failure, perform, refusal, room};
 use super::passed::Passing;
+use super::view::View;
 use super::{LIMITS, OUT_HIGH};
 use crate::kernel::Kernel;
 use crate::listener::Place;
@@ -65,17 +66,19 @@ struct Session {
     calls: RefCell<BTreeMap<u64, Rc<InFlight>>>,
     /// Octets that calls in flight hold.
     octets: Cell<usize>,
+    /// What the node's directories are, for clients that are processes of the host.
+    view: Option<Rc<View>>,
     /// Given back when both lwps are done.
     _place: Option<Place>,
 }
 
 /// Serves a client over a connected, non-blocking `SOCK_SEQPACKET` socket.
 pub fn attend(kernel: &Rc<Kernel>, client: OwnedFd) {
-    begin(kernel, client, None);
+    begin(kernel, client, None, None);
 }
 
 /// The same, with its place among the node's sessions.
-pub(super) fn begin(kernel: &Rc<Kernel>, client: OwnedFd, place: Option<Place>) {
+pub(super) fn begin(kernel: &Rc<Kernel>, client: OwnedFd, place: Option<Place>, view: Option<Rc<View>>) {
     // A node that is out of resources hangs up; the client sees that.
     let Ok(remote) = Remote::new(kernel, client) else { return };
     let session = Rc::new(Session {
@@ -87,6 +90,7 @@ pub(super) fn begin(kernel: &Rc<Kernel>, client: OwnedFd, place: Option<Place>) 
         ended: Cell::new(false),
         calls: RefCell::default(),
         octets: Cell::default(),
+        view,
         _place: place,
     });
     let sending = session.clone();
@@ -218,7 +222,8 @@ impl Session {
             self.push(failure(&asked, errno));
             return Ok(());
         }
-        let mut call: Call = Box::pin(perform(sys.clone(), passing.clone(), frame, passed));
+        let mut call: Call =
+            Box::pin(perform(sys.clone(), passing.clone(), self.view.clone(), frame, passed));
         let first = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
         match first {
             Poll::Ready(answer) => self.push(answer),

@@ -6,7 +6,8 @@
 //! path means stands in `path`; each tree has its own file. Formats are Linux's, octet for octet (6.18), because
 //! programs read them by column; what a node does not count or have is 0 there.
 //!
-//! Contents are those of the moment of opening. Links and directories are resolved by name alone.
+//! Contents are those of the moment of opening. Links and directories are resolved by name alone; what is a link [`link`] tells, and
+//! what may be done with a file [`mode`].
 
 mod etc;
 mod path;
@@ -102,6 +103,40 @@ pub fn write(kernel: &Kernel, path: &[u8], octets: &[u8]) -> Option<Result<(), E
         Place::SysNet(below) => sys_net::write(kernel, below, text),
         Place::ProcNet(_) | Place::SysctlKernel(_) | Place::Etc(_) => Err(Errno::EACCES),
     }))
+}
+
+/// Where the link at `path` leads; `None`: there is none. As on Linux an interface's directory is below `/sys/devices`.
+pub fn link(path: &[u8]) -> Option<String> {
+    let path = path::normal(path)?;
+    let name = path.strip_prefix("/sys/class/net/").filter(|name| !name.contains('/'))?;
+    Some(format!("../../devices/virtual/net/{name}"))
+}
+
+/// The path of the same file or directory without links.
+pub fn canonical(path: &[u8]) -> Option<String> {
+    let path = path::normal(path)?;
+    Some(match Place::of(&path) {
+        Some(Place::SysNet(below)) if !below.is_empty() => format!("/sys/devices/virtual/net/{below}"),
+        Some(Place::ProcNet("")) => "/proc/net".to_owned(),
+        Some(Place::ProcNet(below)) => format!("/proc/net/{below}"),
+        Some(Place::SysNet(_) | Place::SysctlNet(_) | Place::SysctlKernel(_) | Place::Etc(_)) | None => path,
+    })
+}
+
+/// The permissions of the file at `path`, as Linux has them.
+pub fn mode(path: &[u8]) -> u32 {
+    let path = path::normal(path).unwrap_or_default();
+    match Place::of(&path) {
+        Some(Place::SysNet(below)) if !sys_net::is_writable(below) => 0o444,
+        Some(Place::ProcNet(_)) => 0o444,
+        Some(Place::SysNet(_) | Place::SysctlNet(_) | Place::SysctlKernel(_) | Place::Etc(_)) | None => 0o644,
+    }
+}
+
+/// Octets that the file at `path` shows as its size, whatever it holds: a page in sysfs.
+pub fn size(path: &[u8]) -> u64 {
+    let path = path::normal(path).unwrap_or_default();
+    if matches!(Place::of(&path), Some(Place::SysNet(_))) { 4096 } else { 0 }
 }
 
 /// A directory with the entries that `below` names in it, if it is the directory of one of `files`: each a path relative to it.

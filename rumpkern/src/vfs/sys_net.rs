@@ -143,6 +143,24 @@ fn statistic(ifnet: &Ifnet, name: &str) -> u64 {
     }
 }
 
+/// Files that only take the value that they have.
+const FIXED: [&str; 8] = [
+    "carrier",
+    "gro_flush_timeout",
+    "ifalias",
+    "napi_defer_hard_irqs",
+    "netdev_group",
+    "proto_down",
+    "threaded",
+    "tx_queue_len",
+];
+
+/// Whether the file `below` `/sys/class/net` may be written.
+pub(super) fn is_writable(below: &str) -> bool {
+    let file = below.split_once('/').map_or("", |(_, file)| file);
+    matches!(file, "mtu" | "flags") || FIXED.contains(&file)
+}
+
 /// Changes what can be changed: `mtu`, `flags` (up and down). What else Linux lets one write takes only the value that it has.
 pub(super) fn write(kernel: &Kernel, below: &str, text: &str) -> Result<(), Errno> {
     let (name, file) = below.split_once('/').ok_or(Errno::EISDIR)?;
@@ -156,14 +174,7 @@ pub(super) fn write(kernel: &Kernel, below: &str, text: &str) -> Result<(), Errn
             let value = number(text).ok_or(Errno::EINVAL)?;
             kernel.if_set_up(ifindex, value & flags::IFF_UP != 0).map_err(|_| Errno::EINVAL)
         }
-        "carrier"
-        | "gro_flush_timeout"
-        | "ifalias"
-        | "napi_defer_hard_irqs"
-        | "netdev_group"
-        | "proto_down"
-        | "threaded"
-        | "tx_queue_len" => {
+        _ if FIXED.contains(&file) => {
             let stack = kernel.stack.borrow();
             let ifnet = stack.interface(ifindex).ok_or(Errno::ENOENT)?;
             let same = read(ifnet, stack.config(), file)?.trim_end() == text.trim();

@@ -6,7 +6,12 @@ use lab_tests::{in_each_family, program};
 use serde_json::Value;
 use std::net::IpAddr;
 
-in_each_family!(ip_reads_and_writes, ss_shows_the_nodes_sockets, sysctl_reads_and_writes);
+in_each_family!(
+    ip_reads_and_writes,
+    ss_shows_the_nodes_sockets,
+    sysctl_reads_and_writes,
+    directories_are_the_nodes
+);
 
 fn ip_reads_and_writes(family: Family) {
     program("ip", "iproute2");
@@ -118,4 +123,71 @@ fn sysctl_reads_and_writes(family: Family) {
     assert!(lab.ok("h1", &format!("ping -c 1 {to}")).contains("1 received"));
     let unknown = lab.run("r1", "sysctl -w net.ipv4.no_such_thing=1");
     assert!(!unknown.status.success(), "{unknown:?}");
+}
+
+/// What there is, and what it is: by listing, stat(2), access(2) and readlink(2), and whatever the host has of the same name.
+fn directories_are_the_nodes(family: Family) {
+    program("python3", "python3");
+    program("find", "findutils");
+    program("sysctl", "procps");
+    let lab = Lab::across_a_router(family);
+    assert_eq!(lab.ok("r1", "ls /sys/class/net"), "eth0\neth1\nlo\n");
+    assert_eq!(lab.sh("r1", "cd /sys/class/net && ls && cat eth1/mtu"), "eth0\neth1\nlo\n1500\n");
+    let files = lab.ok("r1", "ls -l /sys/class/net/eth1/");
+    assert!(files.contains(" mtu\n") && files.contains("-rw-r--r--") && files.contains(" 4096 "), "{files}");
+    let found = lab.ok("r1", "find /sys/devices/virtual/net/ -name mtu");
+    let mut found: Vec<&str> = found.lines().collect();
+    found.sort_unstable();
+    let mtu = |name: &str| format!("/sys/devices/virtual/net/{name}/mtu");
+    assert_eq!(found, ["eth0", "eth1", "lo"].map(mtu));
+    let counted = lab.ok("r1", "grep -r [0-9] /sys/class/net/eth1/statistics");
+    assert!(counted.contains("/sys/class/net/eth1/statistics/tx_packets:"), "{counted}");
+    assert_eq!(lab.ok("r1", "readlink /sys/class/net/eth1"), "../../devices/virtual/net/eth1\n");
+    assert_eq!(lab.ok("r1", "realpath /sys/class/net/eth1"), "/sys/devices/virtual/net/eth1\n");
+
+    // What only the host has is not there.
+    let host = std::fs::read_dir("/sys/class/net").expect("sysfs").flatten();
+    let host = host.map(|entry| entry.file_name().into_string().expect("a name"));
+    for name in host.filter(|name| !["lo", "eth0", "eth1"].contains(&name.as_str())).chain(["no-such".into()])
+    {
+        for look in ["ls", "stat", "test -e", "readlink", "cat"] {
+            assert!(
+                !lab.run("r1", &format!("{look} /sys/class/net/{name}")).status.success(),
+                "{look} {name}"
+            );
+        }
+    }
+    let python = "import os, stat
+net = '/sys/class/net'
+assert sorted(os.listdir(net)) == ['eth0', 'eth1', 'lo'], os.listdir(net)
+assert [e.is_symlink() for e in os.scandir(net)] == [True] * 3
+assert os.path.isdir(net + '/eth1') and os.path.islink(net + '/eth1') and os.path.isfile(net + '/eth1/mtu')
+assert os.access(net + '/eth1/mtu', os.R_OK) and not os.access(net + '/eth2/mtu', os.F_OK)
+assert stat.S_IMODE(os.stat(net + '/eth1/address').st_mode) == 0o444
+# By descriptors of directories, also out of the node's.
+there = os.open(net, os.O_RDONLY | os.O_DIRECTORY)
+assert os.path.samestat(os.fstat(there), os.stat(net))
+assert os.read(os.open('eth1/ifindex', os.O_RDONLY, dir_fd=there), 9) == b'3\\n'
+assert os.stat('eth1/mtu', dir_fd=there).st_ino == os.stat(net + '/eth1/mtu').st_ino
+assert os.stat('../../../etc', dir_fd=there).st_ino == os.stat('/etc').st_ino
+assert b'root' in os.read(os.open('../../../etc/passwd', os.O_RDONLY, dir_fd=there), 999)
+os.fchdir(there)
+assert open('eth1/ifindex').read() == '3\\n'
+for flags, path in (os.O_DIRECTORY, net + '/eth1/mtu'), (os.O_WRONLY, net), (os.O_CREAT | os.O_WRONLY, net + '/x'):
+    try: os.open(path, flags)
+    except OSError as error: print(error.errno)
+assert os.stat(os.open(net + '/eth1', os.O_PATH)).st_ino == os.stat('/sys/devices/virtual/net/eth1').st_ino
+";
+    std::fs::write(lab.file("look.py"), python).expect("write");
+    // ENOTDIR, EISDIR, EACCES
+    assert_eq!(lab.ok("r1", &format!("python3 {}", lab.file("look.py").display())), "20\n21\n13\n");
+
+    // The directories of values end: each is there, and can be read.
+    let all = lab.run("r1", "sysctl -a");
+    let (values, complaints) = (String::from_utf8_lossy(&all.stdout), String::from_utf8_lossy(&all.stderr));
+    assert!(values.contains("net.ipv4.conf.eth1.forwarding = "), "{values}");
+    assert!(!complaints.contains("net."), "{complaints}");
+    let of_host = lab.ok("r1", "ls /proc/sys/net/ipv4/conf");
+    assert_eq!(of_host, "all\ndefault\neth0\neth1\nlo\n");
+    assert!(lab.ok("r1", "ls /proc/net").contains("udplite6\n"));
 }

@@ -4,10 +4,13 @@
 //! something to read ([`Supervisor::wait_for`]).
 
 mod accept;
+mod list;
+mod look;
 mod message;
 mod name;
 mod open;
 mod option;
+mod path;
 mod receive;
 pub(crate) mod ring;
 mod send;
@@ -41,6 +44,13 @@ pub(crate) fn serve(sup: &mut Supervisor, call: &Call) -> Outcome {
         libc::SYS_recvmsg => receive::recvmsg(sup, call),
         libc::SYS_recvmmsg => receive::recvmmsg(sup, call),
         libc::SYS_open | libc::SYS_openat | libc::SYS_openat2 | libc::SYS_creat => open::open(sup, call),
+        libc::SYS_stat | libc::SYS_lstat | libc::SYS_newfstatat | libc::SYS_statx => look::stat(sup, call),
+        libc::SYS_access | libc::SYS_faccessat | libc::SYS_faccessat2 => look::access(sup, call),
+        libc::SYS_readlink | libc::SYS_readlinkat => look::readlink(sup, call),
+        libc::SYS_getxattr | libc::SYS_lgetxattr | libc::SYS_listxattr | libc::SYS_llistxattr => {
+            look::attributes(sup, call)
+        }
+        libc::SYS_getdents64 => list::getdents(sup, call),
         libc::SYS_mmap => ring::mmap(sup, call),
         libc::SYS_select | libc::SYS_pselect6 => ring::select(sup, call),
         libc::SYS_uname => name::uname(sup, call),

@@ -96,7 +96,14 @@ fn options_and_requests() {
     assert_eq!(x86_64(SYS_prctl, &[15, 0]), A);
     assert_eq!(x86_64(SYS_openat, &[3, 1, 0o2_000_000]), N);
     assert_eq!(x86_64(SYS_openat, &[3, 1, 1]), N, "O_WRONLY");
-    assert_eq!(x86_64(SYS_open, &[1, 0o200_000]), A, "O_DIRECTORY");
+    assert_eq!(x86_64(SYS_open, &[1, 0o200_000]), N, "O_DIRECTORY");
+    assert_eq!(x86_64(SYS_newfstatat, &[3, 1, 1, 0x100]), N, "lstat(3)");
+    assert_eq!(x86_64(SYS_newfstatat, &[3, 1, 1, 0x1000]), A, "fstat(3)");
+    assert_eq!(x86_64(SYS_statx, &[3, 1, 0x100, 0xfff]), N);
+    assert_eq!(x86_64(SYS_statx, &[3, 1, 0x1800, 0xfff]), A);
+    for nr in [SYS_stat, SYS_lstat, SYS_access, SYS_faccessat, SYS_faccessat2, SYS_readlink, SYS_readlinkat] {
+        assert_eq!(x86_64(nr, &[3, 1]), N, "{nr}");
+    }
     assert_eq!(x86_64(SYS_creat, &[1, 0o644]), N);
     assert_eq!(x86_64(SYS_openat2, &[3, 1, 1, 24]), N);
 }
