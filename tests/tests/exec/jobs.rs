@@ -228,3 +228,105 @@ fn a_program_on_a_node_starts_one_on_another() {
         !lab.place.processes().iter().any(|(_, words)| words.contains("rumphijack"))
     });
 }
+
+const STOPPED: &str = r#"
+import os, signal, socket, time
+
+def state(pid):
+    return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0]
+
+def until(holds):
+    while not holds():
+        time.sleep(0.002)
+
+def blocked(number, what):
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            said = repr(what())
+        except OSError as error:
+            said = repr(error.errno)
+        os.write(w, said.encode())
+        os._exit(0)
+    os.close(w)
+    until(lambda: open(f"/proc/{pid}/syscall").read().split()[0] == str(number) and state(pid) == "S")
+    return pid, r
+
+def told(pid, r):
+    said = b""
+    while octets := os.read(r, 999):
+        said += octets
+    os.waitpid(pid, 0)
+    return said.decode()
+
+def stop(pid):
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: state(pid) == "T")
+
+def go_on(pid):
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: state(pid) != "T")
+
+listener = socket.create_server(("", 7))
+heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+heard.bind(("", 7))
+calls = {
+    "accept": (288, lambda: listener.accept()[0].recv(9),
+               lambda: socket.create_connection(("127.0.0.1", 7)).sendall(b"x")),
+    "recvfrom": (45, lambda: heard.recvfrom(9)[0], lambda: heard.sendto(b"y", ("127.0.0.1", 7))),
+    "recvmsg": (47, lambda: heard.recvmsg(9)[0], lambda: heard.sendto(b"z", ("127.0.0.1", 7))),
+    # Nobody is there: EHOSTUNREACH comes by itself.
+    "connect": (42, lambda: socket.socket().connect(("10.0.1.99", 7)), lambda: None),
+}
+for when in "meanwhile", "later", "after two":
+    for name, (number, what, happen) in calls.items():
+        pid, r = blocked(number, what)
+        stop(pid)
+        if when == "meanwhile":
+            happen()
+            # Longer than it takes until somebody looks whether a call is still made.
+            time.sleep(0.3)
+        go_on(pid)
+        if when == "after two":
+            stop(pid)
+            go_on(pid)
+        if when != "meanwhile":
+            happen()
+        print(name, when, told(pid, r))
+"#;
+
+/// SIGSTOP interrupts a call that waits, and SIGCONT begins it anew: what it waited for is neither lost nor told twice.
+#[test]
+fn a_stopped_program_finds_its_call_as_it_was() {
+    let lab = Lab::across_a_router(Family::V4);
+    lab.place.write("stopped.py", STOPPED);
+    let expected = ["meanwhile", "later", "after two"].map(|when| {
+        let said = [("accept", "b'x'"), ("recvfrom", "b'y'"), ("recvmsg", "b'z'"), ("connect", "113")];
+        said.map(|(call, what)| format!("{call} {when} {what}\n")).concat()
+    });
+    assert_eq!(lab.ok("h1", "python3 stopped.py"), expected.concat());
+}
+
+/// A tracer sees the program's calls with what the node made of them.
+#[test]
+fn a_program_can_be_traced() {
+    program("strace", "strace");
+    let lab = Lab::across_a_router(Family::V4);
+    let script = "import socket\n\
+        l = socket.create_server(('', 7)); c = socket.create_connection(('10.0.1.2', 7)); a, _ = l.accept()\n\
+        c.sendall(b'by TCP'); print(a.recv(9))\n\
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(('127.0.0.1', 7))\n\
+        u.sendto(b'by UDP', ('127.0.0.1', 7)); print(u.recvfrom(9)[0])\n\
+        print(open('/sys/class/net/eth0/address').read())\n";
+    lab.place.write("traced.py", script);
+    let said = lab.ok("h1", "strace -f -o trace python3 traced.py");
+    assert!(said.starts_with("b'by TCP'\nb'by UDP'\n02:"), "{said}");
+    let trace = std::fs::read_to_string(lab.file("trace")).expect("what strace wrote");
+    for call in [
+        "accept4(3, {sa_family=AF_INET, sin_port=htons(",
+        "\"by UDP\", 9, 0, {sa_family=AF_INET, sin_port=htons(7)",
+    ] {
+        assert!(trace.contains(call), "{call}: {trace}");
+    }
+}
