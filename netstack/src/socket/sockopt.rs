@@ -93,6 +93,8 @@ pub enum SockOpt {
     AttachFilter(Program),
     /// SO_DETACH_FILTER
     DetachFilter,
+    /// SO_GET_FILTER (read only)
+    Filter(Option<Program>),
     /// SO_LOCK_FILTER: the filter stays as it is, and so does this.
     LockFilter(bool),
     /// PACKET_ADD_MEMBERSHIP
@@ -159,6 +161,7 @@ pub enum SockOptName {
     MulticastAll,
     MsFilter(IpAddr, Option<IfIndex>),
     IcmpFilter,
+    Filter,
     LockFilter,
     AuxData,
     IgnoreOutgoing,
@@ -366,6 +369,7 @@ impl Options {
             SockOpt::RecvCoverage(v) => self.recv_coverage = Some(udplite::allowed(v)),
             SockOpt::V6(v) => self.v6.set(v)?,
             SockOpt::Mtu(_)
+            | SockOpt::Filter(_)
             | SockOpt::Join(..)
             | SockOpt::Leave(..)
             | SockOpt::AddSource(_)
@@ -413,6 +417,7 @@ impl Options {
             SockOptName::MulticastIf => SockOpt::MulticastIf(self.multicast_if),
             SockOptName::MulticastAll => SockOpt::MulticastAll(self.multicast_all),
             SockOptName::IcmpFilter => SockOpt::IcmpFilter(self.icmp_filter),
+            SockOptName::Filter => SockOpt::Filter(self.filter.clone()),
             SockOptName::LockFilter => SockOpt::LockFilter(self.filter_locked),
             SockOptName::AuxData => SockOpt::AuxData(self.aux_data),
             SockOptName::IgnoreOutgoing => SockOpt::IgnoreOutgoing(self.ignore_outgoing),

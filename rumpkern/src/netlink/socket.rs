@@ -6,6 +6,7 @@
 
 use crate::proc::Pid;
 use crate::syscall::Errno;
+use netstack::net::bpf::filter::{Program, View};
 use rumpclient::sockaddr::MIN_ADDR;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -162,10 +163,19 @@ struct Queue {
     dump: VecDeque<Vec<u8>>,
     /// The reader's largest buffer so far.
     room: usize,
+    /// What gets in, and how much of it (SO_ATTACH_FILTER), and whether that stays so.
+    filter: Option<Program>,
+    locked: bool,
 }
 
 impl Queue {
-    fn push(&mut self, received: Received) {
+    fn push(&mut self, mut received: Received) {
+        if let Some(filter) = &self.filter {
+            match filter.run(&View::plain(&received.octets)) as usize {
+                0 => return,
+                wanted => received.octets.truncate(wanted),
+            }
+        }
         self.octets += received.octets.len() + OVERHEAD;
         self.datagrams.push_back(received);
     }
@@ -185,15 +195,18 @@ impl Queue {
             return;
         }
         let most = self.room.clamp(PIECE_MIN, PIECE_MAX);
-        let mut octets = self.dump.pop_front().unwrap_or_default();
-        while let Some(next) = self.dump.front()
-            && octets.len() + next.len() <= most
-        {
-            octets.extend_from_slice(next);
-            self.dump.pop_front();
-        }
-        if !octets.is_empty() {
+        // A piece that the filter does not want makes room for the next.
+        while let Some(mut octets) = self.dump.pop_front() {
+            while let Some(next) = self.dump.front()
+                && octets.len() + next.len() <= most
+            {
+                octets.extend_from_slice(next);
+                self.dump.pop_front();
+            }
             self.push(Received { octets, from: NlAddr::default(), group: 0 });
+            if !self.datagrams.is_empty() {
+                break;
+            }
         }
     }
 }
@@ -311,6 +324,37 @@ impl Socket {
     /// SO_SNDBUF and SO_SNDBUFFORCE.
     pub fn set_send_buffer(&self, octets: usize) {
         self.sndbuf.set(octets.saturating_mul(2).clamp(2 * RCVBUF_MIN, RCVBUF_MAX));
+    }
+
+    /// SO_ATTACH_FILTER, SO_DETACH_FILTER. EPERM: it is locked, ENOENT: there is none.
+    pub(crate) fn set_filter(&self, filter: Option<Program>) -> Result<(), Errno> {
+        let mut queue = self.queue.borrow_mut();
+        match (queue.locked, &queue.filter, &filter) {
+            (true, _, _) => Err(Errno::EPERM),
+            (false, None, None) => Err(Errno::ENOENT),
+            (false, _, _) => {
+                queue.filter = filter;
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn filter(&self) -> Option<Program> {
+        self.queue.borrow().filter.clone()
+    }
+
+    /// SO_LOCK_FILTER, which nobody takes back.
+    pub(crate) fn lock_filter(&self, on: bool) -> Result<(), Errno> {
+        let mut queue = self.queue.borrow_mut();
+        if queue.locked && !on {
+            return Err(Errno::EPERM);
+        }
+        queue.locked = on;
+        Ok(())
+    }
+
+    pub(crate) fn filter_locked(&self) -> bool {
+        self.queue.borrow().locked
     }
 
     // ---- in ------------------------------------------------------------------------------------

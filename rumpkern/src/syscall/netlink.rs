@@ -5,7 +5,7 @@
 //! the socket is connected, nothing says from whom something came, and dumps come in pieces that fit any reader.
 
 use super::block::Asleep;
-use super::{Errno, Fd, MsgFlags, Sys};
+use super::{Errno, Fd, MsgFlags, Sys, packet_abi};
 use crate::netlink::socket::{AF_NETLINK, Options};
 use crate::netlink::{NlAddr, Protocol, Received, Socket};
 use crate::proc::filedesc::{File, Kind};
@@ -97,6 +97,9 @@ pub(super) fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Res
         (SOCKET, 8 | 33) => socket.set_receive_buffer(number()? as usize),
         // SO_PASSCRED and time stamps: nobody here reads what would be told. SO_REUSEADDR, SO_PRIORITY, SO_MARK.
         (SOCKET, 2 | 12 | 16 | 29 | 35 | 36) => drop(on()?),
+        (SOCKET, 26) => socket.set_filter(Some(packet_abi::filter(value)?))?,
+        (SOCKET, 27) => socket.set_filter(None)?,
+        (SOCKET, 44) => socket.lock_filter(on()?)?,
         (NETLINK, 1) => socket.set_member(number()?, true)?,
         (NETLINK, 2) => socket.set_member(number()?, false)?,
         (NETLINK, name) => socket.set_option(option(name).ok_or(Errno::ENOPROTOOPT)?, on()?),
@@ -115,6 +118,8 @@ pub(super) fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, E
         (SOCKET, 7) => int(socket.send_buffer()),
         (SOCKET, 8) => int(socket.receive_buffer()),
         (SOCKET, 2 | 12 | 16 | 29 | 30 | 35 | 36) => int(0),
+        (SOCKET, 26) => Ok(packet_abi::told(socket.filter().as_ref())),
+        (SOCKET, 44) => int(socket.filter_locked().into()),
         (SOCKET, 38) => int(socket.protocol().number() as usize),
         (SOCKET, 39) => int(AF_NETLINK.into()),
         // NETLINK_LIST_MEMBERSHIPS

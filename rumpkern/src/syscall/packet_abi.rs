@@ -216,6 +216,19 @@ pub(crate) fn filter(value: &[u8]) -> Result<Program, Errno> {
     Program::new(&insns).map_err(|_| Errno::EINVAL)
 }
 
+/// SO_GET_FILTER: the instructions.
+pub(crate) fn told(program: Option<&Program>) -> Vec<u8> {
+    let insns = program.map(Program::insns).unwrap_or_default();
+    insns
+        .iter()
+        .flat_map(|insn| {
+            let [c0, c1] = insn.code.to_le_bytes();
+            let [k0, k1, k2, k3] = insn.k.to_le_bytes();
+            [c0, c1, insn.jt, insn.jf, k0, k1, k2, k3]
+        })
+        .collect()
+}
+
 /// SO_DOMAIN
 pub(crate) fn domain(info: &SocketInfo) -> i32 {
     match info.family {

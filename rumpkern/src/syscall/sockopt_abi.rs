@@ -208,6 +208,9 @@ pub fn get_within(
     }
     let mut octets = get(sys, fd, level, name)?;
     match (level, name) {
+        // All of a filter; who has no room only asks how long it is.
+        (SOCKET, 26) if (1..octets.len()).contains(&len) => return Err(Errno::EINVAL),
+        (SOCKET, 26) => {}
         // All of a name or nothing.
         (SOCKET, 25) if !octets.is_empty() && len < IFNAMSIZ => return Err(Errno::EINVAL),
         // IP's `int`s become single octets where they fit.
@@ -261,6 +264,7 @@ pub fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, Errno> {
         (SOCKET, 20) => return Ok(of_timeval(sys.timeouts(fd)?.0)),
         (SOCKET, 21) => return Ok(of_timeval(sys.timeouts(fd)?.1)),
         (SOCKET, 25) => SockOptName::BindToDevice,
+        (SOCKET, 26) => SockOptName::Filter,
         (SOCKET, 29) => SockOptName::Timestamp,
         (SOCKET, 35) => SockOptName::TimestampNs,
         (SOCKET, 44) => SockOptName::LockFilter,
@@ -372,6 +376,7 @@ fn octets(sys: &Sys, option: SockOpt) -> Result<Vec<u8>, Errno> {
             MtuDiscover::Omit => 5,
         }),
         SockOpt::IpOptions(octets) => Ok(octets),
+        SockOpt::Filter(program) => Ok(packet_abi::told(program.as_ref())),
         SockOpt::IcmpFilter(bits) => Ok(bits.to_le_bytes().to_vec()),
         SockOpt::BindToDevice(index) => {
             let stack = sys.kernel().stack.borrow();

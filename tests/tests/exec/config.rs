@@ -1,6 +1,6 @@
 //! A node's configuration, read and written: ip, ss, sysctl.
 
-use lab_tests::exec::{H1, H2, Lab, R1};
+use lab_tests::exec::{H1, H2, Lab, R1, finish, succeeded};
 use lab_tests::family::{Family, Host, in_url};
 use lab_tests::{in_each_family, program};
 use serde_json::Value;
@@ -190,4 +190,65 @@ assert os.stat(os.open(net + '/eth1', os.O_PATH)).st_ino == os.stat('/sys/device
     let of_host = lab.ok("r1", "ls /proc/sys/net/ipv4/conf");
     assert_eq!(of_host, "all\ndefault\neth0\neth1\nlo\n");
     assert!(lab.ok("r1", "ls /proc/net").contains("udplite6\n"));
+}
+
+const FILTERS: &str = r#"
+import ctypes, errno, os, socket, struct
+libc = ctypes.CDLL(None, use_errno=True)
+
+def attach(s, insns):
+    code = b"".join(struct.pack("HBBI", *insn) for insn in insns)
+    held = ctypes.create_string_buffer(code, len(code))
+    s.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HxxxxxxQ", len(insns), ctypes.addressof(held)))
+
+def told(s, room):
+    octets, count = ctypes.create_string_buffer(b"\xee" * 64, 64), ctypes.c_int(room)
+    done = libc.getsockopt(s.fileno(), socket.SOL_SOCKET, 26, octets, ctypes.byref(count))
+    return done, errno.errorcode.get(ctypes.get_errno()) if done else count.value, octets.raw[:32].hex()
+
+def attempt(what):
+    try:
+        return what()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+# Only what begins with this octet, and 3 octets of that; all.
+wanted = [(0x30, 0, 0, 0), (0x15, 0, 1, ord("y")), (0x06, 0, 0, 3), (0x06, 0, 0, 0)]
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+route = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+for s in udp, route:
+    print(attempt(lambda: s.setsockopt(socket.SOL_SOCKET, 27, 0)), told(s, 0), told(s, 8))
+    attach(s, wanted)
+    print(told(s, 0), told(s, 3), told(s, 4), told(s, 8))
+
+# An acknowledgement is an NLMSG_ERROR (2) in the message's 5th octet; nothing else gets in.
+attach(route, [(0x30, 0, 0, 4), (0x15, 0, 1, 2), (0x06, 0, 0, 0xffff), (0x06, 0, 0, 0)])
+route.bind((0, 0))
+request = lambda kind, flags, number: struct.pack("IHHII4xi8x", 32, kind, flags, number, 0, 1)
+route.send(request(18, 1, 7))
+route.send(request(18, 5, 8))
+said = route.recv(9999)
+print(len(said), struct.unpack("IHHI", said[:12])[1::2])
+print(attempt(lambda: route.recv(9999, socket.MSG_DONTWAIT)))
+# Cut short.
+attach(route, [(0x06, 0, 0, 20)])
+route.send(request(18, 1, 9))
+print(len(route.recv(9999)))
+route.setsockopt(socket.SOL_SOCKET, 27, 0)
+route.send(request(18, 1, 10))
+print(len(route.recv(9999)) > 20)
+for s in udp, route:
+    print(s.getsockopt(1, 44), s.setsockopt(1, 44, 1), s.getsockopt(1, 44))
+    print(attempt(lambda: s.setsockopt(1, 44, 0)), attempt(lambda: s.setsockopt(1, 27, 0)), attempt(lambda: attach(s, wanted)))
+"#;
+
+/// Filters of sockets, and what is told of them, are the host's.
+#[test]
+fn filters_are_as_on_the_host() {
+    program("python3", "python3");
+    let lab = Lab::across_a_router(Family::V4);
+    lab.place.write("filters.py", FILTERS);
+    let host = finish(lab.place.command("python3").arg("filters.py"), "filters.py");
+    let host = succeeded("filters.py on the host", &host);
+    assert_eq!(lab.ok("h1", "python3 filters.py"), host);
 }

@@ -89,9 +89,30 @@ pub struct View<'a> {
     pub random: u32,
 }
 
+impl<'a> View<'a> {
+    /// Octets that are no packet of a link's or of IP's, as of netlink.
+    pub fn plain(octets: &'a [u8]) -> View<'a> {
+        View {
+            octets,
+            data: 0,
+            net: 0,
+            link: None,
+            protocol: 0,
+            packet_type: 0,
+            ifindex: 0,
+            hatype: 0,
+            random: 0,
+        }
+    }
+}
+
 /// A sound program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program(Arc<[Op]>);
+pub struct Program {
+    ops: Arc<[Op]>,
+    /// As it was given.
+    insns: Arc<[Insn]>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Size {
@@ -214,9 +235,14 @@ impl Program {
             }
         }
         match ops.last() {
-            Some(Op::RetK(_) | Op::RetA) => Ok(Program(ops.into())),
+            Some(Op::RetK(_) | Op::RetA) => Ok(Program { ops: ops.into(), insns: insns.into() }),
             Some(_) | None => Err(ProgramError::NoReturn),
         }
+    }
+
+    /// Its instructions, as it was given them.
+    pub fn insns(&self) -> &[Insn] {
+        &self.insns
     }
 
     /// How many octets of the packet are wanted; 0: not the packet at all.
@@ -229,7 +255,7 @@ impl Program {
         let len = (view.octets.len().saturating_sub(view.data)) as u32;
         let mut pc = 0;
         loop {
-            let op = *self.0.get(pc)?;
+            let op = *self.ops.get(pc)?;
             pc += 1;
             match op {
                 Op::LdAbs(size, k) => a = view.load(size, k as i32)?,

@@ -136,7 +136,11 @@ pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
     if let Err(errno) = sup.memory.read(call.tid, place, &mut asked) {
         return Outcome::Fail(errno);
     }
-    let request = Request::GetSockOpt { level, name, len, asked: &asked };
+    // SO_GET_FILTER, which has the number of SO_ATTACH_FILTER, counts instructions.
+    let filter = (level as i32, name as i32) == (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
+    let unit = if filter { SOCK_FILTER } else { 1 };
+    let room = (len as usize * unit).min(MAX_DATA);
+    let request = Request::GetSockOpt { level, name, len: room as u32, asked: &asked };
     if (level as i32, name as i32) == (libc::SOL_SOCKET, libc::SO_ERROR) {
         sup.clear_error(call);
     }
@@ -147,8 +151,10 @@ pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
         sup.learn_names(inode, &answer);
         outcome(answer.body().map_err(|_| Errno::PROTO).and_then(|body| {
             let value = body.data.unwrap_or_default();
-            sup.memory.write(call.tid, place, value)?;
-            sup.memory.write(call.tid, len_place, &(value.len() as u32).to_le_bytes())?;
+            if room > 0 {
+                sup.memory.write(call.tid, place, value)?;
+            }
+            sup.memory.write(call.tid, len_place, &((value.len() / unit) as u32).to_le_bytes())?;
             Ok(Outcome::Value(0))
         }))
     })
