@@ -11,7 +11,7 @@ use netstack::Mbuf;
 use netstack::net::MacAddr;
 use netstack::net::mbuf::Offload;
 use netstack::time::{Duration, Instant};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -128,6 +128,7 @@ impl Wires {
 pub struct Wire {
     path: PathBuf,
     ports: Vec<Option<Port>>,
+    wanting: Wanting,
     history: VecDeque<Passed>,
     remembered: usize,
     limit: usize,
@@ -149,6 +150,39 @@ struct Port {
     waiting: usize,
     lost: u64,
     counters: Counters,
+}
+
+/// Which ports have to be asked whether they want a frame, by their places: those of a large LAN are many.
+#[derive(Debug, Default)]
+struct Wanting {
+    /// By a station's address or a group's.
+    by_address: BTreeMap<[u8; 6], BTreeSet<usize>>,
+    /// Of every frame.
+    all: BTreeSet<usize>,
+    /// Of none besides.
+    none: BTreeSet<usize>,
+}
+
+impl Wanting {
+    /// Those that a frame to this address may be for, by address and of every frame; `None`: it is for all.
+    fn of(&self, to: &[u8]) -> Option<(&BTreeSet<usize>, &BTreeSet<usize>)> {
+        let to = <[u8; 6]>::try_from(to).ok().filter(|to| *to != [0xff; 6])?;
+        Some((self.by_address.get(&to).unwrap_or(&self.none), &self.all))
+    }
+
+    /// Changes the place of a port in all that it stands in by its name and its filter.
+    fn change(&mut self, at: usize, port: &Port, change: impl Fn(&mut BTreeSet<usize>, usize) -> bool) {
+        if port.filter.promiscuous {
+            change(&mut self.all, at);
+        }
+        for address in port.filter.multicast.iter().chain([&port.name.mac]) {
+            let ports = self.by_address.entry(address.0).or_default();
+            change(ports, at);
+            if ports.is_empty() {
+                self.by_address.remove(&address.0);
+            }
+        }
+    }
 }
 
 impl Port {
@@ -177,6 +211,7 @@ impl Wire {
         Wire {
             path,
             ports: Vec::new(),
+            wanting: Wanting::default(),
             history: VecDeque::new(),
             remembered: 0,
             limit: history,
@@ -222,12 +257,14 @@ impl Wire {
             self.ports.push(None);
             self.ports.len() - 1
         });
+        self.wanting.change(free, &port, BTreeSet::insert);
         self.ports[free] = Some(port);
         free
     }
 
     pub(super) fn detach(&mut self, port: usize) {
         if let Some(gone) = self.ports.get_mut(port).and_then(Option::take) {
+            self.wanting.change(port, &gone, |ports, port| ports.remove(&port));
             self.before = self.before.plus(gone.counters);
         }
     }
@@ -239,9 +276,11 @@ impl Wire {
         }
     }
 
-    pub(super) fn filter(&mut self, port: usize, filter: &Filter) {
-        if let Some(Some(port)) = self.ports.get_mut(port) {
+    pub(super) fn filter(&mut self, at: usize, filter: &Filter) {
+        if let Some(Some(port)) = self.ports.get_mut(at) {
+            self.wanting.change(at, port, |ports, at| ports.remove(&at));
             port.filter = filter.clone();
+            self.wanting.change(at, port, BTreeSet::insert);
         }
     }
 
@@ -306,12 +345,16 @@ impl Wire {
             offload: frame.offload,
         };
         self.frames += 1;
-        let others = self.ports.iter_mut().enumerate().filter(|(n, _)| *n != port);
-        for other in others.filter_map(|(_, other)| other.as_mut()) {
-            if other.wants(&octets[..6]) {
+        let to = &octets[..6];
+        let mut hand = |n: usize, other: &mut Option<Port>| {
+            if let Some(other) = other.as_mut().filter(|other| n != port && other.wants(to)) {
                 other.deliver(at, &passed);
                 arrives(other.owner, at);
             }
+        };
+        match self.wanting.of(to) {
+            None => self.ports.iter_mut().enumerate().for_each(|(n, other)| hand(n, other)),
+            Some((ports, all)) => ports.union(all).for_each(|&n| hand(n, &mut self.ports[n])),
         }
         if let Some(tap) = tap {
             tap(&self.path, &passed);
@@ -375,6 +418,39 @@ mod tests {
         let gso = Gso { kind: GsoKind::TcpV4, size: 1460, header_len: 54 };
         let whole = Offload { gso: Some(gso), ..Offload::default() };
         assert_eq!(time_on_wire(54 + 3 * 1460, whole), Duration::from_nanos(3691));
+    }
+
+    #[test]
+    fn frames_reach_those_who_want_them_now() {
+        let (mut wire, _) = wire();
+        let group = MacAddr([0x33, 0x33, 0, 0, 0, 1]);
+        let members = |all: &[usize], wire: &mut Wire| {
+            for port in 0..3 {
+                let multicast = if all.contains(&port) { vec![group] } else { Vec::new() };
+                wire.filter(port, &Filter { up: true, multicast, ..Filter::default() });
+            }
+        };
+        let heard = |wire: &mut Wire, to: MacAddr| {
+            let mut frame = vec![0; 60];
+            frame[..6].copy_from_slice(&to.0);
+            let mut nodes = Vec::new();
+            let sent = wire
+                .send(0, Instant::from_millis(1), &Mbuf::copy_of(&frame), None, |node, _| nodes.push(node.0));
+            assert_eq!(sent, Sent::Done);
+            nodes
+        };
+        assert!(heard(&mut wire, group).is_empty());
+        members(&[0, 1, 2], &mut wire);
+        assert_eq!(heard(&mut wire, group), [2, 3]);
+        members(&[2], &mut wire);
+        assert_eq!(heard(&mut wire, group), [3]);
+        wire.filter(1, &Filter { up: true, promiscuous: true, ..Filter::default() });
+        assert_eq!(heard(&mut wire, group), [2, 3]);
+        assert_eq!(heard(&mut wire, MacAddr([2, 0, 0, 0, 0, 3])), [2, 3]);
+        assert_eq!(heard(&mut wire, MacAddr([2, 0, 0, 0, 0, 9])), [2]);
+        assert_eq!(heard(&mut wire, MacAddr([0xff; 6])), [2, 3]);
+        wire.detach(2);
+        assert_eq!(heard(&mut wire, group), [2]);
     }
 
     fn wire() -> (Wire, Mbuf) {
