@@ -1,6 +1,6 @@
-//! How delays are spread: netem's distributions, of mean 0 and (but for the uniform one) standard
-//! deviation 1, cut at four of these as its tables are. Computed by a library in software, so that a
-//! seed gives the same delays on every machine.
+//! How delays are spread: by netem's distributions as iproute2 makes its tables, in units of the jitter, of
+//! mean 0 and cut at four as these are. Computed by a library in software, so that a seed gives the same
+//! delays on every machine.
 
 use super::fate::unit;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ pub enum Distribution {
     Uniform,
     /// The normal distribution; jitter is the standard deviation.
     Normal,
-    /// The Pareto distribution with exponent 3.
+    /// The Pareto distribution with exponent 3 and least value 1, less its mean, times 4/3.
     Pareto,
-    /// One quarter normal, three quarters Pareto.
+    /// One quarter of the normal and three quarters of the Pareto value of the same probability.
     ParetoNormal,
     /// Values of equal probability, in order, in units of the jitter (netem's tables, divided by 8192).
     Table(Arc<[f32]>),
@@ -23,7 +23,9 @@ pub enum Distribution {
 
 /// The exponent of the Pareto distribution.
 const PARETO_SHAPE: f64 = 3.0;
-/// No value is further from the mean, in standard deviations.
+/// Of deviation 1 it would have by sqrt(4/3): iproute2 divides by the variance.
+const PARETO_SCALE: f64 = 4.0 / 3.0;
+/// No value is further from the mean.
 const CUT: f64 = 4.0;
 
 impl Distribution {
@@ -32,10 +34,10 @@ impl Distribution {
         match self {
             Distribution::Uniform => 2.0 * unit(bits) - 1.0,
             Distribution::Normal => normal(bits).clamp(-CUT, CUT),
-            Distribution::Pareto => pareto(bits).clamp(-CUT, CUT),
+            Distribution::Pareto => pareto(1.0 - unit(bits)),
             Distribution::ParetoNormal => {
-                let mixed = 0.25 * normal(bits) + 0.75 * pareto(bits.rotate_left(32) ^ MIX);
-                mixed.clamp(-CUT, CUT)
+                let z = normal(bits);
+                0.25 * z.clamp(-CUT, CUT) + 0.75 * pareto(above(z))
             }
             Distribution::Table(values) => match values.len() {
                 0 => 0.0,
@@ -45,9 +47,6 @@ impl Distribution {
     }
 }
 
-/// Makes other bits of the same.
-const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-
 /// Box and Muller: of two halves of the bits.
 fn normal(bits: u64) -> f64 {
     let half = |b: u64| ((b & 0xffff_ffff) as f64 + 0.5) / (1u64 << 32) as f64;
@@ -55,11 +54,15 @@ fn normal(bits: u64) -> f64 {
     libm::sqrt(-2.0 * libm::log(a)) * libm::cos(2.0 * core::f64::consts::PI * b)
 }
 
-/// By the inverse of its distribution function, moved to mean 0 and scaled to deviation 1.
-fn pareto(bits: u64) -> f64 {
-    let u = 1.0 - unit(bits);
-    let (mean, variance) = (PARETO_SHAPE / (PARETO_SHAPE - 1.0), 0.75);
-    (libm::pow(u, -1.0 / PARETO_SHAPE) - mean) / libm::sqrt(variance)
+/// The share of the normal distribution above `z`.
+fn above(z: f64) -> f64 {
+    0.5 * libm::erfc(z * core::f64::consts::FRAC_1_SQRT_2)
+}
+
+/// The value of the Pareto distribution of which a share `above` is greater.
+fn pareto(above: f64) -> f64 {
+    let mean = PARETO_SHAPE / (PARETO_SHAPE - 1.0);
+    ((libm::pow(above, -1.0 / PARETO_SHAPE) - mean) * PARETO_SCALE).min(CUT)
 }
 
 #[cfg(test)]
@@ -99,7 +102,7 @@ mod tests {
         let pareto = sorted(&Distribution::Pareto, n);
         let below: Vec<f64> = pareto.iter().copied().filter(|v| *v < CUT).collect();
         let scale = pareto.len() as f64 / below.len() as f64;
-        let meant = |x: f64| (1.0 - libm::pow(x * libm::sqrt(0.75) + 1.5, -3.0)) * scale;
+        let meant = |x: f64| (1.0 - libm::pow(x / PARETO_SCALE + 1.5, -3.0)) * scale;
         assert!(distance(&below, meant) < critical(n) * 2.0);
     }
 
