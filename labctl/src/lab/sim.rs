@@ -176,7 +176,7 @@ impl<'a> Sim<'a> {
     }
 
     /// Whether it is time to look at what events wait for: something has changed since the last look, and nothing more does for
-    /// [`LOOK_EVERY`] after that.
+    /// a millisecond after that.
     pub fn should_look(&self) -> bool {
         let events = self.events.borrow();
         if !events.is_waiting() || !self.changed.get() {

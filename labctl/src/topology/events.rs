@@ -135,7 +135,7 @@ impl Reader<'_, '_> {
                 let filters = impair.iter().flat_map(|impair| impair.filters()).map(|text| self.word(text));
                 let filters: Vec<_> = filters.collect();
                 self.cx.filters.extend(filters);
-                Act::ImpairSet(wire?, impair?)
+                Act::ImpairSet(wire?, Box::new(impair?))
             }
             ["impair", "reset", wire] => Act::ImpairReset(self.wire(wire)?),
             ["partition", bus] => Act::Heal(self.bus(bus)?),

@@ -335,7 +335,7 @@ pub enum Act {
     /// `link flap NODE:IF TIME`: down, and up after this time.
     LinkFlap(Port, Duration),
     /// `impair set BUS|NODE:IF …`.
-    ImpairSet(Wire, Impair),
+    ImpairSet(Wire, Box<Impair>),
     /// `impair reset BUS|NODE:IF`: back to what the file says.
     ImpairReset(Wire),
     /// `partition BUS NODE,NODE… …`: each group hears only itself; nodes of no group are one together.
