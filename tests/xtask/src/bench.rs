@@ -3,6 +3,8 @@
 
 use crate::bounce;
 use crate::families;
+use crate::impaired;
+use crate::netem;
 use crate::ns3;
 use crate::programs;
 use crate::row;
@@ -69,6 +71,8 @@ const MEASURES: &[(&str, Measure)] = &[
     ("iperf3", programs::iperf),
     ("curl", programs::curl),
     ("redis", programs::redis),
+    ("netem", netem::netem),
+    ("impaired", impaired::impaired),
     ("ns3", ns3::ns3),
 ];
 
@@ -252,7 +256,7 @@ fn udp(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
     ])
 }
 
-fn number(report: &Value, pointer: &str) -> Result<f64> {
+pub(crate) fn number(report: &Value, pointer: &str) -> Result<f64> {
     report.pointer(pointer).and_then(Value::as_f64).with_context(|| format!("{pointer} in {report}"))
 }
 

@@ -4,6 +4,8 @@
 mod bench;
 mod bounce;
 mod families;
+mod impaired;
+mod netem;
 mod ns3;
 mod programs;
 mod row;

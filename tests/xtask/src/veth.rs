@@ -79,6 +79,25 @@ impl Veth {
         said.trim().parse().with_context(|| format!("not a time: {said:?}"))
     }
 
+    /// Lets what leaves the left end go through this queueing discipline, in tc's words; the one before is gone.
+    pub(crate) fn shape(&self, words: &str) -> Result<()> {
+        let tc =
+            |words: &str| Command::new("tc").args(["-n", &self.left]).args(words.split_whitespace()).output();
+        // There may be none.
+        tc("qdisc del dev v0 root").context("tc (Debian package iproute2)")?;
+        let output = tc(&format!("qdisc add dev v0 root {words}"))?;
+        if !output.status.success() {
+            bail!("tc: {words}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+
+    /// What ping says, from left to right.
+    pub(crate) fn ping(&self, words: &str) -> Result<String> {
+        let output = Veth::inside(&self.left, &format!("ping {words} 10.99.0.2")).output().context("ping")?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Median-like round trip of flooding ping, microseconds (its average: iputils prints no median).
     pub(crate) fn ping_rtt_us(&self) -> Result<f64> {
         let output = Veth::inside(&self.left, "ping -q -f -c 2000 10.99.0.2").output().context("ping")?;
