@@ -2,7 +2,7 @@
 
 use super::spread::{Spread, Table};
 use super::{Aqm, Drop, Impair, Loss, PRESETS};
-use crate::topology::units::Quantity;
+use crate::topology::units::{Percent, Quantity};
 use std::path::Path;
 
 impl Impair {
@@ -83,7 +83,24 @@ impl Impair {
             "duplicate_correlation" => self.duplicate_correlation = unit(value)?,
             "reorder_correlation" => self.reorder_correlation = unit(value)?,
             "corrupt_correlation" => self.corrupt_correlation = unit(value)?,
+            // As `impair show` writes it: `loss gilbert-elliott p 1% r 30%`.
+            "loss" if value == "gilbert-elliott" => {
+                let (never, always) = (Percent(0.0), Percent(1.0));
+                self.loss = Some(Loss::GilbertElliott { p: never, r: always, h: never, k: always });
+            }
             "loss" => self.loss = unit(value)?.map(|p| Loss::Random { p }),
+            "p" | "r" | "h" | "k" => {
+                let Some(Loss::GilbertElliott { p, r, h, k }) = &mut self.loss else {
+                    return Err(format!("\"{key}\" follows \"loss gilbert-elliott\""));
+                };
+                let which = match key {
+                    "p" => p,
+                    "r" => r,
+                    "h" => h,
+                    _ => k,
+                };
+                *which = unit(value)?.unwrap_or(*which);
+            }
             "duplicate" => self.duplicate = unit(value)?,
             "reorder" => self.reorder = unit(value)?,
             "corrupt" => self.corrupt = unit(value)?,
@@ -211,6 +228,16 @@ mod tests {
         let impair = Impair::default().with_words(&words).unwrap();
         let text = impair.to_string().replace('"', "");
         assert_eq!(Impair::default().with_words(&text.split(' ').collect::<Vec<_>>()), Ok(impair));
+    }
+
+    #[test]
+    fn losses_in_bursts_are_written_back() {
+        let words = ["loss", "gilbert-elliott", "p", "1%", "r", "30%", "k", "99%"];
+        let impair = Impair::default().with_words(&words).unwrap();
+        let text = impair.to_string();
+        assert_eq!(text, "loss gilbert-elliott p 1% r 30% h 0% k 99%");
+        assert_eq!(Impair::default().with_words(&text.split(' ').collect::<Vec<_>>()), Ok(impair));
+        assert!(Impair::default().with_words(&["loss", "1%", "p", "1%"]).is_err());
     }
 
     #[test]
