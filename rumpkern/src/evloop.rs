@@ -30,14 +30,17 @@ pub enum Left {
 pub fn run(kernel: &Rc<Kernel>) {
     let mut wakes = Vec::new();
     let mut looked = kernel.clock();
+    let mut time = None;
     while !kernel.is_stopping() {
-        let until = match turn(kernel) {
+        let until = match turn_at(kernel, time.take().unwrap_or_else(|| kernel.clock())) {
             Left::Work if kernel.now().since(looked) < BLIND => continue,
             Left::Work => Some(kernel.now()),
             Left::Nothing => deadline(kernel),
         };
         looked = kernel.now();
-        kernel.user.borrow_mut().wait(until, &mut wakes);
+        time = kernel.user.borrow_mut().wait(until, &mut wakes);
+        // Whoever polls has just looked at the clock: what came is not held up by another look.
+        time.iter().for_each(|now| kernel.clock_is(*now));
         for wake in wakes.drain(..) {
             match wake {
                 Wake::Remote(..) => kernel.remotes.wake(wake),
@@ -56,9 +59,13 @@ pub fn run(kernel: &Rc<Kernel>) {
 /// Turns that a node takes after it was told to stop, for what is ready to be said.
 const LAST_TURNS: usize = 64;
 
-/// One turn.
+/// One turn, now.
 pub fn turn(kernel: &Rc<Kernel>) -> Left {
-    let now = kernel.clock();
+    turn_at(kernel, kernel.clock())
+}
+
+/// One turn, which begins at this time.
+fn turn_at(kernel: &Rc<Kernel>, now: Instant) -> Left {
     let mut more = kernel.if_input(now);
     timeouts(kernel, now);
     events(kernel);

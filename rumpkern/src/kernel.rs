@@ -228,6 +228,11 @@ impl Kernel {
         now
     }
 
+    /// Somebody has just read the clock.
+    pub(crate) fn clock_is(&self, now: Instant) {
+        self.now.set(now);
+    }
+
     /// The number by which a table of sockets names one: the inode that a program's `/proc/PID/fd` shows for it, so that
     /// `ss -p` and `netstat -p` find the program; for a socket that no program of the host holds, one that tells it apart.
     pub fn socket_inode(&self, id: SocketId) -> u64 {

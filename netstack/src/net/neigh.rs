@@ -284,6 +284,7 @@ impl Neighbours {
     }
 
     /// The neighbour is used, by a packet or by somebody's wish; whether everybody is to be asked for it.
+    #[inline]
     fn wake(&mut self, now: Instant, slot: usize, timers: &mut Timers) -> bool {
         let config = &self.config;
         let Some(e) = self.slots[slot].as_mut() else { return false };

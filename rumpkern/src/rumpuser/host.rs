@@ -95,11 +95,11 @@ impl Host {
     }
 
     /// Polls the wires for as long as it pays. Returns whether something came.
-    fn poll(&mut self, since: u64, until: Option<Instant>) -> bool {
+    fn poll(&mut self, since: u64, until: Option<Instant>) -> Option<Instant> {
         if self.home.as_ref().is_some_and(Home::is_home) {
-            return false;
+            return None;
         }
-        let Some(budget) = self.patience.budget(since) else { return false };
+        let budget = self.patience.budget(since)?;
         let mut end = since.saturating_add(u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX));
         if let Some(until) = until {
             end = end.min(until.as_nanos());
@@ -111,22 +111,22 @@ impl Host {
                 if self.has_frames() {
                     // As of the last look at the clock: another one would hold up what came.
                     self.patience.ended(Ended::Polling, now - since);
-                    return true;
+                    return Some(Instant::from_nanos(now));
                 }
                 std::hint::spin_loop();
             }
             now = self.now().as_nanos();
             if now >= end {
                 self.patience.failed(now, now - since);
-                return false;
+                return None;
             }
             if now >= next_yield {
                 rustix::thread::sched_yield();
                 let then = self.now().as_nanos();
                 if self.patience.yielded(then, then - now) {
-                    return false;
+                    return None;
                 }
-                next_yield = then + BEFORE_YIELD;
+                (now, next_yield) = (then, then + BEFORE_YIELD);
             }
         }
     }
@@ -253,20 +253,22 @@ impl Rumpuser for Host {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
-    fn wait(&mut self, until: Option<Instant>, wakes: &mut Vec<Wake>) {
+    fn wait(&mut self, until: Option<Instant>, wakes: &mut Vec<Wake>) -> Option<Instant> {
         let since = self.now();
         if let Some(home) = &mut self.home {
             home.look(since.as_nanos());
         }
         if until.is_some_and(|until| until <= since) {
-            return self.look(Some(Duration::ZERO), wakes);
+            self.look(Some(Duration::ZERO), wakes);
+            return None;
         }
-        if self.poll(since.as_nanos(), until) {
+        if let Some(at) = self.poll(since.as_nanos(), until) {
             if since.since(self.last_look) > Duration::from_nanos(BLIND) {
                 self.last_look = since;
                 self.look(Some(Duration::ZERO), wakes);
+                return None;
             }
-            return;
+            return Some(at);
         }
         // All ports must have announced the sleep before one of them is found to have something.
         let asleep = self.ports.iter().flatten().filter(|port| !port.prepare_sleep()).count() == 0;
@@ -289,6 +291,7 @@ impl Rumpuser for Host {
         if until.is_none_or(|until| now < until) {
             self.patience.ended(Ended::Sleeping, now.since(since).as_nanos().try_into().unwrap_or(u64::MAX));
         }
+        Some(now)
     }
 
     fn log(&mut self, level: tracing::Level, line: fmt::Arguments<'_>) {

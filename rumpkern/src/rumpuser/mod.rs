@@ -58,8 +58,8 @@ pub trait Rumpuser {
 
     /// Waits until a frame has come, a watched descriptor is ready, somebody asks the node to stop,
     /// or `until` (`None`: for ever), and appends what it was told. `until` in the past: looks, and does not wait.
-    /// Frames are not listed; whoever waits looks at all ports afterwards.
-    fn wait(&mut self, until: Option<Instant>, wakes: &mut Vec<Wake>);
+    /// Frames are not listed; whoever waits looks at all ports afterwards. Returns the time, if it was looked at a moment ago.
+    fn wait(&mut self, until: Option<Instant>, wakes: &mut Vec<Wake>) -> Option<Instant>;
 
     /// A line for the node's log.
     fn log(&mut self, level: tracing::Level, line: fmt::Arguments<'_>);

@@ -121,7 +121,9 @@ impl Rumpuser for User {
         Err(rustix::io::Errno::OPNOTSUPP)
     }
     fn unwatch(&mut self, _: BorrowedFd<'_>) {}
-    fn wait(&mut self, _: Option<Instant>, _: &mut Vec<Wake>) {}
+    fn wait(&mut self, _: Option<Instant>, _: &mut Vec<Wake>) -> Option<Instant> {
+        None
+    }
     fn log(&mut self, _: tracing::Level, _: fmt::Arguments<'_>) {}
 }
 

@@ -60,7 +60,9 @@ impl Rumpuser for Alone {
         Err(rustix::io::Errno::OPNOTSUPP)
     }
     fn unwatch(&mut self, _: BorrowedFd<'_>) {}
-    fn wait(&mut self, _: Option<Instant>, _: &mut Vec<Wake>) {}
+    fn wait(&mut self, _: Option<Instant>, _: &mut Vec<Wake>) -> Option<Instant> {
+        None
+    }
     fn log(&mut self, _: tracing::Level, _: fmt::Arguments<'_>) {}
 }
 

@@ -123,7 +123,9 @@ impl Rumpuser for User {
 
     fn unwatch(&mut self, _: BorrowedFd<'_>) {}
 
-    fn wait(&mut self, _: Option<Instant>, _: &mut Vec<Wake>) {}
+    fn wait(&mut self, _: Option<Instant>, _: &mut Vec<Wake>) -> Option<Instant> {
+        None
+    }
 
     fn log(&mut self, level: tracing::Level, line: fmt::Arguments<'_>) {
         let time = self.shared.now.get();
