@@ -178,8 +178,11 @@ fn every_message_of_ipv6_is_sound() {
     place.write("lab.toml", LISTENING);
     place.write("member.py", MEMBER);
     place.ok("up");
-    // Who comes later asks for a router: the first heard of it before.
-    for words in ["restart h3", "ping h3 h2 -c 1", "trace h3 h2"] {
+    // Who finds no router asks for one; whoever hears of one before need not.
+    for words in ["stop r1", "restart h3", "capture left -c 1 icmpv6.type==133", "start r1"] {
+        place.ok(words);
+    }
+    for words in ["ping h3 h2 -c 1", "trace h3 h2"] {
         place.ok(words);
     }
     // The first is too long for the path, which nobody knew; the second is broken up for it.
