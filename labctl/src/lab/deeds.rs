@@ -129,10 +129,11 @@ pub(crate) fn partition(ports: &[PortOn<'_>], groups: &[Vec<String>]) -> Vec<Dee
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn lab() -> Lab {
+    /// A lab whose events are told in another order than they happen.
+    pub(in crate::lab) fn lab() -> Lab {
         let text = r#"
             [node]
             h1 = {}

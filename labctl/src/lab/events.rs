@@ -177,29 +177,7 @@ pub enum Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn lab() -> Lab {
-        let text = r#"
-            [node]
-            h1 = {}
-            h2 = {}
-            [bus]
-            lan = { subnet = "10.0.0.0/24", nodes = ["h1", "h2"], impair = { delay = "1ms" } }
-            [[event]]
-            at = "2s"
-            do = "impair set lan loss 5%"
-            [[event]]
-            at = "1s"
-            do = "link down h1:eth0"
-            [[event]]
-            at = "3s"
-            do = "impair reset h2:eth0"
-            [[event]]
-            at = "3s"
-            do = "kill h2"
-        "#;
-        crate::topology::load_str("x.lab.toml", text).unwrap_or_else(|faults| panic!("{faults}"))
-    }
+    use crate::lab::deeds::tests::lab;
 
     fn words(agenda: &Agenda<'_>) -> Vec<(u64, String, Option<String>)> {
         let done = agenda.done.iter();
