@@ -1,6 +1,6 @@
 //! Groups: a program joins one with the sources that it wants, its filter is read back, and routers are told.
 
-use lab_tests::exec::{Lab, finish, succeeded};
+use lab_tests::exec::Lab;
 use lab_tests::family::Family;
 
 /// Joins 239.1.2.3 for what 10.0.1.1 sends and nobody else; says what comes, and what filter there is.
@@ -37,13 +37,13 @@ s.sendto(b"hello", ("239.1.2.3", 5000))
 
 #[test]
 fn a_program_chooses_its_sources_and_routers_hear_of_it() {
-    let lab = Lab::across_a_router(Family::V4);
+    let mut lab = Lab::across_a_router(Family::V4);
     lab.place.write("sender.py", SENDER);
     lab.place.write("listener.py", LISTENER);
-    let mut sender = lab.command("r1", ["python3", "sender.py"]);
-    let sender = std::thread::spawn(move || finish(&mut sender, "sender.py"));
+    let sender = lab.start("r1", "python3 sender.py");
+    lab.receives("r1", "udp", 5001);
     let said = lab.ok("h1", "python3 listener.py");
-    succeeded("sender.py", &sender.join().expect("the sender's thread"));
+    assert_eq!(lab.wait(&sender), Some(0));
     assert_eq!(said, "20 1 1 10.0.1.1\nb'hello' ('10.0.1.1', 5002)\n");
     let dump = lab.place.ok("dump left igmp");
     // A record with one source; without sources it would have 16 octets.
