@@ -6,6 +6,8 @@ use netstack::time::{Duration, Instant};
 use rumpkern::config::{HostConfig, NodeConfig, RouteConfig};
 use rumpkern::syscall::{Family, MsgFlags, SockType};
 use serde_json::Value;
+use std::cell::Cell;
+use std::rc::Rc;
 use world::prog::{run, serve, start};
 use world::{World, interface};
 
@@ -328,6 +330,43 @@ fn tcp_source_and_sink_agree() {
     assert_eq!(sink.process.status(), Some(0));
 }
 
+/// A sink that begins late: its window is closed meanwhile, and nothing is lost.
+#[test]
+fn a_sink_may_be_late() {
+    let world = World::lan(2);
+    let sink = serve(&world, 1, "tcpsink -n 1 -d 2 5001", true);
+    let mut closed = 0;
+    let seen = Rc::new(Cell::new(0));
+    let told = seen.clone();
+    *world.ether.copies.borrow_mut() = Some(Box::new(move |frame| {
+        let from_the_sink = frame.get(23) == Some(&6) && frame.get(34..36) == Some(&5001u16.to_be_bytes());
+        closed += usize::from(from_the_sink && frame.get(48..50) == Some(&[0, 0]));
+        told.set(closed);
+        1
+    }));
+    let begin = world.now();
+    let source = start(&world, 0, "tcpsource -n 1M h2 5001", true);
+    world.run_until(|| source.process.status().is_some());
+    assert_eq!((source.process.status(), &source.json()["octets"]), (Some(0), &(1 << 20).into()));
+    assert!(world.now().since(begin) >= Duration::from_secs(2));
+    assert!(seen.get() > 1, "{} segments with a closed window", seen.get());
+    world.run_until(|| sink.process.status().is_some());
+    assert_eq!(sink.json()["octets"], 1 << 20);
+}
+
+/// A sink that leaves in the middle: what it has not read resets the source.
+#[test]
+fn a_sink_may_leave_in_the_middle() {
+    let world = World::lan(2);
+    let sink = serve(&world, 1, "tcpsink -n 1 -m 100000 5001", true);
+    let source = start(&world, 0, "tcpsource -n 1M h2 5001", true);
+    world.run_until(|| source.process.status().is_some());
+    assert_eq!(source.process.status(), Some(1));
+    assert!(source.err().contains("Connection reset by peer"), "{}", source.err());
+    world.run_until(|| sink.process.status().is_some());
+    assert_eq!((&sink.json()["octets"], &sink.json()["error"]), (&100_000.into(), &Value::Null));
+}
+
 #[test]
 fn tcp_survives_loss() {
     let world = World::lan_of_segments(2);
@@ -378,6 +417,11 @@ fn tcp_round_trips() {
     assert_eq!((&json.json()["received"], &json.json()["transmitted"]), (&100.into(), &100.into()));
     let (_, json) = run(&world, 0, "rtt -c 3 -s 60000 tcp 10.0.0.2 7", 0);
     assert_eq!(json.json()["received"], 3);
+    let begin = world.now();
+    let spaced = start(&world, 0, "rtt -c 3 -i 0.5 tcp h2 7", true);
+    world.run_until(|| spaced.process.status().is_some());
+    assert_eq!(spaced.json()["received"], 3);
+    assert_eq!(world.now().since(begin), Duration::from_secs(1));
     assert_eq!(echo.err(), "echo: listening on port 7\n");
 }
 

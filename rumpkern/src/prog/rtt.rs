@@ -9,7 +9,8 @@ use netstack::time::Duration;
 use serde_json::json;
 use std::rc::Rc;
 
-pub(super) const USAGE: &str = "[-c COUNT] [-s BYTES] [-t SECONDS] [-w SECONDS] tcp|udp ADDR PORT";
+pub(super) const USAGE: &str =
+    "[-c COUNT] [-i SECONDS] [-s BYTES] [-t SECONDS] [-w SECONDS] tcp|udp ADDR PORT";
 
 /// How long an answer may take before a datagram counts as lost.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -20,6 +21,8 @@ pub(super) struct Options {
     to: String,
     port: u16,
     count: u64,
+    /// From the beginning of a round trip to that of the next, if that one is over.
+    interval: Duration,
     size: usize,
     time: Option<Duration>,
     /// How long the connection may take; as long as TCP tries if left out.
@@ -30,10 +33,11 @@ impl Options {
     pub(super) fn parse(mut args: Args) -> Result<Options, Usage> {
         // One octet, as the classic request-response test has it; a thousand are enough for the 99th percentile.
         let (mut count, mut size, mut time, mut rest) = (None, 1, None, Vec::new());
-        let mut patience = None;
+        let (mut patience, mut interval) = (None, Duration::ZERO);
         while let Some(piece) = args.next()? {
             match piece {
                 Piece::Option(c) if c == "c" => count = Some(args.number(1, u64::MAX)?),
+                Piece::Option(i) if i == "i" => interval = args.seconds()?,
                 Piece::Option(s) if s == "s" => size = args.octets(1, 65_507)? as usize,
                 Piece::Option(t) if t == "t" => time = Some(args.seconds()?),
                 Piece::Option(w) if w == "w" => patience = Some(args.seconds()?),
@@ -44,7 +48,16 @@ impl Options {
         let [transport, to, port] = operands(rest, ["tcp|udp", "ADDR", "PORT"])?;
         let count = count.unwrap_or(if time.is_some() { u64::MAX } else { 1000 });
         let transport = Transport::parse(&transport)?;
-        Ok(Options { transport, to, port: number(&port, 1, u16::MAX)?, count, size, time, patience })
+        Ok(Options {
+            transport,
+            to,
+            port: number(&port, 1, u16::MAX)?,
+            count,
+            interval,
+            size,
+            time,
+            patience,
+        })
     }
 }
 
@@ -86,8 +99,13 @@ async fn turns(
     let mut message: Vec<u8> = (0..options.size).map(|at| at as u8).collect();
     let mut answer = vec![0; options.size];
     let until = options.time.map(|time| cx.sys.now() + time);
+    let mut next = cx.sys.now();
     for turn in 0..options.count {
+        if next > cx.sys.now() {
+            cx.sys.sleep_until(next).await;
+        }
         let begin = cx.sys.now();
+        next = begin + options.interval;
         if until.is_some_and(|until| begin >= until) {
             break;
         }

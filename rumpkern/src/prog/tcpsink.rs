@@ -1,4 +1,7 @@
 //! `tcpsink`: accepts TCP connections and throws away what they bring; `tcpsource`'s peer.
+//!
+//! It can be a bad one: one that begins to read late, so that its window closes, or that leaves in the middle, so
+//! that the peer is reset (RFC 2525 §2.17).
 
 use super::args::{Args, Piece, Usage, number, operands, unknown};
 use super::io::{Context, Count, Cx, Fail, canonical};
@@ -9,7 +12,7 @@ use serde_json::json;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-pub(super) const USAGE: &str = "[-n CONNECTIONS] PORT";
+pub(super) const USAGE: &str = "[-n CONNECTIONS] [-d SECONDS] [-m OCTETS] PORT";
 
 /// Octets of the receive buffer: large enough that a call costs nothing beside its copy, small enough for the cache.
 const BUFFER: usize = 128 * 1024;
@@ -20,20 +23,26 @@ const BACKLOG: usize = 4096;
 pub(super) struct Options {
     port: u16,
     connections: Option<u64>,
+    /// How long a connection waits until it is read.
+    delay: Duration,
+    /// After how many octets it is closed.
+    most: u64,
 }
 
 impl Options {
     pub(super) fn parse(mut args: Args) -> Result<Options, Usage> {
-        let (mut connections, mut rest) = (None, Vec::new());
+        let (mut connections, mut delay, mut most, mut rest) = (None, Duration::ZERO, u64::MAX, Vec::new());
         while let Some(piece) = args.next()? {
             match piece {
                 Piece::Option(n) if n == "n" => connections = Some(args.number(1, u64::MAX)?),
+                Piece::Option(d) if d == "d" => delay = args.seconds()?,
+                Piece::Option(m) if m == "m" => most = args.octets(1, u64::MAX)?,
                 Piece::Option(other) => return Err(unknown(&other)),
                 Piece::Operand(operand) => rest.push(operand),
             }
         }
         let [port] = operands(rest, ["PORT"])?;
-        Ok(Options { port: number(&port, 0, u16::MAX)?, connections })
+        Ok(Options { port: number(&port, 0, u16::MAX)?, connections, delay, most })
     }
 }
 
@@ -52,13 +61,17 @@ pub(super) async fn main(cx: &Rc<Cx>, options: Options) -> Result<i32, Fail> {
         cx.sys.getsockname(listener).context("getsockname")?.port()
     ))
     .await;
+    let Options { delay, most, .. } = options;
     let (mut begun, ended) = (0, Rc::new(Count::default()));
     while options.connections.is_none_or(|n| begun < n) {
         let (fd, peer) = accept(&cx.sys, listener).await.context("accept")?;
         begun += 1;
         let (me, ended) = (cx.clone(), ended.clone());
         cx.sys.spawn(async move {
-            let brought = drain(&me.sys, fd, peer).await;
+            if !delay.is_zero() {
+                me.sys.sleep(delay).await;
+            }
+            let brought = drain(&me.sys, fd, peer, most).await;
             let _ = me.sys.close(fd);
             report(&me, &brought).await;
             ended.add_one();
@@ -87,11 +100,12 @@ pub(super) async fn accept(sys: &Sys, listener: Fd) -> Result<(Fd, SocketAddr), 
     }
 }
 
-async fn drain(sys: &Sys, fd: Fd, peer: SocketAddr) -> Brought {
+async fn drain(sys: &Sys, fd: Fd, peer: SocketAddr, most: u64) -> Brought {
     let (begin, mut buffer) = (sys.now(), vec![0; BUFFER]);
     let (mut octets, mut error) = (0, None);
-    loop {
-        match sys.recv(fd, &mut buffer, MsgFlags::empty()).await {
+    while octets < most {
+        let room = buffer.len().min(usize::try_from(most - octets).unwrap_or(usize::MAX));
+        match sys.recv(fd, &mut buffer[..room], MsgFlags::empty()).await {
             Ok(0) => break,
             Ok(received) => octets += received as u64,
             Err(errno) => {
