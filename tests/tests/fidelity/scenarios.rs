@@ -1,7 +1,7 @@
 //! What is run live and in virtual time. A scenario is a topology with its checks and events.
 //!
-//! Routers and hosts have what `labctl` derives; buses have single frames (`offload = false`) where segments
-//! are counted.
+//! Routers and hosts have what `labctl` derives; buses have single frames (`offload = false`) and, where there is
+//! much, a rate, where segments are counted.
 
 /// How far the numbers of TCP segments must agree.
 #[derive(Clone, Copy, Debug)]
@@ -84,11 +84,13 @@ scenarios! {
     /// A connection that carries one segment.
     handshake: Same, None, pair("", &check("tcp", r#", send = "100B""#, ""));
     /// A bulk transfer over some distance.
-    bulk: Within(5), None, pair(r#", impair = { delay = "5ms" }"#, &check("tcp", r#", send = "1MB""#, ""));
+    bulk: Within(10), None, pair(
+        r#", impair = { delay = "5ms", rate = "5mbit" }"#,
+        &check("tcp", r#", send = "400kB""#, ""));
     /// A bulk transfer that fills the queue of a slow wire.
     slow: Within(20), None, routed(
-        r#", impair = { delay = "5ms", rate = "20mbit", queue = "64kB" }"#,
-        &check("tcp", r#", send = "1MB""#, ""),
+        r#", impair = { delay = "5ms", rate = "5mbit", queue = "64kB" }"#,
+        &check("tcp", r#", send = "400kB""#, ""),
     );
     /// Datagrams at a steady rate.
     datagrams: Same, None, routed("", &check("udp", ", count = 200", ""));
@@ -112,9 +114,42 @@ scenarios! {
     );
     /// A TCP stream over a wire that loses frames.
     lossy: Within(20), None, pair(
-        r#", impair = { delay = "2ms", loss = "3%" }"#,
+        r#", impair = { delay = "2ms", rate = "5mbit", loss = "3%" }"#,
         &check("tcp", r#", send = "100kB""#, ""),
     );
+    /// A receiver that begins late: its window closes, is asked for, and opens.
+    zero_window: Within(10), None, pair(r#", impair = { delay = "5ms", rate = "5mbit" }"#, r#"
+[[event]]
+at = "0s"
+do = "run h2 tcpsink -n 1 -d 2.2 5001"
+[[event]]
+at = "200ms"
+do = "run h1 tcpsource -n 200K h2 5001"
+"#);
+    /// A receiver that leaves in mid-stream, with octets unread.
+    left: Within(10), None, pair(r#", impair = { delay = "5ms", rate = "1mbit" }"#, r#"
+[[event]]
+at = "0s"
+do = "run h2 tcpsink -n 1 -m 20000 5001"
+[[event]]
+at = "200ms"
+do = "run h1 tcpsource -n 200K h2 5001"
+"#);
+    /// A server that dies and comes again knows nothing of its connections.
+    forgotten: Same, None, pair("", r#"
+[[event]]
+at = "0s"
+do = "run h2 echo tcp 7"
+[[event]]
+at = "200ms"
+do = "run h1 rtt -c 3 -i 1 tcp h2 7"
+[[event]]
+at = "500ms"
+do = "kill h2"
+[[event]]
+at = "700ms"
+do = "start h2"
+"#);
     /// The first SYN is lost, the second, a second later, is not.
     lost_syn: Same, None, pair("", &[
         check("ping", "", ""),
@@ -159,7 +194,7 @@ trace = { from = "h1", to = "h2", via = ["r1", "r2", "r3"] }
     /// Echo in fragments.
     fragments: Same, None, routed("", &check("ping", r#", size = 4000, count = 3, interval = "20ms""#, ""));
     /// A wire with a smaller MTU behind a router: too big, and again in smaller segments.
-    path_mtu: Within(5), None, routed(", mtu = 1300", &check("tcp", r#", send = "50kB""#, ""));
+    path_mtu: Within(20), None, routed(r#", mtu = 1300, impair = { rate = "5mbit" }"#, &check("tcp", r#", send = "50kB""#, ""));
     /// Neighbour discovery, echo and TCP of IPv6 across a router.
     ipv6: Same, Some(" > ff02::16 "), r#"
 [node]

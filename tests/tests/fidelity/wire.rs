@@ -27,7 +27,8 @@ pub(crate) struct Wire {
 pub(crate) struct Connection {
     ends: [(IpAddr, u16); 2],
     began: Duration,
-    /// What happened and when, since its first segment: `> SYN`, `< SYN-ACK`, `> FIN`, `< RST`.
+    /// What happened and when, since its first segment: `> SYN`, `< SYN-ACK`, `> FIN`, `< RST`, and a window
+    /// that closed (`< ZERO WINDOW`) or opened again (`< WINDOW`).
     pub(crate) events: Vec<(String, Duration)>,
     /// What each end sent.
     pub(crate) sent: [Sent; 2],
@@ -38,9 +39,12 @@ pub(crate) struct Connection {
 pub(crate) struct Sent {
     /// Segments with data.
     pub(crate) data: u64,
+    /// Segments that only acknowledge, open a window or ask for one.
+    pub(crate) acks: u64,
     /// Octets of the stream, each once.
     pub(crate) octets: u64,
     first: Option<u32>,
+    closed: bool,
 }
 
 impl Wire {
@@ -128,13 +132,22 @@ impl Wire {
             flags if flags.contains(Flags::FIN) => Some("FIN"),
             _ => None,
         };
-        let event = word.map(|word| format!("{} {word}", if back { '<' } else { '>' }));
-        connection.events.extend(event.map(|event| (event, time.saturating_sub(connection.began))));
         let sent = &mut connection.sent[usize::from(back)];
+        let closed = tcp.window == 0 && !tcp.flags.contains(Flags::RST);
+        let window = match (sent.closed, closed) {
+            (false, true) => Some("ZERO WINDOW"),
+            (true, false) => Some("WINDOW"),
+            _ => None,
+        };
+        sent.closed = closed;
+        let words = word.into_iter().chain(window);
+        let events = words.map(|word| format!("{} {word}", if back { '<' } else { '>' }));
+        connection.events.extend(events.map(|event| (event, time.saturating_sub(connection.began))));
         if tcp.flags.contains(Flags::SYN) {
             sent.first = Some(tcp.seq.wrapping_add(1));
         }
         if data.is_empty() {
+            sent.acks += u64::from(word.is_none());
             return;
         }
         sent.data += 1;
