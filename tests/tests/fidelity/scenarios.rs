@@ -86,7 +86,8 @@ scenarios! {
     /// A bulk transfer over some distance.
     bulk: Within(10), None, pair(
         r#", impair = { delay = "5ms", rate = "5mbit" }"#,
-        &check("tcp", r#", send = "400kB""#, ""));
+        &check("tcp", r#", send = "400kB""#, ""),
+    );
     /// A bulk transfer that fills the queue of a slow wire.
     slow: Within(20), None, routed(
         r#", impair = { delay = "5ms", rate = "5mbit", queue = "64kB" }"#,
@@ -194,7 +195,10 @@ trace = { from = "h1", to = "h2", via = ["r1", "r2", "r3"] }
     /// Echo in fragments.
     fragments: Same, None, routed("", &check("ping", r#", size = 4000, count = 3, interval = "20ms""#, ""));
     /// A wire with a smaller MTU behind a router: too big, and again in smaller segments.
-    path_mtu: Within(20), None, routed(r#", mtu = 1300, impair = { rate = "5mbit" }"#, &check("tcp", r#", send = "50kB""#, ""));
+    path_mtu: Within(20), None, routed(
+        r#", mtu = 1300, impair = { rate = "5mbit" }"#,
+        &check("tcp", r#", send = "50kB""#, ""),
+    );
     /// Neighbour discovery, echo and TCP of IPv6 across a router.
     ipv6: Same, Some(" > ff02::16 "), r#"
 [node]
