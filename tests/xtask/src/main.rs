@@ -10,6 +10,7 @@ mod ns3;
 mod programs;
 mod row;
 mod rr;
+mod uml;
 mod veth;
 
 use clap::{Parser, Subcommand};

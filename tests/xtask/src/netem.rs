@@ -1,19 +1,20 @@
 //! Impairments of a live lab beside the same settings of Linux's netem on a veth pair, one direction of either.
 //!
-//! Where the kernel has no netem its documented formulas stand in its place, and the aim says so. Rates have tbf beside them, which counts
-//! the same octets (Ethernet header included), as netem's own `rate` does.
+//! Where the host's kernel has no netem, a user-mode one has ([`Uml`]); without that its documented formulas stand in its place, and the aim
+//! says so. Rates have tbf beside them, which counts the same octets (Ethernet header included), as netem's own `rate` does.
 
 use crate::bench::{Figure, figure, number};
 use crate::impaired::lab;
+use crate::uml::Uml;
 use crate::veth::Veth;
 use anyhow::{Context, Result, ensure};
 use lab_tests::Place;
 
-/// In the lab 200,000 datagrams; over the veth pair echo requests, of which fewer must do.
+/// In the lab 200,000 datagrams; over the veth pair echo requests of the same length, of which fewer must do.
 const DATAGRAMS: &str = "perf udp a b -t 4 -l 22 -r 50000";
-const REQUESTS: &str = "-q -f -c 20000";
+const REQUESTS: &str = "-q -f -c 40000 -s 22";
 /// Round trips, one every 5 ms.
-const TRIPS: &str = "-c 1000 -i 0.005";
+const TRIPS: &str = "-c 2000 -i 0.005";
 
 /// What is measured of frames one by one, in per cent.
 struct Share {
@@ -30,22 +31,20 @@ enum Of {
     Twice,
 }
 
-const SHARES: [Share; 3] = [
-    Share { name: "loss 1%", lab: r#"loss = "1%""#, netem: "loss 1%", of: Of::Lost, meant: 1.0 },
-    Share {
-        name: "loss gemodel 1% 25%: lost",
-        lab: r#"loss = { model = "gilbert-elliott", p = "1%", r = "25%" }"#,
-        netem: "loss gemodel 1% 25%",
-        of: Of::Lost,
-        meant: 100.0 / 26.0,
-    },
-    Share {
-        name: "duplicate 1%",
-        lab: r#"duplicate = "1%""#,
-        netem: "duplicate 1%",
-        of: Of::Twice,
-        meant: 1.0,
-    },
+/// Rows of [`SHARES`].
+macro_rules! shares {
+    ($($name:literal: $lab:literal, $netem:literal, $of:ident, $meant:expr;)*) => {
+        &[$(Share { name: $name, lab: $lab, netem: $netem, of: Of::$of, meant: $meant },)*]
+    };
+}
+
+const SHARES: &[Share] = shares![
+    "loss 1%": r#"loss = "1%""#, "loss 1%", Lost, 1.0;
+    "loss 10% 25%": r#"loss = "10%", loss_correlation = "25%""#, "loss 10% 25%", Lost, 1.757;
+    "loss gemodel 1% 25%: lost":
+        r#"loss = { model = "gilbert-elliott", p = "1%", r = "25%" }"#, "loss gemodel 1% 25%", Lost, 100.0 / 26.0;
+    "duplicate 1%": r#"duplicate = "1%""#, "duplicate 1%", Twice, 1.0;
+    "corrupt 5%: lost": r#"corrupt = "5%""#, "corrupt 5%", Lost, 5.0 * 58.0 / 64.0;
 ];
 
 /// What is measured of round trips: 5th percentile, median, 95th, in milliseconds.
@@ -56,77 +55,98 @@ struct Trips {
     meant: [f64; 3],
 }
 
-const TRIP: [Trips; 2] = [
-    Trips {
-        names: [
-            "delay 20ms: round trip, p5",
-            "delay 20ms: round trip, median",
-            "delay 20ms: round trip, p95",
-        ],
-        lab: r#"delay = "20ms""#,
-        netem: "delay 20ms",
-        meant: [20.0; 3],
-    },
-    Trips {
-        names: [
-            "delay 20ms 5ms normal: round trip, p5",
-            "delay 20ms 5ms normal: round trip, median",
-            "delay 20ms 5ms normal: round trip, p95",
-        ],
-        lab: r#"delay = "20ms", jitter = "5ms", distribution = "normal""#,
-        netem: "delay 20ms 5ms distribution normal",
-        meant: [20.0 - 1.645 * 5.0, 20.0, 20.0 + 1.645 * 5.0],
-    },
+/// Rows of [`TRIP`].
+macro_rules! trips {
+    ($($name:literal: $lab:literal, $meant:expr;)*) => {
+        &[$(Trips {
+            names: [
+                concat!($name, ": trip, p5"),
+                concat!($name, ": trip, median"),
+                concat!($name, ": trip, p95"),
+            ],
+            lab: $lab,
+            netem: concat!($name, " limit 10000"),
+            meant: $meant,
+        },)*]
+    };
+}
+
+const TRIP: &[Trips] = trips![
+    "delay 20ms": r#"delay = "20ms""#, [20.0; 3];
+    "delay 20ms 5ms": r#"delay = "20ms", jitter = "5ms""#, [15.5, 20.0, 24.5];
+    "delay 20ms 5ms distribution normal":
+        r#"delay = "20ms", jitter = "5ms", distribution = "normal""#, [20.0 - 1.645 * 5.0, 20.0, 20.0 + 1.645 * 5.0];
+    "delay 20ms 5ms distribution pareto":
+        r#"delay = "20ms", jitter = "5ms", distribution = "pareto""#, [16.78, 18.40, 28.09];
+    "delay 20ms 5ms distribution paretonormal":
+        r#"delay = "20ms", jitter = "5ms", distribution = "paretonormal""#, [15.53, 18.80, 28.12];
 ];
 
-const BY_NETEM: &str = "ratio 1 (netem)";
-const BY_FORMULA: &str = "ratio 1 (formula)";
+/// What netem itself does: one answer of ping to each of these, its discipline and ping's words; and whose it is.
+fn theirs(place: &Place, veth: Option<&Veth>, all: &[(String, &str)]) -> Result<Option<Vec<String>>> {
+    if let Some(veth) = veth.filter(|veth| veth.shape("netem delay 1ms").is_ok()) {
+        let each = all.iter().map(|(netem, ping)| {
+            veth.shape(netem)?;
+            veth.ping(ping)
+        });
+        return each.collect::<Result<_>>().map(Some);
+    }
+    let uml = match Uml::find() {
+        Ok(uml) => uml,
+        Err(e) => {
+            eprintln!("no netem here: {e:#}");
+            return Ok(None);
+        }
+    };
+    eprintln!("netem is that of a user-mode kernel {}", uml.version);
+    let mut script = "ip netns add peer\n\
+                      ip link add veth0 type veth peer name veth1 netns peer\n\
+                      ip addr add 10.99.0.1/24 dev veth0; ip link set veth0 up\n\
+                      ip -n peer addr add 10.99.0.2/24 dev veth1; ip -n peer link set veth1 up\n"
+        .to_owned();
+    for (netem, ping) in all {
+        script += &format!("echo {NEXT}\ntc qdisc replace dev veth0 root {netem}\nping {ping} 10.99.0.2\n");
+        script += "tc qdisc del dev veth0 root\n";
+    }
+    let said = uml.run(place, &["net/sched/sch_netem", "drivers/net/veth"], &script)?;
+    Ok(Some(said.split(NEXT).skip(1).map(str::to_owned).collect()))
+}
+
+const NEXT: &str = "== next ==";
 
 pub(crate) fn netem(place: &Place, veth: Option<&Veth>) -> Result<Vec<Figure>> {
-    let there = veth.map(|veth| veth.shape("netem delay 1ms"));
-    let (veth_netem, aim) = match there {
-        Some(Ok(())) => (veth, BY_NETEM),
-        Some(Err(e)) => {
-            eprintln!("no netem here: {e:#}");
-            (None, BY_FORMULA)
-        }
-        None => (None, BY_FORMULA),
-    };
+    let trips = TRIP.iter().map(|trips| (format!("netem {}", trips.netem), TRIPS));
+    let shares = SHARES.iter().map(|share| (format!("netem {} limit 10000", share.netem), REQUESTS));
+    let theirs = theirs(place, veth, &trips.chain(shares).collect::<Vec<_>>())?;
+    let aim = if theirs.is_some() { "ratio 1 (netem)" } else { "ratio 1 (formula)" };
+    let said = |n: usize| theirs.as_ref().and_then(|all| all.get(n));
     let mut figures = Vec::new();
-    for trips in &TRIP {
+    for (n, trips) in TRIP.iter().enumerate() {
         lab(place, trips.lab)?;
         let ours = percentiles(&place.ok(&format!("ping a b {TRIPS}")))?;
         place.ok("down");
-        let theirs = match veth_netem {
-            Some(veth) => {
-                veth.shape(&format!("netem {} limit 10000", trips.netem))?;
-                percentiles(&veth.ping(TRIPS)?)?
-            }
-            None => trips.meant,
-        };
+        let theirs = said(n).map_or(Ok(trips.meant), |said| percentiles(said))?;
         let each = trips.names.into_iter().zip(ours.into_iter().zip(theirs));
         figures
             .extend(each.map(|(name, (ours, theirs))| figure(name, ours, "ms", aim).against(Some(theirs))));
     }
-    for share in &SHARES {
+    for (n, share) in SHARES.iter().enumerate() {
         lab(place, share.lab)?;
         let report = place.json(DATAGRAMS);
         place.ok("down");
-        let (count, pattern) = match share.of {
-            Of::Lost => ("/lost", "% packet loss"),
-            Of::Twice => ("/duplicated", " duplicates"),
+        let count = match share.of {
+            Of::Lost => "/lost",
+            Of::Twice => "/duplicated",
         };
         let ours = number(&report, count)? / number(&report, "/packets")? * 100.0;
-        let theirs = match veth_netem {
-            Some(veth) => {
-                veth.shape(&format!("netem {}", share.netem))?;
-                let said = before(&veth.ping(REQUESTS)?, pattern)?;
-                match share.of {
-                    Of::Lost => said,
-                    Of::Twice => said / 20_000.0 * 100.0,
-                }
+        let theirs = match (said(TRIP.len() + n), &share.of) {
+            (Some(said), Of::Lost) => {
+                100.0 - before(said, " received")? / before(said, " packets transmitted")? * 100.0
             }
-            None => share.meant,
+            (Some(said), Of::Twice) => {
+                before(said, " duplicates")? / before(said, " packets transmitted")? * 100.0
+            }
+            (None, _) => share.meant,
         };
         figures.push(figure(share.name, ours, "%", aim).against(Some(theirs)));
     }
@@ -162,6 +182,6 @@ fn percentiles(said: &str) -> Result<[f64; 3]> {
 fn before(said: &str, word: &str) -> Result<f64> {
     ensure!(said.contains("packets transmitted"), "ping: {said}");
     let Some((front, _)) = said.split_once(word) else { return Ok(0.0) };
-    let figure = front.rsplit([' ', '+']).next().context("a figure")?;
+    let figure = front.rsplit(|c: char| c.is_whitespace() || c == '+').next().context("a figure")?;
     Ok(figure.parse()?)
 }
