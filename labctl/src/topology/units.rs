@@ -23,6 +23,15 @@ pub struct Octets(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Percent(pub f64);
 
+/// How long a queue may be. Written in octets, `64kB`, or in frames, `100p`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueLength {
+    /// So many octets.
+    Octets(Octets),
+    /// So many frames.
+    Frames(u32),
+}
+
 /// Why a quantity was not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
@@ -182,6 +191,20 @@ impl Quantity for Percent {
     }
 }
 
+impl Quantity for QueueLength {
+    const NOUN: &'static str = "queue length";
+    const EXAMPLE: &'static str = "64kB, 1MiB, 100p (frames)";
+
+    fn parse(text: &str) -> Result<Self, UnitError> {
+        match quantity(text, &[("p", 1.0)], 10e6) {
+            Err(UnitError::UnknownUnit(_)) => Octets::parse(text).map(Self::Octets),
+            // Without one of them nothing would ever pass.
+            Ok(frames) if frames < 1.0 => Err(UnitError::OutOfRange),
+            frames => frames.map(|frames| Self::Frames(frames as u32)),
+        }
+    }
+}
+
 /// Writes `value` with the largest unit that divides it.
 fn exact(f: &mut fmt::Formatter<'_>, value: u64, units: &[(u64, &str)]) -> fmt::Result {
     let (scale, unit) = units
@@ -230,6 +253,15 @@ impl fmt::Display for Percent {
     }
 }
 
+impl fmt::Display for QueueLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Octets(octets) => octets.fmt(f),
+            Self::Frames(frames) => write!(f, "{frames}p"),
+        }
+    }
+}
+
 macro_rules! as_text {
     ($($t:ty),*) => {$(
         impl Serialize for $t {
@@ -239,7 +271,7 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(Duration, Lifetime, Rate, Octets, Percent);
+as_text!(Duration, Lifetime, Rate, Octets, Percent, QueueLength);
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -260,6 +292,9 @@ mod tests {
         assert_eq!(Rate::parse("1Mbps"), Ok(Rate(8_000_000)));
         assert_eq!(Duration::parse("1.5ms"), Ok(Duration(std::time::Duration::from_micros(1500))));
         assert_eq!(Percent::parse("2%"), Ok(Percent(0.02)));
+        assert_eq!(QueueLength::parse("64kB"), Ok(QueueLength::Octets(Octets(65536))));
+        assert_eq!(QueueLength::parse("100p"), Ok(QueueLength::Frames(100)));
+        assert_eq!(QueueLength::Frames(100).to_string(), "100p");
         assert_eq!(Lifetime::parse("24h"), Ok(Lifetime(86_400)));
         assert_eq!(Lifetime::parse("infinity"), Ok(Lifetime::INFINITY));
         assert_eq!(Lifetime::parse("4294967295s"), Err(UnitError::OutOfRange));
@@ -272,6 +307,8 @@ mod tests {
         assert_eq!(Duration::parse("soon"), Err(UnitError::NotANumber));
         assert_eq!(Duration::parse("-1s"), Err(UnitError::OutOfRange));
         assert_eq!(Percent::parse("101%"), Err(UnitError::OutOfRange));
+        assert_eq!(QueueLength::parse("0p"), Err(UnitError::OutOfRange));
+        assert_eq!(QueueLength::parse("5 frames"), Err(UnitError::UnknownUnit("frames".into())));
         assert_eq!(Rate::parse("99999999999tbit"), Err(UnitError::OutOfRange));
     }
 

@@ -43,6 +43,8 @@ pub struct ImpairConfig {
     pub queue: QueueConfig,
     /// Octets that wait for the rate, at most; `None`: as many as the frames have.
     pub queue_octets: Option<usize>,
+    /// Frames that wait for the rate, at most; `None`: as many as `limit` says.
+    pub queue_frames: Option<usize>,
     /// Frames that wait for the rate or are on their way, at most.
     pub limit: usize,
 }
@@ -63,6 +65,7 @@ impl Default for ImpairConfig {
             burst: 0,
             queue: QueueConfig::Tail,
             queue_octets: None,
+            queue_frames: None,
             limit: 1000,
         }
     }
@@ -146,11 +149,14 @@ impl Impair {
     pub fn set_config(&mut self, now: Instant, config: ImpairConfig) {
         self.advance(now);
         if config.queue != self.config.queue {
+            let before = self.dropped.len();
             let fresh = Queue::new(config.queue, self.dice.bits(0, Draw::State));
             let mut old = core::mem::replace(&mut self.queue, fresh);
             while let Some(w) = old.pop(now, &mut self.dropped, &mut self.counters.marked) {
-                self.queue.push(w, limits(&config), &mut self.dropped);
+                let marked = self.queue.push(w, limits(&config), &mut self.dropped);
+                self.counters.marked += u64::from(marked);
             }
+            self.counters.queue_drops += (self.dropped.len() - before) as u64;
         }
         self.config = config;
         self.send(now);
@@ -294,7 +300,8 @@ impl Impair {
 }
 
 fn limits(config: &ImpairConfig) -> Limits {
-    Limits { octets: config.queue_octets.unwrap_or(usize::MAX), frames: config.limit }
+    let frames = config.queue_frames.map_or(config.limit, |frames| frames.min(config.limit));
+    Limits { octets: config.queue_octets.unwrap_or(usize::MAX), frames }
 }
 
 /// Turns one bit of a frame.

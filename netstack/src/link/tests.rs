@@ -52,11 +52,26 @@ fn a_rate_is_kept_to_the_bit_and_bursts_are_ahead_of_it() {
 #[test]
 fn a_queue_has_an_end() {
     let config = ImpairConfig { rate: Some(1_000_000), queue_octets: Some(3000), ..ImpairConfig::default() };
-    let mut wire = Impair::new(config, 1);
+    let mut wire = Impair::new(config.clone(), 1);
     (0..10).for_each(|_| wire.push(at(0), frame(1000)));
     // One is on the wire, three wait.
     assert_eq!((drain(&mut wire).len(), wire.counters().queue_drops), (4, 6));
     assert!(wire.is_empty());
+    // The same, counted in frames, however long they are; what is on its way has a limit of its own.
+    let frames = ImpairConfig { queue_octets: None, queue_frames: Some(3), delay: 50 * MS, ..config };
+    let mut wire = Impair::new(frames, 1);
+    (0..10).for_each(|n| wire.push(at(0), frame(100 * (n + 1))));
+    assert_eq!((drain(&mut wire).len(), wire.counters().queue_drops), (4, 6));
+}
+
+#[test]
+fn what_a_new_queue_has_no_room_for_is_counted() {
+    let config = ImpairConfig { rate: Some(1_000_000), ..ImpairConfig::default() };
+    let mut wire = Impair::new(config.clone(), 1);
+    (0..10).for_each(|_| wire.push(at(0), frame(1000)));
+    let queue = QueueConfig::FqCoDel { codel: CoDelConfig::default(), flows: 16, quantum: 1514 };
+    wire.set_config(at(0), ImpairConfig { queue, queue_frames: Some(3), ..config });
+    assert_eq!((drain(&mut wire).len(), wire.counters().queue_drops), (4, 6));
 }
 
 #[test]

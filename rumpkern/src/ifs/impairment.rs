@@ -64,6 +64,9 @@ pub struct Impairment {
     /// Octets that wait for the rate, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<usize>,
+    /// Frames that do, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_frames: Option<usize>,
     /// How these are managed.
     #[serde(skip_serializing_if = "is_default")]
     pub aqm: Aqm,
@@ -148,13 +151,16 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 /// Octets of a queue of which nobody has said how long it is, for [`Aqm::Red`].
 const TYPICAL_QUEUE: usize = 128 << 10;
+/// Octets of a full frame: what [`Aqm::Red`] takes one of a queue of frames for.
+const FULL_FRAME: usize = 1514;
 /// Flows and octets of a turn of [`Aqm::FqCodel`], as on Linux.
 const FLOWS: (usize, usize) = (1024, 1514);
 
 impl Impairment {
     /// The same for the stack.
     pub fn config(&self) -> ImpairConfig {
-        let octets = self.queue.unwrap_or(TYPICAL_QUEUE);
+        let frames = self.queue_frames.map(|frames| frames.saturating_mul(FULL_FRAME));
+        let octets = self.queue.or(frames).unwrap_or(TYPICAL_QUEUE);
         ImpairConfig {
             delay: Duration::from_nanos(self.delay_ns),
             jitter: Duration::from_nanos(self.jitter_ns),
@@ -188,6 +194,7 @@ impl Impairment {
                 }
             },
             queue_octets: self.queue,
+            queue_frames: self.queue_frames,
             limit: self.limit.unwrap_or(ImpairConfig::default().limit),
         }
     }

@@ -21,7 +21,7 @@ use toml::de::DeValue;
 
 use super::diag::{Code, Diag};
 use super::read::{Cx, Int, List, OneOrMany, Quantified, Read, Sp, Value, table, words};
-use super::units::{Duration, Octets, Percent, Rate};
+use super::units::{Duration, Octets, Percent, QueueLength, Rate};
 
 words! {
     /// How frames that wait for the rate are managed.
@@ -115,8 +115,8 @@ table! {
         rate: Option<Sp<Quantified<Rate>>>,
         /// Octets that may leave at once after a pause.
         burst: Option<Sp<Quantified<Octets>>>,
-        /// Octets that wait for the rate, at most.
-        queue: Option<Sp<Quantified<Octets>>>,
+        /// What waits for the rate, at most: octets (`64kB`) or frames (`100p`).
+        queue: Option<Sp<Quantified<QueueLength>>>,
         /// How these are managed: `tail` (default), `red`, `codel`, `fq-codel`.
         aqm: Option<Sp<Aqm>>,
         /// Frames that wait for delay or rate, at most (default 1000, as in netem).
@@ -207,9 +207,9 @@ pub struct Impair {
     /// Octets that may leave at once after a pause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<Octets>,
-    /// Octets that wait for the rate, at most.
+    /// What waits for the rate, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue: Option<Octets>,
+    pub queue: Option<QueueLength>,
     /// How these are managed; `tail` if `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aqm: Option<Aqm>,
@@ -340,7 +340,11 @@ fn preset(name: &Sp<String>, cx: &mut Cx) -> Option<Impair> {
     if found.is_none() {
         let message = format!("no impairment preset is called \"{}\"", name.value);
         let diag = Diag::new(Code::UnknownPreset, name.span.clone(), message);
-        cx.push(diag.meant(name, PRESETS.iter().map(|(name, ..)| *name)));
+        let names: Vec<&str> = PRESETS.iter().map(|(name, ..)| *name).collect();
+        let mut diag = diag.meant(name, names.iter().copied());
+        // However many they are: nobody knows them by heart.
+        diag.hint.get_or_insert_with(|| format!("known here: {}", names.join(", ")));
+        cx.push(diag);
     }
     found
 }

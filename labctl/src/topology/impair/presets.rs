@@ -5,8 +5,8 @@
 ///
 /// Rates and delays of access lines: ITU-T G.992.5 and G.993.2, DOCSIS 3.0, and what speed tests of such lines show; queues: the
 /// tens to hundreds of milliseconds that Gettys and Nichols 2011 ("Bufferbloat") found in them. Mobile networks: what 3GPP's
-/// classes make of ordinary cells. Satellites: height over the speed of light, and processing. Data centres: a hop through
-/// two switches.
+/// classes make of ordinary cells; from the subscriber there is less, and each burst waits for a grant. Satellites: height over the
+/// speed of light, and processing. Data centres: a hop through two switches.
 pub const PRESETS: &[(&str, &str, &str)] = &[
     ("fiber", "fibre to the home", "delay 2ms rate 1gbit queue 1MiB"),
     ("adsl", "ADSL2+, to the customer", "delay 15ms jitter 1ms rate 16mbit queue 128kB"),
@@ -29,7 +29,17 @@ pub const PRESETS: &[(&str, &str, &str)] = &[
     ),
     ("mobile-2g", "EDGE", "delay 200ms jitter 50ms loss 1% rate 200kbit queue 64kB"),
     ("satellite-leo", "low orbit", "delay 20ms jitter 6ms loss 0.3% rate 100mbit queue 1MiB"),
+    (
+        "satellite-leo-up",
+        "low orbit, from the subscriber",
+        "delay 25ms jitter 8ms loss 0.5% rate 15mbit queue 512kB",
+    ),
     ("satellite-geo", "geostationary orbit", "delay 280ms jitter 5ms loss 0.2% rate 20mbit queue 1MiB"),
+    (
+        "satellite-geo-up",
+        "geostationary orbit, from the subscriber",
+        "delay 290ms jitter 15ms loss 0.2% rate 3mbit queue 256kB",
+    ),
     ("transatlantic", "a sea cable between continents", "delay 40ms jitter 500us"),
     ("dc", "between racks of a data centre", "delay 25us jitter 5us rate 10gbit queue 1MiB"),
     ("lossy", "a bad line", "loss 5%"),

@@ -224,6 +224,8 @@ mod tests {
             "1%",
             "rate",
             "10mbit",
+            "queue",
+            "50p",
         ];
         let impair = Impair::default().with_words(&words).unwrap();
         let text = impair.to_string().replace('"', "");
@@ -249,6 +251,7 @@ mod tests {
             &["delay", "20"],
             &["dealy", "20ms"],
             &["limit", "x"],
+            &["queue", "0p"],
             &["lose", "0"],
             &["nth", "1"],
             &["mtu", "60"],
