@@ -157,7 +157,7 @@ fn options_have_linux_numbers_and_layout() {
             set(fd, PACKET, name, &1u32.to_le_bytes()).unwrap();
             assert_eq!(get(fd, PACKET, name).map(word), Ok(1), "{name}");
         }
-        assert_eq!(set(fd, PACKET, 18, &[0; 4]), Err(Errno::ENOPROTOOPT), "PACKET_FANOUT");
+        assert_eq!(set(fd, PACKET, 15, &[0; 4]), Err(Errno::ENOPROTOOPT), "PACKET_VNET_HDR");
         assert_eq!(set(fd, 0, 1, &[0; 4]), Err(Errno::ENOPROTOOPT), "IP's");
         assert_eq!(set(udp, PACKET, 8, &[0; 4]), Err(Errno::ENOPROTOOPT));
         assert_eq!(get(udp, PACKET, 6), Err(Errno::EOPNOTSUPP));
@@ -184,6 +184,67 @@ fn options_have_linux_numbers_and_layout() {
         assert_eq!(stats.len(), 8);
         assert!(word(stats) >= 1);
         assert_eq!(get(other, PACKET, 6), Ok(vec![0; 8]), "each is told once");
+    });
+    world.result(&run);
+}
+
+#[test]
+fn groups_have_linux_numbers_and_errors() {
+    let world = World::lan(1);
+    let run = world.spawn(0, async |sys| {
+        let socket = || socket_abi::socket(&sys, 17, RAW, ALL).unwrap();
+        let set = |fd, name, value: &[u8]| sockopt_abi::set(&sys, fd, PACKET, name, value);
+        let get = |fd, name| sockopt_abi::get(&sys, fd, PACKET, name);
+        let join = |fd, words: &[u16]| {
+            let octets: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            set(fd, 18, &octets).map(|()| u32::from_le_bytes(get(fd, 18).unwrap().try_into().unwrap()))
+        };
+        assert_eq!(get(socket(), 18), Ok(vec![0; 4]));
+        for (words, told) in [
+            (&[7, 0][..], 7),
+            (&[8, 0x8001], 0x8001_0008),
+            (&[10, 3], 0x3_000a),
+            (&[11, 6], 0x6_000b),
+            (&[12, 7], 0x7_000c),
+            (&[13, 2, 5, 0], 0x2_000d),
+            (&[0, 0x2004], 0x4_0000),
+        ] {
+            assert_eq!(join(socket(), words), Ok(told), "{words:x?}");
+        }
+        for words in [&[7, 1][..], &[9, 8], &[9, 0x1003], &[9, 0x2000], &[9, 1, 1, 1], &[9], &[9, 1, 1]] {
+            assert_eq!(join(socket(), words), Err(Errno::EINVAL), "{words:x?}");
+        }
+        let member = socket();
+        join(member, &[7, 0]).unwrap();
+        assert_eq!(join(member, &[7, 0]), Err(Errno::EALREADY));
+        assert_eq!(get(member, 21), Err(Errno::EINVAL), "it does not roll over");
+        assert_eq!(set(member, 22, &[6, 0, 0, 0, 1, 0, 0, 0]), Err(Errno::EINVAL), "nor has it a program");
+        let (one, two, three) = (socket(), socket(), socket());
+        assert_eq!(join(one, &[9, 0x1001, 2, 0]), Ok(0x1001_0009));
+        assert_eq!(get(one, 21), Ok(vec![0; 24]));
+        join(two, &[9, 0x1001, 2, 0]).unwrap();
+        assert_eq!(join(three, &[9, 0x1001, 2, 0]), Err(Errno::ENOSPC));
+        sys.close(one).unwrap();
+        assert_eq!(join(three, &[9, 0x1001, 2, 0]), Ok(0x1001_0009));
+
+        let chooser = socket();
+        join(chooser, &[11, 6]).unwrap();
+        set(chooser, 22, &[6, 0, 0, 0, 1, 0, 0, 0]).unwrap();
+        assert_eq!(set(chooser, 22, &[6, 0, 0, 0]), Err(Errno::EINVAL));
+        let extended = socket();
+        join(extended, &[12, 7]).unwrap();
+        assert_eq!(set(extended, 22, &[0xff; 4]), Err(Errno::EBADF));
+        assert_eq!(set(extended, 22, &[0; 4]), Err(Errno::EINVAL));
+        assert_eq!(set(extended, 22, &[6, 0, 0, 0, 1, 0, 0, 0]), Err(Errno::EINVAL));
+        // SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF: there are no such programs.
+        for name in [50, 52] {
+            let attach = |value: &[u8]| sockopt_abi::set(&sys, three, SOCKET, name, value);
+            assert_eq!(attach(&[0xff; 4]), Err(Errno::EBADF));
+            assert_eq!(attach(&[0; 4]), Err(Errno::EINVAL));
+            assert_eq!(attach(&[0; 3]), Err(Errno::EINVAL));
+        }
+        sockopt_abi::set(&sys, three, SOCKET, 44, &1u32.to_le_bytes()).unwrap();
+        assert_eq!(sockopt_abi::set(&sys, three, SOCKET, 50, &[0; 4]), Err(Errno::EPERM));
     });
     world.result(&run);
 }

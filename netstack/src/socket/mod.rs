@@ -149,6 +149,9 @@ pub enum SockError {
     /// ENODEV
     #[error("no such interface")]
     NoDevice,
+    /// ENOSPC: a group of packet sockets takes no more
+    #[error("group is full")]
+    NoSpace,
 }
 
 /// Address family of a socket.

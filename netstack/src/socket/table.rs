@@ -4,6 +4,7 @@ use super::sockopt::Options;
 use super::{Family, LinkAddr, Membership, PacketStats, QueuedError, Ready, SendMeta};
 use super::{SockError, SockType, SocketId};
 use crate::net::IfIndex;
+use crate::net::bpf::fanout::RolloverStats;
 use crate::net::mbuf::Mbuf;
 use crate::net::multicast::SourceFilter;
 use crate::netinet::Flow;
@@ -115,6 +116,11 @@ impl RecvQueue {
         self.queue.is_empty()
     }
 
+    /// Whether no more than a quarter of `limit` is left.
+    pub(crate) fn is_pressed(&self, limit: usize) -> bool {
+        self.octets >= limit - limit / 4
+    }
+
     /// Octets of data that wait, without overhead.
     pub(crate) fn data_octets(&self) -> usize {
         self.queue.iter().map(|d| d.m.len() - d.at).sum()
@@ -174,6 +180,12 @@ pub(crate) struct PacketBinding {
     pub(crate) ethertype: u16,
     /// What came since it was last asked for.
     pub(crate) stats: PacketStats,
+    /// Whoever takes its frames has no room for more.
+    pub(crate) full: bool,
+    /// Which member of its group got a frame of its last, for want of room.
+    pub(crate) rolled_to: usize,
+    /// What that has led to.
+    pub(crate) rollover: RolloverStats,
 }
 
 impl Socket {

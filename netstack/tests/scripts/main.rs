@@ -4,6 +4,7 @@ mod addrs;
 mod arbitrary;
 mod arp;
 mod ecmp;
+mod fanout;
 mod forward;
 mod groups;
 mod harness;

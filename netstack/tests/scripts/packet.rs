@@ -9,17 +9,17 @@ use netstack::socket::{
 use netstack::wire::ethernet;
 use netstack::{SockError, SocketId};
 
-fn tap(s: &mut Script, ty: SockType, ifindex: Option<IfIndex>, ethertype: u16) -> SocketId {
+pub(crate) fn tap(s: &mut Script, ty: SockType, ifindex: Option<IfIndex>, ethertype: u16) -> SocketId {
     let id = s.stack.socket(Family::Inet, ty, 0).unwrap();
     s.stack.bind_packet(id, ifindex, ethertype).unwrap();
     id
 }
 
-fn set(s: &mut Script, id: SocketId, opt: SockOpt) -> Result<(), SockError> {
+pub(crate) fn set(s: &mut Script, id: SocketId, opt: SockOpt) -> Result<(), SockError> {
     s.stack.set_option(s.now, id, opt)
 }
 
-fn taken(s: &mut Script, id: SocketId) -> Vec<(RecvMeta, Vec<u8>)> {
+pub(crate) fn taken(s: &mut Script, id: SocketId) -> Vec<(RecvMeta, Vec<u8>)> {
     let (mut buf, mut all) = ([0; 2000], Vec::new());
     while let Ok(meta) = s.stack.recv(s.now, id, &mut buf, RecvFlags::empty()) {
         let octets = buf[..meta.len].to_vec();

@@ -50,6 +50,7 @@ errno! {
     EINVAL = 22, "Invalid argument";
     EMFILE = 24, "Too many open files";
     ENOTTY = 25, "Inappropriate ioctl for device";
+    ENOSPC = 28, "No space left on device";
     ESPIPE = 29, "Illegal seek";
     EPIPE = 32, "Broken pipe";
     EDOM = 33, "Numerical argument out of domain";
@@ -133,6 +134,7 @@ impl From<SockError> for Errno {
             SockError::NoFilter => Errno::ENOENT,
             SockError::NoAddress => Errno::ENXIO,
             SockError::NoDevice => Errno::ENODEV,
+            SockError::NoSpace => Errno::ENOSPC,
             SockError::Proto => Errno::EPROTO,
             SockError::HostDown => Errno::EHOSTDOWN,
             SockError::NoNet => Errno::ENONET,

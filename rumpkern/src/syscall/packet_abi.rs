@@ -1,12 +1,13 @@
 //! Packet sockets in Linux's numbers and layout (packet(7)): protocols, `struct sockaddr_ll`, the options of
 //! `SOL_PACKET`, and the filters that any socket of datagrams may have.
 //!
-//! Not here: mapped rings, which are [`crate::sysproxy`]'s affair; PACKET_FANOUT, PACKET_VNET_HDR and PACKET_MR_UNICAST
-//! are refused. Of SOCK_PACKET, the interface of Linux 2.0, there is what who sends needs: addresses that name an
+//! Not here: mapped rings, which are [`crate::sysproxy`]'s affair; PACKET_VNET_HDR and PACKET_MR_UNICAST are refused, and programs
+//! of the extended kind (PACKET_FANOUT_DATA of PACKET_FANOUT_EBPF), of which there are none. Of SOCK_PACKET, the interface of Linux 2.0, there is what who sends needs: addresses that name an
 //! interface.
 
 use super::{Errno, Family, Fd, SockOpt, SockOptName, SockType, Sys};
 use crate::ifs::flags::hardware;
+use netstack::net::bpf::fanout::{Fanout, FanoutFlags, FanoutKind, RolloverStats};
 use netstack::net::bpf::filter::{Insn, Program};
 use netstack::net::{IfIndex, MacAddr};
 use netstack::socket::{LinkAddr, Membership, PacketType, SocketInfo};
@@ -36,9 +37,25 @@ const DROP_MEMBERSHIP: u32 = 2;
 /// PACKET_STATISTICS
 pub const STATISTICS: u32 = 6;
 const AUXDATA: u32 = 8;
+const FANOUT: u32 = 18;
+const ROLLOVER_STATS: u32 = 21;
+/// PACKET_FANOUT_DATA
+pub const FANOUT_DATA: u32 = 22;
 const IGNORE_OUTGOING: u32 = 23;
 /// PACKET_COPY_THRESH, ORIGDEV, LOSS, TIMESTAMP, QDISC_BYPASS: there is one way here, whatever is chosen.
 const WITHOUT_EFFECT: [u32; 5] = [7, 9, 14, 17, 20];
+
+/// `PACKET_FANOUT_HASH` …
+const FANOUT_KINDS: [(u8, FanoutKind); 8] = [
+    (0, FanoutKind::Hash),
+    (1, FanoutKind::LoadBalance),
+    (2, FanoutKind::Cpu),
+    (3, FanoutKind::Rollover),
+    (4, FanoutKind::Random),
+    (5, FanoutKind::Queue),
+    (6, FanoutKind::Program),
+    (7, FanoutKind::Extended),
+];
 
 /// Whether it is of AF_PACKET.
 pub fn is_packet(kind: SockType) -> bool {
@@ -161,12 +178,40 @@ pub(crate) fn set(sys: &Sys, fd: Fd, name: u32, value: &[u8]) -> Result<(), Errn
                 SockOpt::PacketLeave(ifindex, what)
             }
         }
+        FANOUT => return join_fanout(sys, fd, value),
+        FANOUT_DATA => {
+            let kind = sys.packet_fanout(fd)?.ok_or(Errno::EINVAL)?.kind;
+            // A descriptor, or instructions.
+            return match kind {
+                FanoutKind::Program => sys.packet_fanout_program(fd, filter(value)?),
+                FanoutKind::Extended if value.len() == 4 => Err(no_program(value)),
+                _ => Err(Errno::EINVAL),
+            };
+        }
         AUXDATA => SockOpt::AuxData(flag()?),
         IGNORE_OUTGOING => SockOpt::IgnoreOutgoing(flag()?),
         name if WITHOUT_EFFECT.contains(&name) => return flag().map(drop),
         _ => return Err(Errno::ENOPROTOOPT),
     };
     sys.setsockopt(fd, option)
+}
+
+/// A `struct fanout_args`, which may end before the number of members.
+fn join_fanout(sys: &Sys, fd: Fd, value: &[u8]) -> Result<(), Errno> {
+    let (args, members) = match value {
+        [args @ .., m0, m1, m2, m3] if args.len() == 4 => (args, u32::from_le_bytes([*m0, *m1, *m2, *m3])),
+        args => (args, 0),
+    };
+    let &[i0, i1, kind, flags] = args else { return Err(Errno::EINVAL) };
+    let kind = FANOUT_KINDS.iter().find(|(number, _)| *number == kind).ok_or(Errno::EINVAL)?.1;
+    let flags = FanoutFlags::from_bits_retain(flags);
+    sys.packet_join_fanout(fd, Fanout { id: u16::from_le_bytes([i0, i1]), kind, flags }, members)
+}
+
+/// What a descriptor that is to be an extended program is: none at all, or another file.
+fn no_program(value: &[u8]) -> Errno {
+    let fd = value.first_chunk().map_or(-1, |word| i32::from_le_bytes(*word));
+    if fd < 0 { Errno::EBADF } else { Errno::EINVAL }
 }
 
 /// A `struct packet_mreq`.
@@ -196,6 +241,19 @@ pub(crate) fn get(sys: &Sys, fd: Fd, name: u32) -> Result<Vec<u8>, Errno> {
         IGNORE_OUTGOING => {
             int(sys.getsockopt(fd, SockOptName::IgnoreOutgoing)? == SockOpt::IgnoreOutgoing(true))
         }
+        FANOUT => {
+            let told = sys.packet_fanout(fd)?.map_or(0, |fanout| {
+                let number =
+                    FANOUT_KINDS.iter().find(|(_, kind)| *kind == fanout.kind).map_or(0, |kind| kind.0);
+                u32::from(fanout.id) | u32::from(number) << 16 | u32::from(fanout.flags.bits()) << 24
+            });
+            Ok(told.to_le_bytes().to_vec())
+        }
+        ROLLOVER_STATS => {
+            let RolloverStats { all, failed } = sys.packet_rollover(fd)?;
+            // Of those in the middle, which were of a flow that fills its socket, none are known.
+            Ok([all, 0, failed].iter().flat_map(|count| count.to_le_bytes()).collect())
+        }
         name if WITHOUT_EFFECT.contains(&name) => int(false),
         _ => Err(Errno::ENOPROTOOPT),
     }
@@ -214,6 +272,16 @@ pub(crate) fn filter(value: &[u8]) -> Result<Program, Errno> {
         })
         .collect();
     Program::new(&insns).map_err(|_| Errno::EINVAL)
+}
+
+/// Why SO_ATTACH_BPF and SO_ATTACH_REUSEPORT_EBPF fail: a node has no extended programs, as for a user without privileges.
+pub(crate) fn extended_filter(sys: &Sys, fd: Fd, value: &[u8]) -> Result<Errno, Errno> {
+    let locked = sys.getsockopt(fd, SockOptName::LockFilter)? == SockOpt::LockFilter(true);
+    match value.len() {
+        4 if locked => Ok(Errno::EPERM),
+        4 => Ok(no_program(value)),
+        _ => Ok(Errno::EINVAL),
+    }
 }
 
 /// SO_GET_FILTER: the instructions.

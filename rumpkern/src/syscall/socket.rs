@@ -4,6 +4,8 @@ use super::block::Blocking;
 use super::{Errno, Family, Fd, MsgFlags, RecvMeta, SendMeta, Shutdown, SockType, Sys};
 use crate::proc::filedesc::{File, Kind};
 use netstack::net::IfIndex;
+use netstack::net::bpf::fanout::{Fanout, RolloverStats};
+use netstack::net::bpf::filter::Program;
 use netstack::socket::{PacketStats, SendFlags};
 use netstack::tcp::State;
 use netstack::{Ready, SockError};
@@ -39,6 +41,30 @@ impl Sys {
     pub fn packet_stats(&self, fd: Fd) -> Result<PacketStats, Errno> {
         let (_, id) = self.socket_of(fd)?;
         Ok(self.kernel.stack.borrow_mut().packet_stats(id)?)
+    }
+
+    /// PACKET_FANOUT: makes a packet socket a member of a group of at most `most` (0: as the group has it).
+    pub fn packet_join_fanout(&self, fd: Fd, fanout: Fanout, most: u32) -> Result<(), Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().packet_join_fanout(id, fanout, most)?)
+    }
+
+    /// The group that a packet socket is a member of.
+    pub fn packet_fanout(&self, fd: Fd) -> Result<Option<Fanout>, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().packet_fanout(id)?)
+    }
+
+    /// PACKET_FANOUT_DATA: the program by which that group chooses.
+    pub fn packet_fanout_program(&self, fd: Fd, program: Program) -> Result<(), Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().packet_fanout_program(id, program)?)
+    }
+
+    /// PACKET_ROLLOVER_STATS
+    pub fn packet_rollover(&self, fd: Fd) -> Result<RolloverStats, Errno> {
+        let (_, id) = self.socket_of(fd)?;
+        Ok(self.kernel.stack.borrow_mut().packet_rollover(id)?)
     }
 
     /// Lets connections come in; up to `backlog` wait to be accepted.

@@ -89,6 +89,7 @@ pub fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Result<(),
         (SOCKET, 29) => SockOpt::Timestamp(flag(value)?),
         (SOCKET, 35) => SockOpt::TimestampNs(flag(value)?),
         (SOCKET, 44) => SockOpt::LockFilter(flag(value)?),
+        (SOCKET, 50 | 52) => return Err(packet_abi::extended_filter(sys, fd, value)?),
         (SOCKET, 47) => SockOpt::Tcp(TcpOpt::MaxPacingRate(rate(value)?)),
         (IP, 1) => SockOpt::Tos(small(value)? as u8),
         (IP, 2) => match small(value)? {

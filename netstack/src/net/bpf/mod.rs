@@ -1,17 +1,21 @@
 //! Packet taps: sockets that see and send frames (AF_PACKET; BSD's `bpf`).
 //!
-//! `filter` chooses what they get. Not here: rings, which are the affair of whoever shares memory with a program.
+//! `filter` chooses what they get, `fanout` who of several gets it. Not here: rings, which are the affair of whoever shares memory
+//! with a program.
 
+pub mod fanout;
 pub mod filter;
 
 use super::ifnet::Ifnet;
 use super::mbuf::Mbuf;
 use super::{IfIndex, MacAddr};
+use crate::netinet::ip::Ip;
 use crate::netinet::{Cast, IpLayer};
 use crate::socket::table::{Datagram, Entry, Kind, Socket};
 use crate::socket::{LinkAddr, Membership, PacketStats, PacketType, SendMeta, SockError, SockType, SocketId};
 use crate::stack::Stack;
 use crate::wire::ethernet::{self, Header};
+use fanout::Group;
 use filter::View;
 
 /// `ARPHRD_ETHER` and `ARPHRD_LOOPBACK`, for filters.
@@ -22,6 +26,8 @@ const LOOPBACK: u16 = 772;
 #[derive(Debug, Default)]
 pub(crate) struct Bpf {
     sockets: Vec<SocketId>,
+    /// Those of them that share frames.
+    groups: Vec<Group>,
 }
 
 impl Bpf {
@@ -36,6 +42,44 @@ impl Bpf {
 
     pub(crate) fn detach(&mut self, id: SocketId) {
         self.sockets.retain(|s| *s != id);
+        self.leave(id);
+    }
+}
+
+/// A frame that is shown.
+struct Shown<'a> {
+    ifindex: IfIndex,
+    header: Header,
+    kind: PacketType,
+    frame: &'a Mbuf,
+}
+
+impl Shown<'_> {
+    /// Whether it is for those who are bound to this interface and EtherType; `own`: one of them has sent it.
+    fn is_for(&self, ifindex: Option<IfIndex>, ethertype: u16, ignores_outgoing: bool, own: bool) -> bool {
+        let leaves = self.kind == PacketType::Outgoing;
+        let wanted = match ethertype {
+            0 => false,
+            ethernet::ALL => !(leaves && ignores_outgoing),
+            // Linux shows what leaves to those only who asked for everything.
+            t => t == self.header.ethertype && !leaves,
+        };
+        wanted && !(leaves && own) && ifindex.is_none_or(|i| i == self.ifindex)
+    }
+
+    /// As a filter sees it, whose data begin at `data`.
+    fn view(&self, data: usize, ip: &Ip, random: u32) -> View<'_> {
+        View {
+            octets: self.frame.data(),
+            data,
+            net: ethernet::HEADER_LEN,
+            link: Some(0),
+            protocol: self.header.ethertype,
+            packet_type: self.kind.number(),
+            ifindex: self.ifindex.0,
+            hatype: ip.ifs.get(self.ifindex).map_or(0, Ifnet::hatype),
+            random,
+        }
     }
 }
 
@@ -79,63 +123,65 @@ impl Stack {
     }
 
     fn bpf_show(&mut self, ifindex: IfIndex, header: &Header, kind: PacketType, frame: &Mbuf) {
-        let hatype = self.ip.ifs.get(ifindex).map_or(0, Ifnet::hatype);
+        let shown = Shown { ifindex, header: *header, kind, frame };
         for i in 0..self.bpf.sockets.len() {
             let id = self.bpf.sockets[i];
+            let alone = !self.bpf.groups.iter().any(|group| group.members.contains(&id));
             let Some(Entry::Datagram(s)) = self.sockets.get(id) else { continue };
-            let wanted = match s.packet.ethertype {
-                0 => false,
-                ethernet::ALL => kind != PacketType::Outgoing || !s.opts.ignore_outgoing,
-                // Linux shows what leaves to those only who asked for everything.
-                t => t == header.ethertype && kind != PacketType::Outgoing,
-            };
-            let own = kind == PacketType::Outgoing && frame.owner == Some(id);
-            if !wanted || own || s.packet.ifindex.is_some_and(|i| i != ifindex) {
+            let own = frame.owner == Some(id);
+            if alone && shown.is_for(s.packet.ifindex, s.packet.ethertype, s.opts.ignore_outgoing, own) {
+                self.bpf_deliver(id, &shown);
+            }
+        }
+        for i in 0..self.bpf.groups.len() {
+            let group = &mut self.bpf.groups[i];
+            let own = frame.owner.is_some_and(|owner| group.members.contains(&owner));
+            if !shown.is_for(group.ifindex, group.ethertype, group.ignores_outgoing(), own) {
                 continue;
             }
-            let at = if s.ty == SockType::PacketDgram { ethernet::HEADER_LEN } else { 0 };
-            let filter = s.opts.filter.clone();
-            let view = |random| View {
-                octets: frame.data(),
-                data: at,
-                net: ethernet::HEADER_LEN,
-                link: Some(0),
-                protocol: header.ethertype,
-                packet_type: kind.number(),
-                ifindex: ifindex.0,
-                hatype,
-                random,
-            };
-            let wanted = match filter {
-                Some(filter) => filter.run(&view(self.ip.random() as u32)) as usize,
-                None => usize::MAX,
-            };
-            if wanted == 0 {
-                continue;
+            let view = shown.view(0, &self.ip, 0);
+            let id = group.member(&mut self.ip, &mut self.sockets, &view);
+            self.bpf_deliver(id, &shown);
+        }
+    }
+
+    /// Puts a frame into a socket, if its filter wants it.
+    fn bpf_deliver(&mut self, id: SocketId, shown: &Shown<'_>) {
+        let Some(Entry::Datagram(s)) = self.sockets.get(id) else { return };
+        let at = if s.ty == SockType::PacketDgram { ethernet::HEADER_LEN } else { 0 };
+        let wanted = match s.opts.filter.clone() {
+            Some(filter) => {
+                let random = self.ip.random() as u32;
+                filter.run(&shown.view(at, &self.ip, random)) as usize
             }
-            let mut m = self.ip.copy(frame.data());
-            m.offload = frame.offload;
-            m.complete_checksum(0);
-            m.truncate(wanted.saturating_add(at));
-            let link = LinkAddr { ifindex, ethertype: header.ethertype, mac: header.src, kind };
-            let datagram = Datagram {
-                m,
-                at,
-                wire_len: frame.len() - at,
-                from: None,
-                local: None,
-                ifindex,
-                ttl: 0,
-                tos: 0,
-                time: self.ip.now,
-                link: Some(link),
-                error: None,
-            };
-            let taken = self.datagram_push(id, datagram);
-            if let Ok(s) = self.sockets.datagram(id) {
-                s.packet.stats.packets += 1;
-                s.packet.stats.drops += u32::from(!taken);
-            }
+            None => usize::MAX,
+        };
+        if wanted == 0 {
+            return;
+        }
+        let Shown { ifindex, header, kind, frame } = *shown;
+        let mut m = self.ip.copy(frame.data());
+        m.offload = frame.offload;
+        m.complete_checksum(0);
+        m.truncate(wanted.saturating_add(at));
+        let link = LinkAddr { ifindex, ethertype: header.ethertype, mac: header.src, kind };
+        let datagram = Datagram {
+            m,
+            at,
+            wire_len: frame.len() - at,
+            from: None,
+            local: None,
+            ifindex,
+            ttl: 0,
+            tos: 0,
+            time: self.ip.now,
+            link: Some(link),
+            error: None,
+        };
+        let taken = self.datagram_push(id, datagram);
+        if let Ok(s) = self.sockets.datagram(id) {
+            s.packet.stats.packets += 1;
+            s.packet.stats.drops += u32::from(!taken);
         }
     }
 
@@ -155,7 +201,8 @@ impl Stack {
         if s.kind == Kind::Packet { Ok(s) } else { Err(SockError::OpNotSupported) }
     }
 
-    /// Binds a packet socket to an interface (`None`: all) and an EtherType ([`ethernet::ALL`]: every).
+    /// Binds a packet socket to an interface (`None`: all) and an EtherType ([`ethernet::ALL`]: every). One of a group
+    /// ([`Stack::packet_join_fanout`]) stays as it is.
     pub fn bind_packet(
         &mut self,
         id: SocketId,
@@ -164,6 +211,9 @@ impl Stack {
     ) -> Result<(), SockError> {
         if ifindex.is_some_and(|i| self.ip.ifs.get(i).is_none()) {
             return Err(SockError::NoDevice);
+        }
+        if self.packet_fanout(id)?.is_some() {
+            return Err(SockError::Invalid);
         }
         let s = self.packet_socket(id)?;
         s.packet.ifindex = ifindex;

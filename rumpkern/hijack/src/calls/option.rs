@@ -1,6 +1,7 @@
 //! setsockopt(2), getsockopt(2) and ioctl(2) of sockets.
 
 use super::outcome;
+use crate::process::file_inode;
 use crate::seccomp_unsafe::Call;
 use crate::sockets::Wants;
 use crate::supervisor::{Outcome, Supervisor};
@@ -29,6 +30,13 @@ pub(super) fn setsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
     let Ok(len) = usize::try_from(len as i32) else { return Outcome::Fail(Errno::INVAL) };
     let value = match (level as i32, name as i32) {
         (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) => filter(sup, call, place, len),
+        (libc::SOL_PACKET, libc::PACKET_FANOUT_DATA) if len == SOCK_FPROG => filter(sup, call, place, len),
+        (libc::SOL_SOCKET, libc::SO_ATTACH_BPF | libc::SO_ATTACH_REUSEPORT_EBPF)
+        | (libc::SOL_PACKET, libc::PACKET_FANOUT_DATA)
+            if len == 4 =>
+        {
+            descriptor(sup, call, place)
+        }
         _ => sup.memory.take(call.tid, place, len.min(MAX_DATA)),
     };
     outcome(value.map(|value| {
@@ -61,6 +69,13 @@ fn filter(sup: &Supervisor, call: &Call, place: u64, len: usize) -> Result<Vec<u
     }
     let pointer = sup.memory.number::<8>(call.tid, place + 8)?;
     sup.memory.take(call.tid, pointer, insns * SOCK_FILTER)
+}
+
+/// A descriptor of the program's, which means nothing to the node: one that is not open is -1.
+fn descriptor(sup: &Supervisor, call: &Call, place: u64) -> Result<Vec<u8>, Errno> {
+    let fd = sup.memory.number::<4>(call.tid, place)? as u32 as i32;
+    let open = file_inode(call.tid, fd).is_some();
+    Ok(if open { fd } else { -1 }.to_le_bytes().to_vec())
 }
 
 /// PACKET_HDRLEN: octets of the header of a frame in a ring of the version that the program asks for.

@@ -72,8 +72,8 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
             if let Some(from) = came.link() {
                 let age = passing.sys.kernel().clock().since(came.meta.time);
                 let time = unix_now().saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(0));
-                let now = passing.sys.now();
-                if passed.put_in_ring(now, &buffer[..came.meta.len], came.meta.wire_len, from, time) {
+                if passed.put_in_ring(&passing.sys, &buffer[..came.meta.len], came.meta.wire_len, from, time)
+                {
                     continue;
                 }
             }

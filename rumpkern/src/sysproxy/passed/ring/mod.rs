@@ -13,7 +13,7 @@ mod memory_unsafe;
 use super::{Passed, Passing};
 use crate::remote::Remote;
 use crate::syscall::packet_abi::{self, SOL_PACKET};
-use crate::syscall::{Errno, Fd, SockType};
+use crate::syscall::{Errno, Fd, SockType, Sys};
 use layout::{BLOCK_HEADER, Frame, Shape, TIMED_OUT, USER, Version};
 use memory_unsafe::Memory;
 use netstack::time::{Duration, Instant};
@@ -49,6 +49,8 @@ pub(super) struct Ring {
     /// Frames for which there was no room, and how often a block had none: since this was last asked.
     drops: u32,
     freezes: u32,
+    /// It has no room: the stack, which was told so, gives frames to others of the socket's group.
+    full: bool,
 }
 
 /// When the node looks next.
@@ -116,6 +118,13 @@ impl Ring {
             filling.frozen = false;
         }
         filling.block.is_some() != waits || filling.handed != handed && !self.shown
+    }
+
+    /// Whether that it has room, or none, is news.
+    fn fills(&mut self) -> Option<bool> {
+        let full =
+            self.filling.as_ref().is_some_and(|filling| filling.block.is_none() && !filling.has_room());
+        (std::mem::replace(&mut self.full, full) != full).then_some(full)
     }
 
     /// When there is something to do next.
@@ -296,6 +305,7 @@ impl Passing {
         for passed in self.sockets.borrow().values().filter(|passed| packet_abi::is_packet(passed.kind)) {
             if let Some(near) = passed.near() {
                 passed.ring.borrow_mut().tick(now, near.fd());
+                passed.tell_room(&self.sys);
             }
         }
     }
@@ -318,7 +328,7 @@ impl Passed {
     /// Puts what was received into the ring; false: there is none.
     pub(super) fn put_in_ring(
         &self,
-        now: Instant,
+        sys: &Sys,
         frame: &[u8],
         wire_len: usize,
         from: [u8; 20],
@@ -328,13 +338,21 @@ impl Passed {
         if ring.filling.is_none() {
             return false;
         }
-        let news = ring.put(&Frame { octets: frame, wire_len, from, time }, now);
+        let news = ring.put(&Frame { octets: frame, wire_len, from, time }, sys.now());
         drop(ring);
+        self.tell_room(sys);
         if news {
             self.ring_news.set(true);
             self.wake();
         }
         true
+    }
+
+    /// Tells the stack whether the ring has room, if that is news.
+    fn tell_room(&self, sys: &Sys) {
+        if let (Some(full), Some(socket)) = (self.ring.borrow_mut().fills(), self.socket) {
+            sys.kernel().stack.borrow_mut().packet_set_full(socket, full);
+        }
     }
 }
 
@@ -361,6 +379,7 @@ pub(super) async fn tend(passing: &Rc<Passing>, passed: &Rc<Passed>, near: &Remo
         super::first(news, time).await;
         let now = passing.sys.kernel().clock();
         passed.ring.borrow_mut().tick(now, near.fd());
+        passed.tell_room(&passing.sys);
     }
 }
 
