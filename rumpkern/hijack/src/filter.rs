@@ -5,18 +5,18 @@
 
 use libc::{
     AF_ALG, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JGE,
-    BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, EAFNOSUPPORT, ENOSYS, MAP_ANONYMOUS, MAP_SHARED,
+    BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, EAFNOSUPPORT, ENOSYS, EPERM, MAP_ANONYMOUS, MAP_SHARED,
     MSG_ERRQUEUE, MSG_OOB, PROT_WRITE, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF,
     SOL_SOCKET,
 };
 use libc::{
-    SYS_accept, SYS_accept4, SYS_access, SYS_bind, SYS_capset, SYS_connect, SYS_creat, SYS_faccessat,
-    SYS_faccessat2, SYS_getdents64, SYS_getpeername, SYS_getsockname, SYS_getsockopt, SYS_getxattr,
-    SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup, SYS_ioctl, SYS_lgetxattr, SYS_listen,
-    SYS_listxattr, SYS_llistxattr, SYS_lstat, SYS_mmap, SYS_newfstatat, SYS_open, SYS_openat, SYS_openat2,
-    SYS_prctl, SYS_pselect6, SYS_readlink, SYS_readlinkat, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg,
-    SYS_select, SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_setgroups, SYS_setsockopt, SYS_socket, SYS_stat,
-    SYS_statx, SYS_uname,
+    SYS_accept, SYS_accept4, SYS_access, SYS_bind, SYS_bpf, SYS_capset, SYS_connect, SYS_creat,
+    SYS_faccessat, SYS_faccessat2, SYS_getdents64, SYS_getpeername, SYS_getsockname, SYS_getsockopt,
+    SYS_getxattr, SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup, SYS_ioctl, SYS_lgetxattr,
+    SYS_listen, SYS_listxattr, SYS_llistxattr, SYS_lstat, SYS_mmap, SYS_newfstatat, SYS_open, SYS_openat,
+    SYS_openat2, SYS_prctl, SYS_pselect6, SYS_readlink, SYS_readlinkat, SYS_recvfrom, SYS_recvmmsg,
+    SYS_recvmsg, SYS_select, SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_setgroups, SYS_setsockopt,
+    SYS_socket, SYS_stat, SYS_statx, SYS_uname,
 };
 
 /// One instruction, as `struct sock_filter` has it.
@@ -113,6 +113,24 @@ fn addressed(flags: i32) -> Rule {
     ])
 }
 
+/// sendto(2): the same, and with nothing to be sent: that sends what lies in a packet socket's ring.
+fn addressed_or_empty(flags: i32) -> Rule {
+    Rule::When(vec![
+        load(arg(3)),
+        jump(BPF_JSET, flags as u32, 8, 0),
+        load(arg(4)),
+        jump(BPF_JEQ, 0, 0, 6),
+        load(arg(4) + 4),
+        jump(BPF_JEQ, 0, 0, 4),
+        load(arg(2)),
+        jump(BPF_JEQ, 0, 0, 3),
+        load(arg(2) + 4),
+        jump(BPF_JEQ, 0, 0, 1),
+        NOTIFY,
+        ALLOW,
+    ])
+}
+
 fn rules(files: bool) -> Vec<(i64, Rule)> {
     let ours = [AF_INET, AF_INET6, AF_NETLINK, AF_PACKET].map(|family| (family, NOTIFY));
     // These stay on the host; any other would leave the node.
@@ -143,7 +161,7 @@ fn rules(files: bool) -> Vec<(i64, Rule)> {
     ];
     let mut rules = vec![
         (SYS_socket, by_value(0, &families, fail(EAFNOSUPPORT))),
-        (SYS_sendto, addressed(MSG_OOB)),
+        (SYS_sendto, addressed_or_empty(MSG_OOB)),
         (SYS_recvfrom, addressed(MSG_OOB | MSG_ERRQUEUE)),
         (SYS_getsockopt, option()),
         (SYS_setsockopt, option()),
@@ -156,6 +174,8 @@ fn rules(files: bool) -> Vec<(i64, Rule)> {
         // Daemons give up privileges that nobody has.
         (SYS_capset, Rule::Pretend),
         (SYS_setgroups, Rule::Pretend),
+        // Programs for the host's network, as for a user without privileges.
+        (SYS_bpf, Rule::Fail(EPERM)),
         (SYS_io_uring_setup, Rule::Fail(ENOSYS)),
         (SYS_io_uring_enter, Rule::Fail(ENOSYS)),
         (SYS_io_uring_register, Rule::Fail(ENOSYS)),

@@ -93,6 +93,10 @@ impl Socket {
         if (self.domain, self.kind) == (libc::AF_PACKET as u32, libc::SOCK_RAW as u32) { 14 } else { 0 }
     }
 
+    pub(crate) fn is_packet(&self) -> bool {
+        self.domain == libc::AF_PACKET as u32
+    }
+
     pub(crate) fn is_stream(&self) -> bool {
         self.kind == libc::SOCK_STREAM as u32
     }

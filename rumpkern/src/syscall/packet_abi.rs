@@ -42,8 +42,8 @@ const ROLLOVER_STATS: u32 = 21;
 /// PACKET_FANOUT_DATA
 pub const FANOUT_DATA: u32 = 22;
 const IGNORE_OUTGOING: u32 = 23;
-/// PACKET_COPY_THRESH, ORIGDEV, LOSS, TIMESTAMP, QDISC_BYPASS: there is one way here, whatever is chosen.
-const WITHOUT_EFFECT: [u32; 5] = [7, 9, 14, 17, 20];
+/// PACKET_COPY_THRESH, ORIGDEV, TIMESTAMP, QDISC_BYPASS: there is one way here, whatever is chosen.
+const WITHOUT_EFFECT: [u32; 4] = [7, 9, 17, 20];
 
 /// `PACKET_FANOUT_HASH` …
 const FANOUT_KINDS: [(u8, FanoutKind); 8] = [

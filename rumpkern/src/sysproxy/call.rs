@@ -167,6 +167,9 @@ async fn call(
                 return Err(errno);
             }
             let flags = MsgFlags::from_bits_truncate(flags);
+            if let Some(sent) = passing.send_ring(fd, flags, &meta).await {
+                return value(sent? as i64);
+            }
             if flags.contains(MsgFlags::FASTOPEN) {
                 passing.connects(fd)?;
             }

@@ -8,6 +8,7 @@ mod jobs;
 mod layered;
 mod names;
 mod neighbour;
+mod packets;
 mod probe;
 mod routing;
 mod ssh;

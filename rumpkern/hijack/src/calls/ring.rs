@@ -1,4 +1,4 @@
-//! mmap(2) of a packet socket: libpcap's ring.
+//! mmap(2) of a packet socket: libpcap's ring, or one with frames to send.
 //!
 //! The socket that the program holds is a unix socket, which cannot be mapped. So for the time of this one call a memory file stands in
 //! its place; the host maps that, and at the thread's next call that is looked at the socket is put back. Meanwhile who polls the
@@ -16,6 +16,9 @@ use rumpclient::msg::Request;
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
+
+/// Octets of a page.
+const PAGE: u64 = 4096;
 
 /// Mapped sockets, and those in whose place something else stands.
 #[derive(Debug, Default)]
@@ -40,7 +43,7 @@ struct Swapped {
 pub(super) fn mmap(sup: &mut Supervisor, call: &Call) -> Outcome {
     let fd = call.args[4];
     let Some(inode) = process::socket_inode(call.tid, fd) else { return Outcome::Proceed };
-    let Some(socket) = sup.sockets.get(inode).filter(|socket| socket.domain == libc::AF_PACKET as u32) else {
+    let Some(socket) = sup.sockets.get(inode).filter(|socket| socket.is_packet()) else {
         return Outcome::Proceed;
     };
     let sid = socket.sid;
@@ -58,6 +61,11 @@ pub(super) fn mmap(sup: &mut Supervisor, call: &Call) -> Outcome {
         }
         let Some(memory) = answer.passed else { return Outcome::Fail(Errno::PROTO) };
         let Ok(stat) = rustix::fs::fstat(&memory) else { return Outcome::Fail(Errno::PROTO) };
+        // All of it, or nothing.
+        let [_, len, _, _, _, offset] = call.args;
+        if (len.next_multiple_of(PAGE), offset) != (stat.st_size as u64, 0) {
+            return Outcome::Fail(Errno::INVAL);
+        }
         let cloexec = process::is_cloexec(call.tid, fd);
         let swapped = Swapped { tid: call.tid, fd: fd as i32, cloexec, inode, end, stands: stat.st_ino };
         match sup.listener.replace(call, swapped.fd, memory.as_fd(), cloexec) {

@@ -58,8 +58,13 @@ fn flags(call: &Call, flags: u64) -> u32 {
 
 pub(super) fn sendto(sup: &mut Supervisor, call: &Call) -> Outcome {
     let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
-    let (sid, stream) = (socket.sid, socket.is_stream());
+    let (sid, stream, packet) = (socket.sid, socket.is_stream(), socket.is_packet());
     let [_, place, len, call_flags, addr, addr_len] = call.args;
+    let urgent = call_flags as i32 & libc::MSG_OOB != 0;
+    if addr == 0 && !packet && !urgent {
+        // Nothing, to the peer.
+        return Outcome::Proceed;
+    }
     if stream && call_flags as i32 & (libc::MSG_FASTOPEN | libc::MSG_OOB) == 0 {
         // A stream's peer is who it is, whatever address is given.
         return outcome(stream_send(sup, call, &Buffers::one(place, len), call_flags as u32));

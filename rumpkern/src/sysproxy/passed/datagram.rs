@@ -98,8 +98,12 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
             let Ok((octets, _)) = received.await else { return };
             passed.sent.set(passing.sys.now());
             let to_peer = SendMeta::default();
-            let sent = passing.sys.sendmsg(passed.fd, &buffer[..octets], MsgFlags::empty(), &to_peer);
-            match sent.await {
+            // Of a packet socket with a ring any message means what lies there.
+            let sent = match passing.send_ring(passed.fd, MsgFlags::empty(), &to_peer).await {
+                Some(sent) => sent,
+                None => passing.sys.sendmsg(passed.fd, &buffer[..octets], MsgFlags::empty(), &to_peer).await,
+            };
+            match sent {
                 Ok(_) => {}
                 Err(Errno::EBADF) => return,
                 Err(errno) => passed.failed(errno),

@@ -21,10 +21,17 @@ pub(super) const USER: u32 = 1;
 pub(super) const LOSING: u32 = 4;
 pub(super) const TIMED_OUT: u32 = 1 << 5;
 const SOFTWARE_TIME: u32 = 1 << 29;
+/// Of rings to send with: it is the program's; it is to be sent; it cannot be.
+pub(super) const AVAILABLE: u32 = 0;
+pub(super) const SEND_REQUEST: u32 = 1;
+pub(super) const WRONG_FORMAT: u32 = 4;
 
 /// Octets of a `struct tpacket_block_desc`, and where in it the status is.
 pub(super) const BLOCK_HEADER: usize = 48;
 pub(super) const BLOCK_STATUS: usize = 8;
+/// Octets of the longest header of a frame, and where in it TPACKET_V3 has the status.
+pub(super) const FRAME_HEADER: usize = 48;
+const FRAME_STATUS: usize = 20;
 /// What frames and their parts are aligned to.
 const ALIGN: usize = 16;
 /// Octets that an Ethernet header is given room for.
@@ -68,10 +75,20 @@ impl Version {
     }
 }
 
+/// Which way frames go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// PACKET_RX_RING
+    In,
+    /// PACKET_TX_RING
+    Out,
+}
+
 /// A ring's measures, all of them checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) version: Version,
+    way: Way,
     kind: SockType,
     reserve: usize,
     pub(super) block_size: usize,
@@ -99,6 +116,7 @@ impl Shape {
     /// Reads a `struct tpacket_req`, or `tpacket_req3`; `None`: the ring is to go.
     pub(super) fn read(
         version: Version,
+        way: Way,
         kind: SockType,
         reserve: usize,
         value: &[u8],
@@ -108,9 +126,14 @@ impl Shape {
             word.map(|word| u32::from_le_bytes(*word) as usize)
         };
         let [block_size, blocks, frame_size, frames] = [word(0)?, word(1)?, word(2)?, word(3)?];
-        let (retire, private) = match version {
-            Version::V1 | Version::V2 => (Duration::ZERO, 0),
-            Version::V3 => {
+        let (retire, private) = match (version, way) {
+            (Version::V1 | Version::V2, Way::In | Way::Out) => (Duration::ZERO, 0),
+            // There are no blocks to be sent.
+            (Version::V3, Way::Out) => match [word(4)?, word(5)?, word(6)?] {
+                [0, 0, 0] => (Duration::ZERO, 0),
+                [..] => return Err(Errno::EINVAL),
+            },
+            (Version::V3, Way::In) => {
                 word(6)?;
                 let retire = match word(4)? {
                     0 => RETIRE,
@@ -122,7 +145,8 @@ impl Shape {
         if blocks == 0 {
             return if frames == 0 { Ok(None) } else { Err(Errno::EINVAL) };
         }
-        let shape = Shape { version, kind, reserve, block_size, blocks, frame_size, frames, retire, private };
+        let shape =
+            Shape { version, way, kind, reserve, block_size, blocks, frame_size, frames, retire, private };
         let least = version.header_and_address() + reserve;
         let sound = block_size > 0
             && block_size.is_multiple_of(PAGE)
@@ -130,7 +154,7 @@ impl Shape {
             && frame_size.is_multiple_of(ALIGN)
             && frame_size <= block_size
             && (block_size / frame_size).checked_mul(blocks) == Some(frames)
-            && (version != Version::V3 || BLOCK_HEADER + private + least <= block_size);
+            && (!shape.in_blocks() || BLOCK_HEADER + private + least <= block_size);
         match block_size.checked_mul(blocks) {
             _ if !sound => Err(Errno::EINVAL),
             Some(octets) if octets <= LARGEST => Ok(Some(shape)),
@@ -143,32 +167,61 @@ impl Shape {
         self.block_size * self.blocks
     }
 
+    /// Whether blocks of frames change hands, rather than frames.
+    fn in_blocks(&self) -> bool {
+        (self.version, self.way) == (Version::V3, Way::In)
+    }
+
     /// What changes hands one by one: frames, or blocks.
     pub(super) fn slots(&self) -> usize {
-        match self.version {
-            Version::V1 | Version::V2 => self.frames,
-            Version::V3 => self.blocks,
-        }
+        if self.in_blocks() { self.blocks } else { self.frames }
     }
 
     /// Where the `nth` of these begins, counted without end.
     pub(super) fn slot(&self, nth: u64) -> usize {
         let nth = (nth % self.slots() as u64) as usize;
-        match self.version {
-            Version::V3 => nth * self.block_size,
-            Version::V1 | Version::V2 => {
-                let a_block = self.block_size / self.frame_size;
-                nth / a_block * self.block_size + nth % a_block * self.frame_size
-            }
+        if self.in_blocks() {
+            return nth * self.block_size;
         }
+        let a_block = self.block_size / self.frame_size;
+        nth / a_block * self.block_size + nth % a_block * self.frame_size
     }
 
     /// Where the word is that says whose it is.
     pub(super) fn status(&self, nth: u64) -> usize {
-        match self.version {
-            Version::V1 | Version::V2 => self.slot(nth),
-            Version::V3 => self.slot(nth) + BLOCK_STATUS,
+        self.slot(nth)
+            + match (self.version, self.way) {
+                (Version::V1 | Version::V2, Way::In | Way::Out) => 0,
+                (Version::V3, Way::In) => BLOCK_STATUS,
+                (Version::V3, Way::Out) => FRAME_STATUS,
+            }
+    }
+
+    /// Where the octets are that a program wants to be sent, and how many, by the header of a frame's room; `own_place`: it says itself
+    /// where they begin (PACKET_TX_HAS_OFF).
+    pub(super) fn outgoing(
+        &self,
+        header: &[u8; FRAME_HEADER],
+        own_place: bool,
+    ) -> Result<(usize, usize), Errno> {
+        let word =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let half = |at: usize| usize::from(u16::from_le_bytes([header[at], header[at + 1]]));
+        let (len, places) = match self.version {
+            Version::V1 => (word(8), 16),
+            Version::V2 => (word(4), 12),
+            // Frames of a chain are not sent.
+            Version::V3 if word(0) != 0 => return Err(Errno::EINVAL),
+            Version::V3 => (word(16), 24),
+        };
+        let (len, first) = (len as usize, self.version.header());
+        let last = self.frame_size.checked_sub(len).filter(|last| *last >= first).ok_or(Errno::EMSGSIZE)?;
+        if !own_place {
+            return Ok((first, len));
         }
+        // `tp_mac`, and `tp_net` behind it.
+        let at = half(if self.kind == SockType::PacketDgram { places + 2 } else { places });
+        if (first..=last).contains(&at) { Ok((at, len)) } else { Err(Errno::EINVAL) }
     }
 
     /// Where in a frame's room its octets and its network header begin (`tp_mac`, `tp_net`).

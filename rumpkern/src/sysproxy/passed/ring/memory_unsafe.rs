@@ -1,6 +1,6 @@
 //! Memory that a program maps as well: a memory file, which nobody can shorten.
 //!
-//! The program may write it at any time. Nothing here is a reference to its octets: words are atomics, octets are copied in.
+//! The program may write it at any time. Nothing here is a reference to its octets: words are atomics, octets are copied in and out.
 #![allow(unsafe_code)]
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
@@ -29,6 +29,11 @@ impl Memory {
         Ok(Memory { base, len, file })
     }
 
+    /// Its octets.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     /// The file, for whoever is to map it.
     pub(super) fn file(&self) -> &OwnedFd {
         &self.file
@@ -55,6 +60,13 @@ impl Memory {
     /// Sets a word. SYNC POINT: who sees it sees what was written before.
     pub(super) fn store(&self, at: usize, value: u32) {
         self.word(at).store(value, Ordering::Release);
+    }
+
+    /// Copies octets out.
+    pub(super) fn read(&self, at: usize, octets: &mut [u8]) {
+        let place = self.at(at, octets.len());
+        // SAFETY: as in `write`, the other way round: any octets will do, also such as the program changes meanwhile.
+        unsafe { std::ptr::copy_nonoverlapping(place, octets.as_mut_ptr(), octets.len()) };
     }
 
     /// Copies octets in.

@@ -1,23 +1,24 @@
-//! Mapped rings of packet sockets (PACKET_RX_RING): the node puts frames into memory that the program reads.
+//! Mapped rings of packet sockets (PACKET_RX_RING): the node puts frames into memory that the program reads. Those with frames to send
+//! are in [`sending`]; a socket has one memory for both, what comes in first.
 //!
 //! That something is there shows as ever: the program's end of the pair is readable, because one message ([`TOKEN`]) lies in it.
 //! The program polls for it, reads the ring and never the message; so the node keeps a copy of the end and takes the message back
 //! when the program has given back all that it was given. Nothing tells the node of that: it looks, at first soon, then seldom, and
 //! when it is told that the program is about to select(2).
-//!
-//! Not here: rings to send with (PACKET_TX_RING).
 
 mod layout;
 mod memory_unsafe;
+mod sending;
 
 use super::{Passed, Passing};
 use crate::remote::Remote;
 use crate::syscall::packet_abi::{self, SOL_PACKET};
 use crate::syscall::{Errno, Fd, SockType, Sys};
-use layout::{BLOCK_HEADER, Frame, Shape, TIMED_OUT, USER, Version};
+use layout::{BLOCK_HEADER, Frame, Shape, TIMED_OUT, USER, Version, Way};
 use memory_unsafe::Memory;
 use netstack::time::{Duration, Instant};
 use rustix::net::{RecvFlags, SendFlags};
+use sending::Sending;
 use std::future::{pending, poll_fn};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -28,6 +29,8 @@ const RX_RING: u32 = 5;
 const VERSION: u32 = 10;
 const RESERVE: u32 = 12;
 const TX_RING: u32 = 13;
+const LOSS: u32 = 14;
+const TX_HAS_OFF: u32 = 19;
 
 /// The message that makes the program's end readable.
 const TOKEN: [u8; 1] = [0];
@@ -41,6 +44,11 @@ pub(super) struct Ring {
     version: Version,
     reserve: u32,
     filling: Option<Filling>,
+    sending: Option<Sending>,
+    /// PACKET_LOSS: what cannot be sent is passed over.
+    loss: bool,
+    /// PACKET_TX_HAS_OFF: frames that are to be sent say where they begin.
+    own_places: bool,
     /// A copy of the program's end.
     end: Option<OwnedFd>,
     /// The token lies in it, as far as is known.
@@ -63,7 +71,7 @@ struct Look {
 /// A ring that is filled.
 struct Filling {
     shape: Shape,
-    memory: Memory,
+    memory: Rc<Memory>,
     /// Frames or blocks that were handed to the program, and that it has given back.
     handed: u64,
     back: u64,
@@ -89,15 +97,60 @@ impl Ring {
     /// Sets one of the options that rings have to do with.
     fn set(&mut self, kind: SockType, name: u32, value: &[u8]) -> Result<(), Errno> {
         let word = || value.first_chunk().map(|word| u32::from_le_bytes(*word)).ok_or(Errno::EINVAL);
+        let any = self.filling.is_some() || self.sending.is_some();
         match name {
-            VERSION | RESERVE if self.filling.is_some() => return Err(Errno::EBUSY),
+            VERSION | RESERVE | LOSS | TX_HAS_OFF if any => return Err(Errno::EBUSY),
             VERSION => self.version = Version::by_number(word()?)?,
             RESERVE => self.reserve = word().ok().filter(|n| *n <= i32::MAX as u32).ok_or(Errno::EINVAL)?,
-            _ => match Shape::read(self.version, kind, self.reserve as usize, value)? {
-                Some(_) if self.filling.is_some() => return Err(Errno::EBUSY),
-                Some(shape) => self.filling = Some(Filling::new(shape)?),
-                None => self.filling = None,
-            },
+            LOSS => self.loss = word()? != 0,
+            TX_HAS_OFF => self.own_places = word()? != 0,
+            _ => {
+                let way = if name == TX_RING { Way::Out } else { Way::In };
+                let shape = Shape::read(self.version, way, kind, self.reserve as usize, value)?;
+                let there = match way {
+                    Way::In => self.filling.is_some(),
+                    Way::Out => self.sending.is_some(),
+                };
+                if shape.is_some() && (there || self.end.is_some()) {
+                    return Err(Errno::EBUSY);
+                }
+                self.shape(way, shape)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a ring, or takes it away (`None`): what the other has stays as it is.
+    fn shape(&mut self, way: Way, shape: Option<Shape>) -> Result<(), Errno> {
+        let filled = self.filling.as_ref().map(|filling| filling.shape);
+        let sent = self.sending.as_ref().map(|sending| sending.shape);
+        let (filled, sent) = match way {
+            Way::In => (shape, sent),
+            Way::Out => (filled, shape),
+        };
+        let first = filled.map_or(0, |shape| shape.len());
+        let len = first + sent.map_or(0, |shape| shape.len());
+        if len == 0 || shape.is_none() && self.end.is_some() {
+            // What is mapped stays so.
+            match way {
+                Way::In => self.filling = None,
+                Way::Out => self.sending = None,
+            }
+            if len == 0 {
+                self.end = None;
+            }
+            return Ok(());
+        }
+        let memory = Rc::new(Memory::new(len).map_err(|_| Errno::ENOMEM)?);
+        self.sending = sent.map(|shape| Sending::new(shape, memory.clone(), first));
+        match (&mut self.filling, filled) {
+            (Some(filling), Some(_)) if way == Way::Out => {
+                let mut octets = vec![0; first];
+                filling.memory.read(0, &mut octets);
+                memory.write(0, &octets);
+                filling.memory = memory;
+            }
+            (filling, filled) => *filling = filled.map(|shape| Filling::new(shape, memory)),
         }
         Ok(())
     }
@@ -174,15 +227,14 @@ impl Ring {
 }
 
 impl Filling {
-    fn new(shape: Shape) -> Result<Filling, Errno> {
-        let memory = Memory::new(shape.len()).map_err(|_| Errno::ENOMEM)?;
+    fn new(shape: Shape, memory: Rc<Memory>) -> Filling {
         if shape.version == Version::V3 {
             for nth in 0..shape.blocks as u64 {
                 memory.write(shape.slot(nth), &shape.version.number().to_le_bytes());
                 memory.write(shape.slot(nth) + 4, &(BLOCK_HEADER as u32).to_le_bytes());
             }
         }
-        Ok(Filling { shape, memory, handed: 0, back: 0, block: None, frozen: false })
+        Filling { shape, memory, handed: 0, back: 0, block: None, frozen: false }
     }
 
     /// Whether the next frame or block is ours.
@@ -268,8 +320,9 @@ impl Passing {
         let passed =
             self.get(fd).filter(|passed| level == SOL_PACKET && packet_abi::is_packet(passed.kind))?;
         match name {
-            RX_RING | VERSION | RESERVE => Some(passed.ring.borrow_mut().set(passed.kind, name, value)),
-            TX_RING => Some(Err(Errno::EINVAL)),
+            RX_RING | TX_RING | VERSION | RESERVE | LOSS | TX_HAS_OFF => {
+                Some(passed.ring.borrow_mut().set(passed.kind, name, value))
+            }
             _ => None,
         }
     }
@@ -287,6 +340,8 @@ impl Passing {
         match name {
             VERSION => Some(Ok(ring.version.number().to_le_bytes().to_vec())),
             RESERVE => Some(Ok(ring.reserve.to_le_bytes().to_vec())),
+            LOSS => Some(Ok(u32::from(ring.loss).to_le_bytes().to_vec())),
+            TX_HAS_OFF => Some(Ok(u32::from(ring.own_places).to_le_bytes().to_vec())),
             packet_abi::STATISTICS => Some(self.sys.packet_stats(fd).map(|stats| {
                 let (drops, freezes) = (std::mem::take(&mut ring.drops), std::mem::take(&mut ring.freezes));
                 let mut octets = [stats.packets.to_le_bytes(), (stats.drops + drops).to_le_bytes()].concat();
@@ -314,8 +369,12 @@ impl Passing {
     pub(in super::super) fn pass_ring(&self, fd: Fd, end: Option<OwnedFd>) -> Result<OwnedFd, Errno> {
         let passed = self.get(fd).ok_or(Errno::EBADF)?;
         let mut ring = passed.ring.borrow_mut();
-        let Some(filling) = &ring.filling else { return Err(Errno::EINVAL) };
-        let memory = filling.memory.file().try_clone().map_err(|_| Errno::EMFILE)?;
+        let memory = match (&ring.filling, &ring.sending) {
+            (Some(filling), _) => &filling.memory,
+            (None, Some(sending)) => sending.memory(),
+            (None, None) => return Err(Errno::EINVAL),
+        };
+        let memory = memory.file().try_clone().map_err(|_| Errno::EMFILE)?;
         ring.end = Some(end.ok_or(Errno::EINVAL)?);
         drop(ring);
         passed.ring_news.set(true);

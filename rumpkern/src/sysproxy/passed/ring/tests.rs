@@ -21,9 +21,10 @@ fn frame(octets: &[u8]) -> Frame<'_> {
 fn ring(version: u32, kind: SockType, words: &[u32]) -> (Ring, OwnedFd, OwnedFd) {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (near, end) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None).unwrap();
-    let mut ring = Ring { end: Some(end.try_clone().unwrap()), ..Ring::default() };
+    let mut ring = Ring::default();
     ring.set(kind, VERSION, &req(&[version])).unwrap();
     ring.set(kind, RX_RING, &req(words)).unwrap();
+    ring.end = Some(end.try_clone().unwrap());
     (ring, near, end)
 }
 
@@ -171,4 +172,74 @@ fn measures_that_do_not_fit_are_refused() {
     assert_eq!(ring.set(SockType::Packet, RX_RING, &req(&[4096, 2, 2048, 4])), Err(Errno::EBUSY));
     ring.set(SockType::Packet, RX_RING, &req(&[0, 0, 0, 0])).unwrap();
     ring.set(SockType::Packet, VERSION, &req(&[1])).unwrap();
+}
+
+/// What a version's header of a frame to be sent says: where, and the value.
+const LENGTHS: [usize; 3] = [8, 4, 16];
+
+#[test]
+fn frames_to_be_sent_are_read_where_linux_has_them() {
+    for (number, len_at) in LENGTHS.into_iter().enumerate() {
+        let version = Version::by_number(number as u32).unwrap();
+        let first = if version == Version::V3 { 48 } else { 32 };
+        let request = req(&[4096, 1, 256, 16, 0, 0, 0]);
+        let shape = |kind| Shape::read(version, Way::Out, kind, 0, &request).unwrap().unwrap();
+        let (raw, cooked) = (shape(SockType::Packet), shape(SockType::PacketDgram));
+        assert_eq!((raw.slot(3), raw.slots()), (768, 16));
+        assert_eq!(raw.status(3) - 768, if version == Version::V3 { 20 } else { 0 });
+        let mut header = [0; 48];
+        header[len_at..len_at + 2].copy_from_slice(&60u16.to_le_bytes());
+        assert_eq!(raw.outgoing(&header, false), Ok((first, 60)));
+        assert_eq!(raw.outgoing(&header, true), Err(Errno::EINVAL), "it says 0");
+        let places = [16, 12, 24][number];
+        header[places] = 100;
+        header[places + 2] = 120;
+        assert_eq!(
+            (raw.outgoing(&header, true), cooked.outgoing(&header, true)),
+            (Ok((100, 60)), Ok((120, 60)))
+        );
+        header[places] = 197;
+        assert_eq!(raw.outgoing(&header, true), Err(Errno::EINVAL), "no room for 60");
+        header[len_at..len_at + 2].copy_from_slice(&(257 - first as u16).to_le_bytes());
+        assert_eq!(raw.outgoing(&header, false), Err(Errno::EMSGSIZE));
+        header[len_at..len_at + 4].copy_from_slice(&[0xff; 4]);
+        assert_eq!(raw.outgoing(&header, true), Err(Errno::EMSGSIZE));
+        if version == Version::V3 {
+            header[0] = 1;
+            assert_eq!(raw.outgoing(&header, false), Err(Errno::EINVAL), "a chain");
+            let blocks = req(&[4096, 1, 256, 16, 8, 0, 0]);
+            assert_eq!(Shape::read(version, Way::Out, SockType::Packet, 0, &blocks), Err(Errno::EINVAL));
+        }
+    }
+}
+
+#[test]
+fn both_rings_are_in_one_memory_what_comes_in_first() {
+    let mut ring = Ring::default();
+    ring.set(SockType::Packet, VERSION, &req(&[1])).unwrap();
+    ring.set(SockType::Packet, TX_RING, &req(&[8192, 1, 2048, 4])).unwrap();
+    let first = ring.sending.as_ref().unwrap().memory().len();
+    ring.set(SockType::Packet, RX_RING, &req(&[4096, 1, 2048, 2])).unwrap();
+    let whole = ring.sending.as_ref().unwrap().memory().len();
+    assert_eq!((first, whole), (8192, 12288));
+    ring.put(&frame(b"abcdef"), at(0));
+    // One that goes and comes again leaves the other as it is.
+    for words in [[0; 4], [8192, 1, 2048, 4]] {
+        ring.set(SockType::Packet, TX_RING, &req(&words)).unwrap();
+        let filling = ring.filling.as_ref().unwrap();
+        let mut octets = [0; 72];
+        filling.memory.read(0, &mut octets);
+        assert_eq!((word(&octets, 0), &octets[66..]), (1 | 1 << 29, &b"abcdef"[..]));
+    }
+    for (name, value) in [(VERSION, 0), (RESERVE, 0), (LOSS, 1), (TX_HAS_OFF, 1)] {
+        assert_eq!(ring.set(SockType::Packet, name, &req(&[value])), Err(Errno::EBUSY));
+    }
+    assert_eq!(ring.set(SockType::Packet, TX_RING, &req(&[8192, 1, 2048, 4])), Err(Errno::EBUSY));
+    // What is mapped does not grow.
+    ring.set(SockType::Packet, TX_RING, &req(&[0; 4])).unwrap();
+    let flags = SocketFlags::CLOEXEC;
+    ring.end = Some(socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None).unwrap().0);
+    assert_eq!(ring.set(SockType::Packet, TX_RING, &req(&[8192, 1, 2048, 4])), Err(Errno::EBUSY));
+    ring.set(SockType::Packet, RX_RING, &req(&[0; 4])).unwrap();
+    ring.set(SockType::Packet, TX_RING, &req(&[8192, 1, 2048, 4])).unwrap();
 }
