@@ -86,6 +86,29 @@ pub mod tag {
     pub const HEADERS: u16 = 23;
 }
 
+/// What the answer to LOOKUP says of a socket beside the type in SOCKET: the bits of FLAGS. From [`TOLD`] on, one for each of
+/// [`TOLD_OPTIONS`] that is set.
+pub const LISTENS: u32 = 1;
+/// It has a peer.
+pub const CONNECTED: u32 = 2;
+/// See [`LISTENS`].
+pub const TOLD: u32 = 4;
+/// Level and name of the options that ask for control messages.
+pub const TOLD_OPTIONS: [(u32, u32); 12] = [
+    (0, 8),
+    (0, 12),
+    (0, 13),
+    (1, 29),
+    (1, 35),
+    (263, 8),
+    (41, 49),
+    (41, 51),
+    (41, 66),
+    (41, 53),
+    (41, 56),
+    (41, 58),
+];
+
 /// Octets of one entry of POLLFDS.
 const POLLFD: usize = 8;
 
@@ -425,6 +448,10 @@ pub enum Request<'a> {
         path: &'a [u8],
         follow: u32,
     },
+    Lookup {
+        inode: u64,
+    },
+    HandOn,
 }
 
 /// Why the arguments of a call cannot be taken.
@@ -508,6 +535,8 @@ impl<'a> Request<'a> {
             Op::Open => Request::Open { path: need(body.data, tag::DATA)? },
             Op::RingPass => Request::RingPass,
             Op::RingLook => Request::RingLook,
+            Op::Lookup => Request::Lookup { inode: need(body.inode, tag::INODE)? },
+            Op::HandOn => Request::HandOn,
             Op::Look => {
                 Request::Look { path: need(body.data, tag::DATA)?, follow: need(body.flags, tag::FLAGS)? }
             }
@@ -579,6 +608,8 @@ impl<'a> Request<'a> {
             Request::Open { path } => (Op::Open, Body { data: Some(path), ..none }),
             Request::RingPass => (Op::RingPass, none),
             Request::RingLook => (Op::RingLook, none),
+            Request::Lookup { inode } => (Op::Lookup, Body { inode: Some(inode), ..none }),
+            Request::HandOn => (Op::HandOn, none),
             Request::Look { path, follow } => {
                 (Op::Look, Body { data: Some(path), flags: Some(follow), ..none })
             }

@@ -130,6 +130,10 @@ ops! {
     RingLook = 0x8b,
     /// What stands at a path of the node's files, itself if it is a link: a descriptor that only names it
     Look = 0x8c,
+    /// The passed socket, whichever session's it is, whose end has this inode
+    Lookup = 0x8d,
+    /// The program has given the end of a passed socket to another: it outlives the session for as long as anybody holds it
+    HandOn = 0x8e,
     /// Event: the program has closed its end of a passed socket
     Closed = 0xc1,
 }
@@ -248,6 +252,13 @@ impl Header {
             ret: i64::from_le_bytes(le(frame, 24)),
         };
         Ok((header, &frame[HEADER..]))
+    }
+
+    /// Makes a whole message one about another descriptor.
+    pub fn redirect(frame: &mut [u8], sid: Sid) {
+        if let Some(place) = frame.get_mut(16..20) {
+            place.copy_from_slice(&sid.0.to_le_bytes());
+        }
     }
 }
 

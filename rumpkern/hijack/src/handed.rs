@@ -6,6 +6,7 @@
 //! 0 to 2, its directory, and in its process group, so that it is in the same terminal's foreground. The new one's parent is
 //! the old one, so its report says when nobody follows it any more.
 
+use crate::calls::shared;
 use crate::process;
 use crate::run::ARGV0;
 use crate::seccomp_unsafe::Call;
@@ -105,6 +106,7 @@ fn start(sup: &mut Supervisor, call: &Call, place: u64, len: u64) -> Result<u32,
     let mut command = Command::new("/proc/self/exe");
     command.arg0(ARGV0).args(args).env_clear().envs(environment);
     command.current_dir(format!("/proc/{}/fd/{}", std::process::id(), at.as_raw_fd()));
+    (0..3).for_each(|fd| shared::give(sup, call, fd));
     command.stdin(sup.copy(call, 0)?).stdout(sup.copy(call, 1)?).stderr(sup.copy(call, 2)?);
     // One of another session is not reached by a terminal's signals anyway; a group of outside of the PID
     // namespace is the supervisor's own already.

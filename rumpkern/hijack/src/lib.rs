@@ -17,6 +17,7 @@
 //! | `written` | files of the node that it writes |
 //! | `tree` | its processes, and their end |
 //! | `handed` | a program of a node starts one on another |
+//! | `calls/shared` | sockets go to programs of other sessions |
 //! | `run` | the life of a supervisor |
 //! | `probe` | whether the host allows all that |
 //!
@@ -51,6 +52,7 @@
 //! | send on a datagram socket without a peer | nothing, it is lost | EDESTADDRREQ | the pair is connected: so it polls, and shows errors |
 //! | recv on a stream before connect(2) | EINVAL | ENOTCONN | the host's, of unix streams |
 //! | write of a value that a file below `/proc/sys` refuses | success, and a line on standard error | EINVAL | a pipe takes it |
+//! | any call that names an address, on a socket that a program of *another* node gave (SCM_RIGHTS) | ENOTSUP, EINVAL | nothing | such a socket is a unix socket here; octets it carries |
 //! | fstat of an open file of the node | a file in memory | what stat(2) says of its path | directories agree: both are the node's view |
 //! | stat, access of `/etc/hosts` and the like | the host's file | | only contents are the node's |
 //! | chdir to a directory that the host has not | ENOENT | | a path's start is the host's; by a descriptor (`fchdir`) it works |

@@ -1,7 +1,7 @@
 //! The node's sockets that programs hold, by the inodes of their ends.
 
 use rumpclient::Sid;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
 /// One socket.
@@ -25,6 +25,8 @@ pub(crate) struct Socket {
     pub(crate) held: Vec<HeldOption>,
     /// Of a stream whose connect(2) has ended well.
     pub(crate) names: Option<Names>,
+    /// It is another session's.
+    pub(crate) met: bool,
     /// A copy of its end, where the host lets nobody fetch one from the program.
     pub(crate) kept: Option<OwnedFd>,
 }
@@ -84,6 +86,7 @@ impl Socket {
             door: None,
             held: Vec::new(),
             names: None,
+            met: false,
             kept: None,
         }
     }
@@ -107,12 +110,31 @@ impl Socket {
 pub(crate) struct Sockets {
     by_inode: BTreeMap<u64, Socket>,
     inodes: BTreeMap<Sid, u64>,
+    /// Sockets of the host's: nobody need be asked again.
+    hosts: BTreeSet<u64>,
 }
+
+/// Sockets of the host's that are remembered.
+const MOST_HOSTS: usize = 4096;
 
 impl Sockets {
     pub(crate) fn insert(&mut self, inode: u64, socket: Socket) {
+        self.hosts.remove(&inode);
         self.inodes.insert(socket.sid, inode);
         self.by_inode.insert(inode, socket);
+    }
+
+    /// It is the host's.
+    pub(crate) fn insert_hosts(&mut self, inode: u64) {
+        if self.hosts.len() >= MOST_HOSTS {
+            self.hosts.clear();
+        }
+        self.hosts.insert(inode);
+    }
+
+    /// Whether it is known whose it is.
+    pub(crate) fn knows(&self, inode: u64) -> bool {
+        self.by_inode.contains_key(&inode) || self.hosts.contains(&inode)
     }
 
     /// The node has closed it: the program's end is closed.

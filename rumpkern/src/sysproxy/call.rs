@@ -127,7 +127,7 @@ async fn call(
     };
     match *request {
         // The session sees to these.
-        Request::Hello { .. } | Request::Cancel { .. } => Err(Errno::EINVAL),
+        Request::Hello { .. } | Request::Cancel { .. } | Request::Lookup { .. } => Err(Errno::EINVAL),
         Request::Socket { domain, kind, protocol } => {
             socket_abi::socket(sys, domain, kind, protocol).and_then(|fd| value(fd.0.into()))
         }
@@ -243,6 +243,10 @@ async fn call(
         Request::WriteFile { path, octets } => {
             vfs::write(sys.kernel(), path.as_bytes(), octets).ok_or(Errno::ENOENT)??;
             value(octets.len() as i64)
+        }
+        Request::HandOn => {
+            passing.hand_on(fd)?;
+            value(0)
         }
         Request::RingLook => {
             passing.look_at_rings();

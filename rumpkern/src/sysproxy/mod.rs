@@ -9,13 +9,15 @@
 //! does not read its answers is not read from either. What is no frame ends the session; a frame whose fields make no
 //! sense is answered with EINVAL, an unknown operation with ENOSYS.
 //!
-//! Sockets of unmodified programs are `passed`: their octets take another way than calls.
+//! Sockets of unmodified programs are `passed`: their octets take another way than calls, and they may come to programs of other
+//! sessions (`shared`).
 
 mod call;
 mod came;
 mod host_file;
 mod passed;
 mod session;
+mod shared;
 mod view;
 
 pub use session::attend;
@@ -25,6 +27,7 @@ use crate::listener::Listener;
 use crate::proc::filedesc::OPEN_MAX;
 use rumpclient::msg::Limits;
 use rustix::net::SocketType;
+use shared::Sessions;
 use std::path::Path;
 use std::rc::Rc;
 use view::View;
@@ -44,7 +47,8 @@ pub fn listen(path: &Path) -> std::io::Result<Listener> {
 /// Serves it for as long as the kernel lives.
 pub fn serve(kernel: &Rc<Kernel>, listener: &Listener) -> Result<(), rustix::io::Errno> {
     let view = View::beside(listener.path()).map(Rc::new);
+    let sessions = Rc::new(Sessions::default());
     listener.serve(kernel, SESSIONS, move |kernel, client, place| {
-        session::begin(kernel, client, Some(place), view.clone());
+        session::begin(kernel, client, Some(place), view.clone(), sessions.clone());
     })
 }

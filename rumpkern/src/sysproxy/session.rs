@@ -5,6 +5,7 @@
 
 use super::call::{Answer, answer, closed, failure, perform, refusal, room};
 use super::passed::Passing;
+use super::shared::{Met, Sessions};
 use super::view::View;
 use super::{LIMITS, OUT_HIGH};
 use crate::kernel::Kernel;
@@ -13,7 +14,7 @@ use crate::proc::KILLED;
 use crate::remote::{Remote, receive_with, send_with};
 use crate::syscall::{Errno, Sys};
 use rumpclient::msg::{Body, Request};
-use rumpclient::wire::{FrameError, FrameFlags, Header, MAX_FRAME, VERSION};
+use rumpclient::wire::{FrameError, FrameFlags, Header, MAX_FRAME, Sid, VERSION};
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -68,17 +69,26 @@ struct Session {
     octets: Cell<usize>,
     /// What the node's directories are, for clients that are processes of the host.
     view: Option<Rc<View>>,
+    /// All of the node, and sockets of others that this one has met.
+    sessions: Rc<Sessions>,
+    met: Met,
     /// Given back when both lwps are done.
     _place: Option<Place>,
 }
 
 /// Serves a client over a connected, non-blocking `SOCK_SEQPACKET` socket.
 pub fn attend(kernel: &Rc<Kernel>, client: OwnedFd) {
-    begin(kernel, client, None, None);
+    begin(kernel, client, None, None, Rc::default());
 }
 
 /// The same, with its place among the node's sessions.
-pub(super) fn begin(kernel: &Rc<Kernel>, client: OwnedFd, place: Option<Place>, view: Option<Rc<View>>) {
+pub(super) fn begin(
+    kernel: &Rc<Kernel>,
+    client: OwnedFd,
+    place: Option<Place>,
+    view: Option<Rc<View>>,
+    sessions: Rc<Sessions>,
+) {
     // A node that is out of resources hangs up; the client sees that.
     let Ok(remote) = Remote::new(kernel, client) else { return };
     let session = Rc::new(Session {
@@ -91,6 +101,8 @@ pub(super) fn begin(kernel: &Rc<Kernel>, client: OwnedFd, place: Option<Place>, 
         calls: RefCell::default(),
         octets: Cell::default(),
         view,
+        sessions,
+        met: Met::default(),
         _place: place,
     });
     let sending = session.clone();
@@ -110,7 +122,10 @@ pub(super) fn begin(kernel: &Rc<Kernel>, client: OwnedFd, place: Option<Place>, 
                         }
                     }),
                 ));
+                session.sessions.enter(&passing);
                 let end = session.serve(&sys, &passing).await;
+                session.end();
+                passing.outlive().await;
                 kernel.exit(sys.process(), KILLED);
                 end
             }
@@ -190,7 +205,7 @@ impl Session {
         self: &Rc<Self>,
         sys: &Sys,
         passing: &Rc<Passing>,
-        frame: Vec<u8>,
+        mut frame: Vec<u8>,
         passed: Option<OwnedFd>,
     ) -> Result<(), End> {
         let (asked, octets) = Header::decode(&frame)?;
@@ -205,6 +220,15 @@ impl Session {
             Ok(Request::Cancel { target }) => {
                 let ret = if self.cancel(target) { 0 } else { -i64::from(Errno::ENOENT.number()) };
                 self.push(answer(&asked, ret, &Body::default()));
+                return Ok(());
+            }
+            Ok(Request::Lookup { inode }) => {
+                let found = self.sessions.find(passing, inode);
+                let told = found.ok_or(Errno::ENOENT).and_then(|(of, fd)| {
+                    let sid = if Rc::ptr_eq(&of, passing) { fd.0 } else { self.met.meet(&of, fd, inode)? };
+                    of.tell(&asked, sid, fd)
+                });
+                self.push(told.unwrap_or_else(|errno| failure(&asked, errno)));
                 return Ok(());
             }
             Ok(request) => frame.len() + room(&request),
@@ -222,8 +246,13 @@ impl Session {
             self.push(failure(&asked, errno));
             return Ok(());
         }
+        let of_other = self.met.resolve(asked.sid);
+        if let Some((_, fd)) = &of_other {
+            Header::redirect(&mut frame, Sid(fd.0));
+        }
+        let passing = of_other.as_ref().map_or(passing, |(passing, _)| passing);
         let mut call: Call =
-            Box::pin(perform(sys.clone(), passing.clone(), self.view.clone(), frame, passed));
+            Box::pin(perform(passing.sys().clone(), passing.clone(), self.view.clone(), frame, passed));
         let first = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
         match first {
             Poll::Ready(answer) => self.push(answer),

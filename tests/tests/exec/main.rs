@@ -3,6 +3,7 @@
 mod closed;
 mod config;
 mod fuzzed;
+mod given;
 mod groups;
 mod jobs;
 mod layered;

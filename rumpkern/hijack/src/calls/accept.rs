@@ -1,6 +1,6 @@
 //! listen(2) and accept(2): a listener's end receives a token for each connection, with the connection's own end.
 
-use super::outcome;
+use super::{outcome, shared};
 use crate::seccomp_unsafe::Call;
 use crate::sockets::Socket;
 use crate::supervisor::{Outcome, Supervisor};
@@ -34,23 +34,42 @@ pub(super) fn accept(sup: &mut Supervisor, call: &Call) -> Outcome {
     if flags & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 || !socket.listening {
         return Outcome::Fail(Errno::INVAL);
     }
-    let domain = socket.domain;
+    let (domain, met) = (socket.domain, socket.met);
     outcome(sup.end_of(call, inode).map(|end| {
-        sup.receive_on(call, end, false, move |sup, call, end| take(sup, call, end, domain, flags))
+        sup.receive_on(call, end, false, move |sup, call, end| take(sup, call, end, domain, met, flags))
     }))
 }
 
-/// Takes the next connection, if there is one.
-fn take(sup: &mut Supervisor, call: &Call, end: &OwnedFd, domain: u32, flags: i32) -> Result<Outcome, Errno> {
+/// Takes the next connection, if there is one. The connections of another session's listener are that one's as well.
+fn take(
+    sup: &mut Supervisor,
+    call: &Call,
+    end: &OwnedFd,
+    domain: u32,
+    met: bool,
+    flags: i32,
+) -> Result<Outcome, Errno> {
     let (token, new) = receive(end)?;
     let Some((token, new)) = token.zip(new) else {
         // The listener was shut down.
         return Ok(Outcome::Fail(Errno::INVAL));
     };
-    let mut socket = Socket::new(token.sid, domain, libc::SOCK_STREAM as u32);
-    socket.listening = false;
-    sup.sockets.insert(token.inode, socket);
     rustix::net::send(&new, &AcceptToken::MARK, SendFlags::NOSIGNAL)?;
+    if met {
+        let told = move |sup: &mut Supervisor, call: &Call| outcome(give(sup, call, &token, new, flags));
+        return Ok(shared::meet(sup, call, token.inode, told));
+    }
+    sup.sockets.insert(token.inode, Socket::new(token.sid, domain, libc::SOCK_STREAM as u32));
+    give(sup, call, &token, new, flags)
+}
+
+fn give(
+    sup: &mut Supervisor,
+    call: &Call,
+    token: &AcceptToken,
+    new: OwnedFd,
+    flags: i32,
+) -> Result<Outcome, Errno> {
     if call.args[1] != 0 {
         sup.put_address(call, call.args[1], call.args[2], token.peer())?;
     }

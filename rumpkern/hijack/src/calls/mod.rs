@@ -14,6 +14,7 @@ mod path;
 mod receive;
 pub(crate) mod ring;
 mod send;
+pub(crate) mod shared;
 mod socket;
 
 use crate::seccomp_unsafe::Call;
@@ -26,6 +27,20 @@ const MAX_ADDR: usize = 128;
 /// Serves a call, or begins to.
 pub(crate) fn serve(sup: &mut Supervisor, call: &Call) -> Outcome {
     sup.put_back(call);
+    match dispatch(sup, call) {
+        // The host's, or another session's.
+        Outcome::Proceed => match shared::stranger(sup, call) {
+            Some(inode) => shared::meet(sup, call, inode, dispatch),
+            None => {
+                shared::hand_on(sup, call);
+                Outcome::Proceed
+            }
+        },
+        done => done,
+    }
+}
+
+fn dispatch(sup: &mut Supervisor, call: &Call) -> Outcome {
     match call.nr {
         libc::SYS_socket => socket::socket(sup, call),
         libc::SYS_bind => name::bind(sup, call),

@@ -94,7 +94,7 @@ fn is_urgent(level: u32, name: u32) -> bool {
 }
 
 /// The control message that an option asks for.
-fn wanted(level: u32, name: u32) -> Option<Wants> {
+pub(super) fn wanted(level: u32, name: u32) -> Option<Wants> {
     match (level as i32, name as i32) {
         (libc::SOL_IP, libc::IP_PKTINFO) => Some(Wants::PKTINFO),
         (libc::SOL_IP, libc::IP_RECVTTL) => Some(Wants::TTL),
