@@ -16,8 +16,9 @@ use libc::{
     SYS_listen, SYS_listxattr, SYS_llistxattr, SYS_lstat, SYS_mmap, SYS_newfstatat, SYS_open, SYS_openat,
     SYS_openat2, SYS_prctl, SYS_pselect6, SYS_readlink, SYS_readlinkat, SYS_recvfrom, SYS_recvmmsg,
     SYS_recvmsg, SYS_select, SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_setgroups, SYS_setsockopt,
-    SYS_socket, SYS_stat, SYS_statx, SYS_uname,
+    SYS_socket, SYS_stat, SYS_statx, SYS_uname, SYS_write,
 };
+use std::ops::RangeInclusive;
 
 /// One instruction, as `struct sock_filter` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,12 @@ const NATIVE_OPTIONS: [i32; 8] = [16, 17, 20, 21, 31, 34, 66, 67];
 const SOCKET_IOCTLS: u32 = 0x8900;
 const WIRELESS_IOCTLS: u32 = 0x8b00;
 const SIOCOUTQ: u32 = 0x5411;
+
+/// Descriptors at which a program finds files of the node that it writes: the last that select(2) knows.
+pub(crate) const WRITTEN: RangeInclusive<i32> = 1000..=1023;
+/// Standard output; and octets of the longest value that is looked at there.
+const STDOUT: u32 = 1;
+const SHORT: u32 = 16;
 
 const NOTIFY: Insn = ret(SECCOMP_RET_USER_NOTIF);
 const ALLOW: Insn = ret(SECCOMP_RET_ALLOW);
@@ -215,7 +222,11 @@ fn rules(files: bool) -> Vec<(i64, Rule)> {
             SYS_getdents64,
         ];
         rules.extend(named.map(|call| (call, Rule::Notify)));
-        rules.extend([(SYS_newfstatat, unless_empty(3)), (SYS_statx, unless_empty(2))]);
+        rules.extend([
+            (SYS_newfstatat, unless_empty(3)),
+            (SYS_statx, unless_empty(2)),
+            (SYS_write, of_value()),
+        ]);
     }
     rules
 }
@@ -236,6 +247,24 @@ fn only_reading() -> Rule {
 /// Looked at unless it is about a descriptor (AT_EMPTY_PATH), as fstat(3) is: the flags are argument `n`.
 fn unless_empty(n: u32) -> Rule {
     Rule::When(vec![load(arg(n)), jump(BPF_JSET, libc::AT_EMPTY_PATH as u32, 0, 1), ALLOW, NOTIFY])
+}
+
+/// write(2) to a descriptor among those at which files of the node stand ([`WRITTEN`]), or of few octets to descriptor 1, where a shell
+/// puts such a one: whether a value is refused the call itself must say.
+fn of_value() -> Rule {
+    let fds = *WRITTEN.end() as u32 + 1;
+    Rule::When(vec![
+        load(arg(0)),
+        jump(BPF_JGE, fds, 7, 0),
+        jump(BPF_JGE, *WRITTEN.start() as u32, 5, 0),
+        jump(BPF_JEQ, STDOUT, 0, 5),
+        load(arg(2) + 4),
+        jump(BPF_JEQ, 0, 0, 3),
+        load(arg(2)),
+        jump(BPF_JGE, SHORT + 1, 1, 0),
+        NOTIFY,
+        ALLOW,
+    ])
 }
 
 /// The whole program. `files`: the node shows files of its own.

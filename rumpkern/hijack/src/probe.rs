@@ -61,7 +61,7 @@ fn tried(child: Pid, listener: &Listener, call: &Call) -> Probe {
     let (memory_by_call, memory_by_file) = (reads(Memory::Call), reads(Memory::File));
     let fetches = process::fetching_works() && process::Threads::default().copy(call.tid, 0).is_ok();
     let given = match File::open("/dev/null") {
-        Ok(null) => listener.finish_with(call, null.as_fd(), true).map(drop),
+        Ok(null) => listener.finish_with(call, null.as_fd(), true, None).map(drop),
         Err(_) => Ok(()),
     };
     let refused = given.err().map(|errno| format!("process {child:?} cannot be given a descriptor: {errno}"));

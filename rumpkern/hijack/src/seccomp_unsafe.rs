@@ -145,13 +145,20 @@ impl Listener {
         self.ioctl(ADDFD, &raw mut add).map(drop)
     }
 
-    /// The call returns a new descriptor of the program's for what `fd` is.
-    pub(crate) fn finish_with(&self, call: &Call, fd: BorrowedFd<'_>, cloexec: bool) -> Result<c_int, Errno> {
+    /// The call returns a new descriptor of the program's for what `fd` is: this number, or the first that is free.
+    pub(crate) fn finish_with(
+        &self,
+        call: &Call,
+        fd: BorrowedFd<'_>,
+        cloexec: bool,
+        at: Option<i32>,
+    ) -> Result<c_int, Errno> {
+        let chosen = if at.is_some() { libc::SECCOMP_ADDFD_FLAG_SETFD } else { 0 };
         let mut add = seccomp_notif_addfd {
             id: call.id,
-            flags: libc::SECCOMP_ADDFD_FLAG_SEND as u32,
+            flags: (libc::SECCOMP_ADDFD_FLAG_SEND | chosen) as u32,
             srcfd: fd.as_raw_fd() as u32,
-            newfd: 0,
+            newfd: at.unwrap_or(0) as u32,
             newfd_flags: if cloexec { libc::O_CLOEXEC as u32 } else { 0 },
         };
         self.ioctl(ADDFD, &raw mut add)

@@ -33,6 +33,8 @@ pub(crate) enum Outcome {
     Fail(Errno),
     /// It returns a new descriptor; `true`: close-on-exec.
     Descriptor(OwnedFd, bool),
+    /// The same, and its number, if the program may have one as high.
+    DescriptorAt(OwnedFd, bool, i32),
     /// Later.
     Pending,
 }
@@ -281,10 +283,10 @@ impl Supervisor {
             Outcome::Proceed => self.listener.proceed(call),
             Outcome::Value(value) => self.listener.finish(call, *value),
             Outcome::Fail(errno) => self.listener.fail(call, *errno),
-            Outcome::Descriptor(end, cloexec) => {
-                match self.listener.finish_with(call, end.as_fd(), *cloexec) {
-                    // No room in the program's table, as EMFILE.
-                    Err(errno) if errno != Errno::NOENT => self.listener.fail(call, errno),
+            Outcome::Descriptor(end, cloexec) => self.give(call, end, *cloexec),
+            Outcome::DescriptorAt(end, cloexec, at) => {
+                match self.listener.finish_with(call, end.as_fd(), *cloexec, Some(*at)) {
+                    Err(errno) if errno != Errno::NOENT => self.give(call, end, *cloexec),
                     done => done.map(drop),
                 }
             }
@@ -292,6 +294,14 @@ impl Supervisor {
         };
         if told == Err(Errno::NOENT) {
             self.undelivered.keep(call, outcome);
+        }
+    }
+
+    fn give(&self, call: &Call, end: &OwnedFd, cloexec: bool) -> Result<(), Errno> {
+        match self.listener.finish_with(call, end.as_fd(), cloexec, None) {
+            // No room in the program's table, as EMFILE.
+            Err(errno) if errno != Errno::NOENT => self.listener.fail(call, errno),
+            done => done.map(drop),
         }
     }
 

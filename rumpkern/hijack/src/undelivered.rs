@@ -20,7 +20,7 @@ impl Undelivered {
     /// Keeps what came of a call that nobody waits for any more.
     pub(crate) fn keep(&mut self, call: &Call, outcome: Outcome) {
         match outcome {
-            Outcome::Value(_) | Outcome::Fail(_) | Outcome::Descriptor(..) => {
+            Outcome::Value(_) | Outcome::Fail(_) | Outcome::Descriptor(..) | Outcome::DescriptorAt(..) => {
                 self.0.insert(call.tid, (*call, outcome));
             }
             // The host does it again, or nothing is done yet.

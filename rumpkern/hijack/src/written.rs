@@ -1,9 +1,14 @@
 //! Files of the node that programs write: `/proc/sys/net` and `/sys/class/net`.
 //!
-//! A program writes into a pipe. Each write(2) is one packet of it (O_DIRECT), and is handed to the node before any later call of
-//! any of the program's processes is served, and before anybody is told that a process has ended: so whoever comes after a
-//! write sees what it did. That the node refuses a value comes too late for the write itself: it is said on standard error.
+//! A program finds such a file at a descriptor whose write(2) is looked at ([`filter::WRITTEN`]), and so is told what the node says of a
+//! value; the same of a short one at descriptor 1, where a shell has put it. Behind it is a pipe, for all other ways to write: each is
+//! one packet of it (O_DIRECT), and is handed to the node before any later call of any of the program's processes is served, and before
+//! anybody is told that a process has ended: so whoever comes after a write sees what it did. That the node refuses such a
+//! value comes too late for the write itself: it is said on standard error.
 
+use crate::filter;
+use crate::process::file_inode;
+use crate::seccomp_unsafe::Call;
 use rumpclient::msg::Request;
 use rumpclient::{CallError, Client, Sid};
 use rustix::io::Errno;
@@ -18,6 +23,8 @@ pub(crate) struct Written(Vec<File>);
 struct File {
     path: String,
     from: OwnedFd,
+    /// Of the program's end.
+    inode: u64,
 }
 
 impl Written {
@@ -25,8 +32,23 @@ impl Written {
     pub(crate) fn open(&mut self, path: String) -> Result<OwnedFd, Errno> {
         let (from, to) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::DIRECT)?;
         rustix::io::ioctl_fionbio(&from, true)?;
-        self.0.push(File { path, from });
+        let inode = rustix::fs::fstat(&to)?.st_ino;
+        self.0.push(File { path, from, inode });
         Ok(to)
+    }
+
+    /// A number for it in the program's table that is free; `None`: there is none.
+    pub(crate) fn number(&self, call: &Call) -> Option<i32> {
+        filter::WRITTEN.into_iter().find(|fd| file_inode(call.tid, *fd).is_none())
+    }
+
+    /// The path of the file that the program's descriptor is, if it is one.
+    pub(crate) fn path_of(&self, call: &Call, fd: u64) -> Option<&str> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let inode = file_inode(call.tid, fd as i32)?;
+        self.0.iter().find(|file| file.inode == inode).map(|file| &*file.path)
     }
 
     /// Hands on what has been written; whether that was anything.

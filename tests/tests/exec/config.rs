@@ -121,6 +121,25 @@ fn sysctl_reads_and_writes(family: Family) {
     assert!(!lab.run("h1", &format!("ping -c 1 -W 1 {to}")).status.success());
     lab.sh("r1", &format!("echo 1 > {file}"));
     assert!(lab.ok("h1", &format!("ping -c 1 {to}")).contains("1 received"));
+    // A value that the file refuses: whoever writes it is told, by whichever way.
+    let refused = lab.run("r1", &format!("sysctl -w {name}=some"));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("Invalid argument"), "{refused:?}");
+    for shell in ["bash", "dash"] {
+        let script =
+            format!("echo some > {file} || echo refused; echo 0 > {file} && cat {file}; echo 1 > {file}");
+        let output = finish(&mut lab.command("r1", [shell, "-c", &script]), shell);
+        assert_eq!(succeeded(shell, &output), "refused\n0\n");
+    }
+    let written = format!(
+        "import os\nfds = [os.open('{file}', os.O_WRONLY) for _ in range(30)]\n\
+         for value in b'some', b'', b'1':\n    \
+             try: print(os.write(fds[3], value))\n    \
+             except OSError as error: print(error.errno)\n\
+         for fd in fds[25], os.dup(fds[3]): print(os.write(fd, b'1'), os.close(fd))\n"
+    );
+    lab.place.write("written.py", &written);
+    assert_eq!(lab.ok("r1", "python3 written.py"), "22\n0\n1\n1 None\n1 None\n");
     let unknown = lab.run("r1", "sysctl -w net.ipv4.no_such_thing=1");
     assert!(!unknown.status.success(), "{unknown:?}");
 }

@@ -59,6 +59,7 @@ fn dispatch(sup: &mut Supervisor, call: &Call) -> Outcome {
         libc::SYS_recvmsg => receive::recvmsg(sup, call),
         libc::SYS_recvmmsg => receive::recvmmsg(sup, call),
         libc::SYS_open | libc::SYS_openat | libc::SYS_openat2 | libc::SYS_creat => open::open(sup, call),
+        libc::SYS_write => open::write(sup, call),
         libc::SYS_stat | libc::SYS_lstat | libc::SYS_newfstatat | libc::SYS_statx => look::stat(sup, call),
         libc::SYS_access | libc::SYS_faccessat | libc::SYS_faccessat2 => look::access(sup, call),
         libc::SYS_readlink | libc::SYS_readlinkat => look::readlink(sup, call),

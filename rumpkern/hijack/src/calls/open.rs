@@ -11,6 +11,7 @@ use rumpclient::Sid;
 use rumpclient::msg::Request;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::pipe::PIPE_BUF;
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -29,7 +30,7 @@ pub(super) fn open(sup: &mut Supervisor, call: &Call) -> Outcome {
         true => Request::Look { path: &asked, follow: (!flags.contains(OFlags::NOFOLLOW)).into() },
         false => Request::Open { path: &asked },
     };
-    sup.ask(call, Sid::NONE, &request, move |sup, _, answer| match answer.result {
+    sup.ask(call, Sid::NONE, &request, move |sup, call, answer| match answer.result {
         Ok(PASSED) if only_named => answer.passed.map_or(Outcome::Proceed, |file| only_reads(&file, flags)),
         Ok(PASSED) => {
             let Some(file) = answer.passed else { return Outcome::Proceed };
@@ -37,7 +38,7 @@ pub(super) fn open(sup: &mut Supervisor, call: &Call) -> Outcome {
                 (false, _) if flags.contains(OFlags::DIRECTORY) => Outcome::Fail(Errno::NOTDIR),
                 (true, access) if access != OFlags::RDONLY => Outcome::Fail(Errno::ISDIR),
                 (false, OFlags::WRONLY) if WRITABLE.iter().any(|place| path.starts_with(place)) => {
-                    outcome(write(sup, path, cloexec))
+                    outcome(to_write(sup, call, path, cloexec))
                 }
                 (false, access) if access != OFlags::RDONLY => Outcome::Fail(Errno::ACCESS),
                 _ => Outcome::Descriptor(file, cloexec),
@@ -87,7 +88,26 @@ fn arguments(sup: &Supervisor, call: &Call) -> Option<(Named, u64)> {
     Some((named(sup, call, start, place)?, flags))
 }
 
-fn write(sup: &mut Supervisor, path: Vec<u8>, cloexec: bool) -> Result<Outcome, Errno> {
+fn to_write(sup: &mut Supervisor, call: &Call, path: Vec<u8>, cloexec: bool) -> Result<Outcome, Errno> {
     let path = String::from_utf8(path).map_err(|_| Errno::NOENT)?;
-    Ok(Outcome::Descriptor(sup.written.open(path)?, cloexec))
+    let file = sup.written.open(path)?;
+    Ok(match sup.written.number(call) {
+        Some(number) => Outcome::DescriptorAt(file, cloexec, number),
+        None => Outcome::Descriptor(file, cloexec),
+    })
+}
+
+/// write(2) of a value to such a file.
+pub(super) fn write(sup: &mut Supervisor, call: &Call) -> Outcome {
+    let [fd, place, len, ..] = call.args;
+    let Some(path) = sup.written.path_of(call, fd).map(str::to_owned) else { return Outcome::Proceed };
+    if len == 0 {
+        return Outcome::Value(0);
+    }
+    // More than a page no value has.
+    let len = usize::try_from(len).unwrap_or(usize::MAX).min(PIPE_BUF);
+    outcome(sup.memory.take(call.tid, place, len).map(|octets| {
+        let request = Request::WriteFile { path: &path, octets: &octets };
+        sup.ask(call, Sid::NONE, &request, |_, _, answer| answer.result.into())
+    }))
 }

@@ -77,7 +77,8 @@ fn data_goes_by_itself_and_addresses_are_looked_at() {
     assert_eq!(x86_64(SYS_recvfrom, &[3, 1, 1, 0x40, 0, 0]), A, "MSG_DONTWAIT");
     assert_eq!(x86_64(SYS_recvfrom, &[3, 1, 1, 0x2000, 0, 0]), N, "MSG_ERRQUEUE");
     assert_eq!(x86_64(SYS_recvfrom, &[3, 1, 1, 0, low, 0]), N);
-    let native = [libc::SYS_read, libc::SYS_write, libc::SYS_close, libc::SYS_shutdown, libc::SYS_epoll_wait];
+    let native =
+        [libc::SYS_read, libc::SYS_writev, libc::SYS_close, libc::SYS_shutdown, libc::SYS_epoll_wait];
     for nr in native.into_iter().chain([libc::SYS_socketpair, libc::SYS_sendfile, libc::SYS_dup]) {
         assert_eq!(x86_64(nr, &[3]), A);
     }
@@ -144,4 +145,13 @@ fn the_host_takes_it() {
             assert!(at + 1 + usize::from(insn.jt.max(insn.jf)) < program.len());
         }
     }
+}
+
+#[test]
+fn a_value_is_looked_at_where_files_of_the_node_are_written() {
+    let write = |fd, len| x86_64(SYS_write, &[fd, 0x10, len]);
+    assert_eq!([1000, 1010, 1023].map(|fd| write(fd, 5000)), [N; 3]);
+    assert_eq!([0, 2, 3, 999, 1024, 0xffff_ffff].map(|fd| write(fd, 2)), [A; 6]);
+    assert_eq!([0, 2, 16].map(|len| write(1, len)), [N; 3]);
+    assert_eq!([17, 4096, 1 << 32].map(|len| write(1, len)), [A; 3]);
 }
