@@ -1,5 +1,5 @@
-//! Files of the node ([`crate::vfs`]) for programs of the host: what one reads is a memory file of the moment's contents, and a directory
-//! one of the [`View`].
+//! Files of the node ([`crate::vfs`]) for programs of the host: what one reads is a memory file of the moment's contents, or one of
+//! the [`View`], as directories are.
 
 use super::call::{Answer, answer};
 use super::view::View;
@@ -30,6 +30,9 @@ pub(super) fn open(sys: &Sys, view: Option<&View>, asked: &Header, path: &[u8]) 
         return Ok(answer(asked, 0, &Body { data: Some(&paths), name: root, ..Body::default() }).into());
     }
     match vfs::open(kernel, path).transpose()? {
+        Some(Opened::Octets(octets)) if vfs::is_text(path) && view.is_some() => {
+            passed_on(asked, view.map(|view| view.text(path, &octets)))
+        }
         Some(Opened::Octets(octets)) => {
             let passed = Some(memory_file(path, &octets).map_err(|_| Errno::EMFILE)?);
             Ok(Answer { frame: answer(asked, PASSED, &Body::default()), passed })

@@ -2,11 +2,11 @@
 //!
 //! A program that lists a directory gets a descriptor of one of these, and reads it as any other; one that asks what a file is is told
 //! what stands here in its place, so that both agree about inode numbers. Files are empty here, of the right size and permissions: who
-//! opens one to read it gets its contents elsewhere. A directory is made to be what the node has, whenever somebody looks; what programs
+//! opens one to read it gets its contents elsewhere; those of `/etc` are whole, and as old as what they say. A directory is made to be what the node has, whenever somebody looks; what programs
 //! may do to it is undone then.
 
 use crate::kernel::Kernel;
-use crate::vfs::{self, Entry};
+use crate::vfs::{self, Entry, Opened};
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -56,6 +56,12 @@ impl View {
         };
         let parent = Path::new(&path).parent().and_then(Path::to_str).unwrap_or("/");
         match vfs::list(kernel, path.as_bytes()) {
+            _ if vfs::is_text(path.as_bytes()) => {
+                let Some(Ok(Opened::Octets(octets))) = vfs::open(kernel, path.as_bytes()) else {
+                    return Err(io::ErrorKind::NotFound.into());
+                };
+                self.make_text(&path, &octets)?;
+            }
             Some(Ok(_)) if vfs::link(path.as_bytes()).is_none() => self.renew(kernel, &path)?,
             Some(_) if vfs::is_ours(parent.as_bytes()) => self.renew(kernel, parent)?,
             Some(_) | None => {
@@ -65,6 +71,28 @@ impl View {
         }
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::open(self.at(&path), flags, Mode::empty())?)
+    }
+
+    /// The file `path` with these contents, open to be read.
+    pub(super) fn text(&self, path: &[u8], octets: &[u8]) -> io::Result<OwnedFd> {
+        let path = vfs::canonical(path).ok_or(io::ErrorKind::InvalidInput)?;
+        let at = self.make_text(&path, octets)?;
+        Ok(rustix::fs::open(at, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
+    /// Makes that file. Who has an older one open keeps it.
+    fn make_text(&self, path: &str, octets: &[u8]) -> io::Result<PathBuf> {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let at = self.make_directory(directory)?.join(name);
+        let stands = fs::symlink_metadata(&at).is_ok_and(|there| there.is_file());
+        if !stands || fs::read(&at)? != octets {
+            let new = at.with_file_name(format!("{name}.new"));
+            let _ = fs::remove_file(&new);
+            fs::write(&new, octets)?;
+            fs::set_permissions(&new, fs::Permissions::from_mode(vfs::mode(path.as_bytes())))?;
+            fs::rename(&new, &at)?;
+        }
+        Ok(at)
     }
 
     fn at(&self, path: &str) -> PathBuf {

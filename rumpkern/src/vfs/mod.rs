@@ -128,9 +128,14 @@ pub fn mode(path: &[u8]) -> u32 {
     let path = path::normal(path).unwrap_or_default();
     match Place::of(&path) {
         Some(Place::SysNet(below)) if !sys_net::is_writable(below) => 0o444,
-        Some(Place::ProcNet(_)) => 0o444,
-        Some(Place::SysNet(_) | Place::SysctlNet(_) | Place::SysctlKernel(_) | Place::Etc(_)) | None => 0o644,
+        Some(Place::ProcNet(_) | Place::Etc(_)) => 0o444,
+        Some(Place::SysNet(_) | Place::SysctlNet(_) | Place::SysctlKernel(_)) | None => 0o644,
     }
+}
+
+/// Whether the file at `path` is one of a disk's, which has a size and a time: of `/etc`.
+pub fn is_text(path: &[u8]) -> bool {
+    path::normal(path).is_some_and(|path| matches!(Place::of(&path), Some(Place::Etc(_))))
 }
 
 /// Octets that the file at `path` shows as its size, whatever it holds: a page in sysfs.

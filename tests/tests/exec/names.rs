@@ -77,6 +77,34 @@ fn a_nodes_files_are_found_by_every_path() {
     assert_eq!(lab.ok("h1", "cat /proc/sys/net/ipv4/ip_forward"), "1\n");
 }
 
+const STATS: &str = r#"
+import os, time
+for name in "hosts", "hostname", "resolv.conf", "nsswitch.conf":
+    path = "/etc/" + name
+    there, fd = os.stat(path), os.open(path, os.O_RDONLY)
+    assert os.path.samestat(there, os.fstat(fd)) and os.path.samestat(there, os.lstat(path)), name
+    octets = os.read(fd, 9999)
+    assert there.st_size == len(octets) == os.stat(name, dir_fd=os.open("/etc", os.O_RDONLY)).st_size, name
+    assert there.st_mtime > time.time() - 3600 and there.st_mode == 0o100444, (name, there)
+    assert os.access(path, os.R_OK) and not os.access(path, os.X_OK), name
+    again = os.stat(path); assert (again.st_ino, again.st_mtime_ns) == (there.st_ino, there.st_mtime_ns), name
+laid = os.stat("/etc/motd"); assert (laid.st_size, int(laid.st_mtime)) == (6, 1000), laid
+assert os.path.samestat(laid, os.fstat(os.open("/etc/motd", os.O_RDONLY)))
+print("told")
+"#;
+
+/// What stat(2) says of a file is what stands in it.
+#[test]
+fn a_nodes_files_have_their_own_size_and_time() {
+    let place = lab_tests::Place::new(lab_tests::User::Ordinary);
+    let motd = place.write("motd", "hello\n");
+    let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000);
+    std::fs::File::options().write(true).open(motd).expect("a file").set_modified(old).expect("its time");
+    let lab = Lab::up(place, "name = \"lab\"\n[node]\nh1 = { files = { \"/etc/motd\" = \"motd\" } }\n");
+    lab.place.write("stats.py", STATS);
+    assert_eq!(lab.ok("h1", "python3 stats.py"), "told\n");
+}
+
 /// What is told without asking the node holds as long as it is true.
 const CONNECTED: &str = r#"
 import socket, struct, select, errno, sys
