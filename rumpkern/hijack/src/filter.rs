@@ -48,6 +48,8 @@ const SIOCOUTQ: u32 = 0x5411;
 
 /// Descriptors at which a program finds files of the node that it writes: the last that select(2) knows.
 pub(crate) const WRITTEN: RangeInclusive<i32> = 1000..=1023;
+/// The same for raw sockets.
+pub(crate) const RAW: RangeInclusive<i32> = 976..=999;
 /// Standard output; and octets of the longest value that is looked at there.
 const STDOUT: u32 = 1;
 const SHORT: u32 = 16;
@@ -120,15 +122,19 @@ fn addressed(flags: i32) -> Rule {
     ])
 }
 
-/// sendto(2): the same, and with nothing to be sent: that sends what lies in a packet socket's ring.
-fn addressed_or_empty(flags: i32) -> Rule {
+/// sendto(2): the same; and by raw sockets where they stand ([`RAW`]), as an error that waits must be told; and with nothing to be sent: that
+/// sends what lies in a packet socket's ring.
+fn sent(flags: i32) -> Rule {
     Rule::When(vec![
         load(arg(3)),
-        jump(BPF_JSET, flags as u32, 8, 0),
+        jump(BPF_JSET, flags as u32, 11, 0),
         load(arg(4)),
-        jump(BPF_JEQ, 0, 0, 6),
+        jump(BPF_JEQ, 0, 0, 9),
         load(arg(4) + 4),
-        jump(BPF_JEQ, 0, 0, 4),
+        jump(BPF_JEQ, 0, 0, 7),
+        load(arg(0)),
+        jump(BPF_JGE, *RAW.end() as u32 + 1, 1, 0),
+        jump(BPF_JGE, *RAW.start() as u32, 4, 0),
         load(arg(2)),
         jump(BPF_JEQ, 0, 0, 3),
         load(arg(2) + 4),
@@ -168,7 +174,7 @@ fn rules(files: bool) -> Vec<(i64, Rule)> {
     ];
     let mut rules = vec![
         (SYS_socket, by_value(0, &families, fail(EAFNOSUPPORT))),
-        (SYS_sendto, addressed_or_empty(MSG_OOB)),
+        (SYS_sendto, sent(MSG_OOB)),
         (SYS_recvfrom, addressed(MSG_OOB | MSG_ERRQUEUE)),
         (SYS_getsockopt, option()),
         (SYS_setsockopt, option()),
@@ -252,10 +258,9 @@ fn unless_empty(n: u32) -> Rule {
 /// write(2) to a descriptor among those at which files of the node stand ([`WRITTEN`]), or of few octets to descriptor 1, where a shell
 /// puts such a one: whether a value is refused the call itself must say.
 fn of_value() -> Rule {
-    let fds = *WRITTEN.end() as u32 + 1;
     Rule::When(vec![
         load(arg(0)),
-        jump(BPF_JGE, fds, 7, 0),
+        jump(BPF_JGE, *WRITTEN.end() as u32 + 1, 7, 0),
         jump(BPF_JGE, *WRITTEN.start() as u32, 5, 0),
         jump(BPF_JEQ, STDOUT, 0, 5),
         load(arg(2) + 4),

@@ -48,7 +48,8 @@
 //! | a plain | says | on Linux | why |
 //! |---|---|---|---|
 //! | recv on a datagram socket after ICMP's refusal | ECONNRESET | ECONNREFUSED | the one error that the host puts on such a pair |
-//! | send on a datagram or raw socket while an ICMP error waits | ECONNRESET | that error | the same; `traceroute -T` gives up then, unless it probes one at a time (`-N 1`) |
+//! | send on a datagram socket while an ICMP error waits | ECONNRESET | that error | the same; raw sockets stand at one of the last descriptors that select(2) knows, where send is looked at |
+//! | any send on a raw socket with IP_RECVERR while an ICMP error waits | success | that error | the error is in the queue, and shows; `traceroute -T` would lose its probes |
 //! | send on a datagram socket without a peer | nothing, it is lost | EDESTADDRREQ | the pair is connected: so it polls, and shows errors |
 //! | recv on a stream before connect(2) | EINVAL | ENOTCONN | the host's, of unix streams |
 //! | write of a value that a file below `/proc/sys` refuses, by a descriptor that was moved, or longer than 16 octets by a shell's `>` | success, and a line on standard error | EINVAL | a pipe takes it; write(2) is looked at only where such a file was opened, and of few octets at descriptor 1 |

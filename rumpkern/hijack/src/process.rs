@@ -6,6 +6,7 @@ use rustix::fs::{FileType, stat};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 
 /// `PIDFD_THREAD` (Linux 6.9): any thread's number will do.
@@ -59,6 +60,11 @@ pub(crate) fn socket_inode(tid: i32, fd: u64) -> Option<u64> {
 /// The inode behind a thread's descriptor, whatever it is.
 pub(crate) fn file_inode(tid: i32, fd: i32) -> Option<u64> {
     stat(format!("/proc/{tid}/fd/{fd}")).ok().map(|stat| stat.st_ino)
+}
+
+/// The first of these numbers that a thread has no descriptor of.
+pub(crate) fn free(tid: i32, mut fds: RangeInclusive<i32>) -> Option<i32> {
+    fds.find(|fd| file_inode(tid, *fd).is_none())
 }
 
 /// The directory that a thread's descriptor is, or where it stands (AT_FDCWD); `None`: it is none.

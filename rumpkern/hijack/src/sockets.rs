@@ -100,6 +100,12 @@ impl Socket {
         self.domain == libc::AF_PACKET as u32
     }
 
+    /// Of IP's packets.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.kind == libc::SOCK_RAW as u32
+            && [libc::AF_INET as u32, libc::AF_INET6 as u32].contains(&self.domain)
+    }
+
     pub(crate) fn is_stream(&self) -> bool {
         self.kind == libc::SOCK_STREAM as u32
     }

@@ -1,12 +1,11 @@
 //! Files of the node that programs write: `/proc/sys/net` and `/sys/class/net`.
 //!
-//! A program finds such a file at a descriptor whose write(2) is looked at ([`filter::WRITTEN`]), and so is told what the node says of a
+//! A program finds such a file at a descriptor whose write(2) is looked at ([`crate::filter::WRITTEN`]), and so is told what the node says of a
 //! value; the same of a short one at descriptor 1, where a shell has put it. Behind it is a pipe, for all other ways to write: each is
 //! one packet of it (O_DIRECT), and is handed to the node before any later call of any of the program's processes is served, and before
 //! anybody is told that a process has ended: so whoever comes after a write sees what it did. That the node refuses such a
 //! value comes too late for the write itself: it is said on standard error.
 
-use crate::filter;
 use crate::process::file_inode;
 use crate::seccomp_unsafe::Call;
 use rumpclient::msg::Request;
@@ -35,11 +34,6 @@ impl Written {
         let inode = rustix::fs::fstat(&to)?.st_ino;
         self.0.push(File { path, from, inode });
         Ok(to)
-    }
-
-    /// A number for it in the program's table that is free; `None`: there is none.
-    pub(crate) fn number(&self, call: &Call) -> Option<i32> {
-        filter::WRITTEN.into_iter().find(|fd| file_inode(call.tid, *fd).is_none())
     }
 
     /// The path of the file that the program's descriptor is, if it is one.

@@ -163,7 +163,7 @@ async fn call(
                 link: packet_abi::destination(sys, fd, to)?,
                 ..SendMeta::default()
             };
-            if let Some(errno) = passing.take_error(fd) {
+            if let Some(errno) = passing.take_error_of_send(fd) {
                 return Err(errno);
             }
             let flags = MsgFlags::from_bits_truncate(flags);
@@ -294,7 +294,12 @@ async fn receive(sys: &Sys, asked: &Header, len: u32, flags: u32) -> Result<Vec<
     // As recvmsg(2): the datagram's whole length only if asked for.
     let ret = if flags.contains(MsgFlags::TRUNC) { came.meta.full_len } else { came.meta.len };
     let header = answer_to(asked, ret as i64);
-    Ok(came.fields(|rest| frame.finish(came.meta.len, &header, |writer| rest.encode(writer))))
+    // How long ago it came: an error may have waited to be looked for.
+    let age = i64::try_from(sys.kernel().clock().since(came.meta.time).as_nanos()).unwrap_or(i64::MAX);
+    Ok(came.fields(|rest| {
+        let told = Body { arg: Some(age), ..*rest };
+        frame.finish(came.meta.len, &header, |writer| told.encode(writer))
+    }))
 }
 
 /// ioctl(2) of a structure, which may point to more: that is asked for if it is read, and comes behind the structure.

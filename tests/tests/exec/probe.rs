@@ -32,9 +32,8 @@ fn ping_and_traceroute_see_the_router(family: Family) {
         let large = lab.ok("h1", &format!("ping {version} -c 2 -i 0.01 -s 4000 h2"));
         assert!(large.contains("2 received"), "{large}");
         // As long as it may take: by itself traceroute waits for a hop at most ten times as long as for the next.
-        // Probes of TCP go one at a time: sending while an ICMP error waits is one of the differences that rumphijack names.
-        for how in ["", "-I", "-N 1 -T -p 99"] {
-            let path = lab.ok("h1", &format!("traceroute {version} -n -q 1 -w 5,10000,10000 {how} h2"));
+        for how in ["-q 1", "-q 1 -I", "-q 1 -T -p 99", "-q 10 -T -p 99"] {
+            let path = lab.ok("h1", &format!("traceroute {version} -n -w 5,10000,10000 {how} h2"));
             let hops: Vec<&str> =
                 path.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)).collect();
             assert_eq!(hops, [router.to_string(), to.to_string()], "traceroute {how}: {path}");

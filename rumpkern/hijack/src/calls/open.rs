@@ -5,6 +5,8 @@
 
 use super::outcome;
 use super::path::{ELSEWHERE, Named, PASSED, named};
+use crate::filter;
+use crate::process;
 use crate::seccomp_unsafe::Call;
 use crate::supervisor::{Outcome, Supervisor};
 use rumpclient::Sid;
@@ -91,7 +93,7 @@ fn arguments(sup: &Supervisor, call: &Call) -> Option<(Named, u64)> {
 fn to_write(sup: &mut Supervisor, call: &Call, path: Vec<u8>, cloexec: bool) -> Result<Outcome, Errno> {
     let path = String::from_utf8(path).map_err(|_| Errno::NOENT)?;
     let file = sup.written.open(path)?;
-    Ok(match sup.written.number(call) {
+    Ok(match process::free(call.tid, filter::WRITTEN) {
         Some(number) => Outcome::DescriptorAt(file, cloexec, number),
         None => Outcome::Descriptor(file, cloexec),
     })

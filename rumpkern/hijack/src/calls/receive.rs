@@ -10,6 +10,7 @@ use rumpclient::msg::{Body, Request};
 use rumpclient::sockaddr::{SOCKADDR_IN, SOCKADDR_IN6, SockAddr};
 use rumpclient::wire::MAX_DATA;
 use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -320,7 +321,10 @@ fn from_node(sup: &mut Supervisor, call: &Call, receive: Receive) -> Outcome {
             let body = answer.body().map_err(|_| Errno::PROTO)?;
             let data = body.data.unwrap_or_default();
             let full = body.len.map_or(data.len(), |len| len as usize);
-            Ok(Outcome::Value(tell(sup, call, &receive, data, full, &body, 0)?))
+            let now = clock_gettime(ClockId::Realtime);
+            let now = now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs();
+            let stamp = now.saturating_sub(body.arg.unwrap_or(0).unsigned_abs());
+            Ok(Outcome::Value(tell(sup, call, &receive, data, full, &body, stamp)?))
         }))
     })
 }

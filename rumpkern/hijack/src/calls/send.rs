@@ -58,10 +58,10 @@ fn flags(call: &Call, flags: u64) -> u32 {
 
 pub(super) fn sendto(sup: &mut Supervisor, call: &Call) -> Outcome {
     let Some((_, socket)) = sup.socket_of(call) else { return Outcome::Proceed };
-    let (sid, stream, packet) = (socket.sid, socket.is_stream(), socket.is_packet());
+    let (sid, stream, frames) = (socket.sid, socket.is_stream(), socket.is_packet() || socket.is_raw());
     let [_, place, len, call_flags, addr, addr_len] = call.args;
     let urgent = call_flags as i32 & libc::MSG_OOB != 0;
-    if addr == 0 && !packet && !urgent {
+    if addr == 0 && !frames && !urgent {
         // Nothing, to the peer.
         return Outcome::Proceed;
     }

@@ -74,6 +74,8 @@ fn data_goes_by_itself_and_addresses_are_looked_at() {
     assert_eq!(x86_64(SYS_sendto, &[3, 1, 1, 1, 0, 0]), N, "MSG_OOB");
     assert_eq!(x86_64(SYS_sendto, &[3, 1, 0, 0x40, 0, 0]), N, "nothing: a ring's frames");
     assert_eq!(x86_64(SYS_sendto, &[3, 1, high, 0, 0, 0]), A, "a length whose lower half is 0");
+    let by = |fd| x86_64(SYS_sendto, &[fd, 1, 40, 0, 0, 0]);
+    assert_eq!([975, 976, 999, 1000, 0xffff_ffff].map(by), [A, N, N, A, A], "raw sockets'");
     assert_eq!(x86_64(SYS_recvfrom, &[3, 1, 1, 0x40, 0, 0]), A, "MSG_DONTWAIT");
     assert_eq!(x86_64(SYS_recvfrom, &[3, 1, 1, 0x2000, 0, 0]), N, "MSG_ERRQUEUE");
     assert_eq!(x86_64(SYS_recvfrom, &[3, 1, 1, 0, low, 0]), N);

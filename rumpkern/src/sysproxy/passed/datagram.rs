@@ -8,7 +8,7 @@
 
 use super::{Passed, Passing, Phase, SEND_BUFFER, first, ring};
 use crate::remote::Remote;
-use crate::syscall::{Errno, MsgFlags, SendMeta, SockOpt, SockOptName};
+use crate::syscall::{Errno, MsgFlags, SendMeta, SockOpt, SockOptName, SockType};
 use crate::sysproxy::came::Came;
 use netstack::socket::{SockOpt6, SockOpt6Name};
 use netstack::time::Duration;
@@ -120,8 +120,9 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
             if let Some(error) = kernel.stack.borrow_mut().take_error(socket) {
                 passed.failed(error.into());
             }
-            // A native send would fail with the end's own error number. Who looks into the error queue sends in bursts, then polls.
-            while looks_into_errors(&kernel.stack.borrow(), socket) {
+            // A native send would fail with the end's own error number, but for a raw socket's, which is looked at. Who looks into the
+            // error queue sends in bursts, then polls.
+            while passed.kind != SockType::Raw && looks_into_errors(&kernel.stack.borrow(), socket) {
                 let quiet = passed.sent.get() + BURST_GAP;
                 if quiet <= kernel.clock() {
                     break;
@@ -137,7 +138,7 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
 }
 
 /// IP_RECVERR or IPV6_RECVERR.
-fn looks_into_errors(stack: &Stack, socket: SocketId) -> bool {
+pub(super) fn looks_into_errors(stack: &Stack, socket: SocketId) -> bool {
     stack.option(socket, SockOptName::RecvErr) == Ok(SockOpt::RecvErr(true))
         || stack.option(socket, SockOptName::V6(SockOpt6Name::RecvErr))
             == Ok(SockOpt::V6(SockOpt6::RecvErr(true)))

@@ -352,6 +352,23 @@ impl Passing {
         Some(error)
     }
 
+    /// The same for a call that sends. A raw socket's that looks into the error queue goes on, though Linux would tell it: who sends probes
+    /// in a burst (traceroute) would lose most of them here, where answers come within microseconds.
+    pub(super) fn take_error_of_send(&self, fd: Fd) -> Option<Errno> {
+        let raw = self.get(fd).filter(|passed| passed.kind == SockType::Raw);
+        let Some((passed, socket)) = raw.and_then(|passed| passed.socket.map(|socket| (passed, socket)))
+        else {
+            return self.take_error(fd);
+        };
+        let stack = &self.sys.kernel().stack;
+        if !datagram::looks_into_errors(&stack.borrow(), socket) {
+            return self.take_error(fd);
+        }
+        passed.take_error();
+        stack.borrow_mut().take_error(socket);
+        None
+    }
+
     /// A call has looked into the error queue.
     pub(super) fn looked_at_errors(&self, fd: Fd) {
         if let Some(passed) = self.get(fd) {
