@@ -50,9 +50,6 @@ const SIOCOUTQ: u32 = 0x5411;
 pub(crate) const WRITTEN: RangeInclusive<i32> = 1000..=1023;
 /// The same for raw sockets.
 pub(crate) const RAW: RangeInclusive<i32> = 976..=999;
-/// Standard output; and octets of the longest value that is looked at there.
-const STDOUT: u32 = 1;
-const SHORT: u32 = 16;
 
 const NOTIFY: Insn = ret(SECCOMP_RET_USER_NOTIF);
 const ALLOW: Insn = ret(SECCOMP_RET_ALLOW);
@@ -255,18 +252,13 @@ fn unless_empty(n: u32) -> Rule {
     Rule::When(vec![load(arg(n)), jump(BPF_JSET, libc::AT_EMPTY_PATH as u32, 0, 1), ALLOW, NOTIFY])
 }
 
-/// write(2) to a descriptor among those at which files of the node stand ([`WRITTEN`]), or of few octets to descriptor 1, where a shell
-/// puts such a one: whether a value is refused the call itself must say.
+/// write(2) to a descriptor among those at which files of the node stand ([`WRITTEN`]): whether a value is refused the call itself must
+/// say.
 fn of_value() -> Rule {
     Rule::When(vec![
         load(arg(0)),
-        jump(BPF_JGE, *WRITTEN.end() as u32 + 1, 7, 0),
-        jump(BPF_JGE, *WRITTEN.start() as u32, 5, 0),
-        jump(BPF_JEQ, STDOUT, 0, 5),
-        load(arg(2) + 4),
-        jump(BPF_JEQ, 0, 0, 3),
-        load(arg(2)),
-        jump(BPF_JGE, SHORT + 1, 1, 0),
+        jump(BPF_JGE, *WRITTEN.end() as u32 + 1, 2, 0),
+        jump(BPF_JGE, *WRITTEN.start() as u32, 0, 1),
         NOTIFY,
         ALLOW,
     ])

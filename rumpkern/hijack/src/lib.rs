@@ -52,7 +52,7 @@
 //! | any send on a raw socket with IP_RECVERR while an ICMP error waits | success | that error | the error is in the queue, and shows; `traceroute -T` would lose its probes |
 //! | send on a datagram socket without a peer | nothing, it is lost | EDESTADDRREQ | the pair is connected: so it polls, and shows errors |
 //! | recv on a stream before connect(2) | EINVAL | ENOTCONN | the host's, of unix streams |
-//! | write of a value that a file below `/proc/sys` refuses, by a descriptor that was moved, or longer than 16 octets by a shell's `>` | success, and a line on standard error | EINVAL | a pipe takes it; write(2) is looked at only where such a file was opened, and of few octets at descriptor 1 |
+//! | write of a value that a file below `/proc/sys` refuses, by a descriptor that was moved, as a shell's `>` does | success, and a line on standard error | EINVAL | a pipe takes it; write(2) is looked at only where such a file was opened |
 //! | any call that names an address, on a socket that a program of *another* node gave (SCM_RIGHTS) | ENOTSUP, EINVAL | nothing | such a socket is a unix socket here; octets it carries |
 //! | fstat of an open file of the node | a file in memory | what stat(2) says of its path | directories and files of `/etc` agree: both are the node's view |
 //! | chdir to a directory that the host has not | ENOENT | | a path's start is the host's; by a descriptor (`fchdir`) it works |

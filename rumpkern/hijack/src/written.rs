@@ -1,8 +1,8 @@
 //! Files of the node that programs write: `/proc/sys/net` and `/sys/class/net`.
 //!
 //! A program finds such a file at a descriptor whose write(2) is looked at ([`crate::filter::WRITTEN`]), and so is told what the node says of a
-//! value; the same of a short one at descriptor 1, where a shell has put it. Behind it is a pipe, for all other ways to write: each is
-//! one packet of it (O_DIRECT), and is handed to the node before any later call of any of the program's processes is served, and before
+//! value. Behind it is a pipe, for all other ways to write, a shell's `>` among them, which moves it to descriptor 1 (to look at every
+//! write there would cost each of them some 7 us): each is one packet of it (O_DIRECT), and is handed to the node before any later call of any of the program's processes is served, and before
 //! anybody is told that a process has ended: so whoever comes after a write sees what it did. That the node refuses such a
 //! value comes too late for the write itself: it is said on standard error.
 

@@ -153,7 +153,5 @@ fn the_host_takes_it() {
 fn a_value_is_looked_at_where_files_of_the_node_are_written() {
     let write = |fd, len| x86_64(SYS_write, &[fd, 0x10, len]);
     assert_eq!([1000, 1010, 1023].map(|fd| write(fd, 5000)), [N; 3]);
-    assert_eq!([0, 2, 3, 999, 1024, 0xffff_ffff].map(|fd| write(fd, 2)), [A; 6]);
-    assert_eq!([0, 2, 16].map(|len| write(1, len)), [N; 3]);
-    assert_eq!([17, 4096, 1 << 32].map(|len| write(1, len)), [A; 3]);
+    assert_eq!([0, 1, 2, 3, 999, 1024, 0xffff_ffff].map(|fd| write(fd, 2)), [A; 7]);
 }
