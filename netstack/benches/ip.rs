@@ -1,7 +1,8 @@
 //! What a packet costs below the transports, by IPv4 and by IPv6: checksum, forwarding, UDP in and out.
 //!
-//! `cargo bench -p netstack --bench ip [-- --json]`. Each line is the best of several runs; the
-//! yardstick beside the checksum is `memcpy`, beside IPv6 it is IPv4.
+//! `cargo bench -p netstack --bench ip [-- --json] [-- WORD …]`: the lines whose names hold one of the
+//! words, or all. Each line is the best of several runs; the yardstick beside the checksum is `memcpy`,
+//! beside IPv6 it is IPv4, turn by turn in the same run.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netstack::net::ifnet::IfConfig;
@@ -180,53 +181,71 @@ fn udp_in(family: Family) -> f64 {
     })
 }
 
-/// The lines of one family.
-fn of_family(family: Family) -> Vec<(&'static str, f64)> {
-    let near = addr(family, 1, 2);
-    let hosts: Vec<_> = (2..10_002).map(|host| frame(addr(family, 1, host), 1, 74)).collect();
-    let farther = |n: u32| match far(family, n).addr() {
+/// The n-th host behind the second subnet.
+fn farther(family: Family, n: u32) -> IpAddr {
+    match far(family, n).addr() {
         IpAddr::V4(net) => IpAddr::V4(Ipv4Addr::from(u32::from(net) + 3)),
         IpAddr::V6(net) => IpAddr::V6(Ipv6Addr::from_bits(net.to_bits() + 3)),
-    };
-    vec![
-        // The least that holds the headers of either.
-        ("forward_74", forward(router(family, 0, 1), &flows(near, 74))),
-        ("forward_1514", forward(router(family, 0, 1), &flows(near, 1514))),
-        ("forward_74_1k_routes", forward(router(family, 1000, 1), &flows(farther(258), 74))),
-        ("forward_74_50k_routes", forward(router(family, 50_000, 1), &flows(farther(25_346), 74))),
-        ("forward_74_1k_neighbours", forward(router(family, 0, 1000), &hosts[..1000])),
-        ("forward_74_10k_neighbours", forward(router(family, 0, 10_000), &hosts)),
-        ("udp_send_64", udp_out(family)),
-        ("udp_receive_64", udp_in(family)),
-    ]
+    }
 }
 
+/// Forwarding to so many neighbours, one after the other.
+fn neighbours(family: Family, n: u16) -> f64 {
+    let frames: Vec<_> = (2..2 + n).map(|host| frame(addr(family, 1, host), 1, 74)).collect();
+    forward(router(family, 0, n), &frames)
+}
+
+/// A line's name, and what gives its figure for either family.
+type Measure = (&'static str, fn(Family) -> f64);
+
+const MEASURES: &[Measure] = &[
+    // The least that holds the headers of either.
+    ("forward_74", |f| forward(router(f, 0, 1), &flows(addr(f, 1, 2), 74))),
+    ("forward_1514", |f| forward(router(f, 0, 1), &flows(addr(f, 1, 2), 1514))),
+    ("forward_74_1k_routes", |f| forward(router(f, 1000, 1), &flows(farther(f, 258), 74))),
+    ("forward_74_50k_routes", |f| forward(router(f, 50_000, 1), &flows(farther(f, 25_346), 74))),
+    ("forward_74_1k_neighbours", |f| neighbours(f, 1000)),
+    ("forward_74_10k_neighbours", |f| neighbours(f, 10_000)),
+    ("udp_send_64", udp_out),
+    ("udp_receive_64", udp_in),
+];
+/// Turns of the two families: neither always has the better moment.
+const TURNS: usize = 3;
+
 fn main() {
-    let json = std::env::args().any(|a| a == "--json");
-    let mut results: Vec<(&str, f64, &str)> = Vec::new();
+    let (flags, words): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|a| a.starts_with("--"));
+    let json = flags.iter().any(|a| a == "--json");
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|w| name.contains(w.as_str()));
+    let mut fields: Vec<(String, f64)> = Vec::new();
     let data = vec![0x5a; 1480];
-    let sum = each(N, || {
+    let mut to = vec![0; 1480];
+    let mut sum = || {
         (0..N).for_each(|_| {
             black_box(checksum::checksum(black_box(&data)));
         })
-    });
-    let mut to = vec![0; 1480];
-    let copy = each(N, || (0..N).for_each(|_| black_box(&mut to).copy_from_slice(black_box(&data))));
-    results.push(("checksum_1480", 1480.0 / sum, "GB/s"));
-    results.push(("memcpy_1480", 1480.0 / copy, "GB/s"));
-    let (four, six) = (of_family(Family::Inet), of_family(Family::Inet6));
+    };
+    let mut copy = || (0..N).for_each(|_| black_box(&mut to).copy_from_slice(black_box(&data)));
+    let octets: [(&str, &mut dyn FnMut()); 2] = [("checksum_1480", &mut sum), ("memcpy_1480", &mut copy)];
+    for (name, f) in octets.into_iter().filter(|(name, _)| wanted(name)) {
+        let rate = 1480.0 / each(N, f);
+        fields.push((name.to_owned(), rate));
+        if !json {
+            println!("{name:28} {rate:8.1} GB/s");
+        }
+    }
+    for (name, measure) in MEASURES.iter().filter(|(name, _)| wanted(name)) {
+        let (mut four, mut six) = (f64::MAX, f64::MAX);
+        for _ in 0..TURNS {
+            four = four.min(measure(Family::Inet));
+            six = six.min(measure(Family::Inet6));
+        }
+        fields.extend([(format!("{name}_v4"), four), (format!("{name}_v6"), six)]);
+        if !json {
+            println!("{name:28} {four:8.1} ns   IPv6 {six:8.1} ns   ratio {:.2}", six / four);
+        }
+    }
     if json {
-        let both = four
-            .iter()
-            .map(|(n, v)| (format!("{n}_v4"), v))
-            .chain(six.iter().map(|(n, v)| (format!("{n}_v6"), v)));
-        let fields: Vec<_> = results.iter().map(|(n, v, _)| ((*n).to_owned(), v)).chain(both).collect();
         let fields: Vec<_> = fields.iter().map(|(n, v)| format!("\"{n}\":{v:.2}")).collect();
         println!("{{{}}}", fields.join(","));
-        return;
-    }
-    results.iter().for_each(|(n, v, unit)| println!("{n:28} {v:8.1} {unit}"));
-    for ((name, four), (_, six)) in four.iter().zip(&six) {
-        println!("{name:28} {four:8.1} ns   IPv6 {six:8.1} ns   ratio {:.2}", six / four);
     }
 }
