@@ -23,11 +23,13 @@ impl FlowKey {
     fn word(self, addr: IpAddr) -> u64 {
         match addr {
             IpAddr::V4(a) => u64::from(a.to_bits()),
-            IpAddr::V6(a) => {
-                let bits = a.to_bits();
-                Self::mix(bits as u64 ^ self.0[0], (bits >> 64) as u64 ^ self.0[1])
-            }
+            IpAddr::V6(a) => self.bits(a.to_bits()),
         }
+    }
+
+    /// The bits of an IPv6 address or prefix.
+    pub(crate) fn bits(self, bits: u128) -> u64 {
+        Self::mix(bits as u64 ^ self.0[0], (bits >> 64) as u64 ^ self.0[1])
     }
 
     /// An address.

@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod ether;
+mod fib6;
 pub(crate) mod flow;
 mod if_loop;
 pub mod ifnet;

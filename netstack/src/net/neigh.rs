@@ -80,7 +80,9 @@ pub(crate) enum Change {
     Gone(Neighbour),
 }
 
+/// A line of memory: a packet to one of many neighbours finds little else of it near.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Entry {
     ifindex: IfIndex,
     addr: IpAddr,
@@ -91,12 +93,12 @@ struct Entry {
     /// REACHABLE until.
     reachable_until: Instant,
     timer: Option<TimerKey>,
-    /// IP packets that wait for the address.
-    queue: VecDeque<Mbuf>,
     /// Used since the eviction hand last passed.
     used: bool,
     router: bool,
 }
+
+const _: () = assert!(size_of::<Option<Entry>>() == 64);
 
 impl Entry {
     fn show(&self, now: Instant) -> Neighbour {
@@ -183,6 +185,9 @@ pub(crate) struct Neighbours {
     free: Vec<usize>,
     /// The eviction hand (clock algorithm).
     hand: usize,
+    /// IP packets that wait for the address of the neighbour in a slot …
+    queues: BTreeMap<usize, VecDeque<Mbuf>>,
+    /// … and how many there are in all.
     waiting: usize,
     pub(crate) evictions: u64,
     /// Packets that waited for an evicted neighbour.
@@ -202,6 +207,7 @@ impl Neighbours {
             slots: Vec::new(),
             free: Vec::new(),
             hand: 0,
+            queues: BTreeMap::new(),
             waiting: 0,
             evictions: 0,
             lost: Vec::new(),
@@ -259,7 +265,7 @@ impl Neighbours {
             return Resolve::NoRoom(m);
         };
         let solicit = self.wake(now, slot, timers);
-        let Some(e) = self.slots[slot].as_mut() else { return Resolve::NoRoom(m) };
+        let Some(e) = self.slots[slot].as_ref() else { return Resolve::NoRoom(m) };
         match e.state {
             NudState::Reachable
             | NudState::Stale
@@ -267,17 +273,15 @@ impl Neighbours {
             | NudState::Delay
             | NudState::Probe => Resolve::Send(e.mac, m),
             NudState::Failed | NudState::Incomplete => {
-                let full = e.queue.len() >= self.config.queue;
-                // RFC 4861 §7.2.2: a full queue loses its oldest packet.
-                let dropped = if full {
-                    e.queue.pop_front()
-                } else if self.waiting >= self.config.queue_total {
+                let full = self.queues.get(&slot).map_or(0, VecDeque::len) >= self.config.queue;
+                if !full && self.waiting >= self.config.queue_total {
                     return Resolve::Wait { solicit, dropped: Some(m) };
-                } else {
-                    self.waiting += 1;
-                    None
-                };
-                e.queue.push_back(m);
+                }
+                let queue = self.queues.entry(slot).or_default();
+                // RFC 4861 §7.2.2: a full queue loses its oldest packet.
+                let dropped = if full { queue.pop_front() } else { None };
+                queue.push_back(m);
+                self.waiting += usize::from(!full);
                 Resolve::Wait { solicit, dropped }
             }
         }
@@ -326,7 +330,6 @@ impl Neighbours {
             probes: 0,
             reachable_until: Instant::ZERO,
             timer: None,
-            queue: VecDeque::new(),
             used: true,
             router: false,
         });
@@ -350,23 +353,31 @@ impl Neighbours {
                 continue;
             }
             self.evictions += 1;
-            let gone = self.take(slot, timers);
-            self.lost.extend(gone.into_iter().flat_map(|e| e.queue));
+            let (_, queue) = self.take(slot, timers)?;
+            self.lost.extend(queue);
             // `take` put it on the free list; it is used at once.
             return self.free.pop();
         }
         None
     }
 
-    fn take(&mut self, slot: usize, timers: &mut Timers) -> Option<Entry> {
+    /// The packets that wait for the neighbour in `slot` wait no more.
+    fn take_queue(&mut self, slot: usize) -> VecDeque<Mbuf> {
+        let queue = self.queues.remove(&slot).unwrap_or_default();
+        self.waiting -= queue.len();
+        queue
+    }
+
+    /// Forgets the neighbour in `slot`; it, and the packets that waited for it.
+    fn take(&mut self, slot: usize, timers: &mut Timers) -> Option<(Entry, VecDeque<Mbuf>)> {
         let e = self.slots[slot].take()?;
         timers.disarm(e.timer);
-        self.waiting -= e.queue.len();
+        let queue = self.take_queue(slot);
         if let Ok(entry) = self.index.find_entry(self.key.neighbour(e.ifindex, e.addr), |&s| s == slot) {
             entry.remove();
         }
         self.free.push(slot);
-        Some(e)
+        Some((e, queue))
     }
 
     /// The neighbour has shown its link address. Returns the packets that waited for it.
@@ -398,18 +409,16 @@ impl Neighbours {
         e.mac = mac;
         e.probes = 0;
         timers.disarm(e.timer.take());
-        let queue = core::mem::take(&mut e.queue);
-        if !queue.is_empty() && e.state == NudState::Stale {
+        if self.queues.contains_key(&slot) && e.state == NudState::Stale {
             // The packets that go out now are the use that starts the delay.
             e.state = NudState::Delay;
             e.timer = Some(timers.arm(now + self.config.delay_first_probe, Timer::Neigh(slot)));
         }
         let after = e.show(now);
-        self.waiting -= queue.len();
         if before != after {
             self.changes.push(Change::Is(after));
         }
-        queue
+        self.take_queue(slot)
     }
 
     /// The neighbour has told its link address, or that it is there. Returns the link address, and the
@@ -499,10 +508,9 @@ impl Neighbours {
             return Due::Solicit(e.ifindex, e.addr, to);
         }
         e.state = NudState::Failed;
-        let queue = core::mem::take(&mut e.queue);
-        self.waiting -= queue.len();
         self.changes.push(Change::Is(e.show(now)));
-        Due::Failed(e.ifindex, e.addr, queue)
+        let (ifindex, addr) = (e.ifindex, e.addr);
+        Due::Failed(ifindex, addr, self.take_queue(slot))
     }
 }
 

@@ -10,6 +10,7 @@
 //! the address (see [`crate::wire::scope6`]), so that each link has its own `fe80::/64`.
 
 use super::IfIndex;
+use super::fib6::Fib6;
 use super::flow::FlowKey;
 use super::ifnet::Interfaces;
 use crate::wire::scope6;
@@ -164,13 +165,13 @@ impl FibEntry {
 }
 
 /// All routes of a stack.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Routes {
     rib: BTreeMap<IpNet, Vec<Route>>,
     /// Next hops that are not used as long as there are others: [`Routes::demote`].
     demoted: BTreeMap<IpNet, Vec<(IfIndex, IpAddr)>>,
     fib4: PrefixMap<Ipv4Net, EntryId>,
-    fib6: PrefixMap<Ipv6Net, EntryId>,
+    fib6: Fib6<EntryId>,
     /// The FIB's entries; those in `free` are nobody's.
     entries: Vec<FibEntry>,
     free: Vec<EntryId>,
@@ -254,6 +255,20 @@ impl<A: Cached> Cache<A> {
 }
 
 impl Routes {
+    pub(crate) fn new(key: FlowKey) -> Routes {
+        Routes {
+            rib: BTreeMap::new(),
+            demoted: BTreeMap::new(),
+            fib4: PrefixMap::new(),
+            fib6: Fib6::new(key),
+            entries: Vec::new(),
+            free: Vec::new(),
+            cache4: Cache::default(),
+            cache6: Cache::default(),
+            changed: Vec::new(),
+        }
+    }
+
     /// The best entry for an IPv4 destination.
     pub(crate) fn lookup4(&self, dst: Ipv4Addr) -> Option<&FibEntry> {
         let longest = || self.fib4.get_lpm(&Ipv4Net::new_assert(dst, 32)).map(|(_, e)| *e);
@@ -262,8 +277,7 @@ impl Routes {
 
     /// The best entry for an IPv6 destination, in embedded form.
     pub(crate) fn lookup6(&self, dst: Ipv6Addr) -> Option<&FibEntry> {
-        let longest = || self.fib6.get_lpm(&Ipv6Net::new_assert(dst, 128)).map(|(_, e)| *e);
-        self.cache6.get(dst, longest).map(|e| &self.entries[e as usize])
+        self.cache6.get(dst, || self.fib6.longest(dst)).map(|e| &self.entries[e as usize])
     }
 
     /// The way to `dst` by `dev` (SO_BINDTODEVICE): the longest prefix that has one.
@@ -364,12 +378,10 @@ impl Routes {
         let link =
             |dev: IfIndex| IpNet::V6(Ipv6Net::new_assert(scope6::embed(p.addr(), dev), p.prefix_len()));
         let devs: Vec<IfIndex> = ifs.iter().map(|i| i.index).collect();
-        let gone = self.fib6.keys().filter(|k| k.prefix_len() == p.prefix_len());
-        let gone: Vec<IfIndex> = gone
-            .filter(|k| scope6::clear(k.addr()) == p.addr())
-            .filter_map(|k| scope6::zone(k.addr()))
-            .filter(|dev| !devs.contains(dev))
-            .collect();
+        let gone = self.fib6.of_length(p.prefix_len()).filter(|net| scope6::clear(*net) == p.addr());
+        let mut gone: Vec<IfIndex> =
+            gone.filter_map(scope6::zone).filter(|dev| !devs.contains(dev)).collect();
+        gone.sort_unstable();
         for dev in devs.into_iter().chain(gone) {
             self.refresh_entry(to, link(dev), Some(dev), ifs);
         }
@@ -393,10 +405,10 @@ impl Routes {
             }
         };
         let old = match prefix {
-            IpNet::V4(p) => self.fib4.get(&p),
+            IpNet::V4(p) => self.fib4.get(&p).copied(),
             IpNet::V6(p) => self.fib6.get(&p),
         };
-        if old.map(|id| &self.entries[*id as usize]) == entry.as_ref() {
+        if old.map(|id| &self.entries[id as usize]) == entry.as_ref() {
             return;
         }
         self.changed.push(prefix);
@@ -484,7 +496,7 @@ mod tests {
             let config = IfConfig { name: "eth0".into(), mac: MacAddr([2, 0, 0, 0, 0, 1]), mtu: 1500 };
             let dev = ifs.attach(config).unwrap();
             ifs.get_mut(dev).unwrap().up = true;
-            let mut routes = Routes::default();
+            let mut routes = Routes::new(FlowKey::new([1, 2]));
             let mut model: Vec<Route> = Vec::new();
             for (i, (addr, len, metric)) in nets.iter().enumerate() {
                 let to = IpNet::V4(Ipv4Net::new(Ipv4Addr::from(*addr), *len).unwrap()).trunc();

@@ -110,7 +110,7 @@ impl Ip {
             key,
             pool: Pool::default(),
             ifs: Interfaces::default(),
-            routes: Routes::default(),
+            routes: Routes::new(key),
             neigh: Neighbours::new(config.neigh.clone(), key),
             timers: Timers::default(),
             reass: Reassembly::new(config.reass.clone()),

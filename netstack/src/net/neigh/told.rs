@@ -55,10 +55,8 @@ impl Neighbours {
         e.reachable_until = now + self.config.reachable_time;
         timers.disarm(e.timer.take());
         e.timer = due.map(|at| timers.arm(at, Timer::Neigh(slot)));
-        let queue = core::mem::take(&mut e.queue);
-        self.waiting -= queue.len();
         self.changes.push(Change::Is(e.show(now)));
-        Some(queue)
+        Some(self.take_queue(slot))
     }
 
     /// Forgets a neighbour; `None` if it was not known. Returns the packets that waited for it.
@@ -70,9 +68,9 @@ impl Neighbours {
         timers: &mut Timers,
     ) -> Option<VecDeque<Mbuf>> {
         let slot = self.find(ifindex, addr)?;
-        let gone = self.take(slot, timers)?;
+        let (gone, queue) = self.take(slot, timers)?;
         self.changes.push(Change::Gone(gone.show(now)));
-        Some(gone.queue)
+        Some(queue)
     }
 
     /// Forgets the neighbours of an interface that went down (the permanent ones only when it is
@@ -82,7 +80,7 @@ impl Neighbours {
         for slot in 0..self.slots.len() {
             let goes = |e: &Entry| e.ifindex == ifindex && (permanent || e.state != NudState::Permanent);
             if self.slots[slot].as_ref().is_some_and(goes) {
-                queued.extend(self.take(slot, timers).into_iter().flat_map(|e| e.queue));
+                queued.extend(self.take(slot, timers).into_iter().flat_map(|(_, queue)| queue));
             }
         }
         queued
