@@ -32,7 +32,7 @@ impl Stack {
         let delay = Duration::from_nanos(random % MAX_DELAY.as_nanos() as u64);
         known.timer = Some(self.ip.timers.arm(now + delay, Timer::Dad { ifindex, addr }));
         if config.dad == Dad::Optimistic && known.state == AddrState::Tentative {
-            known.state = AddrState::Optimistic;
+            ifnet.in6.set_state(addr, |_| AddrState::Optimistic);
             self.addr6_usable(ifindex, addr);
         }
     }
@@ -44,11 +44,10 @@ impl Stack {
         if ifnet.in6.config.dad == Dad::Off || ifnet.loopback {
             return;
         }
-        let Some(known) = ifnet.in6.addr_mut(addr) else { return };
-        known.state = match known.state {
+        ifnet.in6.set_state(addr, |before| match before {
             AddrState::Preferred | AddrState::Deprecated | AddrState::Optimistic => AddrState::Optimistic,
             AddrState::Duplicate | AddrState::Tentative => AddrState::Tentative,
-        };
+        });
     }
 
     /// A solicitation is due, or nobody has answered the last.
@@ -69,11 +68,11 @@ impl Stack {
 
     /// Nobody has the address: it is ours. Whoever watches hears of it if there was something to wait for.
     fn dad_end(&mut self, ifindex: IfIndex, addr: Ipv6Addr, ran: bool) {
-        let Some(known) = self.ip.ifs.get_mut(ifindex).and_then(|i| i.in6.addr_mut(addr)) else { return };
-        match core::mem::replace(&mut known.state, AddrState::Preferred) {
-            AddrState::Tentative => self.addr6_usable(ifindex, addr),
-            AddrState::Optimistic => {}
-            AddrState::Preferred | AddrState::Deprecated | AddrState::Duplicate => return,
+        let Some(ifnet) = self.ip.ifs.get_mut(ifindex) else { return };
+        match ifnet.in6.set_state(addr, |_| AddrState::Preferred) {
+            Some(AddrState::Tentative) => self.addr6_usable(ifindex, addr),
+            Some(AddrState::Optimistic) => {}
+            Some(AddrState::Preferred | AddrState::Deprecated | AddrState::Duplicate) | None => return,
         }
         if ran {
             self.addr6_event(ifindex, addr);
@@ -83,10 +82,10 @@ impl Stack {
     /// Somebody else has the address, or wants it (RFC 4862 §5.4.5).
     pub(crate) fn dad_conflict(&mut self, ifindex: IfIndex, addr: Ipv6Addr) {
         self.ip.stats.nd6.duplicates += 1;
-        let Some(known) = self.ip.ifs.get_mut(ifindex).and_then(|i| i.in6.addr_mut(addr)) else { return };
-        let origin = known.origin;
-        let before = core::mem::replace(&mut known.state, AddrState::Duplicate);
-        let timer = known.timer.take();
+        let Some(ifnet) = self.ip.ifs.get_mut(ifindex) else { return };
+        let Some(before) = ifnet.in6.set_state(addr, |_| AddrState::Duplicate) else { return };
+        let Some(known) = ifnet.in6.addr_mut(addr) else { return };
+        let (origin, timer) = (known.origin, known.timer.take());
         self.ip.timers.disarm(timer);
         if before.is_assigned() {
             self.addr6_unusable(ifindex, addr);

@@ -181,6 +181,8 @@ pub(crate) struct In6 {
     pub(crate) config: Ipv6Config,
     /// Its addresses, as they stand on the wire; those of `Ifnet::addrs` that are IPv6.
     pub(crate) addrs: BTreeMap<Ipv6Addr, Addr6>,
+    /// How many of them it may not use, by DAD.
+    unassigned: usize,
     /// Link-local addresses of ours that others had (RFC 7217's DAD_Counter).
     pub(crate) duplicates: u8,
     /// What routers told of it.
@@ -190,6 +192,41 @@ pub(crate) struct In6 {
 }
 
 impl In6 {
+    /// It has an address more.
+    fn insert(&mut self, addr: Ipv6Addr, known: Addr6) {
+        self.addrs.insert(addr, known);
+        self.recount();
+    }
+
+    /// It has an address less; what was known of it.
+    fn remove(&mut self, addr: Ipv6Addr) -> Option<Addr6> {
+        let known = self.addrs.remove(&addr);
+        self.recount();
+        known
+    }
+
+    /// Another state of an address, made of the one that it has; the one before, if it has the address.
+    pub(super) fn set_state(
+        &mut self,
+        addr: Ipv6Addr,
+        state: impl FnOnce(AddrState) -> AddrState,
+    ) -> Option<AddrState> {
+        let known = self.addrs.get_mut(&addr)?;
+        let before = known.state;
+        known.state = state(before);
+        self.recount();
+        Some(before)
+    }
+
+    fn recount(&mut self) {
+        self.unassigned = self.addrs.values().filter(|known| !known.state.is_assigned()).count();
+    }
+
+    /// Whether `addr` (in embedded form) is one that it has and may not use. A packet that goes on asks.
+    pub(super) fn awaits(&self, addr: Ipv6Addr) -> bool {
+        self.unassigned > 0 && self.addrs.contains_key(&scope6::clear(addr))
+    }
+
     /// What is known of an address, if the interface has it.
     pub(crate) fn addr_mut(&mut self, addr: Ipv6Addr) -> Option<&mut Addr6> {
         self.addrs.get_mut(&addr)
@@ -373,7 +410,7 @@ impl Stack {
             self.in6_enable(ifindex);
         }
         let Some(ifnet) = self.ip.ifs.get_mut(ifindex) else { return };
-        ifnet.in6.addrs.insert(addr, known);
+        ifnet.in6.insert(addr, known);
         // The group is joined before DAD's first solicitation leaves (RFC 4862 §5.4.2), and after the
         // address is usable, if it is at once: the report of it has a source then.
         self.dad_start(ifindex, addr);
@@ -385,7 +422,7 @@ impl Stack {
     /// An IPv6 address ends: `addr_del` has taken it from the interface.
     pub(crate) fn addr6_end(&mut self, ifindex: IfIndex, addr: Ipv6Addr) {
         let Some(ifnet) = self.ip.ifs.get_mut(ifindex) else { return };
-        if let Some(known) = ifnet.in6.addrs.remove(&addr) {
+        if let Some(known) = ifnet.in6.remove(addr) {
             self.ip.timers.disarm(known.timer);
         }
         if !addr.is_loopback() {

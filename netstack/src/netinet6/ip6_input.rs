@@ -3,6 +3,7 @@
 use super::frag6::{self, Fragmented};
 use super::ip6_exthdr::{self, Verdict};
 use crate::net::IfIndex;
+use crate::net::ifnet::Ifnet;
 use crate::net::mbuf::Mbuf;
 use crate::net::route::RouteKind;
 use crate::netinet::{Cast, IpRx, protosw};
@@ -24,21 +25,26 @@ enum Whose {
 
 impl Stack {
     /// An IPv6 packet from a link, where it was sent to `link`.
-    pub(crate) fn ip6_input(&mut self, ifindex: IfIndex, m: Mbuf, link: Cast) {
+    pub(crate) fn ip6_input(&mut self, ifindex: IfIndex, mut m: Mbuf, link: Cast) {
         self.ip.stats.ip6.in_receives += 1;
-        if !self.ip.ifs.get(ifindex).is_some_and(|i| i.in6.enabled) {
+        let Some(ifnet) = self.ip.ifs.get(ifindex).filter(|i| i.in6.enabled) else {
             return self.ip.discard(Drop::Ip6Disabled, m);
-        }
-        let Some((header, m)) = self.ip6_header(ifindex, m, true) else { return };
-        let whose = self.whose6(&header, ifindex, link);
-        if let Whose::Nobodys(why) = whose {
-            return self.ip.discard(why, m);
-        }
+        };
+        let header = match ip6_header(ifindex, &mut m, Origin::Wire) {
+            Ok(header) => header,
+            Err(why) => return self.ip.discard(why, m),
+        };
+        let whose = self.whose6(&header, ifnet, link);
         let cast = match whose {
             Whose::Ours(cast) => cast,
-            Whose::Others | Whose::Nobodys(_) => Cast::Unicast,
+            Whose::Others => Cast::Unicast,
+            Whose::Nobodys(why) => return self.ip.discard(why, m),
         };
-        let Some(m) = self.ip6_hop_by_hop(ifindex, cast, &header, m) else { return };
+        // Options for everybody on the way.
+        if header.next_header == next::HOP_BY_HOP {
+            let Some(back) = self.ip6_hop_by_hop(ifindex, cast, m) else { return };
+            m = back;
+        }
         match whose {
             Whose::Ours(cast) => self.ip6_deliver(ifindex, cast, &header, m),
             Whose::Others => self.ip.ip6_forward(ifindex, &header, m),
@@ -47,65 +53,47 @@ impl Stack {
     }
 
     /// A packet of our own that looped.
-    pub(crate) fn ip6_loop_input(&mut self, ifindex: IfIndex, m: Mbuf) {
+    pub(crate) fn ip6_loop_input(&mut self, ifindex: IfIndex, mut m: Mbuf) {
         self.ip.stats.ip6.in_receives += 1;
-        let Some((header, m)) = self.ip6_header(ifindex, m, false) else { return };
+        let header = match ip6_header(ifindex, &mut m, Origin::Ourselves) {
+            Ok(header) => header,
+            Err(why) => return self.ip.discard(why, m),
+        };
         let cast = if header.dst.is_multicast() { Cast::Multicast } else { Cast::Unicast };
-        let Some(m) = self.ip6_hop_by_hop(ifindex, cast, &header, m) else { return };
+        if header.next_header == next::HOP_BY_HOP {
+            let Some(back) = self.ip6_hop_by_hop(ifindex, cast, m) else { return };
+            m = back;
+        }
         self.ip6_deliver(ifindex, cast, &header, m);
     }
 
-    /// The header of a packet, with the addresses in embedded form; the packet without padding.
-    fn ip6_header(&mut self, ifindex: IfIndex, mut m: Mbuf, wire: bool) -> Option<(Header, Mbuf)> {
-        let why = match Header::parse(m.data()) {
-            Ok(h) => match martian(&h).filter(|_| wire) {
-                Some(why) => why,
-                None => {
-                    m.truncate(h.total_len());
-                    let (src, dst) = (scope6::embed(h.src, ifindex), scope6::embed(h.dst, ifindex));
-                    return Some((Header { src, dst, ..h }, m));
-                }
-            },
-            Err(WireError::Truncated) => Drop::Ip6Truncated,
-            Err(WireError::Malformed | WireError::Checksum) => Drop::Ip6Malformed,
-        };
-        self.ip.discard(why, m);
-        None
-    }
-
-    fn whose6(&self, h: &Header, ifindex: IfIndex, link: Cast) -> Whose {
+    fn whose6(&self, h: &Header, ifnet: &Ifnet, link: Cast) -> Whose {
         if h.dst.is_multicast() {
             let (group, source) = (IpAddr::V6(h.dst), IpAddr::V6(h.src));
-            return match self.ip.ifs.get(ifindex) {
-                Some(i) if !i.wants_group(group) => Whose::Nobodys(Drop::Ip6OtherGroup),
-                Some(i) if !i.wants_source(group, source) && !is_signalling(h) => {
-                    Whose::Nobodys(Drop::Ip6OtherSource)
-                }
-                Some(_) => Whose::Ours(Cast::Multicast),
-                None => Whose::Nobodys(Drop::Ip6OtherGroup),
+            if !ifnet.wants_group(group) {
+                return Whose::Nobodys(Drop::Ip6OtherGroup);
+            }
+            return match ifnet.wants_source(group, source) || is_signalling(h) {
+                true => Whose::Ours(Cast::Multicast),
+                false => Whose::Nobodys(Drop::Ip6OtherSource),
             };
         }
         if link != Cast::Unicast {
             return Whose::Nobodys(Drop::Ip6UnicastInMulticast);
         }
-        let solicits =
-            || self.ip.ifs.get(ifindex).is_some_and(|i| i.in6.addrs.contains_key(&scope6::clear(h.dst)));
         match self.ip.routes.lookup6(h.dst).map(|e| e.kind) {
             Some(RouteKind::Local) => Whose::Ours(Cast::Unicast),
             // RFC 4862 §5.4: nothing is taken at an address that is not ours yet; a solicitation to it
             // by somebody who probes is none of DAD.
-            _ if solicits() => Whose::Nobodys(Drop::Ip6Tentative),
+            _ if ifnet.in6.awaits(h.dst) => Whose::Nobodys(Drop::Ip6Tentative),
             _ if !self.ip.config.forwarding => Whose::Nobodys(Drop::Ip6NotForwarding),
             _ if scope6::is_scoped(h.dst) => Whose::Nobodys(Drop::Ip6NotForwardable),
             Some(_) | None => Whose::Others,
         }
     }
 
-    /// Looks at the hop-by-hop options, if there are any; gives the packet back if it goes on.
-    fn ip6_hop_by_hop(&mut self, ifindex: IfIndex, cast: Cast, header: &Header, m: Mbuf) -> Option<Mbuf> {
-        if header.next_header != next::HOP_BY_HOP {
-            return Some(m);
-        }
+    /// Looks at the hop-by-hop options; gives the packet back if it goes on.
+    fn ip6_hop_by_hop(&mut self, ifindex: IfIndex, cast: Cast, m: Mbuf) -> Option<Mbuf> {
         let at = ipv6::HEADER_LEN;
         let verdict = match ipv6_ext::len(&m.data()[at..]) {
             Ok(len) => ip6_exthdr::options(&m.data()[at..at + len]),
@@ -168,8 +156,11 @@ impl Stack {
                             Verdict::Go
                         }
                         Fragmented::Whole(whole) => {
-                            let Some(whole) = self.ip6_header(ifindex, whole, false) else { return };
-                            (header, m) = whole;
+                            m = whole;
+                            header = match ip6_header(ifindex, &mut m, Origin::Ourselves) {
+                                Ok(header) => header,
+                                Err(why) => return self.ip.discard(why, m),
+                            };
                             (protocol, at, named_at) = (header.next_header, ipv6::HEADER_LEN, 6);
                             continue;
                         }
@@ -216,6 +207,29 @@ impl Stack {
     }
 }
 
+/// Who made a packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Wire,
+    /// It was sent by us to us, or put together by us of what was looked at before.
+    Ourselves,
+}
+
+/// The header of a packet, with the addresses in embedded form; takes padding off the packet.
+fn ip6_header(ifindex: IfIndex, m: &mut Mbuf, origin: Origin) -> Result<Header, Drop> {
+    let h = Header::parse(m.data()).map_err(|e| match e {
+        WireError::Truncated => Drop::Ip6Truncated,
+        WireError::Malformed | WireError::Checksum => Drop::Ip6Malformed,
+    })?;
+    if origin == Origin::Wire
+        && let Some(why) = martian(&h)
+    {
+        return Err(why);
+    }
+    m.truncate(h.total_len());
+    Ok(Header { src: scope6::embed(h.src, ifindex), dst: scope6::embed(h.dst, ifindex), ..h })
+}
+
 /// Whether a packet may be what is said of a group to all its members: MLD, which comes behind a
 /// router alert (RFC 3810 §5).
 fn is_signalling(h: &Header) -> bool {
@@ -224,6 +238,11 @@ fn is_signalling(h: &Header) -> bool {
 
 /// Addresses that cannot have come over a wire.
 fn martian(h: &Header) -> Option<Drop> {
+    // Whatever is odd begins with 16 zeros, or is of a link or a group: RFC 4291 §2.4.
+    let global = |a: Ipv6Addr| (1..0xfe80).contains(&a.segments()[0]);
+    if global(h.src) && global(h.dst) {
+        return None;
+    }
     let mapped = |a: Ipv6Addr| a.to_ipv4_mapped().is_some();
     if h.src.is_multicast() || h.src.is_loopback() || mapped(h.src) || !scope6::is_clear(h.src) {
         return Some(Drop::Ip6MartianSource);
