@@ -74,11 +74,15 @@ impl Stack {
             self.nd6_hint(ifindex, src, mac);
         }
         // Two whose addresses are both being tried: neither tells its link address by asking (RFC 4429 §3.2), so that each would
-        // have to ask for the other's before it answers. Told to everybody, ours gets there.
+        // have to ask for the other's before it answers. Told to the group in which the one that asks is (RFC 4291 §2.7.1),
+        // ours gets there; told to everybody, it would cost a large LAN that starts at once a frame to all for each pair.
         let mutual = !replaces && message.source_link.is_none();
-        let to_all = probes || mutual;
-        let to = if to_all { ipv6::ALL_NODES } else { src };
-        self.ip.nd6_advertise(ifindex, message.target, to, !to_all, replaces);
+        let (to, solicited) = match (probes, mutual) {
+            (true, _) => (ipv6::ALL_NODES, false),
+            (false, true) => (ipv6::solicited_node(src), false),
+            (false, false) => (src, true),
+        };
+        self.ip.nd6_advertise(ifindex, message.target, to, solicited, replaces);
         true
     }
 

@@ -114,6 +114,18 @@ fn an_optimistic_address_is_used_and_replaces_nothing() {
     s.answers(&ask, &["2001:db8::7 > 2001:db8::9 na 2001:db8::7 -so tll 02:00:00:00:00:01"]);
 }
 
+/// Neither tells its link address by asking: each answers to the group in which the other is, and troubles nobody besides.
+#[test]
+fn two_that_try_their_addresses_find_each_other() {
+    let mut s = trying(Dad::Optimistic);
+    let asks = nd6("2001:db8::a", GROUP).ns(ADDR, &[]);
+    s.answers(&asks, &["2001:db8::7 > ff02::1:ff00:a na 2001:db8::7 --- tll 02:00:00:00:00:01"]);
+    let ping = from6("2001:db8::a", ADDR).echo(1, 1, b"");
+    s.answers(&ping, &["2001:db8::7 > ff02::1:ff00:a ns 2001:db8::a"]);
+    let told = nd6("2001:db8::a", GROUP).na("", "2001:db8::a", &[tll(peer_mac(10))]);
+    s.answers(&told, &["2001:db8::7 > 2001:db8::a reply 1.1 len 0"]);
+}
+
 #[test]
 fn an_address_that_is_ours_is_kept_when_somebody_uses_it_and_that_is_told() {
     let mut s = Script::host6();
