@@ -91,13 +91,24 @@ fn options_have_linux_numbers_and_layout() {
             socket_abi::socket(&sys, 10, DGRAM, 0).unwrap(),
         );
         // Flags: off, then on.
-        for name in [25, 26, 49, 51, 60, 62, 66] {
+        for name in [11, 25, 26, 33, 49, 51, 60, 62, 66] {
             assert_eq!(get(&sys, udp, name), Ok(0), "{name}");
             set(&sys, udp, name, 5).unwrap();
             assert_eq!(get(&sys, udp, name), Ok(1), "{name}");
             assert_eq!(sockopt_abi::set(&sys, udp, IPV6, name, &[1]), Err(Errno::EINVAL), "{name}");
         }
         for fd in [tcp, udp] {
+            assert_eq!(get(&sys, fd, 70), Ok(1), "IPV6_AUTOFLOWLABEL");
+            set(&sys, fd, 70, 0).unwrap();
+            assert_eq!(get(&sys, fd, 70), Ok(0));
+            // IPV6_HOPOPTS, IPV6_RTHDRDSTOPTS, IPV6_DSTOPTS; IPV6_RTHDR: none.
+            for name in [54, 55, 59] {
+                let header = [0, 0, 1, 4, 0, 0, 0, 0];
+                sockopt_abi::set(&sys, fd, IPV6, name, &header).unwrap();
+                assert_eq!(sockopt_abi::get(&sys, fd, IPV6, name).unwrap(), header);
+                sockopt_abi::set(&sys, fd, IPV6, name, &[]).unwrap();
+            }
+            assert_eq!(sockopt_abi::set(&sys, fd, IPV6, 57, &[0; 8]), Err(Errno::EINVAL));
             assert_eq!(get(&sys, fd, 16), Ok(64), "IPV6_UNICAST_HOPS: the node's");
             set(&sys, fd, 16, 9).unwrap();
             assert_eq!(get(&sys, fd, 16), Ok(9));

@@ -6,7 +6,7 @@
 
 use super::ip::{Ip, Way, WayKind};
 use super::protosw::Quote;
-use super::{Fragment, IcmpError, IpRx, IpTx};
+use super::{FlowLabel, Fragment, IcmpError, IpRx, IpTx};
 use crate::net::IfIndex;
 use crate::net::ifnet::ALL_SYSTEMS;
 use crate::net::mbuf::Mbuf;
@@ -121,6 +121,7 @@ impl Ip {
             tos: INTERNET_CONTROL,
             fragment,
             bound: Some(ifindex),
+            label: FlowLabel::Auto,
         };
         let m = self.copy(message);
         self.stats.ip.out_requests += 1;

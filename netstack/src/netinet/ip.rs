@@ -7,7 +7,7 @@
 use super::error_limit::ErrorLimit;
 use super::exceptions::{Exceptions, PathMtu};
 use super::ip_reass::Reassembly;
-use super::{Flow, Fragment, IcmpError, IpLayer, IpTx, Path, protosw};
+use super::{Flow, FlowLabel, Fragment, IcmpError, IpLayer, IpTx, Path, protosw};
 use crate::net::flow::FlowKey;
 use crate::net::ifnet::Interfaces;
 use crate::net::mbuf::{Mbuf, Pool};
@@ -406,5 +406,5 @@ fn secret_of(seed: [u8; 32]) -> [u64; 2] {
 /// What a sender asks of IP when it has no special wishes.
 pub(crate) fn plain(src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, ttl: u8, tos: u8) -> IpTx {
     let (src, dst) = (IpAddr::V4(src), IpAddr::V4(dst));
-    IpTx { src, dst, protocol, ttl, tos, fragment: Fragment::May, bound: None }
+    IpTx { src, dst, protocol, ttl, tos, fragment: Fragment::May, bound: None, label: FlowLabel::Auto }
 }

@@ -122,6 +122,18 @@ pub struct IpTx {
     pub fragment: Fragment,
     /// Interface asked for (SO_BINDTODEVICE, PKTINFO, multicast interface).
     pub bound: Option<IfIndex>,
+    /// IPv6's flow label.
+    pub label: FlowLabel,
+}
+
+/// The label of a flow: RFC 6437.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FlowLabel {
+    /// One that the flow's ends make.
+    #[default]
+    Auto,
+    /// This one, of 20 bits; 0: none.
+    Is(u32),
 }
 
 /// May the packet be fragmented on its way?

@@ -11,6 +11,7 @@ use super::{Cast, Flow, Fragment, IcmpError, IcmpErrorKind, IpLayer, IpRx, IpTx,
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::socket::sockopt::MtuDiscover;
+use crate::socket::sockopt6::headers_of;
 use crate::socket::table::{Cork, Datagram, Kind};
 use crate::socket::{QueuedError, Ready, SendFlags, SendMeta, SockError, SocketId};
 use crate::stack::Stack;
@@ -295,7 +296,10 @@ impl Stack {
         self.bound_port(id)?;
         let s = self.sockets.datagram(id)?;
         // A datagram that was begun goes where its first part was to go.
-        let meta = s.cork.as_ref().map_or(*meta, |c| SendMeta { flags: meta.flags, ..c.meta });
+        let meta = s
+            .cork
+            .as_ref()
+            .map_or_else(|| meta.clone(), |c| SendMeta { flags: meta.flags, ..c.meta.clone() });
         let begun = s.cork.as_ref().map_or(0, |c| c.data.len());
         let out = match begun + data.len() <= MAX_DATA {
             true => self.datagram_out(id, &meta),
@@ -348,11 +352,13 @@ pub(super) fn never_zero(sum: u16) -> u16 {
 }
 
 /// How a datagram leaves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Out {
     pub(crate) remote: SocketAddr,
     pub(crate) way: Way,
     pub(crate) tx: IpTx,
+    /// IPv6's extension headers of this one alone, if it has any: what the first of all is, and they.
+    pub(crate) headers: Option<(u8, Vec<u8>)>,
     pub(crate) mtu_discover: MtuDiscover,
 }
 
@@ -424,9 +430,12 @@ impl Stack {
             tos: meta.tos.unwrap_or(s.opts.traffic_class(dst)),
             fragment: Fragment::May,
             bound,
+            label: s.opts.v6.label(meta.flow_label.unwrap_or(s.opts.v6.flow_label)),
         };
+        let headers = meta.headers.as_deref().filter(|_| dst.is_ipv6());
+        let headers = headers.map(|told| headers_of(told, protocol)).transpose()?;
         let mtu_discover = s.opts.mtu_discover(dst);
-        Ok(Out { remote, way, tx, mtu_discover })
+        Ok(Out { remote, way, tx, headers, mtu_discover })
     }
 
     /// Sends the transport packet `m` of socket `id`, which pays for it.
@@ -434,7 +443,10 @@ impl Stack {
         let s = self.sockets.datagram(id)?;
         let mut protocol = out.tx.protocol;
         if out.tx.dst.is_ipv6() {
-            let (first, headers) = s.opts.v6.headers(protocol);
+            let (first, headers) = match &out.headers {
+                Some((first, headers)) => (*first, headers.as_slice().into()),
+                None => s.opts.v6.headers(protocol),
+            };
             m.prepend(headers.len()).copy_from_slice(&headers);
             protocol = first;
         }

@@ -7,7 +7,7 @@ use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::netinet::ip::{Ip, WayKind};
 use crate::netinet::protosw::Quote;
-use crate::netinet::{Cast, Fragment, IcmpError, IcmpErrorKind, IpLayer, IpRx, IpTx};
+use crate::netinet::{Cast, FlowLabel, Fragment, IcmpError, IcmpErrorKind, IpLayer, IpRx, IpTx};
 use crate::stack::Stack;
 use crate::stack::stats::Drop;
 use crate::wire::icmpv6::{self, Header, parameter, ty, unreach};
@@ -81,6 +81,7 @@ impl Ip {
             tos: 0,
             fragment: Fragment::May,
             bound,
+            label: FlowLabel::Auto,
         };
         // A message that cannot be sent is nobody's error.
         let _ = self.ip6_output(&tx, src, dst, m);
@@ -127,6 +128,7 @@ impl Ip {
             tos: rx.tos,
             fragment: Fragment::May,
             bound,
+            label: FlowLabel::Auto,
         };
         // A reply that cannot be sent is counted by the IP layer.
         let _ = self.ip6_output(&tx, own, src, m);

@@ -6,7 +6,7 @@ use crate::netinet::exceptions::PathMtu;
 use crate::netinet::ip::{Ip, Way, WayKind};
 use crate::netinet::{Fragment, protosw};
 use crate::socket::SockError;
-use crate::wire::{be32, ipv4, scope6};
+use crate::wire::{be32, ipv4, ipv6_ext, scope6};
 use std::net::{IpAddr, Ipv6Addr};
 
 impl Ip {
@@ -82,8 +82,12 @@ impl Ip {
     }
 
     /// The hash that chooses among equal paths, and of which flow labels are made (RFC 6437 §3);
-    /// `transport` is what follows the IP headers of a packet that is no fragment.
+    /// `transport` is what follows the IP header of a packet that is no fragment, and `protocol` what that is.
     pub(crate) fn flow6(&self, src: Ipv6Addr, dst: Ipv6Addr, protocol: u8, transport: Option<&[u8]>) -> u64 {
+        let (protocol, transport) = match transport.map(|t| ipv6_ext::behind(protocol, t)) {
+            Some(Ok((protocol, at))) => (protocol, transport.map(|t| &t[at..])),
+            Some(Err(_)) | None => (protocol, None),
+        };
         let ports = match transport {
             Some(t) if t.len() >= 4 && protosw::has_ports(IpAddr::V6(dst), protocol) => be32(t, 0),
             Some(_) | None => 0,

@@ -4,7 +4,7 @@
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::netinet::ip::{Ip, Upcall, Way, WayKind};
-use crate::netinet::{Fragment, IpTx};
+use crate::netinet::{FlowLabel, Fragment, IpTx};
 use crate::socket::SockError;
 use crate::stack::stats::Drop;
 use crate::wire::ipv6::{self, Header};
@@ -53,7 +53,10 @@ impl Ip {
         let flow = self.flow6(src, dst, tx.protocol, Some(m.data()));
         let header = Header {
             traffic_class: tx.tos,
-            flow_label: (flow >> 32) as u32 & 0xf_ffff,
+            flow_label: match tx.label {
+                FlowLabel::Auto => (flow >> 32) as u32 & 0xf_ffff,
+                FlowLabel::Is(label) => label,
+            },
             payload_len,
             hop_limit: tx.ttl,
             ..Header::new(scope6::clear(src), scope6::clear(dst), tx.protocol)

@@ -12,7 +12,7 @@ use crate::net::multicast::Version;
 use crate::net::multicast::record::pack;
 use crate::net::multicast::report::Say;
 use crate::netinet::ip::{Ip, Way, WayKind};
-use crate::netinet::{Fragment, IpRx, IpTx};
+use crate::netinet::{FlowLabel, Fragment, IpRx, IpTx};
 use crate::socket::Family;
 use crate::stack::stats::Drop;
 use crate::wire::icmpv6::{self, ty};
@@ -102,6 +102,7 @@ impl Ip {
             tos: 0,
             fragment,
             bound: Some(ifindex),
+            label: FlowLabel::Auto,
         };
         let mut m = self.copy(message);
         icmpv6::fill_checksum(src, dst, m.data_mut());

@@ -250,7 +250,7 @@ pub struct LinkAddr {
 }
 
 /// How a datagram is to be sent. The default: to the connected peer, with the socket's options.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SendMeta {
     /// Destination; `None`: the peer.
     pub to: Option<SocketAddr>,
@@ -264,6 +264,11 @@ pub struct SendMeta {
     pub ttl: Option<u8>,
     /// IP_TOS for this datagram.
     pub tos: Option<u8>,
+    /// IPV6_FLOWINFO: the flow label for this datagram; 0: what it is without.
+    pub flow_label: Option<u32>,
+    /// IPV6_HOPOPTS, IPV6_DSTOPTS for this datagram, in the place of all that the socket has: what the first header
+    /// is (a "next header"), and all of them, each naming the one behind it.
+    pub headers: Option<Box<[u8]>>,
     /// Packet sockets: interface, EtherType, and (without the frame's header) destination.
     pub link: Option<LinkAddr>,
 }
@@ -293,6 +298,8 @@ pub struct RecvMeta {
     pub link: Option<LinkAddr>,
     /// Of the error queue (MSG_ERRQUEUE): what happened to what was sent to `from`.
     pub error: Option<QueuedError>,
+    /// IPv6's traffic class and flow label, as they stand in the header (28 bits), if the program wants them and there are any.
+    pub flow_info: Option<u32>,
     /// IPv6's extension headers, if the program wants any: what the first one is (a "next header"), and all of them.
     pub headers: Option<Box<[u8]>>,
 }

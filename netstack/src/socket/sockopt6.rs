@@ -3,9 +3,10 @@
 
 use super::sockopt::MtuDiscover;
 use crate::net::IfIndex;
+use crate::netinet::FlowLabel;
 use crate::socket::SockError;
 use crate::wire::ipv6_ext::{self, next};
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 /// An option with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,10 @@ pub enum SockOpt6 {
     PreferSource(Option<SourceKind>),
     /// IPV6_AUTOFLOWLABEL: each flow has a label of its own (RFC 6437).
     AutoFlowLabel(bool),
+    /// IPV6_FLOWINFO_SEND: the label in an address to which is connected or sent is that of what is sent.
+    FlowInfoSend(bool),
+    /// IPV6_FLOWINFO: whether class and label are told of what comes.
+    RecvFlowInfo(bool),
     /// IPV6_CHECKSUM of raw sockets: where in the packet the checksum is to be put and looked at.
     Checksum(Option<u16>),
     /// ICMP6_FILTER: a set bit keeps that ICMPv6 type from a raw socket.
@@ -106,6 +111,8 @@ pub enum SockOpt6Name {
     RecvPathMtu,
     PreferSource,
     AutoFlowLabel,
+    FlowInfoSend,
+    RecvFlowInfo,
     Checksum,
     IcmpFilter,
     HeaderIncluded,
@@ -137,6 +144,10 @@ pub(crate) struct Options6 {
     pub(crate) recv_path_mtu: bool,
     pub(crate) prefer_source: Option<SourceKind>,
     pub(crate) auto_flow_label: bool,
+    pub(crate) flow_info_send: bool,
+    pub(crate) recv_flow_info: bool,
+    /// The label in the address to which the socket is connected, if it is sent; 0: none.
+    pub(crate) flow_label: u32,
     pub(crate) checksum: Option<u16>,
     pub(crate) icmp_filter: [u32; 8],
     pub(crate) header_included: bool,
@@ -168,6 +179,9 @@ impl Default for Options6 {
             recv_path_mtu: false,
             prefer_source: None,
             auto_flow_label: true,
+            flow_info_send: false,
+            recv_flow_info: false,
+            flow_label: 0,
             checksum: None,
             icmp_filter: [0; 8],
             header_included: false,
@@ -203,6 +217,8 @@ impl Options6 {
             SockOpt6::RecvPathMtu(v) => self.recv_path_mtu = v,
             SockOpt6::PreferSource(v) => self.prefer_source = v,
             SockOpt6::AutoFlowLabel(v) => self.auto_flow_label = v,
+            SockOpt6::FlowInfoSend(v) => self.flow_info_send = v,
+            SockOpt6::RecvFlowInfo(v) => self.recv_flow_info = v,
             // RFC 3542 §3.1: the checksum stands at an even place.
             SockOpt6::Checksum(Some(at)) if at % 2 != 0 => return Err(SockError::Invalid),
             SockOpt6::Checksum(v) => self.checksum = v,
@@ -239,6 +255,8 @@ impl Options6 {
             SockOpt6Name::RecvPathMtu => SockOpt6::RecvPathMtu(self.recv_path_mtu),
             SockOpt6Name::PreferSource => SockOpt6::PreferSource(self.prefer_source),
             SockOpt6Name::AutoFlowLabel => SockOpt6::AutoFlowLabel(self.auto_flow_label),
+            SockOpt6Name::FlowInfoSend => SockOpt6::FlowInfoSend(self.flow_info_send),
+            SockOpt6Name::RecvFlowInfo => SockOpt6::RecvFlowInfo(self.recv_flow_info),
             SockOpt6Name::Checksum => SockOpt6::Checksum(self.checksum),
             SockOpt6Name::IcmpFilter => SockOpt6::IcmpFilter(self.icmp_filter),
             SockOpt6Name::HeaderIncluded => SockOpt6::HeaderIncluded(self.header_included),
@@ -261,6 +279,22 @@ impl Options6 {
         self.recv_hop_options || self.recv_dst_options || self.recv_routing
     }
 
+    /// The label that an address tells of what is sent to it (RFC 3493 §3.3 leaves it to us); 0: none.
+    pub(crate) fn label_in(&self, peer: SocketAddr) -> u32 {
+        match peer {
+            SocketAddr::V6(peer) if self.flow_info_send => peer.flowinfo() & FLOW_LABEL,
+            SocketAddr::V6(_) | SocketAddr::V4(_) => 0,
+        }
+    }
+
+    /// The label of what is sent, if `told` is what was said of it; 0: nothing.
+    pub(crate) fn label(&self, told: u32) -> FlowLabel {
+        match (told, self.auto_flow_label) {
+            (0, true) => FlowLabel::Auto,
+            (label, _) => FlowLabel::Is(label),
+        }
+    }
+
     /// The extension headers of what is sent by `protocol`, and what the first of all headers names.
     pub(crate) fn headers(&self, protocol: u8) -> (u8, Vec<u8>) {
         let (mut first, mut chain) = (protocol, Vec::new());
@@ -278,6 +312,32 @@ impl Options6 {
     pub(crate) fn wants_icmp(&self, ty: u8) -> bool {
         self.icmp_filter[usize::from(ty / 32)] & 1 << (ty % 32) == 0
     }
+}
+
+/// The bits of a label in a `sin6_flowinfo`; above them stands the class.
+pub(crate) const FLOW_LABEL: u32 = 0xf_ffff;
+
+/// Extension headers of one message (RFC 3542 §4.1), as [`SendMeta::headers`](super::SendMeta::headers) has
+/// them, for a packet of `protocol`: what the first of all headers names, and they.
+pub(crate) fn headers_of(told: &[u8], protocol: u8) -> Result<(u8, Vec<u8>), SockError> {
+    let Some((&first, octets)) = told.split_first() else { return Ok((protocol, Vec::new())) };
+    let mut chain = octets.to_vec();
+    let (mut kind, mut at) = (first, 0);
+    while at < chain.len() {
+        match kind {
+            next::HOP_BY_HOP if at == 0 => {}
+            next::DESTINATION => {}
+            _ => return Err(SockError::Invalid),
+        }
+        let len = ipv6_ext::len(&chain[at..]).map_err(|_| SockError::Invalid)?;
+        checked(chain[at..at + len].to_vec())?;
+        kind = chain[at];
+        if at + len == chain.len() {
+            chain[at] = protocol;
+        }
+        at += len;
+    }
+    Ok((if chain.is_empty() { protocol } else { first }, chain))
 }
 
 /// An options header as a program gives it: nothing, or as long as it says, and made of options.

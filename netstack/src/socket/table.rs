@@ -10,7 +10,7 @@ use crate::net::multicast::SourceFilter;
 use crate::netinet::Flow;
 use crate::tcp::TcpId;
 use crate::time::Instant;
-use crate::wire::{ipv6, udp};
+use crate::wire::{be32, ipv6, udp};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -66,14 +66,25 @@ pub(crate) struct Datagram {
 impl Datagram {
     /// The extension headers before its transport header, with what names the first of them in front.
     pub(crate) fn headers(&self, kind: Kind) -> Option<Box<[u8]>> {
+        let (header, chain) = self.ipv6(kind)?;
+        (!chain.is_empty()).then(|| [&header[6..7], chain].concat().into())
+    }
+
+    /// Traffic class and flow label, unless both are 0.
+    pub(crate) fn flow_info(&self, kind: Kind) -> Option<u32> {
+        let (header, _) = self.ipv6(kind)?;
+        Some(be32(header, 0) & 0x0fff_ffff).filter(|info| *info != 0)
+    }
+
+    /// IPv6's header, and what is between it and the transport's.
+    fn ipv6(&self, kind: Kind) -> Option<(&[u8; ipv6::HEADER_LEN], &[u8])> {
         let transport = match kind {
             Kind::Udp | Kind::UdpLite => udp::HEADER_LEN,
             Kind::Ping | Kind::Raw | Kind::Packet => 0,
         };
         let is_ipv6 = self.error.is_none() && self.local.is_some_and(|addr| addr.is_ipv6());
         let octets = self.m.data().get(..self.at.checked_sub(transport)?)?;
-        let (header, chain) = octets.split_first_chunk::<{ ipv6::HEADER_LEN }>().filter(|_| is_ipv6)?;
-        (!chain.is_empty()).then(|| [&header[6..7], chain].concat().into())
+        octets.split_first_chunk().filter(|_| is_ipv6)
     }
 }
 

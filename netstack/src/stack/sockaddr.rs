@@ -11,6 +11,7 @@ use crate::socket::{Family, RecvMeta, SendMeta, SockError, SockOpt, SocketId, So
 use crate::tcp::{TcpOpt, TcpOptName};
 use crate::wire::{ipv6, scope6};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::rc::Rc;
 
 /// The interface that a scope identifier names.
 fn scope(id: u32) -> Option<IfIndex> {
@@ -91,24 +92,21 @@ impl Stack {
 
     /// The same of all addresses with which a datagram is to be sent.
     pub(super) fn taken_meta(&self, id: SocketId, meta: &SendMeta) -> Result<SendMeta, SockError> {
-        let sticky = match self.sockets.get(id) {
-            Some(Entry::Datagram(s)) => s.opts.v6.pkt_info,
-            Some(Entry::Stream(_)) | None => StickyPktInfo::default(),
+        let (sticky, told) = match self.sockets.get(id) {
+            Some(Entry::Datagram(s)) => (s.opts.v6.pkt_info, meta.to.map(|to| s.opts.v6.label_in(to))),
+            Some(Entry::Stream(_)) | None => (StickyPktInfo::default(), None),
         };
-        let meta = &SendMeta {
-            src: meta.src.or(sticky.src.map(IpAddr::V6)),
-            ifindex: meta.ifindex.or(sticky.ifindex),
-            ..*meta
-        };
-        let mut taken = *meta;
+        let src = meta.src.or(sticky.src.map(IpAddr::V6));
+        let ifindex = meta.ifindex.or(sticky.ifindex);
+        let mut taken = SendMeta { src, ifindex, flow_label: meta.flow_label.or(told), ..meta.clone() };
         if let Some(SocketAddr::V6(to)) = meta.to
             && is_link_group(*to.ip())
         {
-            taken.ifindex = meta.ifindex.or(scope(to.scope_id()));
+            taken.ifindex = ifindex.or(scope(to.scope_id()));
         }
         if let Some(to) = meta.to {
             // RFC 3542 §6.6: the interface names the zone where the address does not.
-            let to = match (to, meta.ifindex) {
+            let to = match (to, ifindex) {
                 (SocketAddr::V6(mut to), Some(ifindex))
                     if to.scope_id() == 0 && scope6::is_scoped(*to.ip()) =>
                 {
@@ -119,9 +117,9 @@ impl Stack {
             };
             taken.to = Some(self.taken(id, to)?);
         }
-        if let Some(IpAddr::V6(src)) = meta.src {
+        if let Some(IpAddr::V6(src)) = src {
             let (_, device) = self.kind_of(id)?;
-            let zone = meta.ifindex.or(meta.to.and_then(|to| match to {
+            let zone = ifindex.or(meta.to.and_then(|to| match to {
                 SocketAddr::V6(to) => scope(to.scope_id()),
                 SocketAddr::V4(_) => None,
             }));
@@ -143,6 +141,21 @@ impl Stack {
             }
             (Some(_) | None, _) => Ok(()),
         }
+    }
+
+    /// The label in the address of a peer is that of all that goes to it, if the program wants that.
+    pub(super) fn set_flow_label(&mut self, id: SocketId, peer: SocketAddr) -> Result<(), SockError> {
+        match self.sockets.entry(id)? {
+            Entry::Datagram(s) => s.opts.v6.flow_label = s.opts.v6.label_in(peer),
+            Entry::Stream(s) => {
+                let label = s.opts.v6.label_in(peer);
+                if s.opts.v6.flow_label != label {
+                    Rc::make_mut(&mut s.opts).v6.flow_label = label;
+                    return self.stream_set_label(id);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// An address of a socket, as its program sees it.

@@ -111,6 +111,7 @@ impl Stack {
     pub fn connect(&mut self, now: Instant, id: SocketId, peer: SocketAddr) -> Result<(), SockError> {
         self.ip.now = now;
         self.bind_to_scope(id, peer)?;
+        self.set_flow_label(id, peer)?;
         let peer = self.taken(id, peer)?;
         match self.sockets.entry(id)? {
             Entry::Datagram(_) => self.datagram_connect(id, peer),
@@ -218,6 +219,7 @@ impl Stack {
             time: d.time,
             link: d.link,
             error: d.error,
+            flow_info: s.opts.v6.recv_flow_info.then(|| d.flow_info(s.kind)).flatten(),
             headers: s.opts.v6.wants_headers().then(|| d.headers(s.kind)).flatten(),
         };
         if !flags.contains(RecvFlags::PEEK)
@@ -377,6 +379,7 @@ impl RecvMeta {
             time,
             link: None,
             error: None,
+            flow_info: None,
             headers: None,
         }
     }

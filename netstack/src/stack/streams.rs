@@ -98,11 +98,30 @@ impl Stack {
                 TcpOpt::PublicSource(v == Some(SourceKind::Public))
             }
             SockOpt::V6(SockOpt6::UnicastHops(v)) => TcpOpt::Ttl(v.unwrap_or(self.ip.config.ttl)),
+            SockOpt::V6(v @ (SockOpt6::HopOptions(_) | SockOpt6::DstOptions(_))) => {
+                let opts = Rc::make_mut(&mut s.opts);
+                opts.set(SockOpt::V6(v), max)?;
+                let (first, chain) = opts.v6.headers(protocol::TCP);
+                let done = self.tcp.set_headers(&mut self.ip, tcp, first, chain.into());
+                self.after_tcp();
+                return done;
+            }
+            SockOpt::V6(v @ SockOpt6::AutoFlowLabel(_)) => {
+                Rc::make_mut(&mut s.opts).set(SockOpt::V6(v), max)?;
+                return self.stream_set_label(id);
+            }
             other => return Rc::make_mut(&mut s.opts).set(other, max),
         };
         let done = self.tcp.set_option(&mut self.ip, tcp, opt);
         self.after_tcp();
         done
+    }
+
+    /// What a stream sends has the label that its options say.
+    pub(super) fn stream_set_label(&mut self, id: SocketId) -> Result<(), SockError> {
+        let Entry::Stream(s) = self.sockets.entry(id)? else { return Err(SockError::OpNotSupported) };
+        let (tcp, label) = (s.tcp, s.opts.v6.label(s.opts.v6.flow_label));
+        self.tcp.set_option(&mut self.ip, tcp, TcpOpt::FlowLabel(label))
     }
 
     fn stream_share(&self, tcp: TcpId) -> Result<Share, SockError> {

@@ -101,7 +101,7 @@ pub use tally::{Tally, Waits};
 pub use usrreq::Shutdown;
 
 use crate::netinet::in_pcb::{PcbTable, Receivers};
-use crate::netinet::{Cast, Fragment, IpLayer, IpRx, IpTx};
+use crate::netinet::{Cast, FlowLabel, Fragment, IpLayer, IpRx, IpTx};
 use crate::socket::{Ready, SockError};
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::{self as wire, Flags, Header};
@@ -303,6 +303,7 @@ impl Tcp {
             tos: 0,
             fragment: Fragment::Dont,
             bound: None,
+            label: FlowLabel::Auto,
         };
         self.sh.stats.out_rsts += 1;
         self.sh.stats.out_segs += 1;

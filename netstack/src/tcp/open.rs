@@ -311,7 +311,8 @@ impl Tcb {
         (self.ifindex, self.mtu) = (path.ifindex, path.mtu);
         let config = &cx.sh.config;
         // RFC 6691 §5.4: what we take has nothing to do with what the path takes in the other direction.
-        let largest = path.link_mtu.saturating_sub(self.ip_header_len() + 20).min(u32::from(u16::MAX)) as u16;
+        let largest =
+            path.link_mtu.saturating_sub(self.fixed_ip_header_len() + 20).min(u32::from(u16::MAX)) as u16;
         self.adv_mss = self.set.max_seg.map_or(largest, |m| m.min(largest)).max(config.min_mss);
         (self.timestamps, self.scaling) = (config.timestamps, config.window_scaling);
         self.sack = config.sack;

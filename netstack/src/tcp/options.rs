@@ -7,9 +7,11 @@ use super::config::{Nagle, TcpConfig};
 use super::fastopen::{FastOpen, Key};
 use super::tcb::Tcb;
 use crate::net::IfIndex;
+use crate::netinet::FlowLabel;
 use crate::netinet::in_pcb::Share;
 use crate::socket::{Ready, SockError};
 use crate::time::{Duration, Instant};
+use crate::wire::tcp;
 use std::rc::Rc;
 
 /// An option with its value.
@@ -78,6 +80,8 @@ pub enum TcpOpt {
     Ttl(u8),
     /// IP_TOS, IPV6_TCLASS
     Tos(u8),
+    /// IPV6_AUTOFLOWLABEL, or what the peer's address says.
+    FlowLabel(FlowLabel),
 }
 
 /// Names of the options.
@@ -115,6 +119,7 @@ pub enum TcpOptName {
     V6Only,
     Ttl,
     Tos,
+    FlowLabel,
 }
 
 /// The options of one socket.
@@ -152,6 +157,17 @@ pub(crate) struct Settings {
     pub(crate) only_v6: bool,
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
+    pub(crate) flow_label: FlowLabel,
+    pub(crate) headers: Headers,
+}
+
+/// IPv6's extension headers of each segment (IPV6_HOPOPTS, IPV6_DSTOPTS).
+#[derive(Clone, Debug)]
+pub(crate) struct Headers {
+    /// What the first of all headers is.
+    pub(crate) first: u8,
+    /// Their octets.
+    pub(crate) chain: Box<[u8]>,
 }
 
 impl Settings {
@@ -188,6 +204,8 @@ impl Settings {
             only_v6: false,
             ttl: config.ttl,
             tos: 0,
+            flow_label: FlowLabel::Auto,
+            headers: Headers { first: tcp::PROTOCOL, chain: Box::default() },
         }
     }
 }
@@ -319,6 +337,7 @@ impl Tcb {
             TcpOpt::Ttl(n) => set.ttl = n,
             // The two bits of ECN are the protocol's.
             TcpOpt::Tos(n) => set.tos = n & !3,
+            TcpOpt::FlowLabel(label) => set.flow_label = label,
         }
         Ok(())
     }
@@ -361,6 +380,7 @@ impl Tcb {
             TcpOptName::V6Only => TcpOpt::V6Only(set.only_v6),
             TcpOptName::Ttl => TcpOpt::Ttl(set.ttl),
             TcpOptName::Tos => TcpOpt::Tos(set.tos),
+            TcpOptName::FlowLabel => TcpOpt::FlowLabel(set.flow_label),
         }
     }
 }

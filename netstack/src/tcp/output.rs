@@ -545,14 +545,21 @@ impl Tcb {
             tcp::fill_checksum(src, dst, m.data_mut());
         }
         self.sizes.sent(m.longest_segment(ip_header + m.len()) as u32);
+        let mut protocol = tcp::PROTOCOL;
+        if dst.is_ipv6() {
+            let headers = &self.set.headers;
+            m.prepend(headers.chain.len()).copy_from_slice(&headers.chain);
+            protocol = headers.first;
+        }
         let tx = IpTx {
             src,
             dst,
-            protocol: tcp::PROTOCOL,
+            protocol,
             ttl: self.set.ttl,
             tos: self.set.tos | ecn,
             fragment: if fits { Fragment::Dont } else { Fragment::May },
             bound: self.set.bound_if,
+            label: self.set.flow_label,
         };
         match cx.ip.output(&tx, m) {
             Ok(()) => {}
@@ -605,20 +612,32 @@ impl Tcb {
         self.ip_header_len() + tcp::HEADER_LEN as u32 + options + self.window.mss
     }
 
-    /// Octets of the IP header.
+    /// Octets of the IP header, with the extension headers that each segment has.
     pub(super) fn ip_header_len(&self) -> u32 {
+        self.fixed_ip_header_len() + self.extension_len()
+    }
+
+    /// Octets of the IP header alone.
+    pub(super) fn fixed_ip_header_len(&self) -> u32 {
         match self.remote.ip() {
             IpAddr::V4(_) => 20,
             IpAddr::V6(_) => 40,
         }
     }
 
+    fn extension_len(&self) -> u32 {
+        match self.remote.ip() {
+            IpAddr::V4(_) => 0,
+            IpAddr::V6(_) => self.set.headers.chain.len() as u32,
+        }
+    }
+
     /// RFC 9293 §3.7.1 with RFC 6691: the peer's word, the path, ours; less the options that every segment has.
     pub(super) fn update_mss(&mut self, least: u16) {
         let path = self.mtu.min(self.search.limit());
-        let path = path.saturating_sub(self.ip_header_len() + tcp::HEADER_LEN as u32);
+        let path = path.saturating_sub(self.fixed_ip_header_len() + tcp::HEADER_LEN as u32);
         let ours = u32::from(self.set.max_seg.unwrap_or(u16::MAX));
-        let options = if self.timestamps { 12 } else { 0 };
+        let options = if self.timestamps { 12 } else { 0 } + self.extension_len();
         self.window.mss =
             u32::from(self.peer_mss).min(path).min(ours).saturating_sub(options).max(u32::from(least));
     }

@@ -82,7 +82,7 @@ impl Search {
 impl Tcb {
     /// Octets of the packet around a full segment that the path and the peer take.
     pub(super) fn largest_packet(&self) -> u32 {
-        let headers = self.ip_header_len() + HEADER_LEN as u32;
+        let headers = self.fixed_ip_header_len() + HEADER_LEN as u32;
         let ours = u32::from(self.set.max_seg.unwrap_or(u16::MAX));
         self.mtu.min(u32::from(self.peer_mss).min(ours) + headers)
     }

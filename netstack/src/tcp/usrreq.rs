@@ -4,7 +4,7 @@
 
 use super::fastopen::{self};
 use super::info::TcpInfo;
-use super::options::{TcpOpt, TcpOptName};
+use super::options::{Headers, TcpOpt, TcpOptName};
 use super::output::Burst;
 use super::tcb::{Cx, Holder, Tcb};
 use super::{State, Tcp, TcpId};
@@ -221,6 +221,22 @@ impl Tcp {
             let port = tcb.local.port();
             self.pcbs.rebind(id, port, |b| (b.share, b.ifindex) = (share, ifindex));
         }
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Sets IPv6's extension headers of each segment: what the first of all headers is, and they. They take their
+    /// room of the segments (RFC 6691), not of what the peer is told that we take.
+    pub(crate) fn set_headers(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        id: TcpId,
+        first: u8,
+        chain: Box<[u8]>,
+    ) -> Result<(), SockError> {
+        let (tcb, cx) = self.parts(ip, id).ok_or(SockError::BadSocket)?;
+        Rc::make_mut(&mut tcb.set).headers = Headers { first, chain };
+        tcb.set_mtu(tcb.mtu, &cx);
         self.settle(id);
         Ok(())
     }

@@ -147,6 +147,18 @@ impl Upper {
     }
 }
 
+/// What stands behind the extension headers in `octets`, of which the first is a `kind`, and where. A
+/// fragment header is no header to be passed by.
+pub fn behind(mut kind: u8, octets: &[u8]) -> Result<(u8, usize), WireError> {
+    let mut at = 0;
+    while let next::HOP_BY_HOP | next::ROUTING | next::DESTINATION = kind {
+        let rest = octets.get(at..).ok_or(WireError::Truncated)?;
+        let len = len(rest)?;
+        (kind, at) = (rest[0], at + len);
+    }
+    Ok((kind, at))
+}
+
 /// Walks the headers of the packet `packet`. Behind a fragment header that is not of the first
 /// fragment there are no headers. `Truncated`: the chain does not end within the octets (RFC 7112).
 pub fn upper(packet: &[u8]) -> Result<Upper, WireError> {

@@ -84,6 +84,8 @@ pub mod tag {
     pub const WIRE_LEN: u16 = 22;
     /// IPv6's extension headers: what the first one is, and their octets.
     pub const HEADERS: u16 = 23;
+    /// u32: IPv6's traffic class and flow label, the 28 bits of its header; of what is to be sent, the label alone.
+    pub const FLOW_INFO: u16 = 24;
 }
 
 /// What the answer to LOOKUP says of a socket beside the type in SOCKET: the bits of FLAGS. From [`TOLD`] on, one for each of
@@ -190,6 +192,7 @@ pub struct Body<'a> {
     pub offender: Option<&'a [u8]>,
     pub wire_len: Option<u32>,
     pub headers: Option<&'a [u8]>,
+    pub flow_info: Option<u32>,
 }
 
 /// Puts a decoded value into its place; a second one is a fault.
@@ -265,6 +268,7 @@ impl<'a> Body<'a> {
                     put(&mut body.error, tag, at_most(EXTENDED_ERR).filter(|_| n == EXTENDED_ERR), n)?
                 }
                 tag::HEADERS => put(&mut body.headers, tag, at_most(MAX_DATA), n)?,
+                tag::FLOW_INFO => put(&mut body.flow_info, tag, word(), n)?,
                 tag::WIRE_LEN => put(&mut body.wire_len, tag, word(), n)?,
                 tag::OFFENDER => put(&mut body.offender, tag, address(), n)?,
                 tag::LIMITS => {
@@ -319,6 +323,7 @@ impl<'a> Body<'a> {
         let versions = self.versions.map(|[low, high]| [u32::from(low) | u32::from(high) << 16]);
         numbers(tag::VERSIONS, versions.as_ref().map(|versions| &versions[..]));
         numbers(tag::IFINDEX, self.ifindex.as_ref().map(std::slice::from_ref));
+        numbers(tag::FLOW_INFO, self.flow_info.as_ref().map(std::slice::from_ref));
         numbers(tag::WIRE_LEN, self.wire_len.as_ref().map(std::slice::from_ref));
         numbers(tag::INODE, self.inode.map(long).as_ref().map(|inode| &inode[..]));
         numbers(tag::TIME, self.time.map(long).as_ref().map(|time| &time[..]));
@@ -346,6 +351,10 @@ pub struct Ancillary<'a> {
     pub ttl: Option<u8>,
     /// `IP_TOS`, `IPV6_TCLASS`.
     pub tos: Option<u8>,
+    /// `IPV6_FLOWINFO`: the flow label.
+    pub flow_info: Option<u32>,
+    /// `IPV6_HOPOPTS`, `IPV6_DSTOPTS`: what the first header is, and all of them, each naming the one behind it.
+    pub headers: Option<&'a [u8]>,
 }
 
 /// A call, with its arguments where they stand. The descriptor is the header's `sid`.
@@ -497,7 +506,14 @@ impl<'a> Request<'a> {
                 data: need(body.data, tag::DATA)?,
                 flags: body.flags.unwrap_or(0),
                 to: body.addr,
-                with: Ancillary { local: body.local, ifindex: body.ifindex, ttl: body.ttl, tos: body.tos },
+                with: Ancillary {
+                    local: body.local,
+                    ifindex: body.ifindex,
+                    ttl: body.ttl,
+                    tos: body.tos,
+                    flow_info: body.flow_info,
+                    headers: body.headers,
+                },
             },
             Op::RecvMsg => {
                 Request::RecvMsg { len: need(body.len, tag::LEN)?, flags: body.flags.unwrap_or(0) }
@@ -569,10 +585,21 @@ impl<'a> Request<'a> {
                 (Op::Connect, Body { addr: Some(addr), flags: Some(flags), ..none })
             }
             Request::SendMsg { data, flags, to, with } => {
-                let Ancillary { local, ifindex, ttl, tos } = with;
+                let Ancillary { local, ifindex, ttl, tos, flow_info, headers } = with;
                 (
                     Op::SendMsg,
-                    Body { data: Some(data), flags: Some(flags), addr: to, local, ifindex, ttl, tos, ..none },
+                    Body {
+                        data: Some(data),
+                        flags: Some(flags),
+                        addr: to,
+                        local,
+                        ifindex,
+                        ttl,
+                        tos,
+                        flow_info,
+                        headers,
+                        ..none
+                    },
                 )
             }
             Request::RecvMsg { len, flags } => {

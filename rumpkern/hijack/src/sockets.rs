@@ -71,6 +71,8 @@ bitflags::bitflags! {
         const RTHDR6 = 1024;
         /// IPV6_RECVDSTOPTS
         const DSTOPTS6 = 2048;
+        /// IPV6_FLOWINFO
+        const FLOWINFO6 = 4096;
     }
 }
 

@@ -167,7 +167,7 @@ impl Sys {
         }
         let (file, id) = self.socket_of(fd)?;
         let blocking = self.blocking(&file, Ready::WRITE, flags);
-        let mut meta = SendMeta { flags: meta.flags | flags.to_send(), ..*meta };
+        let mut meta = SendMeta { flags: meta.flags | flags.to_send(), ..meta.clone() };
         let send = self.block(&file, id, blocking, |stack, now| match stack.send(now, id, octets, &meta) {
             // A SYN went without data (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT): the data follows the handshake.
             Err(SockError::InProgress) if !blocking.never => {

@@ -1,8 +1,9 @@
 //! Socket options of IPv6 in Linux's numbers and layout: those of level IPPROTO_IPV6, and of raw sockets SOL_RAW's and
 //! SOL_ICMPV6's. RFC 3493 §5, RFC 3542. Those about groups are in `group_abi`.
 //!
-//! Not here, and so ENOPROTOOPT: extension headers of streams, flow labels of a program's choice, and the names of RFC 2292. There is
-//! no routing header that could be sent: as on a Linux that was built without any, one is EINVAL.
+//! Not here, and so ENOPROTOOPT: extension headers that come for streams, leases of flow labels (IPV6_FLOWLABEL_MGR: as on a
+//! Linux on which nobody has one for himself, any label may be sent), and the names of RFC 2292. There is no routing header that
+//! could be sent: as on a Linux that was built without any, one is EINVAL.
 
 use super::{Errno, Family, Fd, SockOpt, SockOptName, SockType, Sys};
 use netstack::net::IfIndex;
@@ -48,6 +49,7 @@ pub(super) fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Res
         (RAW, _) => return Err(Errno::ENOPROTOOPT),
         // Groups and hop limits of groups are datagrams'.
         (_, 17 | 18) if stream => return Err(Errno::ENOPROTOOPT),
+        (_, 11) => SockOpt6::RecvFlowInfo(int(value)? != 0),
         (_, 16) => SockOpt6::UnicastHops(octet(value)?),
         (_, 17) => SockOpt6::MulticastIf(match int(value)? {
             0 => None,
@@ -75,16 +77,17 @@ pub(super) fn set(sys: &Sys, fd: Fd, level: u32, name: u32, value: &[u8]) -> Res
             }
             SockOpt6::V6Only(int(value)? != 0)
         }
+        (_, 33) => SockOpt6::FlowInfoSend(int(value)? != 0),
         (_, 49) => SockOpt6::RecvPktInfo(int(value)? != 0),
         (_, 50) => SockOpt6::PktInfo(pkt_info(sys, value)?),
         (_, 51) => SockOpt6::RecvHopLimit(int(value)? != 0),
         (_, 53) if !stream => SockOpt6::RecvHopOptions(int(value)? != 0),
-        (_, 54) if !stream => SockOpt6::HopOptions(value.to_vec()),
-        (_, 55) if !stream => SockOpt6::RoutingDstOptions(value.to_vec()),
+        (_, 54) => SockOpt6::HopOptions(value.to_vec()),
+        (_, 55) => SockOpt6::RoutingDstOptions(value.to_vec()),
         (_, 56) if !stream => SockOpt6::RecvRouting(int(value)? != 0),
-        (_, 57) if !stream => return if value.is_empty() { Ok(()) } else { Err(Errno::EINVAL) },
+        (_, 57) => return if value.is_empty() { Ok(()) } else { Err(Errno::EINVAL) },
         (_, 58) if !stream => SockOpt6::RecvDstOptions(int(value)? != 0),
-        (_, 59) if !stream => SockOpt6::DstOptions(value.to_vec()),
+        (_, 59) => SockOpt6::DstOptions(value.to_vec()),
         (_, 60) => SockOpt6::RecvPathMtu(int(value)? != 0),
         (_, 62) => SockOpt6::DontFrag(int(value)? != 0),
         (_, 66) => SockOpt6::RecvTrafficClass(int(value)? != 0),
@@ -109,6 +112,7 @@ pub(super) fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, E
         (_, 36) if !stream => SockOpt6Name::HeaderIncluded,
         (RAW, _) => return Err(Errno::ENOPROTOOPT),
         (_, 1) => return Ok(AF_INET6.to_le_bytes().to_vec()),
+        (_, 11) => SockOpt6Name::RecvFlowInfo,
         (_, 16) => SockOpt6Name::UnicastHops,
         (_, 17) => SockOpt6Name::MulticastIf,
         (_, 18) => SockOpt6Name::MulticastHops,
@@ -118,16 +122,17 @@ pub(super) fn get(sys: &Sys, fd: Fd, level: u32, name: u32) -> Result<Vec<u8>, E
         (_, 25) => SockOpt6Name::RecvErr,
         (_, 26) => SockOpt6Name::V6Only,
         (_, 29) => SockOpt6Name::MulticastAll,
+        (_, 33) => SockOpt6Name::FlowInfoSend,
         (_, 49) => SockOpt6Name::RecvPktInfo,
         (_, 50) => SockOpt6Name::PktInfo,
         (_, 51) => SockOpt6Name::RecvHopLimit,
         (_, 53) if !stream => SockOpt6Name::RecvHopOptions,
-        (_, 54) if !stream => SockOpt6Name::HopOptions,
-        (_, 55) if !stream => SockOpt6Name::RoutingDstOptions,
+        (_, 54) => SockOpt6Name::HopOptions,
+        (_, 55) => SockOpt6Name::RoutingDstOptions,
         (_, 56) if !stream => SockOpt6Name::RecvRouting,
-        (_, 57) if !stream => return Ok(Vec::new()),
+        (_, 57) => return Ok(Vec::new()),
         (_, 58) if !stream => SockOpt6Name::RecvDstOptions,
-        (_, 59) if !stream => SockOpt6Name::DstOptions,
+        (_, 59) => SockOpt6Name::DstOptions,
         (_, 60) => SockOpt6Name::RecvPathMtu,
         (_, 61) => return path_mtu(sys, fd),
         (_, 62) => SockOpt6Name::DontFrag,
@@ -156,6 +161,8 @@ fn octets(sys: &Sys, option: &SockOpt6) -> Vec<u8> {
         | SockOpt6::RecvTrafficClass(on)
         | SockOpt6::RecvPathMtu(on)
         | SockOpt6::AutoFlowLabel(on)
+        | SockOpt6::FlowInfoSend(on)
+        | SockOpt6::RecvFlowInfo(on)
         | SockOpt6::RecvHopOptions(on)
         | SockOpt6::RecvDstOptions(on)
         | SockOpt6::RecvRouting(on)

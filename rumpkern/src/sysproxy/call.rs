@@ -160,6 +160,8 @@ async fn call(
                 ifindex: with.ifindex.map(IfIndex),
                 ttl: with.ttl,
                 tos: with.tos,
+                flow_label: with.flow_info,
+                headers: with.headers.map(Into::into),
                 link: packet_abi::destination(sys, fd, to)?,
                 ..SendMeta::default()
             };

@@ -66,6 +66,7 @@ impl Came {
             tos: Some(meta.tos),
             time: Some(meta.time.as_nanos()),
             headers: meta.headers.as_deref(),
+            flow_info: meta.flow_info,
             ..Body::default()
         })
     }

@@ -90,6 +90,52 @@ print(level, kind, value[:7].hex(), socket.inet_ntop(10, value[24:40]))
     server.prints("b'four' ::ffff:10.1.0.2 [(50, '00000000000000000000ffff0a02000202000000')]");
 }
 
+/// RFC 3542 §8, §9 and Linux's IPV6_FLOWINFO: what is said of one message is sent with it, and told as it came.
+#[test]
+fn labels_and_options_go_with_messages() {
+    program("python3", "python3");
+    let mut lab = both();
+    let server = r#"
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::", 99))
+for option in (11, 53, 58):
+    s.setsockopt(41, option, 1)
+while True:
+    data, control, flags, peer = s.recvmsg(99, 200)
+    print(data, sorted((kind, value.hex()) for level, kind, value in control), flush=True)
+"#;
+    let server = lab.start_words("h2", &["python3", "-c", server]);
+    lab.receives("h2", "udp", 99);
+    let client = r#"
+import socket
+c = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+c.setsockopt(41, 70, 0)
+to = ("2001:db8:2::2", 99)
+hop, dst = bytes.fromhex("00001e0207070100"), bytes.fromhex("00001f0208080100")
+c.sendmsg([b"plain"], [], 0, to)
+c.sendmsg([b"all"], [(41, 59, dst), (41, 54, hop), (41, 11, bytes.fromhex("00012345")), (41, 55, dst)], 0, to)
+c.setsockopt(41, 33, 1)
+c.setsockopt(41, 67, 4)
+c.sendto(b"address", (*to, 0x54321))
+c.connect((*to, 0xabcde))
+c.send(b"connected")
+for odd in ([(41, 54, hop), (41, 54, hop)], [(41, 59, dst[:7])], [(41, 57, dst)]):
+    try:
+        c.sendmsg([b"odd"], odd)
+        print("sent", odd)
+    except OSError as e:
+        print(e.errno)
+"#;
+    let output = lab_tests::exec::finish(&mut lab.command("h1", ["python3", "-c", client]), "client");
+    assert_eq!(lab_tests::exec::succeeded("client", &output).trim(), "22\n22\n22");
+    server.prints("b'plain' []");
+    // Each names what is behind it: the second header, UDP.
+    server.prints("b'all' [(11, '00012345'), (54, '3c001e0207070100'), (59, '11001f0208080100')]");
+    server.prints("b'address' [(11, '00454321')]");
+    server.prints("b'connected' [(11, '004abcde')]");
+}
+
 #[test]
 fn iproute2_changes_what_is_of_ipv6() {
     program("ip", "iproute2");

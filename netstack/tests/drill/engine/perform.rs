@@ -261,5 +261,6 @@ fn value(option: TcpOpt) -> String {
         TcpOpt::Congestion(a) => a.name().into(),
         TcpOpt::Reuse(share) => format!("{share:?}"),
         TcpOpt::BindToDevice(i) => format!("{i:?}"),
+        TcpOpt::FlowLabel(label) => format!("{label:?}"),
     }
 }

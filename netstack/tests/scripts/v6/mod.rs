@@ -6,6 +6,7 @@ mod forward;
 mod frag;
 mod harness;
 mod icmp;
+mod labels;
 mod nd;
 mod redirect;
 mod routers;

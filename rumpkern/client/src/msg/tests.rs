@@ -55,6 +55,7 @@ fn body<'a>(owned: &'a Owned, buf: &'a mut Vec<u8>) -> Body<'a> {
         offender: owned.octets[4].as_deref(),
         wire_len: owned.words.0[1],
         headers: owned.octets[3].as_deref(),
+        flow_info: owned.words.0[2],
         inode: owned.longs[3],
         flags: owned.words.0[0],
         len: owned.words.0[1],

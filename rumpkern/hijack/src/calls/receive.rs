@@ -268,6 +268,9 @@ fn ip_controls(wants: Wants, body: &Body<'_>, controls: &mut Vec<Control>) {
         controls.push(Control::new(libc::SOL_IPV6, libc::IPV6_HOPLIMIT, &u32::from(hops).to_le_bytes()));
     }
     header_controls(wants, body.headers.unwrap_or_default(), controls);
+    if let (true, Some(info)) = (wants.contains(Wants::FLOWINFO6), body.flow_info) {
+        controls.push(Control::new(libc::SOL_IPV6, libc::IPV6_FLOWINFO, &info.to_be_bytes()));
+    }
     if let (true, Some(class), false) = (wants.contains(Wants::TCLASS6), body.tos, mapped) {
         controls.push(Control::new(libc::SOL_IPV6, libc::IPV6_TCLASS, &u32::from(class).to_le_bytes()));
     }

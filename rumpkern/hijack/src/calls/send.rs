@@ -15,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const MOST: u64 = 1024;
 
 /// A message to be sent by the node.
+#[derive(Default)]
 struct Outgoing {
     data: Vec<u8>,
     to: Option<Vec<u8>>,
@@ -22,6 +23,8 @@ struct Outgoing {
     ifindex: Option<u32>,
     ttl: Option<u8>,
     tos: Option<u8>,
+    flow_info: Option<u32>,
+    headers: Option<Vec<u8>>,
 }
 
 impl Outgoing {
@@ -38,8 +41,14 @@ impl Outgoing {
         {
             sup.enter_door(call, inode);
         }
-        let with =
-            Ancillary { local: self.local.as_deref(), ifindex: self.ifindex, ttl: self.ttl, tos: self.tos };
+        let with = Ancillary {
+            local: self.local.as_deref(),
+            ifindex: self.ifindex,
+            ttl: self.ttl,
+            tos: self.tos,
+            flow_info: self.flow_info,
+            headers: self.headers.as_deref(),
+        };
         let request = Request::SendMsg { data: &self.data, flags, to: self.to.as_deref(), with };
         sup.ask(call, sid, &request, move |sup, call, answer| {
             if answer.result.is_err() {
@@ -74,7 +83,7 @@ pub(super) fn sendto(sup: &mut Supervisor, call: &Call) -> Outcome {
         let len = if stream { len.min(MAX_DATA as u64) } else { len };
         let data = Buffers::one(place, len).gather(sup.memory, call.tid, MAX_DATA)?;
         let to = if addr == 0 { None } else { Some(sup.address(call, addr, addr_len)?) };
-        let message = Outgoing { data, to, local: None, ifindex: None, ttl: None, tos: None };
+        let message = Outgoing { data, to, ..Outgoing::default() };
         Ok(message.ask(sup, call, sid, flags(call, call_flags), |_, _, sent| sent.into()))
     })())
 }
@@ -155,7 +164,8 @@ fn outgoing(sup: &Supervisor, call: &Call, message: &Message, stream: bool) -> R
     };
     let named = message.name != 0 && message.name_len != 0;
     let to = named.then(|| sup.address(call, message.name, message.name_len.into())).transpose()?;
-    let mut outgoing = Outgoing { data, to, local: None, ifindex: None, ttl: None, tos: None };
+    let mut outgoing = Outgoing { data, to, ..Outgoing::default() };
+    let (mut hop_options, mut dst_options) = (None, None);
     for control in message.controls(sup.memory, call.tid)? {
         let word = control.value.first_chunk().map(|word| i32::from_le_bytes(*word));
         let octet = || word.and_then(|word| u8::try_from(word).ok()).or(control.value.first().copied());
@@ -179,12 +189,53 @@ fn outgoing(sup: &Supervisor, call: &Call, message: &Message, stream: bool) -> R
             }
             (libc::SOL_IPV6, libc::IPV6_HOPLIMIT) => outgoing.ttl = usual_or_octet(word)?,
             (libc::SOL_IPV6, libc::IPV6_TCLASS) => outgoing.tos = usual_or_octet(word)?,
+            (libc::SOL_IPV6, libc::IPV6_FLOWINFO) => {
+                let info = word.ok_or(Errno::INVAL)?;
+                outgoing.flow_info = Some(u32::from_be(info as u32) & FLOW_LABEL);
+            }
+            (libc::SOL_IPV6, libc::IPV6_HOPOPTS) => once(&mut hop_options, &control.value)?,
+            (libc::SOL_IPV6, libc::IPV6_DSTOPTS) => once(&mut dst_options, &control.value)?,
+            // Those before a routing header, which there is never (RFC 3542 §9.2).
+            (libc::SOL_IPV6, libc::IPV6_RTHDRDSTOPTS) => once(&mut None, &control.value)?,
             // As Linux: other levels are others' affair.
             (libc::SOL_IP | libc::SOL_IPV6, _) => return Err(Errno::INVAL),
             _ => {}
         }
     }
+    outgoing.headers = chain([(HOP_BY_HOP, hop_options), (DESTINATION, dst_options)]);
     Ok(outgoing)
+}
+
+/// The bits of a flow label.
+const FLOW_LABEL: u32 = 0xf_ffff;
+/// "Next header" numbers.
+const HOP_BY_HOP: u8 = 0;
+const DESTINATION: u8 = 60;
+
+/// An extension header as a control message has it, which may be there once: what is behind its end is not of it.
+fn once(place: &mut Option<Vec<u8>>, value: &[u8]) -> Result<(), Errno> {
+    let eights = *value.get(1).ok_or(Errno::INVAL)?;
+    let header = value.get(..(usize::from(eights) + 1) * 8).ok_or(Errno::INVAL)?;
+    match place.replace(header.to_vec()) {
+        None => Ok(()),
+        Some(_) => Err(Errno::INVAL),
+    }
+}
+
+/// Extension headers in their order: what the first is, and all of them, each naming the one behind it.
+fn chain(headers: [(u8, Option<Vec<u8>>); 2]) -> Option<Vec<u8>> {
+    let there = headers.into_iter().filter_map(|(kind, header)| Some((kind, header?)));
+    let mut octets = Vec::new();
+    let mut named_at = 0;
+    for (kind, header) in there {
+        match octets.get_mut(named_at) {
+            Some(names) => *names = kind,
+            None => octets.push(kind),
+        }
+        named_at = octets.len();
+        octets.extend(header);
+    }
+    Some(octets).filter(|octets| !octets.is_empty())
 }
 
 /// A source address as the node reads it; `None`: the node's choice.
