@@ -12,7 +12,7 @@ use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
 use crate::socket::sockopt::MtuDiscover;
 use crate::socket::sockopt6::headers_of;
-use crate::socket::table::{Cork, Datagram, Kind};
+use crate::socket::table::{Cork, Datagram, Kind, Socket};
 use crate::socket::{QueuedError, Ready, SendFlags, SendMeta, SockError, SocketId};
 use crate::stack::Stack;
 use crate::stack::stats::{Drop, UdpLiteStats, UdpStats};
@@ -204,6 +204,7 @@ impl Stack {
             time: self.ip.now,
             link: None,
             error: None,
+            path_mtu: None,
         };
         self.datagram_push(id, datagram)
     }
@@ -273,6 +274,7 @@ impl Stack {
             time: self.ip.now,
             link: None,
             error: Some(queued),
+            path_mtu: None,
         };
         let Ok(s) = self.sockets.datagram(id) else { return };
         let limit = s.opts.recv_buffer;
@@ -501,8 +503,27 @@ impl Stack {
         sent
     }
 
-    /// Linux's `ip_local_error`: who has an error queue finds the MTU there (tracepath lives on it).
+    /// Linux's `ip_local_error`: who has an error queue finds the MTU there (tracepath lives on it). Who fragments by himself
+    /// and has asked for it, reads it in the place of a datagram (RFC 3542 §11.3).
     pub(crate) fn local_too_big(&mut self, id: SocketId, out: &Out, mtu: u32) {
+        let asks = |s: &mut Socket| out.tx.dst.is_ipv6() && s.opts.v6.dont_frag && s.opts.v6.recv_path_mtu;
+        if self.sockets.datagram(id).is_ok_and(asks) {
+            let news = Datagram {
+                m: self.ip.pool.get(),
+                at: 0,
+                wire_len: 0,
+                from: Some(SocketAddr::new(out.tx.dst, 0)),
+                local: Some(out.tx.src),
+                ifindex: out.way.ifindex,
+                ttl: 0,
+                tos: 0,
+                time: self.ip.now,
+                link: None,
+                error: None,
+                path_mtu: Some(mtu),
+            };
+            self.datagram_push(id, news);
+        }
         if self.sockets.datagram(id).is_ok_and(|s| s.opts.recv_err(out.tx.dst)) {
             let queued = QueuedError { error: SockError::MsgSize, offender: None, wire: (0, 0), mtu };
             self.queue_error(id, queued, (out.tx.src, out.way.ifindex), out.remote, &[]);

@@ -298,6 +298,8 @@ pub struct RecvMeta {
     pub link: Option<LinkAddr>,
     /// Of the error queue (MSG_ERRQUEUE): what happened to what was sent to `from`.
     pub error: Option<QueuedError>,
+    /// IPV6_PATHMTU: this is no datagram, but news of the path to `from`: octets of the largest packet that it takes.
+    pub path_mtu: Option<u32>,
     /// IPv6's traffic class and flow label, as they stand in the header (28 bits), if the program wants them and there are any.
     pub flow_info: Option<u32>,
     /// IPv6's extension headers, if the program wants any: what the first one is (a "next header"), and all of them.

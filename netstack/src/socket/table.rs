@@ -61,6 +61,8 @@ pub(crate) struct Datagram {
     pub(crate) time: Instant,
     pub(crate) link: Option<LinkAddr>,
     pub(crate) error: Option<QueuedError>,
+    /// No datagram, but news of the path to `from`: octets of the largest packet that it takes (IPV6_PATHMTU).
+    pub(crate) path_mtu: Option<u32>,
 }
 
 impl Datagram {

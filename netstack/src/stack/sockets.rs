@@ -219,6 +219,7 @@ impl Stack {
             time: d.time,
             link: d.link,
             error: d.error,
+            path_mtu: d.path_mtu,
             flow_info: s.opts.v6.recv_flow_info.then(|| d.flow_info(s.kind)).flatten(),
             headers: s.opts.v6.wants_headers().then(|| d.headers(s.kind)).flatten(),
         };
@@ -379,6 +380,7 @@ impl RecvMeta {
             time,
             link: None,
             error: None,
+            path_mtu: None,
             flow_info: None,
             headers: None,
         }

@@ -86,6 +86,8 @@ pub mod tag {
     pub const HEADERS: u16 = 23;
     /// u32: IPv6's traffic class and flow label, the 28 bits of its header; of what is to be sent, the label alone.
     pub const FLOW_INFO: u16 = 24;
+    /// u32: octets of the largest packet that the path to ADDR takes; there is no payload then.
+    pub const PATH_MTU: u16 = 25;
 }
 
 /// What the answer to LOOKUP says of a socket beside the type in SOCKET: the bits of FLAGS. From [`TOLD`] on, one for each of
@@ -193,6 +195,7 @@ pub struct Body<'a> {
     pub wire_len: Option<u32>,
     pub headers: Option<&'a [u8]>,
     pub flow_info: Option<u32>,
+    pub path_mtu: Option<u32>,
 }
 
 /// Puts a decoded value into its place; a second one is a fault.
@@ -269,6 +272,7 @@ impl<'a> Body<'a> {
                 }
                 tag::HEADERS => put(&mut body.headers, tag, at_most(MAX_DATA), n)?,
                 tag::FLOW_INFO => put(&mut body.flow_info, tag, word(), n)?,
+                tag::PATH_MTU => put(&mut body.path_mtu, tag, word(), n)?,
                 tag::WIRE_LEN => put(&mut body.wire_len, tag, word(), n)?,
                 tag::OFFENDER => put(&mut body.offender, tag, address(), n)?,
                 tag::LIMITS => {
@@ -324,6 +328,7 @@ impl<'a> Body<'a> {
         numbers(tag::VERSIONS, versions.as_ref().map(|versions| &versions[..]));
         numbers(tag::IFINDEX, self.ifindex.as_ref().map(std::slice::from_ref));
         numbers(tag::FLOW_INFO, self.flow_info.as_ref().map(std::slice::from_ref));
+        numbers(tag::PATH_MTU, self.path_mtu.as_ref().map(std::slice::from_ref));
         numbers(tag::WIRE_LEN, self.wire_len.as_ref().map(std::slice::from_ref));
         numbers(tag::INODE, self.inode.map(long).as_ref().map(|inode| &inode[..]));
         numbers(tag::TIME, self.time.map(long).as_ref().map(|time| &time[..]));

@@ -73,6 +73,8 @@ bitflags::bitflags! {
         const DSTOPTS6 = 2048;
         /// IPV6_FLOWINFO
         const FLOWINFO6 = 4096;
+        /// IPV6_RECVPATHMTU
+        const PATHMTU6 = 8192;
     }
 }
 

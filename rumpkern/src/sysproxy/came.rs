@@ -67,6 +67,7 @@ impl Came {
             time: Some(meta.time.as_nanos()),
             headers: meta.headers.as_deref(),
             flow_info: meta.flow_info,
+            path_mtu: meta.path_mtu,
             ..Body::default()
         })
     }

@@ -136,6 +136,31 @@ for odd in ([(41, 54, hop), (41, 54, hop)], [(41, 59, dst[:7])], [(41, 57, dst)]
     server.prints("b'connected' [(11, '004abcde')]");
 }
 
+/// RFC 3542 §11.3: IPV6_DONTFRAG, IPV6_RECVPATHMTU; what went too far is told as a `struct ip6_mtuinfo`.
+#[test]
+fn a_program_that_fragments_by_itself_hears_what_the_path_takes() {
+    program("python3", "python3");
+    let lab = both();
+    let script = r#"
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.settimeout(9)
+s.bind(("::", 7))
+for option in (60, 62):
+    s.setsockopt(41, option, 1)
+try:
+    s.sendto(bytes(1453), ("2001:db8:2::2", 9))
+except OSError as e:
+    print(e.errno)
+data, control, flags, peer = s.recvmsg(99, 200)
+(level, kind, value), = control
+print(data, level, kind, socket.inet_ntop(10, value[8:24]), int.from_bytes(value[28:], "little"), peer[0])
+"#;
+    let output = lab_tests::exec::finish(&mut lab.command("h1", ["python3", "-c", script]), "script");
+    let told = lab_tests::exec::succeeded("script", &output);
+    assert_eq!(told.trim(), "90\nb'' 41 61 2001:db8:2::2 1500 2001:db8:2::2");
+}
+
 #[test]
 fn iproute2_changes_what_is_of_ipv6() {
     program("ip", "iproute2");

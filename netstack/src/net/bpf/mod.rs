@@ -177,6 +177,7 @@ impl Stack {
             time: self.ip.now,
             link: Some(link),
             error: None,
+            path_mtu: None,
         };
         let taken = self.datagram_push(id, datagram);
         if let Ok(s) = self.sockets.datagram(id) {

@@ -114,6 +114,23 @@ fn an_optimistic_address_is_used_and_replaces_nothing() {
     s.answers(&ask, &["2001:db8::7 > 2001:db8::9 na 2001:db8::7 -so tll 02:00:00:00:00:01"]);
 }
 
+#[test]
+fn a_router_takes_nothing_for_an_address_that_it_still_tries_and_sends_nothing_on_to_it() {
+    let config = StackConfig { forwarding: true, ..StackConfig::default() };
+    let six = Ipv6Config { dad: Dad::On, ..plain6() };
+    let mut s = Script::new6(config, six, &["2001:db8::1/64", "2001:db8:1::1/64"]);
+    s.seconds(5);
+    s.stack.addr_add(s.now, s.ifs[0], format!("{ADDR}/64").parse().unwrap()).unwrap();
+    s.sent6(0);
+    let ping = from6("2001:db8::9", ADDR).echo(1, 1, b"");
+    s.answers(&ping, &[]);
+    assert_eq!(s.counter("ip6Tentative"), 1);
+    s.seconds(3);
+    s.sent6(0);
+    s.neighbour6(0, "2001:db8::9");
+    s.answers(&ping, &["2001:db8::7 > 2001:db8::9 reply 1.1 len 0"]);
+}
+
 /// Neither tells its link address by asking: each answers to the group in which the other is, and troubles nobody besides.
 #[test]
 fn two_that_try_their_addresses_find_each_other() {

@@ -114,6 +114,28 @@ fn headers_that_are_given_with_a_message_are_that_messages() {
     }
 }
 
+/// RFC 3542 §11.3, as Linux has it: who lets nobody fragment reads what went too far in the place of a datagram.
+#[test]
+fn who_fragments_by_himself_reads_what_the_path_takes() {
+    let (mut s, id) = sender();
+    let too_large = |s: &mut Script| s.stack.send(s.now, id, &[0; 1453], &to(0));
+    let news = |s: &mut Script| s.stack.recv(s.now, id, &mut [0; 9], RecvFlags::empty());
+    set(&mut s, id, SockOpt6::RecvPathMtu(true));
+    assert_eq!(too_large(&mut s), Ok(1453));
+    assert_eq!(news(&mut s), Err(SockError::WouldBlock), "it went in two");
+    set(&mut s, id, SockOpt6::DontFrag(true));
+    assert_eq!(too_large(&mut s), Err(SockError::MsgSize));
+    let told = news(&mut s).unwrap();
+    assert_eq!(
+        (told.len, told.path_mtu, told.from),
+        (0, Some(1500), Some(SocketAddr::new(ip6(OTHER).into(), 0)))
+    );
+    assert_eq!(news(&mut s), Err(SockError::WouldBlock), "once");
+    set(&mut s, id, SockOpt6::RecvPathMtu(false));
+    assert_eq!(too_large(&mut s), Err(SockError::MsgSize));
+    assert_eq!(news(&mut s), Err(SockError::WouldBlock));
+}
+
 /// A host of the link `2001:db8::/64`, without DAD.
 fn host(n: u8, peer: u8) -> (Stack, IfIndex) {
     let mut stack = Stack::new(StackConfig::default(), [n; 32]);

@@ -56,6 +56,7 @@ fn body<'a>(owned: &'a Owned, buf: &'a mut Vec<u8>) -> Body<'a> {
         wire_len: owned.words.0[1],
         headers: owned.octets[3].as_deref(),
         flow_info: owned.words.0[2],
+        path_mtu: owned.words.0[1],
         inode: owned.longs[3],
         flags: owned.words.0[0],
         len: owned.words.0[1],

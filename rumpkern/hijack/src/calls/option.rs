@@ -105,6 +105,7 @@ pub(super) fn wanted(level: u32, name: u32) -> Option<Wants> {
         (libc::SOL_IPV6, libc::IPV6_RECVHOPOPTS) => Some(Wants::HOPOPTS6),
         (libc::SOL_IPV6, libc::IPV6_RECVRTHDR) => Some(Wants::RTHDR6),
         (libc::SOL_IPV6, libc::IPV6_RECVDSTOPTS) => Some(Wants::DSTOPTS6),
+        (libc::SOL_IPV6, libc::IPV6_RECVPATHMTU) => Some(Wants::PATHMTU6),
         (libc::SOL_IPV6, libc::IPV6_FLOWINFO) => Some(Wants::FLOWINFO6),
         (libc::SOL_SOCKET, libc::SO_TIMESTAMP) => Some(Wants::TIMESTAMP),
         (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS) => Some(Wants::TIMESTAMPNS),

@@ -260,6 +260,17 @@ fn ip_controls(wants: Wants, body: &Body<'_>, controls: &mut Vec<Control>) {
         }
     }
     let Some(local) = inet6 else { return };
+    if let (Some(mtu), Some(peer)) = (body.path_mtu, body.addr) {
+        // `struct ip6_mtuinfo`, and as on Linux nothing besides.
+        if wants.contains(Wants::PATHMTU6) {
+            controls.push(Control::new(
+                libc::SOL_IPV6,
+                libc::IPV6_PATHMTU,
+                &[peer, &mtu.to_le_bytes()].concat(),
+            ));
+        }
+        return;
+    }
     if wants.contains(Wants::PKTINFO6) {
         let value = [&local.octets()[..], &index].concat();
         controls.push(Control::new(libc::SOL_IPV6, libc::IPV6_PKTINFO, &value));
