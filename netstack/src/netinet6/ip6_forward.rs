@@ -3,7 +3,7 @@
 
 use crate::net::IfIndex;
 use crate::net::mbuf::Mbuf;
-use crate::net::route::RouteKind;
+use crate::net::route::{NextHop, RouteKind};
 use crate::netinet::Cast;
 use crate::netinet::ip::{Ip, WayKind};
 use crate::stack::stats::Drop;
@@ -26,15 +26,17 @@ impl Ip {
         let Some(entry) = self.routes.lookup6(header.dst) else {
             return self.refuse6(ifindex, m, no_route.0, no_route.1, no_route.2, 0);
         };
+        let towards = |h: &NextHop| (h.ifindex, h.via.unwrap_or(IpAddr::V6(header.dst)));
         let hop = match entry.kind {
-            RouteKind::Unicast if entry.hops.len() == 1 => Some(entry.hops[0]),
+            RouteKind::Unicast if entry.hops.len() == 1 => entry.hops.first().map(towards),
             RouteKind::Unicast => {
                 let upper = ipv6_ext::upper(m.data()).ok().filter(|u| u.fragment.is_none());
                 let (protocol, transport) = match upper {
                     Some(u) => (u.protocol, Some(&m.data()[u.at..])),
                     None => (header.next_header, None),
                 };
-                entry.hop(self.key, self.flow6(header.src, header.dst, protocol, transport))
+                let flow = self.flow6(header.src, header.dst, protocol, transport);
+                entry.hop(self.key, flow).as_ref().map(towards)
             }
             RouteKind::Blackhole => return self.discard(Drop::Ip6Blackhole, m),
             RouteKind::Unreachable => {
@@ -47,24 +49,23 @@ impl Ip {
             }
             RouteKind::Local | RouteKind::Broadcast => return self.discard(Drop::Ip6NotForwardable, m),
         };
-        let Some((hop, out)) = hop.and_then(|h| Some((h, self.ifs.get(h.ifindex)?))) else {
+        let Some((out, next)) = hop.and_then(|(dev, next)| Some((self.ifs.get(dev)?, next))) else {
             return self.refuse6(ifindex, m, no_route.0, no_route.1, no_route.2, 0);
         };
-        let mtu = out.mtu6();
+        let (dev, mtu) = (out.index, out.mtu6());
         if scope6::is_scoped(header.src) {
             return self.refuse6(ifindex, m, Drop::Ip6NotForwardable, ty::UNREACHABLE, unreach::SCOPE, 0);
         }
-        let next = hop.via.unwrap_or(IpAddr::V6(header.dst));
         if m.longest_segment(m.len()) > mtu as usize {
             self.stats.ip6.frag_fails += 1;
             return self.refuse6(ifindex, m, Drop::Ip6TooBig, ty::TOO_BIG, 0, mtu);
         }
-        if hop.ifindex == ifindex && self.config.send_redirects {
+        if dev == ifindex && self.config.send_redirects {
             self.nd6_redirect(ifindex, header, next, &m);
         }
         self.stats.ip6.forw_datagrams += 1;
         ipv6::decrement_hop_limit(m.data_mut());
-        self.link_output(hop.ifindex, next, WayKind::Unicast, m);
+        self.link_output(dev, next, WayKind::Unicast, m);
     }
 
     /// Drops a packet that cannot go on, and tells its sender why.
