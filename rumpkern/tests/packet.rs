@@ -44,7 +44,7 @@ async fn recv(sys: &Sys, fd: Fd) -> Result<(RecvMeta, Vec<u8>), Errno> {
 
 async fn send(sys: &Sys, fd: Fd, octets: &[u8], to: Option<&[u8]>) -> Result<usize, Errno> {
     let link = packet_abi::destination(sys, fd, to)?;
-    sys.sendmsg(fd, octets, MsgFlags::empty(), &SendMeta { link, ..SendMeta::default() }).await
+    sys.sendmsg(fd, octets, MsgFlags::empty(), SendMeta { link, ..SendMeta::default() }).await
 }
 
 #[test]

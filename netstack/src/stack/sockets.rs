@@ -5,8 +5,7 @@ use super::Stack;
 use crate::socket::sockopt::Options;
 use crate::socket::table::{Entry, Kind, PacketBinding, RecvQueue, Socket};
 use crate::socket::{
-    Family, Ready, RecvFlags, RecvMeta, SendFlags, SendMeta, Shutdown, SockError, SockType, SocketId,
-    SocketInfo,
+    Family, Ready, RecvFlags, RecvMeta, SendMeta, Shutdown, SockError, SockType, SocketId, SocketInfo,
 };
 use crate::time::Instant;
 use crate::wire::ipv4::protocol;
@@ -149,23 +148,14 @@ impl Stack {
         meta: &SendMeta,
     ) -> Result<usize, SockError> {
         self.ip.now = now;
-        let meta = &self.taken_meta(id, meta)?;
         let kind = match self.sockets.entry(id)? {
             Entry::Datagram(s) => s.kind,
             Entry::Stream(s) => {
                 let tcp = s.tcp;
-                let done = if meta.flags.contains(SendFlags::FASTOPEN) {
-                    // Without an address there is nobody to connect to, but perhaps a connection already.
-                    let to =
-                        meta.to.ok_or(SockError::Invalid).or_else(|e| self.tcp.peer_addr(tcp).or(Err(e)));
-                    to.and_then(|to| self.tcp.send_fast_open(&mut self.ip, tcp, data, to))
-                } else {
-                    self.tcp.send(&mut self.ip, tcp, data, meta.flags)
-                };
-                self.after_tcp();
-                return done;
+                return self.stream_send(id, tcp, data, meta);
             }
         };
+        let meta = &self.taken_meta(id, meta)?;
         match kind {
             Kind::Udp | Kind::UdpLite => self.udp_send(id, data, meta),
             Kind::Ping => self.ping_send(id, data, meta),

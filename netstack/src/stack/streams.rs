@@ -5,8 +5,8 @@ use crate::netinet::in_pcb::Share;
 use crate::socket::sockopt::Options;
 use crate::socket::table::{Entry, Stream};
 use crate::socket::{
-    Family, RecvFlags, RecvMeta, SockError, SockOpt, SockOpt6, SockOpt6Name, SockOptName, SockType, SocketId,
-    SocketInfo, SourceKind,
+    Family, RecvFlags, RecvMeta, SendFlags, SendMeta, SockError, SockOpt, SockOpt6, SockOpt6Name,
+    SockOptName, SockType, SocketId, SocketInfo, SourceKind,
 };
 use crate::tcp::{State, TcpConfig, TcpId, TcpInfo, TcpOpt, TcpOptName};
 use crate::time::Instant;
@@ -54,6 +54,28 @@ impl Stack {
             }
         }
         self.tcp_events = events;
+    }
+
+    /// Writes to a stream.
+    pub(super) fn stream_send(
+        &mut self,
+        id: SocketId,
+        tcp: TcpId,
+        data: &[u8],
+        meta: &SendMeta,
+    ) -> Result<usize, SockError> {
+        let done = if meta.flags.contains(SendFlags::FASTOPEN) {
+            // Without an address there is nobody to connect to, but perhaps a connection already.
+            let to = match self.taken_meta(id, meta)?.to {
+                Some(to) => Ok(to),
+                None => self.tcp.peer_addr(tcp).or(Err(SockError::Invalid)),
+            };
+            to.and_then(|to| self.tcp.send_fast_open(&mut self.ip, tcp, data, to))
+        } else {
+            self.tcp.send(&mut self.ip, tcp, data, meta.flags)
+        };
+        self.after_tcp();
+        done
     }
 
     /// Reads from a stream.

@@ -266,12 +266,12 @@ impl Ping<'_> {
         let meta = SendMeta { ttl: self.options.ttl, ..SendMeta::default() };
         self.requests.sent(sys.now());
         self.transmitted += 1;
-        let mut sent = sys.sendmsg(self.echo, &self.message, MsgFlags::empty(), &meta).await;
+        let mut sent = sys.sendmsg(self.echo, &self.message, MsgFlags::empty(), meta.clone()).await;
         if let Err(errno) = sent
             && self.is_earlier(errno)
         {
             self.unreachable(self.requests.next - 1).await;
-            sent = sys.sendmsg(self.echo, &self.message, MsgFlags::empty(), &meta).await;
+            sent = sys.sendmsg(self.echo, &self.message, MsgFlags::empty(), meta).await;
         }
         match sent {
             Ok(_) if self.options.flood && !self.cx.json => self.cx.out(".").await,

@@ -158,7 +158,7 @@ async fn hop(
         to.set_port(probes.first_port + probes.sent.len() as u16);
         let meta = SendMeta { to: Some(to), ttl: Some(ttl), ..SendMeta::default() };
         probes.sent.push(sys.now());
-        match sys.sendmsg(udp, &probes.payload, MsgFlags::empty(), &meta).await {
+        match sys.sendmsg(udp, &probes.payload, MsgFlags::empty(), meta).await {
             // An ICMP error that the socket heard of too; the raw socket says more.
             Ok(_) | Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH) => {}
             Err(errno) => return Err(errno).context("sendto"),

@@ -140,7 +140,7 @@ impl Sys {
 
     /// Sends on a connected socket; a stream may take less than all.
     pub async fn send(&self, fd: Fd, octets: &[u8], flags: MsgFlags) -> Result<usize, Errno> {
-        self.sendmsg(fd, octets, flags, &SendMeta::default()).await
+        self.sendmsg(fd, octets, flags, SendMeta::default()).await
     }
 
     /// Sends a datagram to `to`.
@@ -151,7 +151,7 @@ impl Sys {
         flags: MsgFlags,
         to: SocketAddr,
     ) -> Result<usize, Errno> {
-        self.sendmsg(fd, octets, flags, &SendMeta { to: Some(to), ..SendMeta::default() }).await
+        self.sendmsg(fd, octets, flags, SendMeta { to: Some(to), ..SendMeta::default() }).await
     }
 
     /// Sends with all that can be said about it.
@@ -160,14 +160,14 @@ impl Sys {
         fd: Fd,
         octets: &[u8],
         flags: MsgFlags,
-        meta: &SendMeta,
+        mut meta: SendMeta,
     ) -> Result<usize, Errno> {
-        if self.netlink(fd).is_ok() {
+        let file = self.socket_file(fd)?;
+        let Kind::Socket(id, _) = file.kind else {
             return if meta.to.is_some() { Err(Errno::EINVAL) } else { self.netlink_send(fd, octets, None) };
-        }
-        let (file, id) = self.socket_of(fd)?;
+        };
         let blocking = self.blocking(&file, Ready::WRITE, flags);
-        let mut meta = SendMeta { flags: meta.flags | flags.to_send(), ..meta.clone() };
+        meta.flags |= flags.to_send();
         let send = self.block(&file, id, blocking, |stack, now| match stack.send(now, id, octets, &meta) {
             // A SYN went without data (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT): the data follows the handshake.
             Err(SockError::InProgress) if !blocking.never => {
@@ -210,17 +210,17 @@ impl Sys {
 
     /// Receives, with all that is known about it.
     pub async fn recvmsg(&self, fd: Fd, buffer: &mut [u8], flags: MsgFlags) -> Result<RecvMeta, Errno> {
-        if self.netlink(fd).is_ok() {
+        let file = self.socket_file(fd)?;
+        let Kind::Socket(id, kind) = file.kind else {
             // The buffer may be a carrier's, larger than that of whom it carries for.
             let received = self.netlink_recv(fd, 0, flags).await?.octets;
             let len = received.len().min(buffer.len());
             buffer[..len].copy_from_slice(&received[..len]);
             return Ok(RecvMeta { len, full_len: received.len(), ..RecvMeta::end(self.kernel.now()) });
-        }
-        let (file, id) = self.socket_of(fd)?;
+        };
         let blocking = self.blocking(&file, Ready::READ, flags);
-        let stream = self.socket_type(fd)? == SockType::Stream;
-        let whole = stream && flags.contains(MsgFlags::WAITALL) && !flags.contains(MsgFlags::PEEK);
+        let whole =
+            kind == SockType::Stream && flags.contains(MsgFlags::WAITALL) && !flags.contains(MsgFlags::PEEK);
         let flags = flags.to_recv();
         let receive = self.block(&file, id, blocking, |stack, now| stack.recv(now, id, buffer, flags));
         let mut meta = receive.await?;

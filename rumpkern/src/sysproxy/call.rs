@@ -175,7 +175,7 @@ async fn call(
             if flags.contains(MsgFlags::FASTOPEN) {
                 passing.connects(fd)?;
             }
-            let sent = sys.sendmsg(fd, data, flags, &meta).await;
+            let sent = sys.sendmsg(fd, data, flags, meta).await;
             if flags.contains(MsgFlags::FASTOPEN) {
                 passing.connecting(fd);
             }

@@ -381,12 +381,13 @@ async fn send_all(
     meta: &SendMeta,
     stream: bool,
 ) -> Result<usize, Errno> {
-    let mut sent = sys.sendmsg(fd, octets, flags, meta).await?;
+    let mut sent = sys.sendmsg(fd, octets, flags, meta.clone()).await?;
     let once = !stream || flags.contains(MsgFlags::DONTWAIT) || sys.nonblocking(fd)?;
     // What a SYN did not take follows the handshake.
-    let (flags, meta) = (flags - MsgFlags::FASTOPEN, SendMeta { to: meta.to.filter(|_| !stream), ..*meta });
+    let (flags, meta) =
+        (flags - MsgFlags::FASTOPEN, SendMeta { to: meta.to.filter(|_| !stream), ..meta.clone() });
     while !once && sent < octets.len() {
-        match sys.sendmsg(fd, &octets[sent..], flags, &meta).await {
+        match sys.sendmsg(fd, &octets[sent..], flags, meta.clone()).await {
             Ok(more) => sent += more,
             Err(_) => break,
         }

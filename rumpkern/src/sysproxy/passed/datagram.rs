@@ -101,7 +101,7 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
             // Of a packet socket with a ring any message means what lies there.
             let sent = match passing.send_ring(passed.fd, MsgFlags::empty(), &to_peer).await {
                 Some(sent) => sent,
-                None => passing.sys.sendmsg(passed.fd, &buffer[..octets], MsgFlags::empty(), &to_peer).await,
+                None => passing.sys.sendmsg(passed.fd, &buffer[..octets], MsgFlags::empty(), to_peer).await,
             };
             match sent {
                 Ok(_) => {}

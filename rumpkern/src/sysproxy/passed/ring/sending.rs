@@ -95,7 +95,7 @@ impl Passing {
             };
             let sent = match next {
                 Next::Nothing => return Ok(sum),
-                Next::Frame(octets) => self.sys.sendmsg(passed.fd, &octets, flags, meta).await,
+                Next::Frame(octets) => self.sys.sendmsg(passed.fd, &octets, flags, meta.clone()).await,
                 Next::Wrong(errno) => Err(errno),
             };
             let mut ring = passed.ring.borrow_mut();
