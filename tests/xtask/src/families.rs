@@ -29,7 +29,9 @@ b = {}
 link = { subnet = "192.0.2.0/24", subnet6 = "fd00:1::/64", nodes = ["a", "b"] }
 "#;
 /// Runs of each family, by turns: who comes first has no advantage.
-const TURNS: usize = 5;
+const TURNS: usize = 21;
+/// Labs that are started; the median counts.
+const STARTS: usize = 5;
 
 /// The medians of IPv4 and of IPv6.
 fn by_turns(mut once: impl FnMut(&str) -> Result<f64>) -> Result<(f64, f64)> {
@@ -54,7 +56,7 @@ fn up(place: &Place, text: &str) {
 pub(crate) fn forwarding(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
     up(place, ROUTED);
     let (four, six) = by_turns(|flag| {
-        let report = place.json(&format!("perf udp h1 h2 -t 1 -l 64 {flag}"));
+        let report = place.json(&format!("perf udp h1 h2 -t 0.4 -l 64 {flag}"));
         let seconds = report["seconds"].as_f64().context("seconds")?;
         Ok(report["received"].as_f64().context("received")? / seconds / 1e6)
     })?;
@@ -66,7 +68,7 @@ pub(crate) fn bulk(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
     for (name, keys) in [("IPv6: one TCP stream", ""), ("IPv6: the same, offload off", "offload = false, ")] {
         up(place, &DIRECT.replace("link = { ", &format!("link = {{ {keys}")));
         let (four, six) = by_turns(|flag| {
-            let report = place.json(&format!("perf tcp a b -t 1 {flag}"));
+            let report = place.json(&format!("perf tcp a b -t 0.4 {flag}"));
             Ok(report["bits_per_second"].as_f64().context("bits_per_second")? / 1e9)
         })?;
         figures.push(figure(name, six, "Gbit/s", "ratio 0.95").against(Some(four)));
@@ -149,7 +151,7 @@ pub(crate) fn slaac(place: &Place, _: Option<&Veth>) -> Result<Vec<Figure>> {
         ("SLAAC: the same, DAD on", "on"),
     ] {
         let mut all = Vec::new();
-        for _ in 0..TURNS {
+        for _ in 0..STARTS {
             let began = Instant::now();
             up(place, &listening(dad));
             let is_good = |row: &Value| row["scope"] == "global" && row["tentative"] != true;
