@@ -98,19 +98,21 @@ pub const CONNECTED: u32 = 2;
 /// See [`LISTENS`].
 pub const TOLD: u32 = 4;
 /// Level and name of the options that ask for control messages.
-pub const TOLD_OPTIONS: [(u32, u32); 12] = [
-    (0, 8),
-    (0, 12),
-    (0, 13),
-    (1, 29),
-    (1, 35),
-    (263, 8),
-    (41, 49),
-    (41, 51),
-    (41, 66),
-    (41, 53),
-    (41, 56),
-    (41, 58),
+pub const TOLD_OPTIONS: [(u32, u32); 14] = [
+    (0, 8),   // IP_PKTINFO
+    (0, 12),  // IP_RECVTTL
+    (0, 13),  // IP_RECVTOS
+    (1, 29),  // SO_TIMESTAMP
+    (1, 35),  // SO_TIMESTAMPNS
+    (263, 8), // PACKET_AUXDATA
+    (41, 49), // IPV6_RECVPKTINFO
+    (41, 51), // IPV6_RECVHOPLIMIT
+    (41, 66), // IPV6_RECVTCLASS
+    (41, 53), // IPV6_RECVHOPOPTS
+    (41, 56), // IPV6_RECVRTHDR
+    (41, 58), // IPV6_RECVDSTOPTS
+    (41, 11), // IPV6_FLOWINFO
+    (41, 60), // IPV6_RECVPATHMTU
 ];
 
 /// Octets of one entry of POLLFDS.

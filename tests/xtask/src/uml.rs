@@ -1,7 +1,7 @@
 //! A Linux kernel of its own, for what the host's has not: Debian's package `user-mode-linux`, a process like any other over the host's
 //! files, which it only reads.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use lab_tests::Place;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -47,8 +47,9 @@ impl Uml {
             .context("linux.uml (Debian package user-mode-linux)")?;
         let said = String::from_utf8_lossy(&output.stdout).replace('\r', "");
         let parts = said.split_once(BEGIN).and_then(|(_, said)| said.split_once(END));
-        ensure!(parts.is_some(), "the user-mode kernel did not come to the end: {said}");
-        Ok(parts.map(|(said, _)| said.to_owned()).unwrap_or_default())
+        let (said, _) =
+            parts.with_context(|| format!("the user-mode kernel did not come to the end: {said}"))?;
+        Ok(said.to_owned())
     }
 }
 

@@ -7,8 +7,8 @@ use rustix::io::Errno;
 pub(super) const MSGHDR: u64 = 56;
 pub(super) const MMSGHDR: u64 = 64;
 const IOVEC: usize = 16;
-/// Most buffers of a message (`UIO_MAXIOV`), and of messages of a call.
-const MOST: usize = 1024;
+/// Most buffers of a message, and most messages of a call.
+pub(super) const UIO_MAXIOV: u64 = 1024;
 /// Octets of control messages that are read.
 const MOST_CONTROL: usize = 4096;
 /// Octets of a control message's header.
@@ -70,7 +70,7 @@ impl Message {
     pub(super) fn read(memory: Memory, tid: i32, place: u64) -> Result<Message, Errno> {
         let head = memory.take(tid, place, MSGHDR as usize)?;
         let long = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or_default());
-        let count = usize::try_from(long(24)).ok().filter(|count| *count <= MOST).ok_or(Errno::MSGSIZE)?;
+        let count = Some(long(24)).filter(|count| *count <= UIO_MAXIOV).ok_or(Errno::MSGSIZE)? as usize;
         let vector = memory.take(tid, long(16), count * IOVEC)?;
         let buffers = vector.chunks_exact(IOVEC).map(|iovec| {
             let long = |at: usize| u64::from_le_bytes(iovec[at..at + 8].try_into().unwrap_or_default());

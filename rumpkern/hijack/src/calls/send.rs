@@ -1,6 +1,6 @@
 //! sendto(2), sendmsg(2) and sendmmsg(2): what names an address or carries control messages. All else goes by itself.
 
-use super::message::{Buffers, MMSGHDR, MSGHDR, Message};
+use super::message::{Buffers, MMSGHDR, MSGHDR, Message, UIO_MAXIOV};
 use super::outcome;
 use crate::seccomp_unsafe::Call;
 use crate::supervisor::{Outcome, Supervisor};
@@ -10,9 +10,6 @@ use rumpclient::sockaddr;
 use rumpclient::wire::MAX_DATA;
 use rustix::io::Errno;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// Most messages of one sendmmsg(2) (`UIO_MAXIOV`).
-const MOST: u64 = 1024;
 
 /// A message to be sent by the node.
 #[derive(Default)]
@@ -132,7 +129,7 @@ fn send_from(sup: &mut Supervisor, call: &Call, sid: Sid, nth: u64) -> Outcome {
         (0, Some(errno)) => Outcome::Fail(errno),
         (sent, _) => Outcome::Value(sent as i64),
     };
-    if nth >= u64::from(count as u32).min(MOST) {
+    if nth >= u64::from(count as u32).min(UIO_MAXIOV) {
         return ended(None);
     }
     let place = vector + nth * MMSGHDR;

@@ -5,16 +5,13 @@
 //! one of another session on the same node: the node is asked once for each. One of another node is the host's unix socket that
 //! it looks like: it carries octets, and calls that name addresses fail.
 
-use super::message::{MMSGHDR, Message};
+use super::message::{MMSGHDR, Message, UIO_MAXIOV};
 use crate::process::socket_inode;
 use crate::seccomp_unsafe::Call;
 use crate::sockets::{Socket, Wants};
 use crate::supervisor::{Outcome, Supervisor};
 use rumpclient::msg::{CONNECTED, LISTENS, Request, TOLD, TOLD_OPTIONS};
 use rumpclient::{Completion, Errno, Sid};
-
-/// Most messages of one sendmmsg(2) that are looked at (`UIO_MAXIOV`).
-const MOST: u64 = 1024;
 
 /// The inode of argument 0, if it is a socket of which nobody knows yet whose it is.
 pub(super) fn stranger(sup: &Supervisor, call: &Call) -> Option<u64> {
@@ -87,7 +84,7 @@ pub(super) fn hand_on(sup: &mut Supervisor, call: &Call) {
     let [_, place, count, ..] = call.args;
     let places = match call.nr {
         libc::SYS_sendmsg => 0..1,
-        libc::SYS_sendmmsg => 0..u64::from(count as u32).min(MOST),
+        libc::SYS_sendmmsg => 0..u64::from(count as u32).min(UIO_MAXIOV),
         _ => return,
     };
     for nth in places {
@@ -110,5 +107,19 @@ pub(crate) fn give(sup: &mut Supervisor, call: &Call, fd: u64) {
         sup.tell_held(sid);
         // If it cannot be told it is gone, with all its sockets.
         let _ = sup.submit(sid, &Request::HandOn, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket that comes from another session brings the control messages that its program has asked for, whichever.
+    #[test]
+    fn all_that_a_program_may_want_is_told() {
+        let told = TOLD_OPTIONS.map(|(level, name)| super::super::option::wanted(level, name));
+        let wants =
+            told.into_iter().fold(Wants::empty(), |wants, one| wants | one.expect("a control message"));
+        assert_eq!(wants, Wants::all());
     }
 }
