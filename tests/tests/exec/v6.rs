@@ -281,3 +281,25 @@ c.sendto(b"last", ("2001:db8:2::2", 99))
     ];
     assert_eq!(said.lines().collect::<Vec<_>>(), all);
 }
+
+/// RFC 8200 §4.3: the two longest headers of options, in one message, come as they were sent where a link takes them: by the loopback.
+#[test]
+fn the_longest_headers_of_one_message_come() {
+    program("python3", "python3");
+    let lab = both();
+    let script = r#"
+import socket
+s, c = (socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) for _ in "sc")
+s.bind(("::1", 99))
+for told in (53, 58):
+    s.setsockopt(41, told, 1)
+option = lambda n: bytes([0x1e, n - 2]) + bytes(n - 2)
+longest = bytes([0, 255]) + option(257) * 7 + option(247)
+c.sendmsg([b"x"], [(41, 54, longest), (41, 59, longest)], 0, ("::1", 99))
+data, control, flags, peer = s.recvmsg(99, 9000)
+print(data, flags, sorted((kind, value[1:] == longest[1:]) for level, kind, value in control))
+"#;
+    let output = lab_tests::exec::finish(&mut lab.command("h1", ["python3", "-c", script]), "headers");
+    let said = lab_tests::exec::succeeded("headers", &output);
+    assert_eq!(said, "b'x' 0 [(54, True), (59, True)]\n");
+}

@@ -9,8 +9,8 @@ pub(super) const MMSGHDR: u64 = 64;
 const IOVEC: usize = 16;
 /// Most buffers of a message, and most messages of a call.
 pub(super) const UIO_MAXIOV: u64 = 1024;
-/// Octets of control messages that are read.
-const MOST_CONTROL: usize = 4096;
+/// `optmem_max`: octets of control messages that are read at most.
+const OPTMEM_MAX: usize = 131_072;
 /// Octets of a control message's header.
 const CMSG: usize = 16;
 
@@ -92,7 +92,7 @@ impl Message {
         if self.control == 0 || self.control_len == 0 {
             return Ok(Vec::new());
         }
-        let len = usize::try_from(self.control_len).ok().filter(|len| *len <= MOST_CONTROL);
+        let len = usize::try_from(self.control_len).ok().filter(|len| *len <= OPTMEM_MAX);
         Control::parse(&memory.take(tid, self.control, len.ok_or(Errno::NOBUFS)?)?)
     }
 
