@@ -5,6 +5,7 @@ mod lab;
 use lab::{Lab, Node, wait_for};
 use rumpclient::msg::{Ancillary, Request};
 use rumpclient::sockaddr::{SockAddr, SockAddrBuf};
+use rumpclient::wire::Op;
 use rumpclient::{AcceptToken, Client, Completion, Errno, Sid};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::IoSliceMut;
@@ -152,9 +153,27 @@ fn a_connection_that_does_not_block_becomes_writable_when_it_stands() {
     assert_eq!(events(&client.end), PollFlags::OUT | PollFlags::HUP);
     assert_eq!(p1.connect(&client, "10.0.0.2:80", DONTWAIT), Err(Errno::INPROGRESS));
     until(&client.end, PollFlags::OUT);
+    // The node tells by itself, and who is who.
+    let mut told = None;
+    wait_for("the event", || {
+        told = p1.0.complete().unwrap();
+        told.is_some()
+    });
+    let told = told.unwrap();
+    assert_eq!((told.op, told.sid), (Op::Connected as u16, client.sid));
+    let body = told.body().unwrap();
+    let name = |octets: Option<&[u8]>| match SockAddr::decode(octets.unwrap()).unwrap() {
+        SockAddr::Inet(addr) => addr,
+        SockAddr::Unspec => panic!("no address"),
+    };
+    assert_eq!(name(body.addr).to_string(), "10.0.0.2:80");
     assert_eq!(p1.error(&client), 0);
     let (server, peer) = accept(&listener.end);
-    assert_eq!(peer.ip().to_string(), "10.0.0.1");
+    assert_eq!((peer.ip().to_string(), peer), ("10.0.0.1".into(), name(body.local)));
+    // Who waits is answered, and no more.
+    let waits = p1.socket(STREAM);
+    assert_eq!(p1.connect(&waits, "10.0.0.2:80", 0), Ok(0));
+    assert!(p1.0.complete().unwrap().is_none());
 
     send(&client.end, b"ask").unwrap();
     assert_eq!(recv(&server.end, 100).unwrap(), b"ask");

@@ -1,7 +1,7 @@
 //! Remote clients of a live node: its process, its socket, and clients that behave, misbehave and die.
 
 use rumpclient::msg::{self, Request};
-use rumpclient::wire::{Header, MAX_DATA, MAX_FRAME};
+use rumpclient::wire::{FrameFlags, Header, MAX_DATA, MAX_FRAME};
 use rumpclient::{CallError, Client, ConnectError, Domain, Errno, How, Kind, Polled, Sid};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use std::io::{BufRead, BufReader};
@@ -369,6 +369,34 @@ fn nonsense_ends_only_its_own_session() {
     assert_eq!(future.answer(), Some((1, -22)));
     assert_eq!(future.answer(), None);
     assert!(matches!(Client::connect(node.dir.path().join("nothing")), Err(ConnectError::Connect { .. })));
+    node.is_well();
+}
+
+#[test]
+fn a_message_carries_frames_in_order_and_quiet_ones_are_not_answered() {
+    let mut node = Node::start();
+    let raw = node.raw();
+    raw.hello();
+    raw.request(2, Sid::NONE, &Request::Socket { domain: 2, kind: 1, protocol: 0 });
+    let Some((2, sid)) = raw.answer() else { panic!("no socket") };
+    let sid = Sid(sid as u32);
+    let option = |value: &'static [u8]| Request::SetSockOpt { level: 6, name: 4, value };
+    let mut message = Vec::new();
+    option(&[60, 0, 0, 0]).encode_as(FrameFlags::QUIET, 3, sid, &mut message);
+    // Refused, and nobody hears of it; nor of one that there is not.
+    option(&[0; 4]).encode_as(FrameFlags::QUIET, 4, sid, &mut message);
+    let unknown = message.len() + 6;
+    Request::GetPid.encode_as(FrameFlags::QUIET, 5, Sid::NONE, &mut message);
+    message[unknown..unknown + 2].copy_from_slice(&0xffffu16.to_le_bytes());
+    Request::GetSockOpt { level: 6, name: 4, len: 4, asked: &[] }.encode(6, sid, &mut message);
+    Request::Shutdown { how: 9 }.encode(7, sid, &mut message);
+    raw.send(&message);
+    assert_eq!(raw.answer(), Some((6, 0)), "TCP_KEEPIDLE");
+    assert_eq!(raw.answer(), Some((7, -22)));
+    // What follows a frame must be one.
+    message.push(0);
+    raw.send(&message);
+    assert_eq!((raw.answer(), raw.answer(), raw.answer()), (Some((6, 0)), Some((7, -22)), None));
     node.is_well();
 }
 

@@ -114,8 +114,10 @@ fn result(ret: i64) -> Result<u64, Errno> {
 pub struct Client {
     fd: OwnedFd,
     next: u64,
-    /// The frame being sent; kept for its memory.
+    /// The message being sent; kept for its memory.
     out: Vec<u8>,
+    /// Quiet calls for the next message.
+    quiet: Vec<u8>,
     /// The frame last received, and the descriptor that came with it.
     frame: Box<[u8]>,
     passed: Option<OwnedFd>,
@@ -154,6 +156,7 @@ impl Client {
             fd,
             next: 1,
             out: Vec::new(),
+            quiet: Vec::new(),
             frame: vec![0; MAX_FRAME].into_boxed_slice(),
             passed: None,
             kept: VecDeque::new(),
@@ -215,10 +218,19 @@ impl Client {
         control.push(SendAncillaryMessage::ScmRights(&passed));
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         match sendmsg(&self.fd, &[IoSlice::new(&self.out)], &mut control, flags) {
-            Ok(_) => Ok(req),
+            Ok(_) => {
+                self.quiet.clear();
+                Ok(req)
+            }
             Err(Errno::PIPE | Errno::CONNRESET) => Err(CallError::Gone),
             Err(errno) => Err(CallError::Io(errno)),
         }
+    }
+
+    /// A call in front of the next one, in the same message, whose answer nobody wants: an option that cannot be refused, say.
+    pub fn quietly(&mut self, sid: Sid, request: &Request<'_>) {
+        request.encode_as(FrameFlags::QUIET, self.next, sid, &mut self.quiet);
+        self.next += 1;
     }
 
     /// Takes the next completion, if one is there; never blocks.
@@ -279,15 +291,18 @@ impl Client {
     fn write_frame(&mut self, sid: Sid, request: &Request<'_>) -> ReqId {
         let req = ReqId(self.next);
         self.next += 1;
-        self.out.clear();
+        self.out.clone_from(&self.quiet);
         request.encode(req.0, sid, &mut self.out);
         req
     }
 
-    fn send_frame(&self) -> Result<(), CallError> {
+    fn send_frame(&mut self) -> Result<(), CallError> {
         loop {
             match send(&self.fd, &self.out, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    self.quiet.clear();
+                    return Ok(());
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::PIPE | Errno::CONNRESET) => return Err(CallError::Gone),
                 Err(errno) => return Err(CallError::Io(errno)),

@@ -21,11 +21,12 @@
 //! | RESOLVE | NAME | 0; ADDR (port 0) |
 //! | SOCKETPASS | SOCKET | sid; INODE (of the program's end), and that end as a descriptor |
 //! | META | TIME (its stamp, from the Unix epoch) | 0; as RECVMSG without DATA |
-//! | OPEN | DATA (path) | 0 and a memory file as a descriptor; 1 and DATA, the host's path; 2: the host's file of that path. Of no path: 0 and DATA, the paths that the topology lays over the host's, a NUL behind each |
+//! | OPEN | DATA (path) | 0 and a memory file as a descriptor; 1 and DATA, the host's path; 2: the host's file of that path. Of no path: 0 and DATA, the paths that the topology lays over the host's, NAME, where the node's directories are, and LASTING |
 //! | STRUCTIOCTL | OPTION (command, octets of the structure), DATA (the structure and what it points to) | what ioctl(2) returns; DATA, TARGET (where the structure points). Without DATA: the call needs LEN octets from TARGET |
 //! | RINGPASS | and the program's end, as a descriptor | 0 and a memory file as a descriptor: what mmap(2) of the socket shows |
 //! | RINGLOOK | | 0: the program's ends are readable if, and only if, their rings are |
 //! | *event* CLOSED | | sid |
+//! | *event* CONNECTED | | sid; LOCAL, ADDR |
 //!
 //! Numbers inside are Linux's ABI: domains, types, levels, option names, flags, `struct sockaddr`, option values.
 //! FLAGS with MSG_DONTWAIT makes a blocking call answer at once; TTL and the like are absent when they are unknown.
@@ -88,6 +89,8 @@ pub mod tag {
     pub const FLOW_INFO: u16 = 24;
     /// u32: octets of the largest packet that the path to ADDR takes; there is no payload then.
     pub const PATH_MTU: u16 = 25;
+    /// Paths, a NUL behind each: of files that stand in the node's directories, and stay as they are.
+    pub const LASTING: u16 = 26;
 }
 
 /// What the answer to LOOKUP says of a socket beside the type in SOCKET: the bits of FLAGS. From [`TOLD`] on, one for each of
@@ -198,6 +201,7 @@ pub struct Body<'a> {
     pub headers: Option<&'a [u8]>,
     pub flow_info: Option<u32>,
     pub path_mtu: Option<u32>,
+    pub lasting: Option<&'a [u8]>,
 }
 
 /// Puts a decoded value into its place; a second one is a fault.
@@ -275,6 +279,7 @@ impl<'a> Body<'a> {
                 tag::HEADERS => put(&mut body.headers, tag, at_most(MAX_DATA), n)?,
                 tag::FLOW_INFO => put(&mut body.flow_info, tag, word(), n)?,
                 tag::PATH_MTU => put(&mut body.path_mtu, tag, word(), n)?,
+                tag::LASTING => put(&mut body.lasting, tag, at_most(MAX_DATA), n)?,
                 tag::WIRE_LEN => put(&mut body.wire_len, tag, word(), n)?,
                 tag::OFFENDER => put(&mut body.offender, tag, address(), n)?,
                 tag::LIMITS => {
@@ -305,6 +310,7 @@ impl<'a> Body<'a> {
         octets(tag::ERROR, self.error);
         octets(tag::OFFENDER, self.offender);
         octets(tag::HEADERS, self.headers);
+        octets(tag::LASTING, self.lasting);
         octets(tag::NAME, self.name.map(str::as_bytes));
         octets(tag::POLLFDS, self.pollfds.map(|entries| entries.0));
         octets(tag::TTL, self.ttl.map(|ttl| [ttl]).as_ref().map(|ttl| &ttl[..]));
@@ -570,7 +576,7 @@ impl<'a> Request<'a> {
             Op::WriteFile => {
                 Request::WriteFile { path: need(body.name, tag::NAME)?, octets: need(body.data, tag::DATA)? }
             }
-            Op::Closed => return Err(unknown),
+            Op::Closed | Op::Connected => return Err(unknown),
         })
     }
 
@@ -658,8 +664,13 @@ impl<'a> Request<'a> {
 
     /// Appends the request's frame to `buf` and returns its length.
     pub fn encode(&self, req: u64, sid: Sid, buf: &mut Vec<u8>) -> usize {
+        self.encode_as(FrameFlags::empty(), req, sid, buf)
+    }
+
+    /// The same of a frame with these flags.
+    pub fn encode_as(&self, flags: FrameFlags, req: u64, sid: Sid, buf: &mut Vec<u8>) -> usize {
         let (op, body) = self.parts();
-        encode(&Header { op: op as u16, req, sid, flags: FrameFlags::empty(), ret: 0 }, &body, buf)
+        encode(&Header { op: op as u16, req, sid, flags, ret: 0 }, &body, buf)
     }
 }
 

@@ -4,7 +4,7 @@
 //! header, 32 octets:  u32 len | u16 version | u16 op | u64 req | u32 sid | u32 flags | i64 ret
 //! field:              u16 tag | u16 zero | u32 len | len octets
 //! ```
-//! `len` of the header counts the whole frame and must be the length of the message that carried it. `req` is chosen
+//! A message carries one frame or more; `len` of a header counts its whole frame. `req` is chosen
 //! by the client and echoed by the reply; `sid` names a descriptor of the session's process; `ret` of a reply is what
 //! the call returns, `-errno` if it failed. An unknown field whose tag has the bit [`OPTIONAL`] is skipped, any other
 //! unknown field is an error, so that both sides know whether they were understood.
@@ -48,6 +48,8 @@ bitflags::bitflags! {
         const REPLY = 1;
         /// The frame answers nothing: the node tells something (`req` is 0).
         const EVENT = 2;
+        /// Nobody waits for the answer to this request, and none is sent.
+        const QUIET = 4;
     }
 }
 
@@ -136,6 +138,8 @@ ops! {
     HandOn = 0x8e,
     /// Event: the program has closed its end of a passed socket
     Closed = 0xc1,
+    /// Event: a passed stream's handshake, which nobody waited for, has ended well
+    Connected = 0xc2,
 }
 
 /// Why a frame is not one. A peer that sends such a frame has lost its place: the session ends.
@@ -147,7 +151,7 @@ pub enum FrameError {
         /// Octets that came.
         len: usize,
     },
-    /// The header's length is not the message's.
+    /// The header's length is not the frame's.
     #[error("frame says {said} octets and has {len}")]
     Length {
         /// What the header says.
@@ -231,7 +235,19 @@ fn le<const N: usize>(octets: &[u8], at: usize) -> [u8; N] {
 }
 
 impl Header {
-    /// Takes a whole message apart: the header, and the octets of its fields.
+    /// Octets of the first of the frames in a message, all of which are there.
+    pub fn first(message: &[u8]) -> Result<usize, FrameError> {
+        if message.len() < HEADER {
+            return Err(FrameError::Short { len: message.len() });
+        }
+        let said = u32::from_le_bytes(le(message, 0));
+        match said as usize {
+            len @ HEADER.. if len <= message.len() => Ok(len),
+            _ => Err(FrameError::Length { said, len: message.len() }),
+        }
+    }
+
+    /// Takes a whole frame apart: the header, and the octets of its fields.
     pub fn decode(frame: &[u8]) -> Result<(Header, &[u8]), FrameError> {
         if frame.len() < HEADER {
             return Err(FrameError::Short { len: frame.len() });
@@ -254,7 +270,7 @@ impl Header {
         Ok((header, &frame[HEADER..]))
     }
 
-    /// Makes a whole message one about another descriptor.
+    /// Makes a whole frame one about another descriptor.
     pub fn redirect(frame: &mut [u8], sid: Sid) {
         if let Some(place) = frame.get_mut(16..20) {
             place.copy_from_slice(&sid.0.to_le_bytes());

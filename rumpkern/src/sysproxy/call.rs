@@ -67,11 +67,11 @@ pub(super) fn room(request: &Request<'_>) -> usize {
     }
 }
 
-/// The event that the program has closed its end of a passed socket.
-pub(super) fn closed(fd: Fd) -> Vec<u8> {
-    let event = Header { op: Op::Closed as u16, req: 0, sid: Sid(fd.0), flags: FrameFlags::EVENT, ret: 0 };
+/// An event of a passed socket.
+pub(super) fn event(op: Op, fd: Fd, body: &Body<'_>) -> Vec<u8> {
+    let event = Header { op: op as u16, req: 0, sid: Sid(fd.0), flags: FrameFlags::EVENT, ret: 0 };
     let mut frame = Vec::new();
-    msg::encode(&event, &Body::default(), &mut frame);
+    msg::encode(&event, body, &mut frame);
     frame
 }
 

@@ -3,6 +3,7 @@
 
 use super::call::{Answer, answer};
 use super::view::View;
+use crate::kernel::Kernel;
 use crate::syscall::{Errno, Sys};
 use crate::vfs::{self, Opened};
 use rumpclient::msg::Body;
@@ -26,8 +27,10 @@ pub(super) fn open(sys: &Sys, view: Option<&View>, asked: &Header, path: &[u8]) 
             paths.extend_from_slice(path.as_bytes());
             paths.push(0);
         }
-        let root = view.map(View::root);
-        return Ok(answer(asked, 0, &Body { data: Some(&paths), name: root, ..Body::default() }).into());
+        let lasting = view.map(|view| lasting(kernel, view)).unwrap_or_default();
+        let name = view.map(View::root);
+        let body = Body { data: Some(&paths), name, lasting: Some(&lasting), ..Body::default() };
+        return Ok(answer(asked, 0, &body).into());
     }
     match vfs::open(kernel, path).transpose()? {
         Some(Opened::Octets(octets)) if vfs::is_text(path) && view.is_some() => {
@@ -41,6 +44,21 @@ pub(super) fn open(sys: &Sys, view: Option<&View>, asked: &Header, path: &[u8]) 
         Some(Opened::Directory(_)) => passed_on(asked, view.map(|view| view.directory(kernel, path))),
         None => Ok(answer(asked, HOST, &Body::default()).into()),
     }
+}
+
+/// The files that stay as they are, each with a NUL behind it: they stand in the view from now on, and need not be asked for.
+fn lasting(kernel: &Kernel, view: &View) -> Vec<u8> {
+    let mut paths = Vec::new();
+    for path in vfs::LASTING {
+        // One that the topology lays over is the host's.
+        if let Some(Ok(Opened::Octets(octets))) = vfs::open(kernel, path.as_bytes())
+            && view.text(path.as_bytes(), &octets).is_ok()
+        {
+            paths.extend_from_slice(path.as_bytes());
+            paths.push(0);
+        }
+    }
+    paths
 }
 
 /// What stands at a path, for stat(2) and its kin; not `follow`: a link itself.

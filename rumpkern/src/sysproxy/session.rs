@@ -3,7 +3,7 @@
 //! Two lwps of the kernel serve it: one reads frames, makes what need not wait, and starts an lwp of the client's
 //! process for what does; the other sends the answers. The reader is the session's life: when it ends, the process does.
 
-use super::call::{Answer, answer, closed, failure, perform, refusal, room};
+use super::call::{Answer, answer, failure, perform, refusal, room};
 use super::passed::Passing;
 use super::shared::{Met, Sessions};
 use super::view::View;
@@ -116,9 +116,9 @@ pub(super) fn begin(
                 let tell = Rc::downgrade(&session);
                 let passing = Rc::new(Passing::new(
                     sys.clone(),
-                    Box::new(move |fd| {
+                    Box::new(move |event| {
                         if let Some(session) = tell.upgrade() {
-                            session.push(closed(fd));
+                            session.push(event);
                         }
                     }),
                 ));
@@ -168,16 +168,28 @@ impl Session {
     /// Calls, until the client ends or breaks the protocol.
     async fn serve(self: &Rc<Self>, sys: &Sys, passing: &Rc<Passing>) -> End {
         loop {
-            self.out_below_limit().await;
-            let (frame, passed) = match self.receive().await {
+            let (mut frame, mut passed) = match self.receive().await {
                 Ok(received) => received,
                 Err(end) => return end,
             };
-            if let Err(end) = self.request(sys, passing, frame, passed).await {
-                return end;
+            loop {
+                self.out_below_limit().await;
+                let rest = match Header::first(&frame) {
+                    Ok(len) => frame.split_off(len),
+                    Err(error) => return error.into(),
+                };
+                // A descriptor is the last frame's.
+                let with = if rest.is_empty() { passed.take() } else { None };
+                if let Err(end) = self.request(sys, passing, frame, with).await {
+                    return end;
+                }
+                // Each call is one of the turn's, so that a flood leaves the wires their time.
+                poll_fn(|cx| sys.kernel().quantum.poll_use(cx)).await;
+                if rest.is_empty() {
+                    break;
+                }
+                frame = rest;
             }
-            // Each call is one of the turn's, so that a flood leaves the wires their time.
-            poll_fn(|cx| sys.kernel().quantum.poll_use(cx)).await;
         }
     }
 
@@ -214,12 +226,12 @@ impl Session {
         }
         let held = match Request::decode(&asked, octets) {
             Err(error) => {
-                self.push(failure(&asked, refusal(&error)));
+                self.reply(&asked, failure(&asked, refusal(&error)));
                 return Ok(());
             }
             Ok(Request::Cancel { target }) => {
                 let ret = if self.cancel(target) { 0 } else { -i64::from(Errno::ENOENT.number()) };
-                self.push(answer(&asked, ret, &Body::default()));
+                self.reply(&asked, answer(&asked, ret, &Body::default()));
                 return Ok(());
             }
             Ok(Request::Lookup { inode }) => {
@@ -228,7 +240,7 @@ impl Session {
                     let sid = if Rc::ptr_eq(&of, passing) { fd.0 } else { self.met.meet(&of, fd, inode)? };
                     of.tell(&asked, sid, fd)
                 });
-                self.push(told.unwrap_or_else(|errno| failure(&asked, errno)));
+                self.reply(&asked, told.unwrap_or_else(|errno| failure(&asked, errno)));
                 return Ok(());
             }
             Ok(request) => frame.len() + room(&request),
@@ -243,7 +255,7 @@ impl Session {
             None
         };
         if let Some(errno) = refused {
-            self.push(failure(&asked, errno));
+            self.reply(&asked, failure(&asked, errno));
             return Ok(());
         }
         let of_other = self.met.resolve(asked.sid);
@@ -255,7 +267,7 @@ impl Session {
             Box::pin(perform(passing.sys().clone(), passing.clone(), self.view.clone(), frame, passed));
         let first = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
         match first {
-            Poll::Ready(answer) => self.push(answer),
+            Poll::Ready(answer) => self.reply(&asked, answer),
             Poll::Pending => self.wait(sys, asked, call, held),
         }
         Ok(())
@@ -279,7 +291,7 @@ impl Session {
             drop(call);
             session.calls.borrow_mut().remove(&asked.req);
             session.octets.set(session.octets.get() - flight.octets);
-            session.push(answer);
+            session.reply(&asked, answer);
         });
     }
 
@@ -292,6 +304,12 @@ impl Session {
             waker.wake();
         }
         true
+    }
+
+    fn reply(&self, asked: &Header, answer: impl Into<Answer>) {
+        if !asked.flags.contains(FrameFlags::QUIET) {
+            self.push(answer);
+        }
     }
 
     fn push(&self, answer: impl Into<Answer>) {

@@ -138,6 +138,9 @@ pub fn is_text(path: &[u8]) -> bool {
     path::normal(path).is_some_and(|path| matches!(Place::of(&path), Some(Place::Etc(_))))
 }
 
+/// Files that say the same for as long as the node lives.
+pub const LASTING: [&str; 2] = ["/etc/hostname", "/etc/nsswitch.conf"];
+
 /// Octets that the file at `path` shows as its size, whatever it holds: a page in sysfs.
 pub fn size(path: &[u8]) -> u64 {
     let path = path::normal(path).unwrap_or_default();

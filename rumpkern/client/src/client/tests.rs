@@ -131,6 +131,35 @@ fn more_octets_than_asked_for_are_refused() {
 
 /// Calls go on while the node's answers fill the socket and the node waits for them to be read.
 #[test]
+fn quiet_calls_go_once_in_front_of_the_next() {
+    let (client, node) = pair(|mut node| {
+        node.greet();
+        let mut frame = vec![0; MAX_FRAME];
+        for frames in [3, 1] {
+            let (len, _) = rustix::net::recv(&node.fd, &mut frame[..], RecvFlags::empty()).unwrap();
+            let (mut message, mut seen) = (&frame[..len], Vec::new());
+            while !message.is_empty() {
+                let (first, rest) = message.split_at(Header::first(message).unwrap());
+                seen.push(Header::decode(first).unwrap().0);
+                message = rest;
+            }
+            let last = seen.pop().unwrap();
+            assert!(seen.len() + 1 == frames && seen.iter().all(|quiet| quiet.flags == FrameFlags::QUIET));
+            assert_eq!((last.op, last.flags), (Op::GetPid as u16, FrameFlags::empty()));
+            node.reply(&last, 17, &Body::default());
+        }
+    });
+    let mut client = client.unwrap();
+    let option = Request::SetSockOpt { level: 6, name: 1, value: &[1, 0, 0, 0] };
+    client.quietly(Sid(1), &option);
+    client.quietly(Sid(2), &option);
+    for _ in 0..2 {
+        assert_eq!(client.call(Sid::NONE, &Request::GetPid).unwrap().0, 17);
+    }
+    node.join().unwrap();
+}
+
+#[test]
 fn a_full_connection_in_both_directions_does_not_lock() {
     const CALLS: usize = 2000;
     let (client, node) = pair(|mut node| {

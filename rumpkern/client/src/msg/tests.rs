@@ -57,6 +57,7 @@ fn body<'a>(owned: &'a Owned, buf: &'a mut Vec<u8>) -> Body<'a> {
         headers: owned.octets[3].as_deref(),
         flow_info: owned.words.0[2],
         path_mtu: owned.words.0[1],
+        lasting: owned.octets[0].as_deref(),
         inode: owned.longs[3],
         flags: owned.words.0[0],
         len: owned.words.0[1],

@@ -20,11 +20,14 @@ use crate::proc::filedesc::Fd;
 use crate::remote::Remote;
 use crate::syscall::socket_abi::{self, NONBLOCK};
 use crate::syscall::{Errno, MsgFlags, SockType, Sys};
+use crate::sysproxy::call::event;
 use crate::sysproxy::came::Came;
 use door::Door;
 use ends::Ends;
 use netstack::SocketId;
 use netstack::time::{Duration, Instant};
+use rumpclient::msg::Body;
+use rumpclient::wire::Op;
 use rustix::fs::{OFlags, fcntl_setfl, fstat};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::cell::{Cell, RefCell};
@@ -54,8 +57,8 @@ pub(super) struct Passing {
     herald: RefCell<Option<OwnedFd>>,
     /// Where streams' ends come in.
     door: RefCell<Option<Door>>,
-    /// Told of each socket that the program has closed.
-    closed: Box<dyn Fn(Fd)>,
+    /// Tells the session's client something.
+    tell: Box<dyn Fn(Vec<u8>)>,
 }
 
 /// One socket, and the node's end of its pair.
@@ -125,7 +128,7 @@ pub(super) struct ProgramEnd {
 }
 
 impl Passing {
-    pub(super) fn new(sys: Sys, closed: Box<dyn Fn(Fd)>) -> Passing {
+    pub(super) fn new(sys: Sys, tell: Box<dyn Fn(Vec<u8>)>) -> Passing {
         Passing {
             sys,
             ends: Ends::default(),
@@ -134,7 +137,7 @@ impl Passing {
             sweeping: Cell::new(false),
             herald: RefCell::default(),
             door: RefCell::default(),
-            closed,
+            tell,
         }
     }
 
@@ -375,7 +378,7 @@ impl Passing {
             passed.near.take();
             self.ends.forget(passed.fd);
             let _ = self.sys.close(passed.fd);
-            (self.closed)(passed.fd);
+            (self.tell)(event(Op::Closed, passed.fd, &Body::default()));
         }
     }
 

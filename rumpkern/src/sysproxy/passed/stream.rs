@@ -9,20 +9,26 @@
 use super::{Passed, Passing, Phase, SEND_BUFFER, first};
 use crate::remote::{Remote, send_with};
 use crate::syscall::{Errno, MsgFlags, SockOpt, socket_abi};
+use crate::sysproxy::call::event;
 use netstack::socket::{RecvFlags, SendMeta, Shutdown};
 use netstack::time::Duration;
 use netstack::{Ready, SockError, SocketId};
 use rumpclient::door::FILLER;
+use rumpclient::msg::Body;
 use rumpclient::sockaddr::SockAddrBuf;
+use rumpclient::wire::Op;
 use rumpclient::{AcceptToken, Sid};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno as HostErrno, ioctl_fionread};
 use rustix::net::{RecvFlags as HostRecv, SendFlags, sockopt};
 use std::future::pending;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
+/// Octets that are thrown away at once: the host's buffers are of this size.
+const SINK: usize = 32 * 1024;
 /// Connections that wait in a listener's near end: as many as fit into the smallest send buffer.
 const TOKENS: usize = 0;
 
@@ -156,6 +162,9 @@ pub(super) fn follow(passing: &Rc<Passing>, passed: &Rc<Passed>) {
             return;
         }
         if !ready.intersects(Ready::ERROR | Ready::HUP) {
+            if passed.callers.get() == 0 {
+                passing.tell_connected(&passed);
+            }
             connected(&passed);
         } else if passed.callers.get() > 0 {
             // The call tells; the socket may be connected anew.
@@ -173,11 +182,11 @@ fn connected(passed: &Passed) {
     }
     if let Some(near) = passed.near() {
         let mut left = FILLER - 1;
-        let mut sink = [0; 4096];
+        let mut sink = [MaybeUninit::uninit(); SINK];
         while left > 0 {
             let most = left.min(sink.len());
             match rustix::io::read(near.fd(), &mut sink[..most]) {
-                Ok(octets) if octets > 0 => left -= octets,
+                Ok((octets, _)) if !octets.is_empty() => left -= octets.len(),
                 Ok(_) | Err(_) => break,
             }
         }
@@ -467,6 +476,16 @@ impl Taker {
 }
 
 impl Passing {
+    /// Names the ends of a connection, before the program finds that it stands: it need not ask then.
+    fn tell_connected(&self, passed: &Passed) {
+        let names =
+            (socket_abi::getsockname(&self.sys, passed.fd), socket_abi::getpeername(&self.sys, passed.fd));
+        if let (Ok(own), Ok(peer)) = names {
+            let body = Body { local: Some(&own), addr: Some(&peer), ..Body::default() };
+            (self.tell)(event(Op::Connected, passed.fd, &body));
+        }
+    }
+
     /// Before a send that connects (MSG_FASTOPEN).
     pub(in crate::sysproxy) fn connects(&self, fd: crate::syscall::Fd) -> Result<(), Errno> {
         match self.get(fd).filter(|passed| passed.kind == crate::syscall::SockType::Stream) {
