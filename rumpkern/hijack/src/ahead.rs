@@ -41,12 +41,27 @@ impl Supervisor {
         holds
     }
 
-    /// Tells the node what is held of a socket, before it is asked for anything else.
+    /// Tells the node what is held of a socket, in front of what it is asked next.
     pub(crate) fn tell_held(&mut self, sid: Sid) {
         for ((level, name), value) in self.sockets.take_held(sid) {
-            // Its answer is nobody's: there is no other.
-            let _ = self.submit(sid, &Request::SetSockOpt { level, name, value: &value }, None);
+            self.node.quietly(sid, &Request::SetSockOpt { level, name, value: &value });
         }
+    }
+
+    /// A handshake that nobody waited for has ended well.
+    pub(crate) fn connected(&mut self, event: &Completion) {
+        if let Some(inode) = self.sockets.inode(event.sid) {
+            self.learn_names(inode, event);
+            if let Some(socket) = self.sockets.get_mut(inode) {
+                socket.told = true;
+            }
+        }
+    }
+
+    /// Whether SO_ERROR, asked for the first time since a handshake, is known to be 0: so programs look whether it has ended well.
+    pub(crate) fn is_well(&mut self, call: &Call, inode: u64) -> bool {
+        let told = self.sockets.get_mut(inode).is_some_and(|socket| std::mem::take(&mut socket.told));
+        told && self.peer_name(call, inode).is_some()
     }
 
     /// The names that came with an answer are the connection's.
@@ -56,6 +71,7 @@ impl Supervisor {
             && let Some(socket) = self.sockets.get_mut(inode)
         {
             socket.names = Some(Names { own: own.to_vec(), peer: peer.to_vec() });
+            socket.told = false;
         }
     }
 

@@ -3,6 +3,7 @@
 //! A classic BPF program for seccomp(2), made from one table of rules. What is not in the table is allowed and costs some 20 ns.
 //! Calls of another architecture, x32 ones and io_uring (which would do what the filter forbids, unseen) do not exist.
 
+use crate::memory::PAGE;
 use libc::{
     AF_ALG, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JGE,
     BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, EAFNOSUPPORT, ENOSYS, EPERM, MAP_ANONYMOUS, MAP_SHARED,
@@ -32,11 +33,15 @@ pub(crate) struct Insn {
 /// Offsets in `struct seccomp_data`.
 const NR: u32 = 0;
 const ARCH: u32 = 4;
+const INSTRUCTION_POINTER: u32 = 8;
 const ARGS: u32 = 16;
 
 /// `AUDIT_ARCH_X86_64`, and the bit of x32's calls.
 const X86_64: u32 = 0xc000_003e;
 const X32: u32 = 0x4000_0000;
+
+/// Files are mapped above this (the upper half of an address): between the heap, which follows the program, and the stack.
+const MAPPED: u32 = 0x7e00;
 
 /// Socket options that the program's end has itself: time limits, and credentials of unix sockets.
 const NATIVE_OPTIONS: [i32; 8] = [16, 17, 20, 21, 31, 34, 66, 67];
@@ -141,7 +146,7 @@ fn sent(flags: i32) -> Rule {
     ])
 }
 
-fn rules(files: bool) -> Vec<(i64, Rule)> {
+fn rules(loader: &[u32]) -> Vec<(i64, Rule)> {
     let ours = [AF_INET, AF_INET6, AF_NETLINK, AF_PACKET].map(|family| (family, NOTIFY));
     // These stay on the host; any other would leave the node.
     let families = [&ours[..], &[(AF_UNIX, ALLOW), (AF_ALG, ALLOW)]].concat();
@@ -205,32 +210,30 @@ fn rules(files: bool) -> Vec<(i64, Rule)> {
         SYS_uname,
     ];
     rules.extend(looked_at.map(|call| (call, Rule::Notify)));
-    if files {
-        let named = [
-            SYS_open,
-            SYS_openat,
-            SYS_openat2,
-            SYS_creat,
-            SYS_stat,
-            SYS_lstat,
-            SYS_access,
-            SYS_faccessat,
-            SYS_faccessat2,
-            SYS_readlink,
-            SYS_readlinkat,
-            SYS_getxattr,
-            SYS_lgetxattr,
-            SYS_listxattr,
-            SYS_llistxattr,
-            SYS_getdents64,
-        ];
-        rules.extend(named.map(|call| (call, Rule::Notify)));
-        rules.extend([
-            (SYS_newfstatat, unless_empty(3)),
-            (SYS_statx, unless_empty(2)),
-            (SYS_write, of_value()),
-        ]);
-    }
+    let named = [
+        SYS_open,
+        SYS_openat2,
+        SYS_creat,
+        SYS_stat,
+        SYS_lstat,
+        SYS_access,
+        SYS_faccessat,
+        SYS_faccessat2,
+        SYS_readlink,
+        SYS_readlinkat,
+        SYS_getxattr,
+        SYS_lgetxattr,
+        SYS_listxattr,
+        SYS_llistxattr,
+        SYS_getdents64,
+    ];
+    rules.extend(named.map(|call| (call, Rule::Notify)));
+    rules.extend([
+        (SYS_openat, unless_of_loader(loader)),
+        (SYS_newfstatat, unless_empty(3)),
+        (SYS_statx, unless_empty(2)),
+        (SYS_write, of_value()),
+    ]);
     rules
 }
 
@@ -252,6 +255,32 @@ fn unless_empty(n: u32) -> Rule {
     Rule::When(vec![load(arg(n)), jump(BPF_JSET, libc::AT_EMPTY_PATH as u32, 0, 1), ALLOW, NOTIFY])
 }
 
+/// openat(2), but for the loader's of a library to be read: see [`crate::loader`], which says where in a page these calls are. It gives
+/// no directory, by a register's lower half, and lies where files are mapped.
+fn unless_of_loader(calls: &[u32]) -> Rule {
+    if calls.is_empty() {
+        return Rule::Notify;
+    }
+    let given = [(arg(0), libc::AT_FDCWD as u32), (arg(0) + 4, 0), (arg(2), libc::O_CLOEXEC as u32)];
+    let calls_len = calls.len() as u8;
+    // All jumps end at the last two instructions: NOTIFY, ALLOW.
+    let mut to_notify = 2 * given.len() as u8 + 4 + calls_len;
+    let mut body = Vec::new();
+    for (offset, value) in given {
+        to_notify -= 2;
+        body.extend([load(offset), jump(BPF_JEQ, value, 0, to_notify)]);
+    }
+    body.extend([
+        load(INSTRUCTION_POINTER + 4),
+        jump(BPF_JGE, MAPPED, 0, calls_len + 2),
+        load(INSTRUCTION_POINTER),
+        Insn { code: (BPF_ALU | BPF_AND | BPF_K) as u16, jt: 0, jf: 0, k: PAGE as u32 - 1 },
+    ]);
+    body.extend(calls.iter().enumerate().map(|(n, call)| jump(BPF_JEQ, *call, calls_len - n as u8, 0)));
+    body.extend([NOTIFY, ALLOW]);
+    Rule::When(body)
+}
+
 /// write(2) to a descriptor among those at which files of the node stand ([`WRITTEN`]): whether a value is refused the call itself must
 /// say.
 fn of_value() -> Rule {
@@ -264,8 +293,8 @@ fn of_value() -> Rule {
     ])
 }
 
-/// The whole program. `files`: the node shows files of its own.
-pub(crate) fn program(files: bool) -> Vec<Insn> {
+/// The whole program. `loader`: where in a page the loader's calls of openat(2) are that need not be looked at.
+pub(crate) fn program(loader: &[u32]) -> Vec<Insn> {
     let mut program = vec![
         load(ARCH),
         jump(BPF_JEQ, X86_64, 1, 0),
@@ -274,7 +303,7 @@ pub(crate) fn program(files: bool) -> Vec<Insn> {
         jump(BPF_JGE, X32, 0, 1),
         fail(ENOSYS),
     ];
-    for (call, rule) in rules(files) {
+    for (call, rule) in rules(loader) {
         let body = rule.body();
         program.push(jump(BPF_JEQ, call as u32, 0, body.len() as u8));
         program.extend(body);

@@ -52,11 +52,11 @@ struct Shared {
     failed: Option<LaunchError>,
 }
 
-/// Starts `program` with the signal mask `mask`: its process, and where its calls come from. It dies with this thread.
+/// Starts `program` with the signal mask `mask`; `loader` as in [`filter::program`]: its process, and where its calls come from. It dies with this thread.
 pub(crate) fn launch(
     program: &Program,
     mask: &sigset_t,
-    files: bool,
+    loader: &[u32],
 ) -> Result<(Pid, Listener), LaunchError> {
     let pointers = |strings: &[CString]| {
         let mut pointers: Vec<*const c_char> = strings.iter().map(|string| string.as_ptr()).collect();
@@ -64,7 +64,7 @@ pub(crate) fn launch(
         pointers
     };
     let mut shared = Shared {
-        filter: assemble(&filter::program(files)),
+        filter: assemble(&filter::program(loader)),
         path: program.path.as_ptr(),
         argv: pointers(&program.argv),
         envp: pointers(&program.envp),

@@ -9,7 +9,7 @@ use std::fs::OpenOptions;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::unix::fs::FileExt;
 
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 
 /// How memory is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

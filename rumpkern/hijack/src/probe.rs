@@ -32,7 +32,7 @@ pub fn probe() -> Probe {
     let refused = |why: String| Probe { refused: Some(why), ..Probe::default() };
     let program =
         Program { path: c"/bin/true".into(), argv: vec![c"true".into()], envp: Vec::<CString>::new() };
-    let (child, listener) = match launch(&program, SigSet::empty().as_ref(), true) {
+    let (child, listener) = match launch(&program, SigSet::empty().as_ref(), &[]) {
         Ok(launched) => launched,
         Err(error) => return refused(error.to_string()),
     };

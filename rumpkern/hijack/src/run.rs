@@ -8,7 +8,8 @@
 //! that is a file has none: the supervisor and the program are a session of their own.
 
 use crate::launch_unsafe::{LaunchError, Program, launch};
-use crate::supervisor::{End, Supervisor};
+use crate::loader;
+use crate::supervisor::{End, Shown, Supervisor};
 use crate::tree::{self, Change, Status, Tree};
 use nix::sys::signal::SigSet;
 use rumpclient::{Client, ConnectError};
@@ -135,14 +136,18 @@ fn supervise(sysproxy: &Path, report: &File, command: &[OsString]) -> Result<(),
     tree::signals().thread_block().map_err(|errno| Report::Refused(errno.to_string()))?;
     let name = Path::new(&command[0]).file_name().unwrap_or(&command[0]).to_string_lossy();
     let mut node = Client::connect_as(sysproxy, &name).map_err(|error| Report::NoNode(reason(&error)))?;
-    let files = Supervisor::ask_for_files(&mut node);
+    let asked = Shown::ask(&mut node);
+    let loader = loader::opens();
+    let shown = Shown::answered(&mut node, asked);
+    // A library may be among the files of the topology.
+    let loader = if shown.files.is_empty() { loader } else { Vec::new() };
 
     // What the program starts with: none of our signals is blocked.
     let mut mask = before;
     for signal in &tree::signals() {
         mask.remove(signal);
     }
-    let (first, listener) = start(command, &mask)?;
+    let (first, listener) = start(command, &mask, &loader)?;
     memory_is_ours(first)?;
     say(report, &Report::Began(first.as_raw_nonzero().get()));
     let told = report.try_clone().map_err(|error| Report::Refused(error.to_string()))?;
@@ -159,7 +164,7 @@ fn supervise(sysproxy: &Path, report: &File, command: &[OsString]) -> Result<(),
         }),
     )
     .map_err(refused("signalfd"))?;
-    let mut supervisor = Supervisor::new(listener, node, files).map_err(refused("epoll"))?;
+    let mut supervisor = Supervisor::new(listener, node, shown).map_err(refused("epoll"))?;
     if is_followed(report) {
         supervisor.follow(report).map_err(refused("epoll"))?;
     }
@@ -200,7 +205,11 @@ fn scope() -> u8 {
 }
 
 /// Starts the program; a file that is no program is a script of the shell's, as everywhere.
-fn start(command: &[OsString], mask: &SigSet) -> Result<(Pid, crate::seccomp_unsafe::Listener), Report> {
+fn start(
+    command: &[OsString],
+    mask: &SigSet,
+    loader: &[u32],
+) -> Result<(Pid, crate::seccomp_unsafe::Listener), Report> {
     let cannot = |code, why: Errno| Report::NotExecuted { code, why: why.to_string() };
     let path =
         find(&command[0]).map_err(|errno| cannot(if errno == Errno::NOENT { 127 } else { 126 }, errno))?;
@@ -221,7 +230,7 @@ fn start(command: &[OsString], mask: &SigSet) -> Result<(Pid, crate::seccomp_uns
     };
     let launched = |program: Result<Program, std::ffi::NulError>| {
         let program = program.map_err(|_| LaunchError::Exec(Errno::INVAL))?;
-        launch(&program, mask.as_ref(), true)
+        launch(&program, mask.as_ref(), loader)
     };
     let mut done = launched(program(&path, command.to_vec()));
     if let Err(LaunchError::Exec(Errno::NOEXEC)) = done {

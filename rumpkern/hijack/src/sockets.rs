@@ -25,6 +25,8 @@ pub(crate) struct Socket {
     pub(crate) held: Vec<HeldOption>,
     /// Of a stream whose connect(2) has ended well.
     pub(crate) names: Option<Names>,
+    /// The node has told so by itself, and nobody has asked since.
+    pub(crate) told: bool,
     /// It is another session's.
     pub(crate) met: bool,
     /// A copy of its end, where the host lets nobody fetch one from the program.
@@ -90,6 +92,7 @@ impl Socket {
             door: None,
             held: Vec::new(),
             names: None,
+            told: false,
             met: false,
             kept: None,
         }
@@ -152,6 +155,11 @@ impl Sockets {
         if let Some(inode) = self.inodes.remove(&sid) {
             self.by_inode.remove(&inode);
         }
+    }
+
+    /// The inode of the end of a socket of the node's.
+    pub(crate) fn inode(&self, sid: Sid) -> Option<u64> {
+        self.inodes.get(&sid).copied()
     }
 
     pub(crate) fn get(&self, inode: u64) -> Option<&Socket> {

@@ -15,7 +15,7 @@ use rumpclient::msg::Request;
 use rumpclient::wire::Op;
 use rumpclient::{CallError, Client, Completion, ReqId, Sid};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -78,6 +78,44 @@ impl Waiting {
     }
 }
 
+/// What the node shows instead of the host's files.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// Paths that the topology lays over the host's.
+    pub(crate) files: Vec<Vec<u8>>,
+    /// Where the node's directories are; empty: nowhere.
+    pub(crate) view: Vec<u8>,
+    /// Files of the node that stand there, and stay as they are.
+    lasting: Vec<Vec<u8>>,
+}
+
+impl Shown {
+    /// Asks the node, which looks meanwhile. That it is gone the loop finds.
+    pub(crate) fn ask(node: &mut Client) -> Option<ReqId> {
+        node.submit(Sid::NONE, &Request::Open { path: b"" }).ok()
+    }
+
+    /// Its answer.
+    pub(crate) fn answered(node: &mut Client, asked: Option<ReqId>) -> Shown {
+        let answer = asked.and_then(|asked| node.wait(asked).ok()).filter(|answer| answer.result.is_ok());
+        let body = answer.as_ref().and_then(|answer| answer.body().ok());
+        let paths = |octets: Option<&[u8]>| {
+            let paths = octets.unwrap_or_default().split(|octet| *octet == 0);
+            paths.filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect()
+        };
+        Shown {
+            files: paths(body.and_then(|body| body.data)),
+            view: body.and_then(|body| body.name).unwrap_or_default().as_bytes().to_vec(),
+            lasting: paths(body.and_then(|body| body.lasting)),
+        }
+    }
+
+    /// Where the host has what the node shows at `path`, if that is known without the node.
+    pub(crate) fn standing(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.lasting.iter().any(|lasting| lasting == path).then(|| [&self.view[..], path].concat())
+    }
+}
+
 /// Serves one program and its descendants.
 pub(crate) struct Supervisor {
     pub(crate) listener: Listener,
@@ -85,10 +123,7 @@ pub(crate) struct Supervisor {
     pub(crate) memory: Memory,
     pub(crate) sockets: Sockets,
     pub(crate) rings: Rings,
-    /// Paths that the topology lays over the host's.
-    pub(crate) files: Vec<Vec<u8>>,
-    /// Where the node's directories are; empty: nowhere.
-    pub(crate) view: Vec<u8>,
+    pub(crate) shown: Shown,
     /// The node's files that are being written.
     pub(crate) written: Written,
     threads: Threads,
@@ -99,6 +134,8 @@ pub(crate) struct Supervisor {
     asked: BTreeMap<ReqId, Asked>,
     waiting: BTreeMap<u64, Waiting>,
     last_waiting: u64,
+    /// Until when an answer is expected soon.
+    awaited_until: Option<Instant>,
 }
 
 /// Where something to do comes from.
@@ -111,15 +148,16 @@ enum Source {
     End(u64),
 }
 
-const CALLS: u64 = 0;
-const NODE: u64 = 1;
-const SIGNALS: u64 = 2;
-const REPORT: u64 = 3;
+const NODE: u64 = 0;
+const SIGNALS: u64 = 1;
+const REPORT: u64 = 2;
 /// From here on, ends by the numbers of those who wait for them.
-const ENDS: u64 = 4;
+const ENDS: u64 = 3;
 
 /// How often calls that wait are asked whether their callers still do: a signal does not tell.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long an answer that needs nobody but the node takes at most, if it is awake.
+const SOON: Duration = Duration::from_micros(50);
 /// How often kept copies are looked for in the program's tables.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -133,25 +171,9 @@ pub(crate) enum End {
 }
 
 impl Supervisor {
-    /// Asks for the paths that the topology lays over the host's: the node looks for them while the program is started.
-    pub(crate) fn ask_for_files(node: &mut Client) -> Option<ReqId> {
-        // That the node is gone the loop finds.
-        node.submit(Sid::NONE, &Request::Open { path: b"" }).ok()
-    }
-
-    /// A supervisor; `files`: what was asked for.
-    pub(crate) fn new(
-        listener: Listener,
-        mut node: Client,
-        files: Option<ReqId>,
-    ) -> Result<Supervisor, Errno> {
-        let answer = files.and_then(|asked| node.wait(asked).ok()).filter(|answer| answer.result.is_ok());
-        let body = answer.as_ref().and_then(|answer| answer.body().ok());
-        let paths = body.and_then(|body| body.data).unwrap_or_default().split(|octet| *octet == 0);
-        let files = paths.filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
-        let view = body.and_then(|body| body.name).unwrap_or_default().as_bytes().to_vec();
+    /// A supervisor of the program whose calls come from `listener`.
+    pub(crate) fn new(listener: Listener, node: Client, shown: Shown) -> Result<Supervisor, Errno> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &listener, EventData::new_u64(CALLS), EventFlags::IN)?;
         epoll::add(&epoll, &node, EventData::new_u64(NODE), EventFlags::IN)?;
         Ok(Supervisor {
             listener,
@@ -159,8 +181,7 @@ impl Supervisor {
             memory: Memory::probe(),
             sockets: Sockets::default(),
             rings: Rings::default(),
-            files,
-            view,
+            shown,
             written: Written::default(),
             threads: Threads::default(),
             undelivered: Undelivered::default(),
@@ -169,6 +190,7 @@ impl Supervisor {
             asked: BTreeMap::new(),
             waiting: BTreeMap::new(),
             last_waiting: ENDS,
+            awaited_until: None,
         })
     }
 
@@ -215,30 +237,51 @@ impl Supervisor {
     }
 
     /// What has come, at the latest after `pause`.
-    fn wait(&self, pause: Option<Duration>) -> Result<Vec<Source>, Errno> {
+    fn wait(&mut self, pause: Option<Duration>) -> Result<Vec<Source>, Errno> {
+        // Whoever called waits, and so does the core, if nobody else wants it: to be woken on one that sleeps takes longer than most
+        // answers.
+        if let Some(until) = self.awaited_until.take() {
+            while Instant::now() < until {
+                let came = self.look_for(Some(Duration::ZERO))?;
+                if !came.is_empty() {
+                    return Ok(came);
+                }
+                rustix::thread::sched_yield();
+            }
+        }
         let now = Instant::now();
         let deadlines = self.waiting.values().filter_map(|waiting| waiting.until);
         let soonest = deadlines.map(|until| until.saturating_duration_since(now)).min();
         let look = (!self.asked.is_empty() || !self.waiting.is_empty()).then_some(LOOK);
         let sweep = (!self.fetches || !self.rings.is_empty()).then_some(SWEEP);
-        let timeout = [soonest, look, sweep, pause].into_iter().flatten().min();
-        let timeout = timeout.and_then(|timeout| rustix::time::Timespec::try_from(timeout).ok());
-        let mut room = [MaybeUninit::uninit(); 32];
-        let events = match epoll::wait(&self.epoll, &mut room, timeout.as_ref()) {
-            Ok((events, _)) => &*events,
-            Err(Errno::INTR) => &[],
+        self.look_for([soonest, look, sweep, pause].into_iter().flatten().min())
+    }
+
+    /// What has come, at the latest after `timeout`.
+    fn look_for(&self, timeout: Option<Duration>) -> Result<Vec<Source>, Errno> {
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        // Who waits for the listener itself the host wakes on the caller's core; who waits by way of an epoll instance, on any.
+        let mut fds = [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.epoll, PollFlags::IN)];
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(Vec::new()),
             Err(error) => return Err(error),
-        };
-        Ok(events
-            .iter()
-            .map(|event| match event.data.u64() {
-                CALLS => Source::Calls,
+        }
+        let [called, others] = fds.map(|fd| !fd.revents().is_empty());
+        // Calls come last: what the node has told may be what they ask for.
+        let mut sources = Vec::new();
+        if others {
+            let mut room = [MaybeUninit::uninit(); 32];
+            let (events, _) = epoll::wait(&self.epoll, &mut room, Some(&Timespec::default()))?;
+            sources.extend(events.iter().map(|event| match event.data.u64() {
                 NODE => Source::Node,
                 SIGNALS => Source::Signals,
                 REPORT => Source::Report,
                 number => Source::End(number),
-            })
-            .collect())
+            }));
+        }
+        sources.extend(called.then_some(Source::Calls));
+        Ok(sources)
     }
 
     /// Serves the calls that have been made.
@@ -328,6 +371,7 @@ impl Supervisor {
         self.tell_held(sid);
         match self.submit(sid, request, passed) {
             Ok(req) => {
+                self.awaited_until = Some(Instant::now() + SOON);
                 self.asked
                     .insert(req, Asked { call: *call, then: Box::new(then), left: None, cancelled: false });
                 Outcome::Pending
@@ -364,6 +408,7 @@ impl Supervisor {
         loop {
             match self.node.complete() {
                 Ok(Some(event)) if event.op == Op::Closed as u16 => self.sockets.remove(event.sid),
+                Ok(Some(event)) if event.op == Op::Connected as u16 => self.connected(&event),
                 Ok(Some(answer)) => {
                     if let Some(asked) = self.asked.remove(&answer.req) {
                         let outcome = (asked.then)(self, &asked.call, answer);
@@ -453,7 +498,7 @@ impl Supervisor {
 
     /// The node's path of a directory of its view; of the view itself, none but the root.
     pub(crate) fn in_view<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
-        let below = path.strip_prefix(&self.view[..]).filter(|_| !self.view.is_empty())?;
+        let below = path.strip_prefix(&self.shown.view[..]).filter(|_| !self.shown.view.is_empty())?;
         (below.is_empty() || below.starts_with(b"/")).then_some(below)
     }
 
@@ -471,6 +516,14 @@ impl Supervisor {
     /// Whether argument 0 is any socket.
     pub(crate) fn is_socket(&self, call: &Call) -> bool {
         process::socket_inode(call.tid, call.args[0]).is_some()
+    }
+
+    /// Whether argument 0 has O_NONBLOCK.
+    pub(crate) fn is_nonblocking(&mut self, call: &Call) -> bool {
+        match self.copy(call, call.args[0] as i32) {
+            Ok(end) => fcntl_getfl(&end).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK)),
+            Err(_) => process::is_nonblocking(call.tid, call.args[0]),
+        }
     }
 
     /// A copy of the program's end that argument 0 is.

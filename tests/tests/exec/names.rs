@@ -2,7 +2,7 @@
 
 use lab_tests::exec::{H1, H2, Lab, R1};
 use lab_tests::family::Family;
-use lab_tests::{in_each_family, program};
+use lab_tests::{Place, User, in_each_family, program};
 
 in_each_family!(dig_asks_dnsmasq, a_node_has_names_of_its_own, a_connection_has_names_as_long_as_it_stands);
 
@@ -96,7 +96,7 @@ print("told")
 /// What stat(2) says of a file is what stands in it.
 #[test]
 fn a_nodes_files_have_their_own_size_and_time() {
-    let place = lab_tests::Place::new(lab_tests::User::Ordinary);
+    let place = Place::new(User::Ordinary);
     let motd = place.write("motd", "hello\n");
     let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000);
     std::fs::File::options().write(true).open(motd).expect("a file").set_modified(old).expect("its time");
@@ -133,6 +133,9 @@ for blocking in (True, False):
     except ConnectionResetError: print("reset", s.getsockname()[0])
     try: print(s.getpeername())
     except OSError as e: print(errno.errorcode[e.errno])
+s = socket.socket(family); s.setblocking(False); assert s.connect_ex((to, 7000)) == errno.EINPROGRESS
+select.select([], [s], []); s.send(b"reset"); p = select.poll(); p.register(s, 0); p.poll()
+print(errno.errorcode[s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)])
 s = socket.socket(family); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 print(s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR), s.getsockopt(T, socket.TCP_KEEPIDLE))
 "#;
@@ -157,5 +160,33 @@ fn a_connection_has_names_as_long_as_it_stands(family: Family) {
     lab.start("h2", &format!("python3 answerer.py {to}"));
     lab.receives("h2", "tcp", 7000);
     let one = format!("1 62 1 {own} ('{to}', 7000)\nreset {own}\nENOTCONN\n");
-    assert_eq!(lab.ok("h1", &format!("python3 connected.py {to}")), format!("{one}{one}1 7200\n"));
+    assert_eq!(
+        lab.ok("h1", &format!("python3 connected.py {to}")),
+        format!("{one}{one}ECONNRESET\n1 7200\n")
+    );
+}
+
+/// The loader opens the host's libraries unseen, unless the topology lays files over the host's: one may be a library.
+#[test]
+fn a_library_may_be_among_the_files_of_a_topology() {
+    program("gcc", "gcc");
+    let place = Place::new(User::Ordinary);
+    place.write("speak.c", "const char *speak(void) { return FROM; }");
+    place.write("main.c", "#include <stdio.h>\nconst char *speak(void); int main(void) { puts(speak()); }");
+    let dir = place.path().display().to_string();
+    let gcc = |words: &str| {
+        let mut gcc = place.command("gcc");
+        gcc.args(words.split(' '));
+        lab_tests::exec::succeeded("gcc", &lab_tests::exec::finish(&mut gcc, words));
+    };
+    for from in ["host", "node"] {
+        gcc(&format!("-shared -fPIC -DFROM=\"{from}\" -o {from}.so speak.c"));
+    }
+    std::fs::copy(place.path().join("host.so"), place.path().join("libspeak.so")).expect("a copy");
+    gcc(&format!("-o main main.c -L. -lspeak -Wl,-rpath,{dir}"));
+    let topology = format!(
+        "name = \"lab\"\n[node]\nh1 = {{ files = {{ \"{dir}/libspeak.so\" = \"node.so\" }} }}\nh2 = {{}}\n"
+    );
+    let lab = Lab::up(place, &topology);
+    assert_eq!((lab.ok("h1", "./main"), lab.ok("h2", "./main")), ("node\n".into(), "host\n".into()));
 }

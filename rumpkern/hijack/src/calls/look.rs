@@ -25,29 +25,32 @@ fn look(
     let Some(Named { path, in_view }) = named(sup, call, start, place) else { return Outcome::Proceed };
     // As everywhere, a slash behind it follows a link.
     let follow = follow || path.ends_with(b"/");
+    if let Some(standing) = sup.shown.standing(&path)
+        && let Ok(found) = of_host(&standing, follow)
+    {
+        return then(sup, call, &found).unwrap_or_else(Outcome::Fail);
+    }
     let asked = path.clone();
     let request = Request::Look { path: &asked, follow: follow.into() };
     sup.ask(call, Sid::NONE, &request, move |sup, call, answer| {
-        let of_host = |path: &[u8]| {
-            let nofollow = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
-            rustix::fs::open(
-                OsStr::from_bytes(path),
-                OFlags::PATH | OFlags::CLOEXEC | nofollow,
-                Mode::empty(),
-            )
-        };
         let found = match answer.result {
             Ok(PASSED) => match answer.passed {
                 Some(found) => Ok(found),
                 None => return Outcome::Proceed,
             },
-            Ok(ELSEWHERE) => of_host(answer.body().unwrap_or_default().data.unwrap_or_default()),
-            Ok(_) if in_view => of_host(&path),
+            Ok(ELSEWHERE) => of_host(answer.body().unwrap_or_default().data.unwrap_or_default(), follow),
+            Ok(_) if in_view => of_host(&path, follow),
             Ok(_) => return Outcome::Proceed,
             Err(errno) => Err(errno),
         };
         found.and_then(|found| then(sup, call, &found)).unwrap_or_else(Outcome::Fail)
     })
+}
+
+/// What the host has at `path`, as a descriptor that only names it.
+fn of_host(path: &[u8], follow: bool) -> Result<OwnedFd, Errno> {
+    let nofollow = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+    rustix::fs::open(OsStr::from_bytes(path), OFlags::PATH | OFlags::CLOEXEC | nofollow, Mode::empty())
 }
 
 /// stat(2), lstat(2), newfstatat(2) and statx(2).

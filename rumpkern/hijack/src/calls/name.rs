@@ -2,7 +2,6 @@
 
 use super::outcome;
 use crate::handed;
-use crate::process::is_nonblocking;
 use crate::seccomp_unsafe::Call;
 use crate::supervisor::{Outcome, Supervisor};
 use rumpclient::Sid;
@@ -32,7 +31,7 @@ pub(super) fn connect(sup: &mut Supervisor, call: &Call) -> Outcome {
     let sid = socket.sid;
     outcome(sup.address(call, call.args[1], call.args[2]).map(|addr| {
         sup.enter_door(call, inode);
-        let dontwait = if is_nonblocking(call.tid, call.args[0]) { libc::MSG_DONTWAIT as u32 } else { 0 };
+        let dontwait = if sup.is_nonblocking(call) { libc::MSG_DONTWAIT as u32 } else { 0 };
         if let Some(socket) = sup.sockets.get_mut(inode) {
             socket.names = None;
         }

@@ -27,6 +27,13 @@ pub(super) fn open(sup: &mut Supervisor, call: &Call) -> Outcome {
     let flags = OFlags::from_bits_retain(flags as u32);
     let (cloexec, only_named) = (flags.contains(OFlags::CLOEXEC), flags.contains(OFlags::PATH));
     let access = flags & OFlags::ACCMODE;
+    if access == OFlags::RDONLY
+        && !flags.contains(OFlags::CREATE)
+        && let Some(standing) = sup.shown.standing(&path)
+        && let opened @ Outcome::Descriptor(..) = of_host(&standing, flags)
+    {
+        return opened;
+    }
     let asked = path.clone();
     let request = match only_named {
         true => Request::Look { path: &asked, follow: (!flags.contains(OFlags::NOFOLLOW)).into() },

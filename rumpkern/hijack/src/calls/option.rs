@@ -159,6 +159,9 @@ pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
     let room = (len as usize * unit).min(MAX_DATA);
     let request = Request::GetSockOpt { level, name, len: room as u32, asked: &asked };
     if (level as i32, name as i32) == (libc::SOL_SOCKET, libc::SO_ERROR) {
+        if sup.is_well(call, inode) {
+            return outcome(put(sup, call, &0u32.to_le_bytes()[..room.min(4)], room.min(4)));
+        }
         sup.clear_error(call);
     }
     sup.ask(call, sid, &request, move |sup, call, answer| {
@@ -166,15 +169,21 @@ pub(super) fn getsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
             return Outcome::Fail(errno);
         }
         sup.learn_names(inode, &answer);
-        outcome(answer.body().map_err(|_| Errno::PROTO).and_then(|body| {
+        let body = answer.body().map_err(|_| Errno::PROTO);
+        outcome(body.and_then(|body| {
             let value = body.data.unwrap_or_default();
-            if room > 0 {
-                sup.memory.write(call.tid, place, value)?;
-            }
-            sup.memory.write(call.tid, len_place, &((value.len() / unit) as u32).to_le_bytes())?;
-            Ok(Outcome::Value(0))
+            // Who has no room may ask how much it takes.
+            put(sup, call, if room > 0 { value } else { &[] }, value.len() / unit)
         }))
     })
+}
+
+/// Puts an option's value where getsockopt(2) wants it, and how long it is.
+fn put(sup: &Supervisor, call: &Call, value: &[u8], len: usize) -> Result<Outcome, Errno> {
+    let [_, _, _, place, len_place, _] = call.args;
+    sup.memory.write(call.tid, place, value)?;
+    sup.memory.write(call.tid, len_place, &(len as u32).to_le_bytes())?;
+    Ok(Outcome::Value(0))
 }
 
 pub(super) fn ioctl(sup: &mut Supervisor, call: &Call) -> Outcome {

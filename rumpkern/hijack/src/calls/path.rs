@@ -44,7 +44,8 @@ pub(super) fn named(sup: &Supervisor, call: &Call, start: u64, place: u64) -> Op
             (join(of_node.map_or_else(|| from.clone(), <[u8]>::to_vec), &path), of_node.is_some())
         }
     };
-    (in_view || may_be_the_nodes(&path, &sup.files)).then(|| Named { path: own(path, call.tid), in_view })
+    (in_view || may_be_the_nodes(&path, &sup.shown.files))
+        .then(|| Named { path: own(path, call.tid), in_view })
 }
 
 /// `path` from the directory `from` on, which is one without links.

@@ -57,9 +57,10 @@ impl Outgoing {
 }
 
 /// The call's flags; one on a descriptor that does not block has MSG_DONTWAIT.
-fn flags(call: &Call, flags: u64) -> u32 {
-    let nonblocking = crate::process::is_nonblocking(call.tid, call.args[0]);
-    flags as u32 | if nonblocking { libc::MSG_DONTWAIT as u32 } else { 0 }
+fn flags(sup: &mut Supervisor, call: &Call, flags: u64) -> u32 {
+    let dontwait = libc::MSG_DONTWAIT as u32;
+    let flags = flags as u32;
+    if flags & dontwait == 0 && sup.is_nonblocking(call) { flags | dontwait } else { flags }
 }
 
 pub(super) fn sendto(sup: &mut Supervisor, call: &Call) -> Outcome {
@@ -81,7 +82,8 @@ pub(super) fn sendto(sup: &mut Supervisor, call: &Call) -> Outcome {
         let data = Buffers::one(place, len).gather(sup.memory, call.tid, MAX_DATA)?;
         let to = if addr == 0 { None } else { Some(sup.address(call, addr, addr_len)?) };
         let message = Outgoing { data, to, ..Outgoing::default() };
-        Ok(message.ask(sup, call, sid, flags(call, call_flags), |_, _, sent| sent.into()))
+        let flags = flags(sup, call, call_flags);
+        Ok(message.ask(sup, call, sid, flags, |_, _, sent| sent.into()))
     })())
 }
 
@@ -104,7 +106,8 @@ pub(super) fn sendmsg(sup: &mut Supervisor, call: &Call) -> Outcome {
             return Ok(Outcome::Proceed);
         }
         let outgoing = outgoing(sup, call, &message, stream)?;
-        Ok(outgoing.ask(sup, call, sid, flags(call, call.args[2]), |_, _, sent| sent.into()))
+        let flags = flags(sup, call, call.args[2]);
+        Ok(outgoing.ask(sup, call, sid, flags, |_, _, sent| sent.into()))
     }))
 }
 
@@ -139,7 +142,8 @@ fn send_from(sup: &mut Supervisor, call: &Call, sid: Sid, nth: u64) -> Outcome {
         Ok(message) => message,
         Err(errno) => return ended(Some(errno)),
     };
-    message.ask(sup, call, sid, flags(call, call_flags), move |sup, call, sent| match sent {
+    let flags = flags(sup, call, call_flags);
+    message.ask(sup, call, sid, flags, move |sup, call, sent| match sent {
         Ok(octets) => {
             let told = sup.memory.write(call.tid, place + MSGHDR, &(octets as u32).to_le_bytes());
             match told {

@@ -2,15 +2,24 @@
 
 use super::*;
 
+/// Where in a page the loader of these tests opens libraries.
+const LOADER: [u32; 2] = [0x2fa, 0xb1d];
+
 /// What the filter does with a call.
 fn verdict(arch: u32, nr: u32, args: [u64; 6]) -> u32 {
+    verdict_at(0x7f00_0000_1000, arch, nr, args)
+}
+
+/// The same, made by the instruction before `ip`.
+fn verdict_at(ip: u64, arch: u32, nr: u32, args: [u64; 6]) -> u32 {
     let mut data = [0; 64];
     data[0..4].copy_from_slice(&nr.to_le_bytes());
     data[4..8].copy_from_slice(&arch.to_le_bytes());
+    data[8..16].copy_from_slice(&ip.to_le_bytes());
     for (at, arg) in args.iter().enumerate() {
         data[16 + 8 * at..24 + 8 * at].copy_from_slice(&arg.to_le_bytes());
     }
-    let program = program(true);
+    let program = program(&LOADER);
     let (mut pc, mut a) = (0, 0u32);
     loop {
         let Insn { code, jt, jf, k } = program[pc];
@@ -140,7 +149,7 @@ fn there_is_no_way_around() {
 /// Each jump lands inside the program: the host would refuse it otherwise.
 #[test]
 fn the_host_takes_it() {
-    let program = program(true);
+    let program = program(&LOADER);
     assert!(program.len() < 4096);
     for (at, insn) in program.iter().enumerate() {
         if u32::from(insn.code) & 7 == BPF_JMP {
@@ -154,4 +163,26 @@ fn a_value_is_looked_at_where_files_of_the_node_are_written() {
     let write = |fd, len| x86_64(SYS_write, &[fd, 0x10, len]);
     assert_eq!([1000, 1010, 1023].map(|fd| write(fd, 5000)), [N; 3]);
     assert_eq!([0, 1, 2, 3, 999, 1024, 0xffff_ffff].map(|fd| write(fd, 2)), [A; 7]);
+}
+
+#[test]
+fn the_loader_opens_libraries_by_itself() {
+    let open = |ip, args: [u64; 3]| {
+        let [start, path, flags] = args;
+        verdict_at(ip, X86_64, SYS_openat as u32, [start, path, flags, 0, 0, 0])
+    };
+    let (here, to_read) = (0xffff_ff9c, 0o2_000_000);
+    for at in LOADER {
+        let ip = 0x7f12_3456_7000 + u64::from(at);
+        assert_eq!(open(ip, [here, 1, to_read]), A);
+        assert_eq!(open(ip, [here, 1, to_read | 1]), N, "O_WRONLY");
+        assert_eq!(open(ip, [here, 1, 0]), N, "without O_CLOEXEC");
+        assert_eq!(open(ip, [here | 0xffff_ffff << 32, 1, to_read]), N, "as others call it");
+        assert_eq!(open(ip, [3, 1, to_read]), N, "in a directory");
+        assert_eq!(open(ip + 1, [here, 1, to_read]), N, "another instruction");
+        assert_eq!(open(0x5512_3456_7000 + u64::from(at), [here, 1, to_read]), N, "the program's own");
+        assert_eq!(verdict_at(ip, X86_64, SYS_open as u32, [1, to_read, 0, 0, 0, 0]), N);
+    }
+    let knows_none = program(&[]);
+    assert!(knows_none.len() < program(&LOADER).len());
 }
