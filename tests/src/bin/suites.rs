@@ -2,21 +2,25 @@
 //!
 //! Each suite runs twice, as an ordinary user: on the host (as root in a network namespace of its own, which has nothing but a
 //! loopback) and by `labctl exec` on a node with a loopback and one interface. What passes on the host must pass on the node; a
-//! skip is no pass. `tests/suites/differences.txt` lists what may differ, each with its reason; what is listed and does
-//! not differ fails as well. Without NAME it runs those for CI; which there are says `lab_tests::suites::table`.
+//! skip is no pass. `tests/suites/differences.txt` lists what may differ, each with its reason; what is listed and does not
+//! differ fails as well. Both runs share the machine, so a few others that differ are named and run once more, on the node alone, where
+//! they must pass. Without NAME it runs those for CI; which there are says `lab_tests::suites::table`.
 //!
 //! Exit status: 0 as it must be, 1 something differs, 2 usage.
 #![forbid(unsafe_code)]
 
 use lab_tests::suites::table::{SUITES, Suite};
-use lab_tests::suites::{Differences, Outcomes};
+use lab_tests::suites::{Differences, Outcome, Outcomes};
 use lab_tests::{Place, User};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 /// Seconds that a test may take.
 const PATIENCE: u32 = 60;
+/// So many tests that differ may be the machine's doing.
+const FEW: usize = 3;
 /// How often a runner that died is started again.
 const RESTARTS: usize = 40;
 const PYTHON: &str = "/usr/bin/python3.11";
@@ -60,11 +64,20 @@ fn main() -> ExitCode {
         let began = Instant::now();
         let folder = suite.source.map(|source| obtain(&place, source));
         let folder = folder.as_deref();
-        let (host, node) = std::thread::scope(|scope| {
-            let host = scope.spawn(|| run(&place, &logs, suite, folder, seconds, Where::Host));
-            let node = run(&place, &logs, suite, folder, seconds, Where::Node);
+        let run = |at| run(&place, &logs, suite, folder, seconds, at);
+        let (host, mut node) = std::thread::scope(|scope| {
+            let host = scope.spawn(|| run(Where::Host));
+            let node = run(Where::Node);
             (host.join().expect("the host's run"), node)
         });
+        let differ = listed.judge(suite.name, &host, &node).unlisted;
+        if (1..=FEW).contains(&differ.len()) {
+            for (test, outcome) in &differ {
+                println!("    once more: {test} {outcome}");
+            }
+            forget(&place, suite, &differ);
+            node = run(Where::Node);
+        }
         as_it_must_be &= judge(suite.name, &host, &node, &listed, began.elapsed());
     }
     if as_it_must_be { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -129,15 +142,17 @@ fn run(
     at: Where,
 ) -> Outcomes {
     let name = suite.name.replace('/', "-");
-    let dir = place.path().join(format!("{name}.{}", at.name()));
-    std::fs::create_dir(&dir).expect("a folder");
+    let results = results(place, suite, at);
+    let dir = results.parent().expect("a folder").to_owned();
+    std::fs::create_dir_all(&dir).expect("a folder");
     if nix::unistd::geteuid().is_root() {
         let nobody = lab_tests::NOBODY;
         nix::unistd::chown(&dir, Some(nobody.into()), Some(nobody.into())).expect("chown");
     }
-    let results = dir.join("results");
     let log = logs.join(format!("{name}.{}.log", at.name()));
-    let output = std::fs::File::create(&log).expect("a log");
+    let begun = std::fs::exists(&results).expect("a folder");
+    let output =
+        File::options().create(true).append(begun).write(true).truncate(!begun).open(&log).expect("a log");
     for _ in 0..RESTARTS {
         let mut command = match at {
             Where::Host => place.command(PYTHON),
@@ -166,6 +181,21 @@ fn run(
         }
     }
     panic!("{name}: the runner dies again and again: {}", log.display());
+}
+
+/// The file of a run's results.
+fn results(place: &Place, suite: &Suite<'_>, at: Where) -> PathBuf {
+    place.path().join(format!("{}.{}/results", suite.name.replace('/', "-"), at.name()))
+}
+
+/// Strikes tests from the results of the run on the node, and its end: the runner goes on with them.
+fn forget(place: &Place, suite: &Suite<'_>, tests: &[(String, Outcome)]) {
+    let path = results(place, suite, Where::Node);
+    let text = std::fs::read_to_string(&path).expect("the results");
+    let is_of = |line: &str, test: &str| line.split(' ').nth(1) == Some(test);
+    let stays = |line: &&str| *line != "end" && !tests.iter().any(|(test, _)| is_of(line, test));
+    let kept: Vec<&str> = text.lines().filter(stays).chain([""]).collect();
+    std::fs::write(&path, kept.join("\n")).expect("the results");
 }
 
 /// The same command in a new network namespace, whose loopback is up.

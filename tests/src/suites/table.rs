@@ -72,8 +72,8 @@ pub const SUITES: &[Suite<'static>] = &[
     program("net/http", "go"),
     program("libuv", "libuv"),
     package("tornado.test", "tornado"),
-    by_hand(package("twisted", "twisted")),
-    by_hand(package("uvloop_tests", "uvloop")),
+    package("twisted", "twisted"),
+    package("uvloop_tests", "uvloop"),
 ];
 
 /// A module of CPython's own suite, or a class in one.
