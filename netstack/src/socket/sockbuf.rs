@@ -50,15 +50,22 @@ impl Ring {
         (&self.buf[start..start + first], &self.buf[..len - first])
     }
 
-    fn write(&mut self, offset: usize, octets: &[u8]) {
-        if octets.is_empty() {
-            return;
+    /// The same, to be written.
+    fn slices_mut(&mut self, offset: usize, len: usize) -> (&mut [u8], &mut [u8]) {
+        if len == 0 {
+            return (&mut [], &mut []);
         }
         let start = self.at(offset);
-        let first = octets.len().min(self.buf.len() - start);
-        let (a, b) = octets.split_at(first);
-        self.buf[start..start + first].copy_from_slice(a);
-        self.buf[..b.len()].copy_from_slice(b);
+        let first = len.min(self.buf.len() - start);
+        let (before, behind) = self.buf.split_at_mut(start);
+        (&mut behind[..first], &mut before[..len - first])
+    }
+
+    fn write(&mut self, offset: usize, octets: &[u8]) {
+        let (a, b) = self.slices_mut(offset, octets.len());
+        let (first, rest) = octets.split_at(a.len());
+        a.copy_from_slice(first);
+        b.copy_from_slice(rest);
     }
 
     fn skip(&mut self, n: usize) {
@@ -103,6 +110,19 @@ impl SendBuf {
         let n = octets.len().min(self.room());
         self.ring.reserve(self.len, self.len + n);
         self.ring.write(self.len, &octets[..n]);
+        self.len += n;
+        n
+    }
+
+    /// Appends what `fill` puts into room for at most `most` octets, in one or two pieces: it says how much that is.
+    pub fn fill(&mut self, most: usize, fill: impl FnOnce(&mut [u8], &mut [u8]) -> usize) -> usize {
+        let most = most.min(self.room());
+        if most == 0 {
+            return 0;
+        }
+        self.ring.reserve(self.len, self.len + most);
+        let (a, b) = self.ring.slices_mut(self.len, most);
+        let n = fill(a, b).min(most);
         self.len += n;
         n
     }
@@ -233,6 +253,26 @@ impl RecvBuf {
         done + n
     }
 
+    /// At most `most` octets from `offset` on, in pieces as they lie: as many as fit, and how many those are.
+    pub fn pieces<'a>(&'a self, mut offset: usize, mut most: usize, out: &mut [&'a [u8]]) -> usize {
+        let (a, b) = self.ring.slices(0, self.len);
+        let all = self.shared.iter().map(Part::octets).chain([a, b]);
+        let mut pieces = 0;
+        for octets in all {
+            if pieces == out.len() || most == 0 {
+                break;
+            }
+            let here = octets.get(offset..).unwrap_or_default();
+            offset = offset.saturating_sub(octets.len());
+            if !here.is_empty() {
+                out[pieces] = &here[..here.len().min(most)];
+                most -= out[pieces].len();
+                pieces += 1;
+            }
+        }
+        pieces
+    }
+
     /// Takes the first `n` octets away.
     pub fn consume(&mut self, mut n: usize) {
         while n > 0
@@ -279,8 +319,20 @@ mod tests {
             for (write, n) in ops {
                 if write {
                     let octets: Vec<u8> = (0..n).map(|_| { next = next.wrapping_mul(5).wrapping_add(7); next }).collect();
-                    let taken = b.push(&octets);
-                    prop_assert_eq!(taken, n.min(20_000 - model.len()));
+                    let room = n.min(20_000 - model.len());
+                    let taken = match n % 2 {
+                        0 => b.push(&octets),
+                        // As much as a program has by now, which may be less.
+                        _ => b.fill(n, |x, y| {
+                            assert_eq!(x.len() + y.len(), room);
+                            let n = room - n % 3 * room / 5;
+                            let first = n.min(x.len());
+                            x[..first].copy_from_slice(&octets[..first]);
+                            y[..n - first].copy_from_slice(&octets[first..n]);
+                            n
+                        }),
+                    };
+                    prop_assert_eq!(taken, if n % 2 == 0 { room } else { room - n % 3 * room / 5 });
                     model.extend(&octets[..taken]);
                 } else {
                     b.consume(n);
@@ -318,6 +370,13 @@ mod tests {
                         let mut out = vec![0; n];
                         let got = b.peek(0, &mut out);
                         prop_assert_eq!(&out[..got], &stream[read..read + got]);
+                        let mut pieces = [&[][..]; 64];
+                        let (skipped, count) = (offset.min(got), b.pieces(offset.min(got), got - offset.min(got), &mut pieces));
+                        prop_assert_eq!(pieces[..count].concat(), &stream[read + skipped..read + got]);
+                        prop_assert!(pieces[..count].iter().all(|piece| !piece.is_empty()));
+                        if got > 0 {
+                            prop_assert_eq!(b.pieces(0, got, &mut pieces[..1]), 1);
+                        }
                         b.consume(got);
                         read += got;
                     }

@@ -78,6 +78,39 @@ impl Stack {
         done
     }
 
+    /// Sends what `fill` puts into a stream's buffer, of which it is shown room for at most `most` octets, in one or two pieces; it says how many it
+    /// put there. `OpNotSupported`: it is no stream.
+    pub fn send_with(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        most: usize,
+        fill: impl FnOnce(&mut [u8], &mut [u8]) -> usize,
+    ) -> Result<usize, SockError> {
+        self.ip.now = now;
+        let Entry::Stream(s) = self.sockets.entry(id)? else { return Err(SockError::OpNotSupported) };
+        let tcp = s.tcp;
+        let done = self.tcp.send_with(&mut self.ip, tcp, most, fill);
+        self.after_tcp();
+        done
+    }
+
+    /// Shows `take` what can be read of a stream, in pieces as it lies; it says how many octets it takes. 0: the stream's end, if it was not
+    /// asked. `OpNotSupported`: it is no stream.
+    pub fn recv_with(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        take: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<usize, SockError> {
+        self.ip.now = now;
+        let Entry::Stream(s) = self.sockets.entry(id)? else { return Err(SockError::OpNotSupported) };
+        let tcp = s.tcp;
+        let done = self.tcp.recv_with(&mut self.ip, tcp, take);
+        self.after_tcp();
+        done
+    }
+
     /// Reads from a stream.
     pub(super) fn stream_recv(
         &mut self,

@@ -247,8 +247,8 @@ impl Tcb {
         self.set.fast_open_no_cookie || cx.sh.config.fast_open.contains(FastOpen::CLIENT_NO_COOKIE)
     }
 
-    /// The first SYN of SYN-SENT, with as much of `data` as it takes: §4.2.1, §4.2.2. Returns how much.
-    pub(super) fn send_fast_syn(&mut self, cx: &mut Cx<'_>, data: &[u8]) -> usize {
+    /// The cookie for the first SYN of SYN-SENT, and how much data it takes: §4.2.1, §4.2.2.
+    pub(super) fn fast_syn(&mut self, cx: &Cx<'_>) -> (Option<FastOpenCookie>, usize) {
         let (cookie, mss) = match cx.sh.fast_open.get(self.remote.ip(), cx.now) {
             Known::Cookie(cookie, mss) => (Some(cookie), Some(mss)),
             // Payload before the peer has said its MSS: RFC 9293 §3.7.1.
@@ -263,6 +263,12 @@ impl Tcb {
         // A SYN may be full of options.
         let ours = self.set.max_seg.unwrap_or(u16::MAX);
         let room = mss.map_or(0, |mss| u32::from(mss.min(ours)).min(path).saturating_sub(40)) as usize;
+        (cookie, room)
+    }
+
+    /// Sends that SYN with as much of `data` as it takes. Returns how much.
+    pub(super) fn send_fast_syn(&mut self, cx: &mut Cx<'_>, data: &[u8]) -> usize {
+        let (cookie, room) = self.fast_syn(cx);
         let n = self.sndbuf.push(&data[..data.len().min(room)]);
         self.fast_open = if cookie.is_some() || n > 0 { Use::Active } else { Use::No };
         self.rtx.push(self.iss, self.iss + 1, cx.now, self.rate.stamp());

@@ -25,6 +25,18 @@ pub enum Shutdown {
     Both,
 }
 
+/// How data is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    /// By way of the buffer.
+    Data,
+    /// With the SYN, which has waited for it (TCP_FASTOPEN_CONNECT).
+    Syn,
+}
+
+/// Pieces that a reader is shown at once, at most.
+const PIECES: usize = 16;
+
 impl Shutdown {
     fn reads(self) -> bool {
         matches!(self, Shutdown::Read | Shutdown::Both)
@@ -45,24 +57,10 @@ impl Tcp {
         data: &[u8],
         flags: SendFlags,
     ) -> Result<usize, SockError> {
-        let (tcb, mut cx) = self.parts(ip, id).ok_or(SockError::BadSocket)?;
-        if let Some(e) = tcb.error.take() {
-            return Err(e);
+        let (tcb, _) = self.parts(ip, id).ok_or(SockError::BadSocket)?;
+        if tcb.may_send()? == Sending::Syn {
+            return self.send_deferred_syn(ip, id, data);
         }
-        if tcb.fast_open == fastopen::Use::Deferred && !tcb.shut_write {
-            tcb.connecting = true;
-            let sent = tcb.send_fast_syn(&mut cx, data);
-            self.settle(id);
-            return if sent > 0 { Ok(sent) } else { Err(SockError::InProgress) };
-        }
-        if tcb.syn_in_flight() && !tcb.fast_open_transmits() && !tcb.shut_write {
-            tcb.no_space = true;
-            return Err(SockError::WouldBlock);
-        }
-        if tcb.shut_write || !(tcb.state.may_send() || tcb.fast_open_transmits()) {
-            return Err(SockError::Pipe);
-        }
-        tcb.note_pause();
         let n = tcb.sndbuf.push(&data[..data.len().min(tcb.may_write())]);
         if n < data.len() || !tcb.writable() {
             tcb.no_space = true;
@@ -81,6 +79,49 @@ impl Tcp {
         tcb.wants_output = true;
         self.settle(id);
         Ok(n)
+    }
+
+    /// Writes to the stream what `fill` puts into the buffer, which it is shown in one or two pieces of at most `most` octets together; it is
+    /// not asked if there is no room. Otherwise as [`Tcp::send`].
+    pub fn send_with(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        id: TcpId,
+        most: usize,
+        fill: impl FnOnce(&mut [u8], &mut [u8]) -> usize,
+    ) -> Result<usize, SockError> {
+        let (tcb, cx) = self.parts(ip, id).ok_or(SockError::BadSocket)?;
+        if tcb.may_send()? == Sending::Syn {
+            let mut data = vec![0; most.min(tcb.fast_syn(&cx).1)];
+            let n = if data.is_empty() { 0 } else { fill(&mut data, &mut []).min(data.len()) };
+            return self.send_deferred_syn(ip, id, &data[..n]);
+        }
+        let may_write = tcb.may_write();
+        let n = tcb.sndbuf.fill(most.min(may_write), fill);
+        if n == 0 || !tcb.writable() {
+            tcb.no_space = true;
+        }
+        if n == 0 {
+            return Err(SockError::WouldBlock);
+        }
+        (tcb.unpushed, tcb.more) = (false, false);
+        tcb.wants_output = true;
+        self.settle(id);
+        Ok(n)
+    }
+
+    /// The SYN that has waited for data.
+    fn send_deferred_syn(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        id: TcpId,
+        data: &[u8],
+    ) -> Result<usize, SockError> {
+        let (tcb, mut cx) = self.parts(ip, id).ok_or(SockError::BadSocket)?;
+        tcb.connecting = true;
+        let sent = tcb.send_fast_syn(&mut cx, data);
+        self.settle(id);
+        if sent > 0 { Ok(sent) } else { Err(SockError::InProgress) }
     }
 
     /// Reads from the stream; 0: its end. `WouldBlock`: nothing is there.
@@ -106,17 +147,40 @@ impl Tcp {
             }
             return Ok(n);
         }
-        if tcb.fin_received || (buf.is_empty() && tcb.readable() > 0) {
+        if buf.is_empty() && tcb.readable() > 0 {
             return Ok(0);
         }
-        if let Some(e) = tcb.error.take() {
-            return Err(e);
+        tcb.nothing_to_read()
+    }
+
+    /// Shows `take` what can be read, in pieces as it lies, of which it takes as many octets as it says; it is not asked if there are none.
+    /// Otherwise as [`Tcp::recv`].
+    pub fn recv_with(
+        &mut self,
+        ip: &mut dyn IpLayer,
+        id: TcpId,
+        take: impl FnOnce(&[&[u8]]) -> usize,
+    ) -> Result<usize, SockError> {
+        let (tcb, cx) = self.parts(ip, id).ok_or(SockError::BadSocket)?;
+        if tcb.state == State::Listen {
+            return Err(SockError::NotConnected);
         }
-        match tcb.state {
-            _ if tcb.shut_read => Ok(0),
-            State::Closed => Err(SockError::NotConnected),
-            _ => Err(SockError::WouldBlock),
+        let (offset, most) = tcb.span(usize::MAX);
+        let mut pieces = [&[][..]; PIECES];
+        let count = tcb.rcvbuf.pieces(offset, most, &mut pieces);
+        if count == 0 {
+            if offset > 0 {
+                tcb.pass(offset);
+            }
+            return tcb.nothing_to_read();
         }
+        let n = take(&pieces[..count]);
+        if n > 0 {
+            tcb.pass(offset + n);
+            tcb.after_read(cx.now, n, &cx.sh.config);
+            self.settle(id);
+        }
+        Ok(n)
     }
 
     /// Ends one direction or both. Ending the sending one sends a FIN behind what was written.
@@ -348,27 +412,70 @@ impl Tcb {
         self.queue_fin();
     }
 
-    /// Reads up to the urgent mark; skips the urgent octet unless it is in line.
-    fn read(&mut self, buf: &mut [u8], flags: RecvFlags) -> usize {
-        let mut offset = 0;
-        let mut most = buf.len();
-        match self.to_mark() {
-            Some(0) if !self.set.oob_inline => offset = 1,
-            Some(0) | None => {}
-            Some(n) => most = most.min(n),
+    /// Whether and how data may be sent now.
+    fn may_send(&mut self) -> Result<Sending, SockError> {
+        if let Some(e) = self.error.take() {
+            return Err(e);
         }
+        if self.fast_open == fastopen::Use::Deferred && !self.shut_write {
+            return Ok(Sending::Syn);
+        }
+        if self.syn_in_flight() && !self.fast_open_transmits() && !self.shut_write {
+            self.no_space = true;
+            return Err(SockError::WouldBlock);
+        }
+        if self.shut_write || !(self.state.may_send() || self.fast_open_transmits()) {
+            return Err(SockError::Pipe);
+        }
+        self.note_pause();
+        Ok(Sending::Data)
+    }
+
+    /// What a program is told that finds nothing to read.
+    fn nothing_to_read(&mut self) -> Result<usize, SockError> {
+        if self.fin_received {
+            return Ok(0);
+        }
+        if let Some(e) = self.error.take() {
+            return Err(e);
+        }
+        match self.state {
+            _ if self.shut_read => Ok(0),
+            State::Closed => Err(SockError::NotConnected),
+            _ => Err(SockError::WouldBlock),
+        }
+    }
+
+    /// Where a read of at most `most` octets begins, and how many it may have: up to the urgent mark, and behind the urgent octet unless
+    /// that is in line.
+    fn span(&self, most: usize) -> (usize, usize) {
+        match self.to_mark() {
+            Some(0) if !self.set.oob_inline => (1, most),
+            Some(0) | None => (0, most),
+            Some(n) => (0, most.min(n)),
+        }
+    }
+
+    /// Takes what was read, and what was skipped, out of the buffer.
+    fn pass(&mut self, n: usize) {
+        let at_mark = self.to_mark() == Some(0);
+        self.rcvbuf.consume(n);
+        if at_mark {
+            // Once it was passed it cannot be had out of band either.
+            (self.rcv_up, self.urgent) = (None, None);
+        }
+    }
+
+    /// Reads what [`Tcb::span`] says.
+    fn read(&mut self, buf: &mut [u8], flags: RecvFlags) -> usize {
+        let (offset, most) = self.span(buf.len());
         let n = if flags.contains(RecvFlags::TRUNC) {
             most.min(self.rcvbuf.len().saturating_sub(offset))
         } else {
             self.rcvbuf.peek(offset, &mut buf[..most])
         };
         if !flags.contains(RecvFlags::PEEK) && (n > 0 || offset > 0) {
-            let at_mark = self.to_mark() == Some(0);
-            self.rcvbuf.consume(offset + n);
-            if at_mark {
-                // Once it was passed it cannot be had out of band either.
-                (self.rcv_up, self.urgent) = (None, None);
-            }
+            self.pass(offset + n);
         }
         n
     }

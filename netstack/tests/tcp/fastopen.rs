@@ -1,6 +1,6 @@
 //! TCP Fast Open between two of us: RFC 7413.
 
-use crate::link::{Fate, Link, Peer, octets};
+use crate::link::{Fate, Link, Peer, octets, put};
 use netstack::socket::Family;
 use netstack::tcp::{FastOpen, State, TcpConfig, TcpId, TcpOpt};
 use netstack::{Instant, SockError};
@@ -56,6 +56,34 @@ fn request(link: &mut Link, listener: TcpId) -> Instant {
     assert_eq!((client.end, server.end), (Some(Ok(())), Some(Ok(()))));
     assert!(server.read == data && client.read == octets(700, 4), "both streams arrived whole");
     there.expect("the request")
+}
+
+/// TCP_FASTOPEN_CONNECT: connect(2) is done at once, and what is written first goes with the SYN, whoever puts it into the buffer.
+#[test]
+fn a_connect_that_waits_for_data_takes_it_along() {
+    let (mut link, listener) = link();
+    request(&mut link, listener);
+    let to = SocketAddr::new(link.hosts[1].ip.addr, 80);
+    let data = octets(5000, 7);
+    let h = &mut link.hosts[0];
+    let id = h.tcp.socket(Family::Inet);
+    h.tcp.set_option(&mut h.ip, id, TcpOpt::FastOpenConnect(true)).expect("a socket");
+    assert_eq!(h.tcp.connect(&mut h.ip, id, to), Ok(()));
+    let sent = h.tcp.send_with(&mut h.ip, id, data.len(), |a, b| put(&data, a, b)).expect("a cookie");
+    assert!((500..1460).contains(&sent), "what a SYN takes: {sent}");
+    let mut there = Vec::new();
+    link.run(100, |l| {
+        let h = &mut l.hosts[1];
+        if let Ok((id, _)) = h.tcp.accept(&mut h.ip, listener) {
+            let read = h.tcp.recv_with(&mut h.ip, id, |pieces| {
+                there = pieces.concat();
+                there.len()
+            });
+            assert_eq!(read, Ok(sent));
+        }
+        !there.is_empty()
+    });
+    assert_eq!(there, data[..sent]);
 }
 
 #[test]

@@ -260,10 +260,18 @@ proptest! {
                 }
                 Wild::Octets(octets) => h.input(them, PLAIN, &octets),
                 Wild::Send(n) => for id in &sockets {
-                    let _ = h.tcp.send(&mut h.ip, *id, &vec![1; usize::from(n)], if n % 7 == 0 { SendFlags::OOB } else { SendFlags::empty() });
+                    let flags = if n % 7 == 0 { SendFlags::OOB } else { SendFlags::empty() };
+                    let _ = match n % 2 {
+                        0 => h.tcp.send(&mut h.ip, *id, &vec![1; usize::from(n)], flags),
+                        _ => h.tcp.send_with(&mut h.ip, *id, usize::from(n), |a, b| a.len() + b.len()),
+                    };
                 },
                 Wild::Recv(n) => for id in &sockets {
-                    let _ = h.tcp.recv(&mut h.ip, *id, &mut vec![1; usize::from(n)], if n % 7 == 0 { RecvFlags::OOB } else { RecvFlags::empty() });
+                    let flags = if n % 7 == 0 { RecvFlags::OOB } else { RecvFlags::empty() };
+                    let _ = match n % 2 {
+                        0 => h.tcp.recv(&mut h.ip, *id, &mut vec![1; usize::from(n)], flags),
+                        _ => h.tcp.recv_with(&mut h.ip, *id, |pieces| pieces[0].len().min(usize::from(n))),
+                    };
                 },
                 Wild::Shut(n) => for id in &sockets {
                     let _ = h.tcp.shutdown(&mut h.ip, *id, [Shutdown::Read, Shutdown::Write, Shutdown::Both][usize::from(n)]);

@@ -198,18 +198,26 @@ pub(crate) struct Peer {
     pub(crate) read: Vec<u8>,
     pub(crate) shut: bool,
     pub(crate) end: Option<Result<(), SockError>>,
+    /// Each is made in both ways, in turn: the one that copies, and the one that is shown the buffer.
+    calls: usize,
 }
 
 impl Peer {
     pub(crate) fn new(host: usize, id: TcpId, data: Vec<u8>) -> Peer {
-        Peer { host, id, data, written: 0, read: Vec::new(), shut: false, end: None }
+        Peer { host, id, data, written: 0, read: Vec::new(), shut: false, end: None, calls: 0 }
     }
 
     /// Does what can be done now.
     pub(crate) fn turn(&mut self, link: &mut Link) {
         let h = &mut link.hosts[self.host];
         while self.written < self.data.len() {
-            match h.tcp.send(&mut h.ip, self.id, &self.data[self.written..], SendFlags::empty()) {
+            let left = &self.data[self.written..];
+            self.calls += 1;
+            let sent = match self.calls % 2 {
+                0 => h.tcp.send(&mut h.ip, self.id, left, SendFlags::empty()),
+                _ => h.tcp.send_with(&mut h.ip, self.id, left.len(), |a, b| put(left, a, b)),
+            };
+            match sent {
                 Ok(n) => self.written += n,
                 Err(SockError::WouldBlock) => break,
                 Err(e) => return self.end = self.end.or(Some(Err(e))),
@@ -220,9 +228,22 @@ impl Peer {
         }
         let mut buf = [0; 10_000];
         while self.end.is_none() {
-            match h.tcp.recv(&mut h.ip, self.id, &mut buf, RecvFlags::empty()) {
+            let read = &mut self.read;
+            self.calls += 1;
+            let received = match self.calls % 2 {
+                0 => h
+                    .tcp
+                    .recv(&mut h.ip, self.id, &mut buf, RecvFlags::empty())
+                    .inspect(|n| read.extend(&buf[..*n])),
+                _ => h.tcp.recv_with(&mut h.ip, self.id, |pieces| {
+                    // Not always all of it.
+                    read.extend(pieces[0]);
+                    pieces[0].len()
+                }),
+            };
+            match received {
                 Ok(0) => self.end = Some(Ok(())),
-                Ok(n) => self.read.extend_from_slice(&buf[..n]),
+                Ok(_) => {}
                 Err(SockError::WouldBlock) => break,
                 Err(e) => self.end = Some(Err(e)),
             }
@@ -331,4 +352,13 @@ fn buffers_of_a_slow_conversation_stay_small() {
     let (_, link) = bulk(Duration::from_millis(25), 40_000);
     let sizes: Vec<usize> = link.hosts.iter().flat_map(|h| h.tcp.iter()).map(|i| i.rcvbuf).collect();
     assert!(sizes.iter().all(|s| *s <= 300_000), "{sizes:?}");
+}
+
+/// Puts what fits of `octets` into two pieces of memory; how much that was.
+pub(crate) fn put(octets: &[u8], a: &mut [u8], b: &mut [u8]) -> usize {
+    let n = octets.len().min(a.len() + b.len());
+    let (first, rest) = octets[..n].split_at(n.min(a.len()));
+    a[..first.len()].copy_from_slice(first);
+    b[..rest.len()].copy_from_slice(rest);
+    n
 }

@@ -11,7 +11,7 @@ fn over_a_black_hole(mtu_probing: MtuProbing, mtu: usize) -> Option<(u32, u64)> 
     link.swallows = Some(mtu);
     let listener = link.hosts[1].listener(80, 1);
     let client = link.connect(80);
-    let mut a = Peer::new(0, client, octets(1_000_000, 1));
+    let mut a = Peer::new(0, client, octets(2_000_000, 1));
     let mut b: Option<Peer> = None;
     let mut size = 0;
     link.run(100_000, |l| {
@@ -27,7 +27,7 @@ fn over_a_black_hole(mtu_probing: MtuProbing, mtu: usize) -> Option<(u32, u64)> 
         size = l.hosts[0].tcp.info(client).map_or(size, |i| i.snd_mss + 52);
         a.end.is_some_and(|e| e.is_err()) || b.as_ref().is_some_and(|b| b.end.is_some())
     });
-    let whole = b.is_some_and(|b| b.read == octets(1_000_000, 1));
+    let whole = b.is_some_and(|b| b.read == octets(2_000_000, 1));
     whole.then(|| (size, link.hosts[0].tcp.stats().retrans_segs))
 }
 
