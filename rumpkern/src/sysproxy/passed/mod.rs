@@ -40,8 +40,6 @@ use std::task::{Context, Poll, Waker};
 
 /// How often the ends are looked at whose closing the host does not tell.
 const SWEEP: Duration = Duration::from_secs(1);
-/// Octets that are carried at once.
-const SCRATCH: usize = 256 * 1024;
 /// Octets of the program's send buffer as `setsockopt` has them (the host doubles them). The program's end is writable while a quarter
 /// is in use, and the one octet that is left unread may hold a spliced buffer of 64 KiB and more.
 const SEND_BUFFER: usize = 212_992;
@@ -51,7 +49,6 @@ pub(super) struct Passing {
     sys: Sys,
     ends: Ends,
     sockets: RefCell<BTreeMap<Fd, Rc<Passed>>>,
-    scratch: RefCell<Vec<u8>>,
     sweeping: Cell<bool>,
     /// Brings near ends the message that makes their parting an error.
     herald: RefCell<Option<OwnedFd>>,
@@ -133,7 +130,6 @@ impl Passing {
             sys,
             ends: Ends::default(),
             sockets: RefCell::default(),
-            scratch: RefCell::default(),
             sweeping: Cell::new(false),
             herald: RefCell::default(),
             door: RefCell::default(),
@@ -380,19 +376,6 @@ impl Passing {
             let _ = self.sys.close(passed.fd);
             (self.tell)(event(Op::Closed, passed.fd, &Body::default()));
         }
-    }
-
-    /// Memory to carry octets in; who takes it gives it back.
-    fn scratch(&self) -> Vec<u8> {
-        let mut scratch = self.scratch.take();
-        if scratch.is_empty() {
-            scratch = vec![0; SCRATCH];
-        }
-        scratch
-    }
-
-    fn give_back(&self, scratch: Vec<u8>) {
-        self.scratch.replace(scratch);
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Passed, Passing, Phase, SEND_BUFFER, first};
 use crate::remote::{Remote, send_with};
 use crate::syscall::{Errno, MsgFlags, SockOpt, socket_abi};
 use crate::sysproxy::call::event;
-use netstack::socket::{RecvFlags, SendMeta, Shutdown};
+use netstack::socket::{RecvFlags, Shutdown};
 use netstack::time::Duration;
 use netstack::{Ready, SockError, SocketId};
 use rumpclient::door::FILLER;
@@ -20,13 +20,15 @@ use rumpclient::wire::Op;
 use rumpclient::{AcceptToken, Sid};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno as HostErrno, ioctl_fionread};
-use rustix::net::{RecvFlags as HostRecv, SendFlags, sockopt};
+use rustix::net::{RecvFlags as HostRecv, SendAncillaryBuffer, SendFlags, sockopt};
 use std::future::pending;
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
+/// Pieces of memory that are handed on at once, at most.
+const VECTOR: usize = 16;
 /// Octets that are thrown away at once: the host's buffers are of this size.
 const SINK: usize = 32 * 1024;
 /// Connections that wait in a listener's near end: as many as fit into the smallest send buffer.
@@ -269,31 +271,28 @@ async fn to_program(passing: &Passing, socket: SocketId, near: &Remote) -> End {
         if ready.contains(Ready::ERROR) && kernel.stack.borrow().readable_octets(socket).unwrap_or(0) == 0 {
             return End::Reset;
         }
-        let mut scratch = passing.scratch();
-        let received = kernel.stack.borrow_mut().recv(kernel.now(), socket, &mut scratch, RecvFlags::empty());
-        let (sent, rest) = match &received {
-            Ok(meta) if meta.len > 0 => send_what_fits(near.fd(), &scratch[..meta.len]),
-            Ok(_) | Err(_) => (Ok(()), Vec::new()),
-        };
-        passing.give_back(scratch);
-        match received {
-            Ok(meta) if meta.len == 0 => break,
-            Ok(_) => {}
+        // From where they lie.
+        let handed_on = near.write_with(|near| {
+            let mut refused = None;
+            let received = kernel.stack.borrow_mut().recv_with(kernel.now(), socket, |pieces| {
+                send_pieces(near, pieces).unwrap_or_else(|error| {
+                    refused = Some(error);
+                    0
+                })
+            });
+            refused.map_or(Ok(received), Err)
+        });
+        match handed_on.await {
+            Ok(Ok(0)) => break,
+            Ok(Ok(_)) => {}
             // An urgent octet that others come before.
-            Err(SockError::WouldBlock) => {
-                interest = Ready::READ;
-                continue;
+            Ok(Err(SockError::WouldBlock)) => interest = Ready::READ,
+            Ok(Err(_)) => return End::Reset,
+            Err(_) => {
+                // The program reads no more: it has shut this direction, or closed.
+                let _ = kernel.stack.borrow_mut().shutdown(kernel.now(), socket, Shutdown::Read);
+                return pending().await;
             }
-            Err(_) => return End::Reset,
-        }
-        let sent = match sent {
-            Ok(()) => send_all(near, &rest).await,
-            failed => failed,
-        };
-        if sent.is_err() {
-            // The program reads no more: it has shut this direction, or closed.
-            let _ = kernel.stack.borrow_mut().shutdown(kernel.now(), socket, Shutdown::Read);
-            return pending().await;
         }
     }
     // The peer's FIN. What follows can only be the end of the connection, or a reset.
@@ -317,27 +316,15 @@ async fn carry_urgent(passing: &Passing, socket: SocketId, near: &Remote) {
     }
 }
 
-/// Sends as much as the host takes now, and returns the rest.
-fn send_what_fits(near: &OwnedFd, octets: &[u8]) -> (Result<(), HostErrno>, Vec<u8>) {
-    let mut sent = 0;
-    while sent < octets.len() {
-        match rustix::net::send(near, &octets[sent..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-            Ok(n) => sent += n,
-            Err(HostErrno::INTR) => {}
-            Err(HostErrno::AGAIN) => break,
-            Err(error) => return (Err(error), Vec::new()),
-        }
+/// Sends as much as the host takes now.
+fn send_pieces(near: &OwnedFd, pieces: &[&[u8]]) -> Result<usize, HostErrno> {
+    let mut vector = [IoSlice::new(&[]); VECTOR];
+    let count = pieces.len().min(VECTOR);
+    for (place, piece) in vector.iter_mut().zip(pieces) {
+        *place = IoSlice::new(piece);
     }
-    (Ok(()), octets[sent..].to_vec())
-}
-
-async fn send_all(near: &Remote, mut octets: &[u8]) -> Result<(), HostErrno> {
-    while !octets.is_empty() {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let sent = near.write_with(|near| rustix::net::send(near, octets, flags)).await?;
-        octets = &octets[sent..];
-    }
-    Ok(())
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    rustix::net::sendmsg(near, &vector[..count], &mut SendAncillaryBuffer::default(), flags)
 }
 
 /// From the program to the socket.
@@ -346,30 +333,13 @@ async fn to_node(passing: &Rc<Passing>, passed: &Passed, socket: SocketId, near:
     let mut taker = Taker { old: 1, shut: false };
     let mut unaccepted = passed.comes_in;
     loop {
-        let taken = near.read_with(|near| {
-            let mut scratch = passing.scratch();
-            match taker.take(near, &mut scratch) {
-                Ok(taken) => Ok((taken, scratch)),
-                Err(error) => {
-                    passing.give_back(scratch);
-                    Err(error)
-                }
-            }
-        });
-        let (new, scratch) = match taken.await {
-            Ok((Taken::Octets(mut new), scratch)) => {
-                if std::mem::take(&mut unaccepted) {
-                    new.start += 1;
-                }
-                (new, scratch)
-            }
-            Ok((Taken::Shut, scratch)) => {
-                passing.give_back(scratch);
+        let waiting = match near.read_with(|near| taker.look(near)).await {
+            Ok(Found::Octets(waiting)) => waiting,
+            Ok(Found::Shut) => {
                 let _ = kernel.stack.borrow_mut().shutdown(kernel.now(), socket, Shutdown::Write);
                 continue;
             }
-            Ok((Taken::HungUp, scratch)) => {
-                passing.give_back(scratch);
+            Ok(Found::HungUp) => {
                 if !passing.ends.is_open(passed.fd) {
                     return End::Closed { unread: unaccepted };
                 }
@@ -380,42 +350,58 @@ async fn to_node(passing: &Rc<Passing>, passed: &Passed, socket: SocketId, near:
             }
             Err(_) => return End::Closed { unread: true },
         };
-        let sent = send_to(passing, socket, &scratch[new.clone()]);
-        let rest = sent.map(|octets| scratch[new.start + octets..new.end].to_vec());
-        passing.give_back(scratch);
-        let Ok(mut rest) = rest else { return End::Reset };
-        while !rest.is_empty() {
-            kernel.socket_ready(socket, Ready::WRITE).await;
-            kernel.turn().await;
-            match send_to(passing, socket, &rest) {
-                Ok(octets) => rest.drain(..octets),
-                Err(Broken) => return End::Reset,
-            };
+        if unaccepted {
+            // The first octet is whoever accepted the connection.
+            match taker.take(near.fd(), waiting, &mut [0], &mut []) {
+                Ok(octets) => unaccepted = octets == 0,
+                Err(_) => return End::Closed { unread: true },
+            }
+            continue;
+        }
+        match take(passing, &mut taker, near.fd(), waiting, socket) {
+            Ok(true) => {}
+            Ok(false) => {
+                kernel.socket_ready(socket, Ready::WRITE).await;
+                kernel.turn().await;
+            }
+            Err(end) => return end,
         }
     }
 }
 
-/// The connection takes nothing more.
-struct Broken;
-
-/// Gives the socket what it takes now.
-fn send_to(passing: &Passing, socket: SocketId, octets: &[u8]) -> Result<usize, Broken> {
+/// Takes octets into the socket's buffer; false: there is no room for any.
+fn take(
+    passing: &Passing,
+    taker: &mut Taker,
+    near: &OwnedFd,
+    waiting: usize,
+    socket: SocketId,
+) -> Result<bool, End> {
     let kernel = passing.sys.kernel();
     let mut stack = kernel.stack.borrow_mut();
     // An error that waits is SO_ERROR's: sending would take it.
     if stack.ready(socket).contains(Ready::ERROR) {
-        return Err(Broken);
+        return Err(End::Reset);
     }
-    match stack.send(kernel.now(), socket, octets, &SendMeta::default()) {
-        Ok(octets) => Ok(octets),
-        Err(SockError::WouldBlock) => Ok(0),
-        Err(_) => Err(Broken),
+    let mut refused = None;
+    let taken = stack.send_with(kernel.now(), socket, waiting - taker.old, |a, b| {
+        taker.take(near, waiting, a, b).unwrap_or_else(|error| {
+            refused = Some(error);
+            0
+        })
+    });
+    match (refused, taken) {
+        (Some(_), _) => Err(End::Closed { unread: true }),
+        (None, Ok(_)) => Ok(true),
+        (None, Err(SockError::WouldBlock | SockError::InProgress)) => Ok(false),
+        (None, Err(_)) => Err(End::Reset),
     }
 }
 
-enum Taken {
-    /// New octets, there in the buffer.
-    Octets(Range<usize>),
+/// What there is at a near end.
+enum Found {
+    /// So many octets, and among them new ones.
+    Octets(usize),
     /// The program has shut its sending direction.
     Shut,
     /// Both directions are shut, or the program's end is closed.
@@ -430,48 +416,56 @@ struct Taker {
 }
 
 impl Taker {
-    fn take(&mut self, near: &OwnedFd, buffer: &mut [u8]) -> Result<Taken, HostErrno> {
+    fn look(&mut self, near: &OwnedFd) -> Result<Found, HostErrno> {
         // What is polled first is older than what is counted: octets before the end are not missed.
         let state = polled(near, PollFlags::IN | PollFlags::RDHUP)?;
         let waiting = usize::try_from(ioctl_fionread(near)?).unwrap_or(0);
         if waiting > self.old {
-            return self.take_octets(near, waiting, buffer).map(Taken::Octets);
+            return Ok(Found::Octets(waiting));
         }
         if state.contains(PollFlags::ERR) {
             // The program closed its end with octets unread.
             return Err(HostErrno::CONNRESET);
         }
         if state.contains(PollFlags::HUP) {
-            return Ok(Taken::HungUp);
+            return Ok(Found::HungUp);
         }
         if state.contains(PollFlags::RDHUP) && !self.shut {
             self.shut = true;
-            return Ok(Taken::Shut);
+            return Ok(Found::Shut);
         }
         Err(HostErrno::AGAIN)
     }
 
-    fn take_octets(
+    /// Takes new ones of the `waiting` octets into two pieces of memory, as many as there is room for, and says how many that were.
+    fn take(
         &mut self,
         near: &OwnedFd,
         waiting: usize,
-        buffer: &mut [u8],
-    ) -> Result<Range<usize>, HostErrno> {
-        let most = (waiting - 1).min(buffer.len() - 1);
-        let (mut begin, mut end) = (0, 0);
-        if most > 0 {
-            end = rustix::net::recv(near, &mut buffer[..most], HostRecv::DONTWAIT)?.0;
-            begin = self.old.min(end);
-            self.old = 0;
+        a: &mut [u8],
+        b: &mut [u8],
+    ) -> Result<usize, HostErrno> {
+        let new = (waiting - self.old).min(a.len() + b.len());
+        // The last one is looked at and left.
+        let all = self.old + new == waiting;
+        let gone = new - usize::from(all);
+        let mut taken = 0;
+        if self.old + gone > 0 {
+            let mut sink = [0];
+            let first = gone.min(a.len());
+            let (old, (a, b)) = (&mut sink[..self.old], (&mut a[..first], &mut b[..gone - first]));
+            let read = rustix::io::readv(near, &mut [old, a, b].map(IoSliceMut::new))?;
+            taken = read.saturating_sub(self.old);
+            self.old -= self.old.min(read);
         }
-        if most == waiting - 1 {
-            // The last one is looked at and left.
+        if all {
+            let place = if taken < a.len() { &mut a[taken..] } else { &mut b[taken - a.len()..] };
             let flags = HostRecv::DONTWAIT | HostRecv::PEEK;
-            let (octets, _) = rustix::net::recv(near, &mut buffer[end..end + 1], flags)?;
-            end += octets;
-            self.old = octets;
+            let (octets, _) = rustix::net::recv(near, &mut place[..1], flags)?;
+            taken += octets;
+            self.old += octets;
         }
-        Ok(begin..end)
+        Ok(taken)
     }
 }
 
