@@ -23,6 +23,7 @@ const ENTRIES: &[&str] = &[
     "hosts.json.new",
     "topology.toml",
     "topology.toml.new",
+    "cores",
     "bus",
     "node",
     "program",

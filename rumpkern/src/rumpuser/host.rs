@@ -82,7 +82,7 @@ impl Host {
             memory: Memory::default(),
         };
         let now = host.now().as_nanos();
-        host.home = config.home.and_then(|nth| Home::new(nth, now));
+        host.home = config.home.and_then(|nth| Home::new(nth, &config.dir, now));
         Ok(host)
     }
 

@@ -4,6 +4,7 @@
 //! process; a kernel cannot tell the difference, because it has no other way out. Nothing here blocks, except [`Rumpuser::wait`].
 
 mod alarm;
+mod claim;
 mod home;
 pub mod host;
 mod memory_unsafe;
