@@ -92,6 +92,7 @@ fn hello(kernel: &Kernel) -> Value {
         pid: std::process::id(),
         uptime_ns: u64::try_from(kernel.uptime().as_nanos()).unwrap_or(u64::MAX),
         state: if kernel.is_stopping() { "stopping" } else { "running" }.to_owned(),
+        sockets: kernel.stack.borrow().sockets().count(),
     };
     json!(hello)
 }

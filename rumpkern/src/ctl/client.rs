@@ -8,6 +8,7 @@ use crate::ifs::impairment::Impairment;
 use ipnet::IpNet;
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -174,26 +175,48 @@ impl Client {
 
     /// Any request that is answered by `ok`; returns the answer.
     pub fn call(&mut self, op: Op) -> Result<Value, ClientError> {
-        match self.exchange(op, &mut |_| ())? {
-            Body::Ok(value) => Ok(value),
-            other => Err(ClientError::Garbled(format!("{other:?} instead of an answer"))),
-        }
+        let id = self.ask(op)?;
+        self.answer(id)
     }
 
     fn exchange(&mut self, op: Op, sink: &mut dyn FnMut(Output<'_>)) -> Result<Body, ClientError> {
+        let id = self.ask(op)?;
+        self.last_of(id, sink)
+    }
+
+    /// Asks without waiting for the answer, which [`Client::answer`] takes: so many nodes are asked at a time. Returns the
+    /// request's id.
+    pub fn ask(&mut self, op: Op) -> Result<u64, ClientError> {
         let id = self.next_id;
         self.next_id += 1;
         let mut text = serde_json::to_vec(&Request { id, op }).map_err(io::Error::from)?;
         text.push(b'\n');
         self.stream.get_mut().write_all(&text)?;
+        Ok(id)
+    }
+
+    /// The answer to a request of [`Client::ask`]; those of earlier ones are passed over. After a timeout it can be asked for again.
+    pub fn answer(&mut self, id: u64) -> Result<Value, ClientError> {
+        match self.last_of(id, &mut |_| ())? {
+            Body::Ok(value) => Ok(value),
+            other => Err(ClientError::Garbled(format!("{other:?} instead of an answer"))),
+        }
+    }
+
+    fn last_of(&mut self, id: u64, sink: &mut dyn FnMut(Output<'_>)) -> Result<Body, ClientError> {
         loop {
-            self.line.clear();
+            // Half a line is there when a timeout has cut its reading short.
+            if self.line.ends_with(b"\n") {
+                self.line.clear();
+            }
             if let Some(deadline) = self.deadline {
                 let left = deadline.saturating_duration_since(Instant::now());
                 // Zero would mean: without end.
                 self.stream.get_ref().set_read_timeout(Some(left.max(Duration::from_micros(1))))?;
             }
-            if self.stream.read_until(b'\n', &mut self.line)? == 0 {
+            let before = self.line.len();
+            self.stream.read_until(b'\n', &mut self.line)?;
+            if self.line.len() == before {
                 return Err(ClientError::Closed);
             }
             let reply: Reply = serde_json::from_slice(&self.line)
@@ -207,5 +230,12 @@ impl Client {
                 last => return Ok(last),
             }
         }
+    }
+}
+
+/// Readable when an answer comes.
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.get_ref().as_fd()
     }
 }

@@ -174,6 +174,9 @@ pub struct Hello {
     pub uptime_ns: u64,
     /// `running`; or `stopping` once it was told to.
     pub state: String,
+    /// Sockets that are open, its own programs' and those of others.
+    #[serde(default)]
+    pub sockets: usize,
 }
 
 /// One line from the node.
