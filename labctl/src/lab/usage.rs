@@ -23,6 +23,26 @@ impl Usage {
     }
 }
 
+/// What a look every second may ask for: memory without a walk through all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Octets that are in memory, those that it shares with others too (the second number of `statm`).
+    pub resident: u64,
+    /// As [`Usage::cpu_ns`].
+    pub cpu_ns: u64,
+}
+
+impl Load {
+    /// Of a process; `None` where the host does not say, or there is none of that number. Whether it is still the one that is
+    /// meant, [`Identity::life`] says.
+    pub fn of(process: Identity) -> Option<Self> {
+        let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", process.pid)).ok();
+        let pages: u64 = read("statm")?.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        let resident = pages * u64::try_from(rustix::param::page_size()).ok()?;
+        Some(Self { resident, cpu_ns: u64::try_from(on_processor(&read("schedstat")?)?).ok()? })
+    }
+}
+
 impl Sub for Usage {
     type Output = Self;
 
@@ -61,6 +81,8 @@ mod tests {
         let (me, _) = Identity::of(i32::try_from(std::process::id()).unwrap()).unwrap();
         let usage = Usage::of(me).unwrap();
         assert!(usage.private > 0 && usage.cpu_ns > 0, "{usage:?}");
+        let load = Load::of(me).unwrap();
+        assert!(load.resident >= usage.private.cast_unsigned() / 2 && load.cpu_ns > 0, "{load:?} {usage:?}");
         assert_eq!(
             Usage::of(Identity { start: me.start + 1, ..me }),
             None,

@@ -22,6 +22,16 @@ pub enum NodeLife {
 }
 
 impl NodeLife {
+    /// Of a node whose process is so, or that has none.
+    pub const fn of(node: &NodeState, process: Option<Life>) -> Self {
+        match process {
+            Some(Life::Running) => Self::Running,
+            Some(Life::Paused) => Self::Paused,
+            Some(Life::Dead) | None if node.stopped => Self::Stopped,
+            Some(Life::Dead) | None => Self::Dead,
+        }
+    }
+
     /// As `ps` shows it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -121,7 +131,7 @@ impl LabView {
 
     /// Whether a node lives.
     pub fn life(&self, node: &NodeState) -> NodeLife {
-        life_of(node, self.process(&node.name))
+        NodeLife::of(node, self.process(&node.name).map(|process| process.life))
     }
 
     /// Whether the lab lives.
@@ -140,15 +150,6 @@ impl LabView {
     /// How many nodes live.
     pub fn running(&self) -> usize {
         self.processes.len()
-    }
-}
-
-fn life_of(node: &NodeState, process: Option<&NodeProcess>) -> NodeLife {
-    match process.map(|process| process.life) {
-        Some(Life::Running) => NodeLife::Running,
-        Some(Life::Paused) => NodeLife::Paused,
-        Some(Life::Dead) | None if node.stopped => NodeLife::Stopped,
-        Some(Life::Dead) | None => NodeLife::Dead,
     }
 }
 
@@ -201,7 +202,7 @@ pub fn running_node(dir: &LabDir, state: &LabState, name: &str) -> Result<Identi
     let process = by_pid_file(dir, name)
         .or_else(|| process::of_lab(dir).remove(name).and_then(|mut processes| processes.pop()));
     let (lab, node_name) = (state.lab.clone(), name.to_owned());
-    match (life_of(node, process.as_ref()), process) {
+    match (NodeLife::of(node, process.as_ref().map(|process| process.life)), process) {
         (NodeLife::Running, Some(process)) => Ok(process.id),
         (NodeLife::Paused, Some(process)) => {
             Err(Fault::NodePaused { lab, node: node_name, pid: process.id.pid })
