@@ -18,10 +18,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
-
-use crate::lab::fault::Fault;
 
 /// Declares the verbs: their modules, their clap variants and their dispatch.
 macro_rules! verbs {
@@ -48,6 +45,8 @@ verbs! {
     Sim = sim,
     /// Show nodes, their state, addresses and processes
     Ps = ps,
+    /// Live nodes, buses and counters
+    Top = top,
     /// Run an unmodified program on a node
     Exec = exec,
     /// An interactive shell on a node
@@ -137,11 +136,6 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
     let mut cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(usage) => {
-            if let Some(fault) = not_yet(&usage) {
-                let failure = Failure::from(fault);
-                Output::new(&Global::default()).failure(&failure);
-                return failure.exit().into();
-            }
             // Also `--help` and `--version`, which print to standard output and are no failure.
             let code = usage.exit_code();
             return match usage.print() {
@@ -163,17 +157,6 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
             failure.exit().into()
         }
     }
-}
-
-/// Verbs that are promised and not there: a verb of a similar name would not be what was meant.
-fn not_yet(usage: &clap::Error) -> Option<Fault> {
-    const PROMISED: &[(&str, &str)] = &[(
-        "top",
-        "`labctl ps`, `labctl bus ls` and `labctl show stats NODE` say what there is at the moment",
-    )];
-    let ContextValue::String(verb) = usage.get(ContextKind::InvalidSubcommand)? else { return None };
-    let (verb, mend) = PROMISED.iter().find(|(promised, _)| promised == verb)?;
-    Some(Fault::NotYet { what: format!("`{verb}`"), mend: Some(mend) })
 }
 
 #[cfg(test)]

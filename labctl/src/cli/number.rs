@@ -11,6 +11,11 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
     between(text, 0.0, MOST_SECONDS, "seconds")
 }
 
+/// Seconds between two looks.
+pub(super) fn interval(text: &str) -> Result<f64, String> {
+    between(text, 0.1, MOST_SECONDS, "seconds")
+}
+
 /// So many a second.
 pub(super) fn rate(text: &str) -> Result<f64, String> {
     between(text, 0.001, 1e9, "a rate")

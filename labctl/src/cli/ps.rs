@@ -152,7 +152,7 @@ fn nodes(view: &LabView) -> Table {
 }
 
 /// A line a program.
-fn table_of(programs: &[Shown]) -> Table {
+pub(super) fn table_of(programs: &[Shown]) -> Table {
     let left = |title| (title, Align::Left);
     let mut table =
         Table::new(&[left("PROGRAM"), left("NODE"), left("STATE"), ("PID", Align::Right), left("COMMAND")]);
@@ -164,7 +164,8 @@ fn table_of(programs: &[Shown]) -> Table {
     table
 }
 
-fn program_json(one: &Shown) -> Value {
+/// A program, as `ps --json` shows it.
+pub(super) fn program_json(one: &Shown) -> Value {
     let (exit, signal) = match one.doing {
         Doing::Ended(Report::Ended(Status::Exited(code))) => (Some(code), None),
         Doing::Ended(Report::Ended(Status::Signalled(signal))) => (None, Some(signal)),

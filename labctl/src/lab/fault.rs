@@ -241,14 +241,6 @@ pub enum Fault {
         /// Where.
         path: PathBuf,
     },
-    /// Something of the topology or the command line that this version does not have.
-    #[error("{what} is not in this version")]
-    NotYet {
-        /// The key, verb or flag.
-        what: String,
-        /// What to do instead.
-        mend: Option<&'static str>,
-    },
     /// What a lab in virtual time cannot have.
     #[error("{what} runs in live labs only, and this one is in virtual time")]
     LiveOnly {
@@ -348,7 +340,6 @@ impl Fault {
             Self::NoSuch { .. }
             | Self::NoVariable { .. }
             | Self::BadVariable { .. }
-            | Self::NotYet { .. }
             | Self::LiveOnly { .. }
             | Self::Usage(_) => Kind::Usage,
             Self::NotYours { .. }
@@ -433,7 +424,6 @@ impl Fault {
             Self::Space { .. } => "smaller `history`, or LABCTL_DIR on a larger file system".into(),
             Self::NoPrograms { mend, .. } => mend.clone(),
             Self::Inside { .. } => "leave its shell first, or do it in another terminal".into(),
-            Self::NotYet { mend, .. } => (*mend)?.into(),
             Self::LiveOnly { .. } => "test it with --live".into(),
             Self::Damaged { path, .. } => {
                 // The file is in the lab's directory, which has the lab's name.

@@ -14,3 +14,4 @@ mod silence;
 mod sim;
 mod simulated;
 mod states;
+mod top;

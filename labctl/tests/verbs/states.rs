@@ -33,6 +33,7 @@ const TABLE: &[(&str, &[&str], [Want; 4])] = &[
     ("replay", &["x.pcap", "left"], [Any, Any, Any, Any]),
     ("extcap", &[], [Any, Any, Any, Any]),
     ("ps", &[], [Refuses(3), Does, Does, Refuses(4)]),
+    ("top", &["-b", "-n", "1"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("up", &[], [Does, Refuses(3), Refuses(3), Refuses(4)]),
     ("kill", &["h1"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
     ("stop", &["h1"], [Refuses(3), Refuses(3), Refuses(3), Refuses(4)]),
