@@ -143,8 +143,10 @@ fn deaths_and_silences_are_seen_and_hold_nobody_up() {
     let place = Place::new();
     place.ok(&["up"]);
     let pids = place.pids();
-    // Nobody hears it: it runs, but does not answer.
-    fs::remove_file(place.lab().join("node/r1/ctl")).unwrap();
+    // It runs, and takes what it is asked, but nobody is there to answer.
+    let ctl = place.lab().join("node/r1/ctl");
+    fs::remove_file(&ctl).unwrap();
+    let deaf = std::os::unix::net::UnixListener::bind(&ctl).unwrap();
     let mut watch = Watch::new(&place);
     let state = |node: &'static str, state: &'static str| {
         move |object: &Value| row(object, "nodes", node)["state"] == state
@@ -152,6 +154,9 @@ fn deaths_and_silences_are_seen_and_hold_nobody_up() {
     let look = watch.look();
     assert!(state("r1", "no answer")(&look) && state("h1", "running")(&look), "{look:#}");
     assert_eq!(row(&look, "nodes", "r1")["sockets"], Value::Null, "{look:#}");
+    let rates = watch.until("rates", |object| row(object, "nodes", "h1")["in_frames_per_second"].is_number());
+    assert!(state("r1", "no answer")(&rates), "{rates:#}");
+    drop(deaf);
 
     kill(pids[2], SIGSTOP);
     watch.until("a pause", state("h2", "paused"));

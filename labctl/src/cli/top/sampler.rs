@@ -72,7 +72,7 @@ impl Sampler {
     /// The lab is gone.
     pub(super) fn look(&mut self, patience: Duration) -> Result<Sample, Fault> {
         self.follow_state()?;
-        let deadline = Instant::now() + patience.min(PATIENCE);
+        let now = Instant::now();
         let mut nodes: Vec<NodeSample> = Vec::with_capacity(self.watched.len());
         for (node, watched) in self.state.nodes.iter().zip(&mut self.watched) {
             let sample = watched.process(&self.dir, node, self.begin);
@@ -81,18 +81,15 @@ impl Sampler {
             }
             nodes.push(sample);
         }
-        for was_silent in [false, true] {
-            let looked = self.state.nodes.iter().zip(&mut nodes).zip(&mut self.watched);
-            for ((node, sample), watched) in looked {
-                if sample.life == NodeLife::Running && sample.answer.is_none() && watched.silent == was_silent
-                {
-                    // One that the first round finds to be silent is not heard again in the second.
-                    let until = if was_silent { Instant::now() } else { deadline };
-                    sample.answer = watched.hear(until);
-                    // It may have died over it.
-                    if sample.answer.is_none() {
-                        sample.life = NodeLife::of(node, watched.process.map(Identity::life));
-                    }
+        let running = (0..nodes.len()).filter(|at| nodes[*at].life == NodeLife::Running);
+        let (silent, prompt): (Vec<_>, Vec<_>) = running.partition(|at| self.watched[*at].silent);
+        for (places, deadline) in [(prompt, now + patience.min(PATIENCE)), (silent, now)] {
+            for at in places {
+                let (node, sample) = (&self.state.nodes[at], &mut nodes[at]);
+                sample.answer = self.watched[at].hear(deadline);
+                // It may have died over it.
+                if sample.answer.is_none() {
+                    *sample = self.watched[at].process(&self.dir, node, self.begin);
                 }
             }
         }
