@@ -26,8 +26,8 @@ use std::time::Duration;
 /// Arguments of `top`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Keys: up and down (or k and j) select, Tab changes the table, s sorts by the next column, r reverses,\n\
-    p or the space bar pauses, q leaves.\n\n  \
+    after_help = "Keys: up and down (k, j) select, Tab changes the table, s sorts by the next column,\n\
+    r reverses, p (space) pauses, q leaves.\n\n  \
     labctl top -d 0.5\n  labctl top -b -n 10 >log\n  labctl top --once --json | jq '.nodes[] | select(.cpu_percent > 50)'"
 )]
 pub struct Args {
