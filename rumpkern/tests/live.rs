@@ -3,7 +3,7 @@
 mod lab;
 
 use lab::{Lab, Node, launch, launch_file, start, wait_for};
-use rumpkern::ctl::proto::{Change, Code, RouteSpec, Table};
+use rumpkern::ctl::proto::{Change, Code, Op, RouteSpec, Table};
 use rumpkern::ctl::{Client, ClientError};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -44,6 +44,22 @@ fn a_node_says_who_it_is_and_what_it_has() {
     );
     let pid = std::fs::read_to_string(h1.dir.join("pid")).unwrap();
     assert!(pid.starts_with(&format!("{} ", h1.child.id())) && pid.ends_with('\n'), "{pid:?}");
+}
+
+#[test]
+fn several_are_asked_before_any_is_heard() {
+    let mut lab = Lab::default();
+    let (h1, h2, _) = lab.pair();
+    let (mut one, mut other) = (h1.ctl(), h2.ctl());
+    let asked = [&mut one, &mut other]
+        .map(|ctl| [ctl.ask(Op::Hello), ctl.ask(Op::Show { table: Table::Interfaces })]);
+    let [[hello, interfaces], [other_hello, _]] = asked.map(|ids| ids.map(Result::unwrap));
+    let hello = one.answer(hello).unwrap();
+    assert_eq!((&hello["node"], &hello["sockets"]), (&json!("h1"), &json!(0)));
+    assert_eq!(other.answer(other_hello).unwrap()["node"], "h2");
+    assert_eq!(one.answer(interfaces).unwrap().as_array().unwrap().len(), 2);
+    // The answer that nobody took is passed over.
+    assert_eq!(other.hello().unwrap().node, "h2");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `labctl top`: live nodes, buses and counters: on the whole terminal, as plain text, or as JSON.
 //!
-//! [`sampler`] looks at the lab, [`rates`] makes of two looks what happened in between, [`columns`] says what is shown of it.
-//! On a terminal [`screen`] is what keys change, [`draw`] paints it and [`terminal`] holds the two together; without one
-//! [`batch`] prints tables, and [`json`] objects.
+//! `sampler` looks at the lab, `rates` makes of two looks what happened in between, `columns` says what is shown of it.
+//! On a terminal `screen` is what keys change, `draw` paints it and `terminal` holds the two together; without one
+//! `batch` prints tables, and `json` objects.
 
 mod batch;
 mod columns;
