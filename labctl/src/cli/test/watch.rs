@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Editors write in several steps: what comes within this time is one change.
 const QUIET: Duration = Duration::from_millis(50);
@@ -27,10 +27,9 @@ pub(super) fn run(
             return Ok(exit);
         }
         while contents(files) == before {
-            if interrupt.wait(Some(changes.as_fd()), None)? == Woken::Interrupted {
+            if interrupt.wait(Some(changes.as_fd()), None)? == Woken::Interrupted || !interrupt.sleep(QUIET)? {
                 return Ok(exit);
             }
-            interrupt.wait(None, Some(Instant::now() + QUIET))?;
             drain(&changes);
         }
     }
