@@ -5,16 +5,18 @@
 //! calls are tells them from those of libc, which is looked through for any at the same place. Both are the ones that this process
 //! runs with; a program with others, or none, has all its calls looked at.
 
-use crate::memory;
+use crate::memory::PAGE;
 use memchr::memmem;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read, Seek, SeekFrom, Take};
 
 /// `mov $SYS_openat, %eax`, and `syscall`.
 const OPENAT: [u8; 5] = [0xb8, 0x01, 0x01, 0, 0];
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// Octets from the first to the end of the second, at most: between them the arguments are loaded.
 const CALL: usize = 24;
+/// Octets that are looked through at once: whole pages, and few enough to stay in a cache.
+const CHUNK: usize = 16 * PAGE;
 /// Calls that the loader has, at most; glibc's has three.
 const MOST: usize = 8;
 
@@ -23,41 +25,59 @@ const LIBC: &str = "/libc.so.6";
 
 /// Where in a page the instructions stand that follow the loader's openat(2). Empty: it is not known, or not told from libc's calls.
 pub(crate) fn opens() -> Vec<u32> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    match (code(&maps, LOADER), code(&maps, LIBC)) {
-        (Some(loader), Some(libc)) => told_apart(&loader, &libc),
-        _ => Vec::new(),
-    }
+    let found = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+        let mut loader = Vec::new();
+        code(&maps, LOADER)?.read_to_end(&mut loader).ok()?;
+        told_apart(&loader, code(&maps, LIBC)?).ok()
+    };
+    found().unwrap_or_default()
 }
 
 /// The instructions of a file that this process has mapped, from the beginning of a page on.
-fn code(maps: &str, name: &str) -> Option<Vec<u8>> {
+fn code(maps: &str, name: &str) -> Option<Take<File>> {
     let line = maps.lines().find(|line| line.ends_with(name) && line.contains(" r-xp "))?;
     let mut words = line.split_ascii_whitespace();
     let (first, end) = words.next()?.split_once('-')?;
     let number = |text| u64::from_str_radix(text, 16).ok();
     let (len, offset) = (number(end)? - number(first)?, number(words.nth(1)?)?);
-    let mut code = vec![0; usize::try_from(len).ok()?];
-    let file = File::open(words.nth(2)?).ok()?;
-    // The last page of a mapping may reach beyond the file.
-    let read = file.read_at(&mut code, offset).ok()?;
-    code.truncate(read);
-    Some(code)
+    let mut file = File::open(words.nth(2)?).ok()?;
+    file.seek(SeekFrom::Start(offset)).ok()?;
+    Some(file.take(len))
 }
 
 /// The loader's calls but for those at whose place in a page libc has one, too.
-fn told_apart(loader: &[u8], libc: &[u8]) -> Vec<u32> {
+fn told_apart(loader: &[u8], mut libc: impl Read) -> io::Result<Vec<u32>> {
     let behind = memmem::find_iter(loader, &OPENAT).filter_map(|at| {
         let end = loader.len().min(at + CALL);
         Some(at + memmem::find(&loader[at..end], &SYSCALL)? + SYSCALL.len())
     });
-    let opens = |code: &[u8], behind: usize| {
-        let call = code.get(behind.saturating_sub(CALL)..behind).unwrap_or_default();
-        call.ends_with(&SYSCALL) && memmem::find(call, &OPENAT).is_some()
-    };
-    let is_libcs = |place: usize| (place..libc.len()).step_by(memory::PAGE).any(|behind| opens(libc, behind));
-    let places = behind.map(|behind| behind % memory::PAGE).filter(|place| !is_libcs(*place));
-    places.take(MOST).map(|place| place as u32).collect()
+    let mut places: Vec<usize> = behind.map(|behind| behind % PAGE).take(MOST).collect();
+    let opens = |call: &[u8]| call.ends_with(&SYSCALL) && memmem::find(call, &OPENAT).is_some();
+    // Behind the end of the chunk before it.
+    let mut chunk = vec![0; CALL + CHUNK];
+    loop {
+        let len = fill(&mut libc, &mut chunk[CALL..])?;
+        places.retain(|place| {
+            let mut ends = (CALL + place..=CALL + len).step_by(PAGE);
+            !ends.any(|end| opens(&chunk[end - CALL..end]))
+        });
+        if len < CHUNK {
+            return Ok(places.into_iter().map(|place| place as u32).collect());
+        }
+        chunk.copy_within(CHUNK.., 0);
+    }
+}
+
+/// Reads until the room is full, or there is no more; how much that was.
+fn fill(source: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
+    let mut len = 0;
+    loop {
+        match source.read(&mut room[len..])? {
+            0 => return Ok(len),
+            read => len += read,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -65,23 +85,37 @@ mod tests {
     use super::*;
 
     fn call(at: usize) -> Vec<u8> {
-        let mut code = vec![0x90; 3 * memory::PAGE];
+        let mut code = vec![0x90; 2 * CHUNK];
         code[at..at + 5].copy_from_slice(&OPENAT);
         code[at + 11..at + 13].copy_from_slice(&SYSCALL);
         code
     }
 
+    fn places(loader: &[u8], libc: &[u8]) -> Vec<u32> {
+        told_apart(loader, libc).unwrap()
+    }
+
     #[test]
     fn calls_are_known_by_their_place_in_a_page() {
         let libc = call(100);
-        assert_eq!(told_apart(&call(memory::PAGE + 7), &libc), [20]);
-        assert_eq!(told_apart(&call(memory::PAGE + 100), &libc), [0; 0], "libc's are there, too");
-        assert_eq!(told_apart(&call(memory::PAGE - 13), &libc), [0], "the next instruction begins a page");
-        assert_eq!(told_apart(&call(memory::PAGE - 13), &call(2 * memory::PAGE - 13)), [0; 0]);
-        assert_eq!(told_apart(&libc[200..], &libc), [0; 0], "there is none");
-        let mut other = call(memory::PAGE + 7);
+        assert_eq!(places(&call(PAGE + 7), &libc), [20]);
+        assert_eq!(places(&call(PAGE + 100), &libc), [0; 0], "libc's are there, too");
+        assert_eq!(places(&call(PAGE - 13), &libc), [0], "the next instruction begins a page");
+        for at in [PAGE, CHUNK, 2 * CHUNK].map(|end| end - 13) {
+            assert_eq!(places(&call(PAGE - 13), &call(at)), [0; 0], "at the end of a chunk, and of all");
+        }
+        assert_eq!(places(&call(7), &call(CHUNK + 7)), [0; 0], "in a later chunk");
+        assert_eq!(places(&libc[200..], &libc), [0; 0], "there is none");
+        let mut other = call(PAGE + 7);
         other.retain(|octet| *octet != SYSCALL[1]);
-        assert_eq!(told_apart(&other, &libc), [0; 0], "it sets a register, and calls nothing");
+        assert_eq!(places(&other, &libc), [0; 0], "it sets a register, and calls nothing");
+    }
+
+    #[test]
+    fn a_call_may_lie_across_two_chunks() {
+        // Its instruction of six octets before the end, and what follows.
+        let libc = call(CHUNK - 6);
+        assert_eq!(places(&call(PAGE - 6), &libc), [0; 0]);
     }
 
     /// glibc's loader is recognised on the host that runs the tests, where they are linked with it.

@@ -134,6 +134,8 @@ pub(crate) struct Supervisor {
     asked: BTreeMap<ReqId, Asked>,
     waiting: BTreeMap<u64, Waiting>,
     last_waiting: u64,
+    /// No process is left that makes any.
+    no_more_calls: bool,
     /// Until when an answer is expected soon.
     awaited_until: Option<Instant>,
 }
@@ -190,6 +192,7 @@ impl Supervisor {
             asked: BTreeMap::new(),
             waiting: BTreeMap::new(),
             last_waiting: ENDS,
+            no_more_calls: false,
             awaited_until: None,
         })
     }
@@ -258,19 +261,22 @@ impl Supervisor {
     }
 
     /// What has come, at the latest after `timeout`.
-    fn look_for(&self, timeout: Option<Duration>) -> Result<Vec<Source>, Errno> {
+    fn look_for(&mut self, timeout: Option<Duration>) -> Result<Vec<Source>, Errno> {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         // Who waits for the listener itself the host wakes on the caller's core; who waits by way of an epoll instance, on any.
-        let mut fds = [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.epoll, PollFlags::IN)];
-        match poll(&mut fds, timeout.as_ref()) {
+        let mut fds = [PollFd::new(&self.epoll, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
+        let open = if self.no_more_calls { 1 } else { 2 };
+        match poll(&mut fds[..open], timeout.as_ref()) {
             Ok(_) => {}
             Err(Errno::INTR) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         }
-        let [called, others] = fds.map(|fd| !fd.revents().is_empty());
+        let [others, called] = fds.map(|fd| fd.revents());
+        // It tells so again and again, and the last process, which still has to end, may want this very core.
+        self.no_more_calls |= called.contains(PollFlags::HUP) && !called.contains(PollFlags::IN);
         // Calls come last: what the node has told may be what they ask for.
         let mut sources = Vec::new();
-        if others {
+        if !others.is_empty() {
             let mut room = [MaybeUninit::uninit(); 32];
             let (events, _) = epoll::wait(&self.epoll, &mut room, Some(&Timespec::default()))?;
             sources.extend(events.iter().map(|event| match event.data.u64() {
@@ -280,7 +286,7 @@ impl Supervisor {
                 number => Source::End(number),
             }));
         }
-        sources.extend(called.then_some(Source::Calls));
+        sources.extend(called.contains(PollFlags::IN).then_some(Source::Calls));
         Ok(sources)
     }
 
