@@ -95,10 +95,10 @@ fn leads(lab: &Lab, node: &str, to: IpAddr, via: Host, dev: &str) {
     lab.route(node, &[&to.to_string(), &router, &format!("dev {dev} ")]);
 }
 
-/// One of the two answers the other's ping.
+/// One of the two answers the other's ping. Daemons that a busy host keeps from their timers may lose their ways for a moment.
 fn pinged(lab: &Lab, part: Family) {
-    let words = format!("ping -c 1 -I {} {}", part.addr(own(1)), part.addr(own(3)));
-    assert!(lab.ok("r1", &words).contains("1 received"));
+    let words = format!("ping -c 1 -W 1 -I {} {}", part.addr(own(1)), part.addr(own(3)));
+    lab.until("an answer", || lab.run("r1", &words).status.success());
 }
 
 fn ospf_finds_ways_around_a_link_that_goes_down(family: Family) {
