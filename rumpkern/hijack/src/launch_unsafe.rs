@@ -52,7 +52,8 @@ struct Shared {
     failed: Option<LaunchError>,
 }
 
-/// Starts `program` with the signal mask `mask`; `loader` as in [`filter::program`]: its process, and where its calls come from. It dies with this thread.
+/// Starts `program` with the signal mask `mask`, behind the filter made for these calls of the `loader`'s: its process, and where its
+/// calls come from. It dies with this thread.
 pub(crate) fn launch(
     program: &Program,
     mask: &sigset_t,
