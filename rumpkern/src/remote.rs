@@ -6,6 +6,7 @@
 
 use crate::kernel::Kernel;
 use crate::rumpuser::{Interest, Wake};
+use netstack::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -19,6 +20,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+
+/// How long to wait for what the host has too little of.
+const SHORTAGE: Duration = Duration::from_millis(20);
 
 /// Who watches what, by token.
 #[derive(Debug, Default)]
@@ -104,7 +108,20 @@ impl Remote {
         poll_fn(|cx| self.poll_with(cx, Interest::WRITE, &mut operation)).await
     }
 
-    /// The same for those who wait for several things at once. `direction` is READ or WRITE.
+    /// Sends a message, with a descriptor perhaps, as soon as there is room. What the host has too little of now it is asked for again:
+    /// memory, and descriptors of one user that are on their way (ETOOMANYREFS).
+    pub(crate) async fn send(&self, octets: &[u8], passed: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+        loop {
+            match self.write_with(|fd| send(fd, octets, passed)).await {
+                Err(Errno::TOOMANYREFS | Errno::NOBUFS | Errno::NOMEM) => {
+                    self.kernel.sleep_until(self.kernel.clock() + SHORTAGE).await;
+                }
+                sent => return sent,
+            }
+        }
+    }
+
+    /// [`Remote::read_with`] and [`Remote::write_with`] for those who wait for several things at once. `direction` is READ or WRITE.
     pub fn poll_with<T>(
         &self,
         cx: &mut Context<'_>,
@@ -143,13 +160,9 @@ impl Remote {
     }
 }
 
-/// Sends `octets` with a descriptor.
-pub(crate) fn send_with(
-    socket: &OwnedFd,
-    octets: &[u8],
-    passed: BorrowedFd<'_>,
-    flags: SendFlags,
-) -> Result<(), Errno> {
+fn send(socket: &OwnedFd, octets: &[u8], passed: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let Some(passed) = passed else { return rustix::net::send(socket, octets, flags).map(drop) };
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let passed = [passed];

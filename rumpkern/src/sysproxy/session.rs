@@ -11,11 +11,11 @@ use super::{LIMITS, OUT_HIGH};
 use crate::kernel::Kernel;
 use crate::listener::Place;
 use crate::proc::KILLED;
-use crate::remote::{Remote, receive_with, send_with};
+use crate::remote::{Remote, receive_with};
 use crate::syscall::{Errno, Sys};
 use rumpclient::msg::{Body, Request};
 use rumpclient::wire::{FrameError, FrameFlags, Header, MAX_FRAME, Sid, VERSION};
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, Shutdown};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
@@ -338,7 +338,8 @@ impl Session {
                 None => sleep(&self.writer, cx),
             });
             let Some(answer) = next.await else { break };
-            if self.remote.write_with(|fd| send(fd, &answer)).await.is_err() {
+            let passed = answer.passed.as_ref().map(AsFd::as_fd);
+            if self.remote.send(&answer.frame, passed).await.is_err() {
                 break;
             }
             self.out_octets.set(self.out_octets.get() - answer.frame.len());
@@ -359,14 +360,6 @@ impl Session {
         self.ended.set(true);
         self.calls.borrow_mut().clear();
         wake(&self.writer);
-    }
-}
-
-fn send(client: &OwnedFd, answer: &Answer) -> Result<(), rustix::io::Errno> {
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    match &answer.passed {
-        None => rustix::net::send(client, &answer.frame, flags).map(drop),
-        Some(passed) => send_with(client, &answer.frame, passed.as_fd(), flags),
     }
 }
 

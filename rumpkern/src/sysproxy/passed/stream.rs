@@ -7,7 +7,7 @@
 //! Whoever accepts a connection puts one octet into its end ([`AcceptToken`]): one that goes without it was never accepted, and is reset.
 
 use super::{Passed, Passing, Phase, SEND_BUFFER, first};
-use crate::remote::{Remote, send_with};
+use crate::remote::Remote;
 use crate::syscall::{Errno, MsgFlags, SockOpt, socket_abi};
 use crate::sysproxy::call::event;
 use netstack::socket::{RecvFlags, Shutdown};
@@ -209,9 +209,8 @@ async fn listen(passing: &Rc<Passing>, passed: &Rc<Passed>, near: &Remote) {
                 };
                 let peer = SockAddrBuf::from(peer);
                 let token = AcceptToken::new(Sid(fd.0), made.inode, peer.as_octets()).encode();
-                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                let sent = near.write_with(|near| send_with(near, &token, made.end.as_fd(), flags)).await;
-                if sent.is_err() {
+                // Only a listener that is closed refuses.
+                if near.send(&token, Some(made.end.as_fd())).await.is_err() {
                     return;
                 }
             }
