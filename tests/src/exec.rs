@@ -177,7 +177,7 @@ impl Lab {
         }
     }
 
-    fn outputs(&self) -> String {
+    pub fn outputs(&self) -> String {
         let outputs = self.outputs.iter().map(|path| {
             let text = std::fs::read(path).unwrap_or_default();
             format!("== {}\n{}\n", path.display(), String::from_utf8_lossy(&text))

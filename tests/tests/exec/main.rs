@@ -1,5 +1,6 @@
 //! Unmodified programs from Debian on nodes: an ordinary user runs them across a router, with user namespaces refused.
 
+mod accept;
 mod closed;
 mod config;
 mod fuzzed;

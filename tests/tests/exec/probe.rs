@@ -66,7 +66,11 @@ fn nmap_finds_the_open_port(family: Family) {
     for to in family.addrs(H2) {
         let version = if to.is_ipv6() { "-6" } else { "" };
         let scan = lab.ok("h1", &format!("nmap {version} -sT -n -p 60-120 --max-retries 5 {to}"));
-        assert!(scan.contains("Not shown: 60 closed") && scan.contains("99/tcp open"), "{scan}");
+        assert!(
+            scan.contains("Not shown: 60 closed") && scan.contains("99/tcp open"),
+            "{scan}{}",
+            lab.outputs()
+        );
         let (router, nobody) = match to {
             IpAddr::V4(_) => (Family::V4.addr(Host(2, 1)), Family::V4.addr(Host(2, 3))),
             IpAddr::V6(_) => (Family::V6.addr(Host(2, 1)), Family::V6.addr(Host(2, 3))),
