@@ -177,6 +177,7 @@ impl Lab {
         }
     }
 
+    /// What the programs in the background have printed.
     pub fn outputs(&self) -> String {
         let outputs = self.outputs.iter().map(|path| {
             let text = std::fs::read(path).unwrap_or_default();
