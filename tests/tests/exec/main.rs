@@ -3,6 +3,7 @@
 mod accept;
 mod closed;
 mod config;
+mod datagram;
 mod fuzzed;
 mod given;
 mod groups;

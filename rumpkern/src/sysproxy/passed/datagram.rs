@@ -5,8 +5,11 @@
 //! (SO_TIMESTAMPNS), and the node remembers between which two times it handed each datagram on.
 //!
 //! An error of the socket (ICMP says that nobody is there) shows as POLLERR at the program's end: see [`raise`].
+//!
+//! A unix socket refuses a message of anybody but its peer. So the near end is the program's peer as long as plain `write` has somebody
+//! to send to, and turns to the session's herald when not ([`part`]): `write` fails then, with EPERM for EDESTADDRREQ.
 
-use super::{Passed, Passing, Phase, SEND_BUFFER, first, ring};
+use super::{Passed, Passing, Phase, SEND_BUFFER, door, first, ring};
 use crate::remote::Remote;
 use crate::syscall::{Errno, MsgFlags, SendMeta, SockOpt, SockOptName, SockType};
 use crate::sysproxy::came::Came;
@@ -14,7 +17,7 @@ use netstack::socket::{SockOpt6, SockOpt6Name};
 use netstack::time::Duration;
 use netstack::{Ready, SocketId, Stack};
 use nix::sys::socket::sockopt::ReceiveTimestampns;
-use rustix::io::Errno as HostErrno;
+use rustix::io::{Errno as HostErrno, ioctl_fionread};
 use rustix::net::{
     AddressFamily, RecvFlags as HostRecv, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
 };
@@ -40,20 +43,61 @@ pub(super) struct Meta {
     came: Came,
 }
 
-/// Makes a new pair what a datagram socket's pair is.
-pub(super) fn prepare(near: &OwnedFd, end: &OwnedFd) -> Result<(), HostErrno> {
+/// Makes a new pair what a datagram socket's pair is; the name of the program's end.
+pub(super) fn prepare(near: &OwnedFd, end: &OwnedFd) -> Result<Vec<u8>, HostErrno> {
     for fd in [near, end] {
         sockopt::set_socket_send_buffer_size(fd, SEND_BUFFER)?;
-        // A name, of the host's choice: `raise` connects by it.
+        // A name, of the host's choice: who is parted is joined by it.
         rustix::net::bind(fd, &SocketAddrUnix::new_unnamed())?;
     }
     nix::sys::socket::setsockopt(end, ReceiveTimestampns, &true)
-        .map_err(|errno| HostErrno::from_raw_os_error(errno as i32))
+        .map_err(|errno| HostErrno::from_raw_os_error(errno as i32))?;
+    door::abstract_name(rustix::net::getsockname(end)?).ok_or(HostErrno::PROTO)
+}
+
+/// The name of the program's end.
+fn end_of(passed: &Passed) -> Result<SocketAddrUnix, HostErrno> {
+    SocketAddrUnix::new_abstract_name(&passed.name)
+}
+
+/// A socket of a session that belongs to none of the pairs, with a name.
+fn herald(herald: &mut Option<OwnedFd>) -> Result<&OwnedFd, HostErrno> {
+    match herald {
+        Some(herald) => Ok(herald),
+        none => {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let new = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+            rustix::net::bind(&new, &SocketAddrUnix::new_unnamed())?;
+            Ok(none.insert(new))
+        }
+    }
+}
+
+/// Parts a near end from the program's, which can send nothing by itself then, and still receives.
+fn part(near: &OwnedFd, herald_of: &RefCell<Option<OwnedFd>>) -> Result<(), HostErrno> {
+    rustix::net::connect(near, &rustix::net::getsockname(herald(&mut herald_of.borrow_mut())?)?)
+}
+
+/// After connect(2) and in the beginning: whether plain write(2) has somebody to send to. Of packet sockets and netlink it always has.
+pub(super) fn follow_peer(passing: &Passing, passed: &Passed) -> Result<(), HostErrno> {
+    let Some(near) = passed.near().filter(|_| passed.kind == SockType::Dgram && passed.socket.is_some())
+    else {
+        return Ok(());
+    };
+    let alone = passing.sys.getpeername(passed.fd).is_err();
+    match (passed.parted.get(), alone) {
+        // What the program has sent before is still its old peer's: parting would lose it.
+        (false, true) if ioctl_fionread(near.fd())? == 0 => part(near.fd(), &passing.herald)?,
+        (true, false) => rustix::net::connect(near.fd(), &end_of(passed)?)?,
+        _ => return Ok(()),
+    }
+    passed.parted.set(alone);
+    Ok(())
 }
 
 /// A datagram socket, until the program has closed it.
 pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
-    let Some(near) = passed.near() else { return };
+    let (Some(near), Ok(end)) = (passed.near(), end_of(passed)) else { return };
     let gone = async {
         passed.leaves(Phase::Carrying).await;
     };
@@ -81,7 +125,11 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
             let mut after = 0;
             let sent = near.write_with(|near| {
                 after = unix_now();
-                rustix::net::send(near, &buffer[..came.meta.len], flags)
+                let octets = &buffer[..came.meta.len];
+                match passed.parted.get() {
+                    false => rustix::net::send(near, octets, flags),
+                    true => rustix::net::sendto(near, octets, flags, &end),
+                }
             });
             let sent = sent.await;
             passed.remember(Meta { after, before: unix_now(), came });
@@ -148,31 +196,25 @@ pub(super) fn looks_into_errors(stack: &Stack, socket: SocketId) -> bool {
 fn raise_once(passing: &Passing, passed: &Passed, near: &Remote) {
     if !passed.raised.replace(true) {
         // Without it the program learns of the error by its next call.
-        let _ = raise(near.fd(), &passing.herald);
+        let _ = raise(near.fd(), passed, &passing.herald);
     }
 }
 
 /// Puts an error on the other end of the pair: POLLERR, and ECONNRESET for who reads or writes natively.
 ///
 /// The host does that to a datagram socket whose peer turns away from it with messages unread. So the near end is parted from the
-/// program's, gets a message from `herald`, and is joined, parted and joined again.
-fn raise(near: &OwnedFd, herald: &RefCell<Option<OwnedFd>>) -> Result<(), HostErrno> {
-    let name = rustix::net::getsockname(near)?;
-    let end = rustix::net::getpeername(near)?.ok_or(HostErrno::NOTCONN)?;
-    let mut herald = herald.borrow_mut();
-    let herald = match &mut *herald {
-        Some(herald) => herald,
-        none => {
-            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            let new = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
-            none.insert(new)
-        }
-    };
+/// program's, gets a message from the herald, and is joined, parted and joined again.
+fn raise(near: &OwnedFd, passed: &Passed, herald_of: &RefCell<Option<OwnedFd>>) -> Result<(), HostErrno> {
+    let (name, end) = (rustix::net::getsockname(near)?, end_of(passed)?);
     rustix::net::connect_unspec(near)?;
-    let sent = rustix::net::sendto(herald, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL, &name);
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let sent = rustix::net::sendto(herald(&mut herald_of.borrow_mut())?, &[0], flags, &name);
     rustix::net::connect(near, &end)?;
     rustix::net::connect_unspec(near)?;
-    rustix::net::connect(near, &end)?;
+    match passed.parted.get() {
+        false => rustix::net::connect(near, &end)?,
+        true => part(near, herald_of)?,
+    }
     sent.map(drop)
 }
 

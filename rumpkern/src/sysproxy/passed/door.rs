@@ -56,6 +56,7 @@ pub(super) fn named() -> Result<(OwnedFd, Vec<u8>), Errno> {
     Ok((socket, name))
 }
 
-fn abstract_name(addr: impl TryInto<SocketAddrUnix>) -> Option<Vec<u8>> {
+/// What a unix socket's address is in the abstract namespace.
+pub(super) fn abstract_name(addr: impl TryInto<SocketAddrUnix>) -> Option<Vec<u8>> {
     addr.try_into().ok()?.abstract_name().map(<[u8]>::to_vec)
 }

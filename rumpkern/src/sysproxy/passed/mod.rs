@@ -50,7 +50,7 @@ pub(super) struct Passing {
     ends: Ends,
     sockets: RefCell<BTreeMap<Fd, Rc<Passed>>>,
     sweeping: Cell<bool>,
-    /// Brings near ends the message that makes their parting an error.
+    /// Brings near ends the message that makes their parting an error, and is the peer of those that have none.
     herald: RefCell<Option<OwnedFd>>,
     /// Where streams' ends come in.
     door: RefCell<Option<Door>>,
@@ -68,7 +68,7 @@ pub(super) struct Passed {
     /// The program has given its end to another's.
     handed_on: Cell<bool>,
     near: RefCell<Option<Rc<Remote>>>,
-    /// Of streams that wait before the door: their ends' names.
+    /// The name of the program's end, of datagram sockets and of streams that wait before the door.
     name: Vec<u8>,
     phase: Cell<Phase>,
     /// A connection from a listener's queue.
@@ -85,6 +85,8 @@ pub(super) struct Passed {
     sent: Cell<Instant>,
     /// The error shows at the program's end.
     raised: Cell<bool>,
+    /// The program's end cannot send by itself.
+    parted: Cell<bool>,
     /// The host does not tell when the program's end is closed.
     untold: Cell<bool>,
     /// Of packet sockets.
@@ -171,7 +173,7 @@ impl Passing {
         let kind = self.sys.socket_type(fd)?;
         let stream = kind == SockType::Stream;
         let outside = stream && phase == Phase::Outside;
-        let (near, end, name) = if outside {
+        let (near, end, mut name) = if outside {
             let (end, name) = door::named().map_err(host)?;
             (None, end, name)
         } else {
@@ -185,7 +187,7 @@ impl Passing {
             self.sys.kernel().set_socket_inode(id, inode);
         }
         match &near {
-            Some(near) if !stream => datagram::prepare(near, &end).map_err(host)?,
+            Some(near) if !stream => name = datagram::prepare(near, &end).map_err(host)?,
             Some(_) | None => stream::prepare(&end, phase).map_err(host)?,
         }
         if !nonblocking {
@@ -210,10 +212,14 @@ impl Passing {
             error: Cell::new(None),
             sent: Cell::new(Instant::ZERO),
             raised: Cell::new(false),
+            parted: Cell::new(false),
             untold: Cell::new(false),
             ring: RefCell::default(),
             ring_news: Cell::new(false),
         });
+        if !stream {
+            datagram::follow_peer(self, &passed).map_err(host)?;
+        }
         self.sockets.borrow_mut().insert(fd, passed.clone());
         let passing = self.clone();
         self.sys.spawn(async move {
@@ -264,7 +270,13 @@ impl Passing {
                 self.admit(&passed)?;
                 stream::connect(self, &passed, addr, flags).await
             }
-            Some(_) | None => socket_abi::connect(&self.sys, fd, addr, flags).await,
+            passed => {
+                let done = socket_abi::connect(&self.sys, fd, addr, flags).await;
+                if let Some(passed) = passed {
+                    datagram::follow_peer(self, &passed).map_err(host)?;
+                }
+                done
+            }
         }
     }
 
