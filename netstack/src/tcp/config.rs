@@ -117,6 +117,9 @@ pub struct TcpConfig {
     pub delayed_ack: Duration,
     /// Segments of a new connection that are acknowledged at once.
     pub quick_acks: u8,
+    /// Whether what looks like the end of something that was sent is acknowledged when all has been read, and does not wait
+    /// for an answer to ride on where there are none (Linux's `tcp_cleanup_rbuf`).
+    pub ack_on_read: bool,
     /// Retransmissions of a SYN (`tcp_syn_retries`).
     pub syn_retries: u8,
     /// Retransmissions of a SYN-ACK (`tcp_synack_retries`).

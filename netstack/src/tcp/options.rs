@@ -234,6 +234,7 @@ impl Tcb {
             }
             TcpOpt::QuickAck(on) => {
                 self.quick_acks = if on { config.quick_acks } else { 0 };
+                self.interactive = !on;
                 if on && self.t_delack.is_some() {
                     (self.ack_now, self.wants_output) = (true, true);
                 }

@@ -386,11 +386,11 @@ impl Tcb {
         if len > 0 && ends {
             flags |= Flags::PSH;
         }
-        // Data that answers data makes the connection interactive: its ACKs ride on data (Linux's pingpong).
         let answers = self.octets_received > 0 && cx.now.since(self.last_rx) < cx.sh.config.delayed_ack;
         if answers && self.ack_pending() {
             self.quick_acks = 0;
         }
+        self.interactive |= answers;
         let (ecn, cwr) = self.mark(sending, len);
         let mut header = self.header(cx, start, flags | cwr);
         // As long as they leave the segment within the MSS.
@@ -516,6 +516,7 @@ impl Tcb {
             }
             self.last_ack_sent = self.rcv_nxt;
             self.ack_now = false;
+            self.pushes = 0;
             self.t_delack = None;
         }
         header

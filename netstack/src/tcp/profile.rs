@@ -69,6 +69,7 @@ fn linux() -> TcpConfig {
         probe_slack: Duration::from_millis(2),
         delayed_ack: Duration::from_millis(40),
         quick_acks: 16,
+        ack_on_read: true,
         syn_retries: 6,
         synack_retries: 5,
         retries1: 3,
@@ -143,6 +144,7 @@ fn freebsd() -> TcpConfig {
         probe_slack: Duration::ZERO,
         delayed_ack: Duration::from_millis(100),
         quick_acks: 0,
+        ack_on_read: false,
         // keepinit ends an attempt after 75 s.
         syn_retries: 5,
         synack_retries: 3,
@@ -185,6 +187,7 @@ fn rfc() -> TcpConfig {
         probe_slack: Duration::ZERO,
         delayed_ack: Duration::from_millis(200),
         quick_acks: 0,
+        ack_on_read: false,
         // RFC 9293 §3.8.3: R2 of a SYN is at least 3 minutes.
         syn_retries: 7,
         synack_retries: 7,

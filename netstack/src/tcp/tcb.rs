@@ -235,6 +235,10 @@ pub(crate) struct Tcb {
     pub(crate) ack_now: bool,
     /// Segments yet to be acknowledged at once.
     pub(crate) quick_acks: u8,
+    /// Of the data that is not acknowledged, how often it looked like the end of something that was sent: up to 2.
+    pub(crate) pushes: u8,
+    /// Data answers data: acknowledgments ride on it (Linux's pingpong).
+    pub(crate) interactive: bool,
     pub(crate) challenged_at: Option<Instant>,
     /// SYN-RECEIVED, and the handshake is over but for the data that TCP_DEFER_ACCEPT waits for.
     pub(crate) accept_deferred: bool,
@@ -384,6 +388,8 @@ impl Tcb {
             ts_recent_at: Instant::ZERO,
             ack_now: false,
             quick_acks: config.quick_acks,
+            pushes: 0,
+            interactive: false,
             challenged_at: None,
             accept_deferred: false,
             rtt: Rtt::new(),

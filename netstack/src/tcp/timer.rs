@@ -99,6 +99,8 @@ impl Tcb {
         }
         if due(self.t_delack) {
             self.t_delack = None;
+            // No answer came.
+            self.interactive = false;
             cx.sh.stats.delayed_acks += 1;
             (self.ack_now, self.wants_output) = (true, true);
         }
