@@ -32,6 +32,7 @@ mod calls;
 mod client;
 pub mod door;
 pub mod msg;
+pub mod pair;
 pub mod sockaddr;
 mod token;
 pub mod wire;

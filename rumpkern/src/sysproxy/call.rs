@@ -208,7 +208,10 @@ async fn call(
         Request::SetSockOpt { level, name, value: octets } => {
             match passing.set_ring(fd, level, name, octets) {
                 Some(done) => done?,
-                None => sockopt_abi::set(sys, fd, level, name, octets)?,
+                None => {
+                    sockopt_abi::set(sys, fd, level, name, octets)?;
+                    passing.bound(fd, level, name, octets);
+                }
             }
             value(0)
         }

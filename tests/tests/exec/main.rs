@@ -1,6 +1,7 @@
 //! Unmodified programs from Debian on nodes: an ordinary user runs them across a router, with user namespaces refused.
 
 mod accept;
+mod buffers;
 mod closed;
 mod config;
 mod datagram;

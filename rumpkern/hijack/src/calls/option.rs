@@ -5,10 +5,11 @@ use crate::process::file_inode;
 use crate::seccomp_unsafe::Call;
 use crate::sockets::Wants;
 use crate::supervisor::{Outcome, Supervisor};
-use rumpclient::Sid;
 use rumpclient::msg::Request;
 use rumpclient::wire::MAX_DATA;
+use rumpclient::{Sid, pair};
 use rustix::io::Errno;
+use rustix::net::sockopt;
 
 /// `SIOCOUTQ`, `SIOCATMARK`: of an `int`.
 const SIOCOUTQ: u32 = 0x5411;
@@ -43,8 +44,12 @@ pub(super) fn setsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
         if sup.hold_option(inode, level, name, &value) {
             return Outcome::Value(0);
         }
-        let on = value.first_chunk().map_or(value.first() != Some(&0), |word| u32::from_le_bytes(*word) != 0);
-        sup.ask(call, sid, &Request::SetSockOpt { level, name, value: &value }, move |sup, _, answer| {
+        let word = value.first_chunk().map(|word| u32::from_le_bytes(*word));
+        let on = word.map_or(value.first() != Some(&0), |word| word != 0);
+        sup.ask(call, sid, &Request::SetSockOpt { level, name, value: &value }, move |sup, call, answer| {
+            if let (Ok(_), Some(word), true) = (answer.result, word, bounds_sending(level, name)) {
+                bound_end(sup, call, inode, word);
+            }
             if let (Ok(_), Some(wanted), Some(socket)) =
                 (answer.result, wanted(level, name), sup.sockets.get_mut(inode))
             {
@@ -56,6 +61,20 @@ pub(super) fn setsockopt(sup: &mut Supervisor, call: &Call) -> Outcome {
             answer.result.into()
         })
     }))
+}
+
+/// SO_SNDBUF: a stream's end takes no more than it says, either.
+fn bounds_sending(level: u32, name: u32) -> bool {
+    matches!((level as i32, name as i32), (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE))
+}
+
+/// Bounds a stream's end; not that of another session's socket, whose node is not told of it.
+fn bound_end(sup: &mut Supervisor, call: &Call, inode: u64, asked: u32) {
+    if sup.sockets.get(inode).is_some_and(|socket| socket.is_stream() && !socket.met)
+        && let Ok(end) = sup.end_of(call, inode)
+    {
+        let _ = sockopt::set_socket_send_buffer_size(&end, pair::send_buffer(asked as usize));
+    }
 }
 
 /// The instructions that a `struct sock_fprog` points to.

@@ -9,7 +9,7 @@
 //! A unix socket refuses a message of anybody but its peer. So the near end is the program's peer as long as plain `write` has somebody
 //! to send to, and turns to the session's herald when not ([`part`]): `write` fails then, with EPERM for EDESTADDRREQ.
 
-use super::{Passed, Passing, Phase, SEND_BUFFER, door, first, ring};
+use super::{Passed, Passing, Phase, door, first, ring};
 use crate::remote::Remote;
 use crate::syscall::{Errno, MsgFlags, SendMeta, SockOpt, SockOptName, SockType};
 use crate::sysproxy::came::Came;
@@ -17,6 +17,7 @@ use netstack::socket::{SockOpt6, SockOpt6Name};
 use netstack::time::Duration;
 use netstack::{Ready, SocketId, Stack};
 use nix::sys::socket::sockopt::ReceiveTimestampns;
+use rumpclient::pair::SEND_BUFFER;
 use rustix::io::{Errno as HostErrno, ioctl_fionread};
 use rustix::net::{
     AddressFamily, RecvFlags as HostRecv, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,

@@ -9,12 +9,14 @@
 //! Nobody but the program keeps a descriptor of its end: else nobody would see that it is closed. Who holds it is
 //! known from [`ends`].
 
+mod bounds;
 mod datagram;
 mod door;
 mod ends;
 mod given;
 mod ring;
 mod stream;
+mod taker;
 
 use crate::proc::filedesc::Fd;
 use crate::remote::Remote;
@@ -22,6 +24,7 @@ use crate::syscall::socket_abi::{self, NONBLOCK};
 use crate::syscall::{Errno, MsgFlags, SockType, Sys};
 use crate::sysproxy::call::event;
 use crate::sysproxy::came::Came;
+use bounds::Bounds;
 use door::Door;
 use ends::Ends;
 use netstack::SocketId;
@@ -37,13 +40,10 @@ use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use taker::Taker;
 
 /// How often the ends are looked at whose closing the host does not tell.
 const SWEEP: Duration = Duration::from_secs(1);
-/// Octets of the program's send buffer as `setsockopt` has them (the host doubles them). The program's end is writable while a quarter
-/// is in use, and the one octet that is left unread may hold a spliced buffer of 64 KiB and more.
-const SEND_BUFFER: usize = 212_992;
-
 /// The passed sockets of one session.
 pub(super) struct Passing {
     sys: Sys,
@@ -77,6 +77,9 @@ pub(super) struct Passed {
     waiting: RefCell<Vec<Waker>>,
     /// Calls that wait for the connection: they are told how it ended.
     callers: Cell<u32>,
+    /// Of streams.
+    bounds: Bounds,
+    taker: RefCell<Taker>,
     /// Of datagram sockets: what came with what was handed on lately.
     metas: RefCell<VecDeque<datagram::Meta>>,
     /// Of datagram sockets: an error that the program has not been told.
@@ -208,6 +211,8 @@ impl Passing {
             comes_in: stream && phase == Phase::Carrying,
             waiting: RefCell::default(),
             callers: Cell::new(0),
+            bounds: Bounds::default(),
+            taker: RefCell::default(),
             metas: RefCell::default(),
             error: Cell::new(None),
             sent: Cell::new(Instant::ZERO),

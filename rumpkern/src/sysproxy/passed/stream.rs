@@ -2,11 +2,12 @@
 //!
 //! An end that has come in at the door is full of octets that mean nothing ([`FILLER`]) until it is connected: it is not writable,
 //! as a socket that connects is not. One octet that was dealt with always stays unread in the near end: closing that end then is a
-//! reset for the program, where a shutdown is the peer's FIN.
+//! reset for the program, where a shutdown is the peer's FIN. (Not always, where its send buffer is small: see [`super::taker`].)
 //!
 //! Whoever accepts a connection puts one octet into its end ([`AcceptToken`]): one that goes without it was never accepted, and is reset.
 
-use super::{Passed, Passing, Phase, SEND_BUFFER, first};
+use super::taker::{Found, Taker, polled};
+use super::{Passed, Passing, Phase, first};
 use crate::remote::Remote;
 use crate::syscall::{Errno, MsgFlags, SockOpt, socket_abi};
 use crate::sysproxy::call::event;
@@ -15,14 +16,15 @@ use netstack::time::Duration;
 use netstack::{Ready, SockError, SocketId};
 use rumpclient::door::FILLER;
 use rumpclient::msg::Body;
+use rumpclient::pair::SEND_BUFFER;
 use rumpclient::sockaddr::SockAddrBuf;
 use rumpclient::wire::Op;
 use rumpclient::{AcceptToken, Sid};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::{Errno as HostErrno, ioctl_fionread};
-use rustix::net::{RecvFlags as HostRecv, SendAncillaryBuffer, SendFlags, sockopt};
+use rustix::event::PollFlags;
+use rustix::io::Errno as HostErrno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sockopt};
 use std::future::pending;
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -207,6 +209,9 @@ async fn listen(passing: &Rc<Passing>, passed: &Rc<Passed>, near: &Remote) {
                     let _ = sys.close(fd);
                     continue;
                 };
+                if let Some(new) = passing.get(fd) {
+                    new.inherit_bounds(passed, &made.end);
+                }
                 let peer = SockAddrBuf::from(peer);
                 let token = AcceptToken::new(Sid(fd.0), made.inode, peer.as_octets()).encode();
                 // Only a listener that is closed refuses.
@@ -236,15 +241,10 @@ async fn hung_up(near: &Remote) -> bool {
     true
 }
 
-fn polled(fd: &OwnedFd, events: PollFlags) -> Result<PollFlags, HostErrno> {
-    let mut fds = [PollFd::new(fd, events)];
-    poll(&mut fds, Some(&rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 }))?;
-    Ok(fds[0].revents())
-}
-
 /// Carries octets in both directions until one of them ends the connection.
 async fn carry(passing: &Rc<Passing>, passed: &Rc<Passed>, near: &Remote) -> End {
     let Some(socket) = passed.socket else { return End::Reset };
+    passed.keep_bounds();
     // Octets that came as soon as there was room are no news any more to whoever waited for the end to hang up.
     near.look_again();
     let gone = async {
@@ -329,10 +329,9 @@ fn send_pieces(near: &OwnedFd, pieces: &[&[u8]]) -> Result<usize, HostErrno> {
 /// From the program to the socket.
 async fn to_node(passing: &Rc<Passing>, passed: &Passed, socket: SocketId, near: &Remote) -> End {
     let kernel = passing.sys.kernel();
-    let mut taker = Taker { old: 1, shut: false };
     let mut unaccepted = passed.comes_in;
     loop {
-        let waiting = match near.read_with(|near| taker.look(near)).await {
+        let waiting = match near.read_with(|near| passed.taker.borrow_mut().look(near)).await {
             Ok(Found::Octets(waiting)) => waiting,
             Ok(Found::Shut) => {
                 let _ = kernel.stack.borrow_mut().shutdown(kernel.now(), socket, Shutdown::Write);
@@ -351,13 +350,15 @@ async fn to_node(passing: &Rc<Passing>, passed: &Passed, socket: SocketId, near:
         };
         if unaccepted {
             // The first octet is whoever accepted the connection.
-            match taker.take(near.fd(), waiting, &mut [0], &mut []) {
+            let taken = passed.taker.borrow_mut().take(near.fd(), waiting, &mut [0], &mut []);
+            match taken {
                 Ok(octets) => unaccepted = octets == 0,
                 Err(_) => return End::Closed { unread: true },
             }
             continue;
         }
-        match take(passing, &mut taker, near.fd(), waiting, socket) {
+        let taken = take(passing, &mut passed.taker.borrow_mut(), near.fd(), waiting, socket);
+        match taken {
             Ok(true) => {}
             Ok(false) => {
                 kernel.socket_ready(socket, Ready::WRITE).await;
@@ -383,7 +384,7 @@ fn take(
         return Err(End::Reset);
     }
     let mut refused = None;
-    let taken = stack.send_with(kernel.now(), socket, waiting - taker.old, |a, b| {
+    let taken = stack.send_with(kernel.now(), socket, taker.new_of(waiting), |a, b| {
         taker.take(near, waiting, a, b).unwrap_or_else(|error| {
             refused = Some(error);
             0
@@ -394,77 +395,6 @@ fn take(
         (None, Ok(_)) => Ok(true),
         (None, Err(SockError::WouldBlock | SockError::InProgress)) => Ok(false),
         (None, Err(_)) => Err(End::Reset),
-    }
-}
-
-/// What there is at a near end.
-enum Found {
-    /// So many octets, and among them new ones.
-    Octets(usize),
-    /// The program has shut its sending direction.
-    Shut,
-    /// Both directions are shut, or the program's end is closed.
-    HungUp,
-}
-
-/// Takes octets from a near end, all but one.
-struct Taker {
-    /// Octets at the head of its queue that were dealt with: 0 or 1.
-    old: usize,
-    shut: bool,
-}
-
-impl Taker {
-    fn look(&mut self, near: &OwnedFd) -> Result<Found, HostErrno> {
-        // What is polled first is older than what is counted: octets before the end are not missed.
-        let state = polled(near, PollFlags::IN | PollFlags::RDHUP)?;
-        let waiting = usize::try_from(ioctl_fionread(near)?).unwrap_or(0);
-        if waiting > self.old {
-            return Ok(Found::Octets(waiting));
-        }
-        if state.contains(PollFlags::ERR) {
-            // The program closed its end with octets unread.
-            return Err(HostErrno::CONNRESET);
-        }
-        if state.contains(PollFlags::HUP) {
-            return Ok(Found::HungUp);
-        }
-        if state.contains(PollFlags::RDHUP) && !self.shut {
-            self.shut = true;
-            return Ok(Found::Shut);
-        }
-        Err(HostErrno::AGAIN)
-    }
-
-    /// Takes new ones of the `waiting` octets into two pieces of memory, as many as there is room for, and says how many that were.
-    fn take(
-        &mut self,
-        near: &OwnedFd,
-        waiting: usize,
-        a: &mut [u8],
-        b: &mut [u8],
-    ) -> Result<usize, HostErrno> {
-        let new = (waiting - self.old).min(a.len() + b.len());
-        // The last one is looked at and left.
-        let all = self.old + new == waiting;
-        let gone = new - usize::from(all);
-        let mut taken = 0;
-        if self.old + gone > 0 {
-            let mut sink = [0];
-            let first = gone.min(a.len());
-            let (old, (a, b)) = (&mut sink[..self.old], (&mut a[..first], &mut b[..gone - first]));
-            let read = rustix::io::readv(near, &mut [old, a, b].map(IoSliceMut::new))?;
-            taken = read.saturating_sub(self.old);
-            self.old -= self.old.min(read);
-        }
-        if all {
-            let place = if taken < a.len() { &mut a[taken..] } else { &mut b[taken - a.len()..] };
-            let flags = HostRecv::DONTWAIT | HostRecv::PEEK;
-            let (octets, _) = rustix::net::recv(near, &mut place[..1], flags)?;
-            taken += octets;
-            self.old += octets;
-        }
-        Ok(taken)
     }
 }
 
