@@ -149,9 +149,9 @@ impl Tcb {
             self.tune.copied = 0;
             self.tune.measured_at = now;
         }
-        let ends = self.pushes > 1 || self.pushes == 1 && !self.interactive;
-        let answered = config.ack_on_read && self.t_delack.is_some() && ends && self.rcvbuf.is_empty();
-        if self.state.may_receive() && (answered || self.window_update_due()) {
+        let unanswered = self.pushes > 1 || self.pushes == 1 && !self.interactive;
+        let at_end = config.ack_on_read && self.t_delack.is_some() && self.rcvbuf.is_empty();
+        if self.state.may_receive() && (at_end && unanswered || self.window_update_due()) {
             self.ack_now = true;
             self.wants_output = true;
         }

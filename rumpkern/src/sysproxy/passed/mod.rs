@@ -44,6 +44,7 @@ use taker::Taker;
 
 /// How often the ends are looked at whose closing the host does not tell.
 const SWEEP: Duration = Duration::from_secs(1);
+
 /// The passed sockets of one session.
 pub(super) struct Passing {
     sys: Sys,
