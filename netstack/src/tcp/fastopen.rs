@@ -230,12 +230,7 @@ impl Tcb {
         rest.trim_back(self.rcv_adv);
         if !rest.payload.is_empty() {
             self.rcvbuf.push(rest.payload);
-            self.data_in_order(
-                cx,
-                rest.payload.len() as u32,
-                rest.part,
-                rest.has(crate::wire::tcp::Flags::PSH),
-            );
+            self.data_in_order(cx, rest.payload.len() as u32, &rest);
         }
     }
 

@@ -76,7 +76,7 @@ impl Tcb {
             self.keep_probes = 0;
             self.snd_wl1 = seg.seq;
             seg.deliver(&mut self.rcvbuf);
-            self.data_in_order(cx, seg.payload.len() as u32, seg.part, seg.has(Flags::PSH));
+            self.data_in_order(cx, seg.payload.len() as u32, seg);
             return true;
         }
         self.take_timestamp(cx, seg);

@@ -48,7 +48,7 @@ impl Tcb {
         self.take_mark(cx, seg);
         if start == self.rcv_nxt && self.reass.is_empty() {
             seg.deliver(&mut self.rcvbuf);
-            self.data_in_order(cx, len, seg.part, seg.has(Flags::PSH));
+            self.data_in_order(cx, len, seg);
             return Step::Continue(());
         }
         // RFC 2883 §4.2: the first part of it that had come before.
@@ -70,7 +70,7 @@ impl Tcb {
             let reached = self.reass.advance(self.rcv_nxt);
             let n = reached.since(self.rcv_nxt);
             self.rcvbuf.advance(n as usize);
-            self.data_in_order(cx, n, seg.part, seg.has(Flags::PSH));
+            self.data_in_order(cx, n, seg);
             // RFC 5681 §4.2: at once when a hole is filled.
             (self.ack_now, self.wants_output) = (true, true);
         } else {
@@ -84,17 +84,18 @@ impl Tcb {
         Step::Continue(())
     }
 
-    /// `len` octets were added to what can be read, in segments of up to `part`, the last with PSH: RCV.NXT moves, and
-    /// the acknowledgment is due now or soon.
-    pub(super) fn data_in_order(&mut self, cx: &mut Cx<'_>, len: u32, part: u32, push: bool) {
+    /// `len` octets were added to what can be read, as `seg` came: RCV.NXT moves, and the acknowledgment is due now or
+    /// soon.
+    pub(super) fn data_in_order(&mut self, cx: &mut Cx<'_>, len: u32, seg: &Segment<'_>) {
         self.rcv_nxt += len;
         self.octets_received += u64::from(len);
         // A short segment ends something; so may a full one.
-        match part.min(len) < self.rcv_mss {
+        let part = seg.part.min(len);
+        match part < self.rcv_mss {
             true => self.pushes = (self.pushes + 1).min(2),
-            false => self.pushes = self.pushes.max(u8::from(push)),
+            false => self.pushes = self.pushes.max(u8::from(seg.has(Flags::PSH))),
         }
-        self.rcv_mss = self.rcv_mss.max(part.min(len).min(u32::from(self.adv_mss)));
+        self.rcv_mss = self.rcv_mss.max(part.min(u32::from(self.adv_mss)));
         self.measure_window(cx.now);
         self.notify(Ready::READ);
         // RFC 9293 §3.8.6.3: at least every second full segment
