@@ -448,6 +448,23 @@ fn an_address_is_free_when_its_socket_is_closed() {
 }
 
 #[test]
+fn sockets_that_wait_take_little_memory() {
+    let (mut p1, _p2, world) = pair();
+    for _ in 0..3 {
+        let sockets: Vec<Socket> = (0..400).map(|_| p1.socket(DGRAM)).collect();
+        p1.bind(&sockets[0], "10.0.0.1:7000").unwrap();
+        drop(sockets);
+        // The address is wanted: so the node looks which are closed.
+        let other = p1.socket(DGRAM);
+        p1.bind(&other, "10.0.0.1:7000").unwrap();
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", world.0.child.id())).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kib: u64 = resident.trim_end_matches("kB").trim().parse().unwrap();
+    assert!(kib < 64 * 1024, "{kib} KiB of memory after 400 sockets at a time");
+}
+
+#[test]
 fn a_session_that_ends_takes_its_sockets_with_it() {
     let (mut p1, mut p2, _world) = pair();
     let listener = p2.listener("10.0.0.2:80");

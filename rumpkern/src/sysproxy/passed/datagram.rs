@@ -18,6 +18,7 @@ use netstack::time::Duration;
 use netstack::{Ready, SocketId, Stack};
 use nix::sys::socket::sockopt::ReceiveTimestampns;
 use rumpclient::pair::SEND_BUFFER;
+use rustix::buffer::spare_capacity;
 use rustix::io::{Errno as HostErrno, ioctl_fionread};
 use rustix::net::{
     AddressFamily, RecvFlags as HostRecv, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
@@ -25,6 +26,7 @@ use rustix::net::{
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::RefCell;
 use std::future::{pending, poll_fn};
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Poll;
@@ -103,54 +105,35 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
         passed.leaves(Phase::Carrying).await;
     };
     let to_program = async {
-        let mut buffer = vec![0; LARGEST];
         loop {
-            let came = match Came::receive(&passing.sys, passed.fd, &mut buffer, 0, MsgFlags::empty()).await {
-                Ok(came) => came,
-                Err(Errno::EBADF) => return,
-                Err(errno) => {
-                    passed.failed(errno);
-                    raise_once(passing, passed, &near);
-                    continue;
-                }
-            };
-            if let Some(from) = came.link() {
-                let age = passing.sys.kernel().clock().since(came.meta.time);
-                let time = unix_now().saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(0));
-                if passed.put_in_ring(&passing.sys, &buffer[..came.meta.len], came.meta.wire_len, from, time)
-                {
-                    continue;
-                }
+            // Memory is taken when there is something to be put into it: there may be thousands of sockets that wait.
+            if let Some(socket) = passed.socket {
+                passing.sys.kernel().socket_ready(socket, Ready::READ).await;
             }
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            let mut after = 0;
-            let sent = near.write_with(|near| {
-                after = unix_now();
-                let octets = &buffer[..came.meta.len];
-                match passed.parted.get() {
-                    false => rustix::net::send(near, octets, flags),
-                    true => rustix::net::sendto(near, octets, flags, &end),
-                }
-            });
-            let sent = sent.await;
-            passed.remember(Meta { after, before: unix_now(), came });
-            if sent == Err(HostErrno::CONNREFUSED) {
+            let mut buffer = passing.buffer();
+            let handed_on = hand_on(passing, passed, &near, &end, &mut buffer).await;
+            passing.put_back(buffer);
+            if handed_on.is_break() {
                 return;
             }
         }
     };
     let to_node = async {
-        let mut buffer = vec![0; LARGEST];
+        // The host gives memory that is never touched only when it is.
+        let mut buffer = Vec::with_capacity(LARGEST);
         loop {
-            let received =
-                near.read_with(|near| rustix::net::recv(near, &mut buffer[..], HostRecv::DONTWAIT));
-            let Ok((octets, _)) = received.await else { return };
+            buffer.clear();
+            let received = near
+                .read_with(|near| rustix::net::recv(near, spare_capacity(&mut buffer), HostRecv::DONTWAIT));
+            if received.await.is_err() {
+                return;
+            }
             passed.sent.set(passing.sys.now());
             let to_peer = SendMeta::default();
             // Of a packet socket with a ring any message means what lies there.
             let sent = match passing.send_ring(passed.fd, MsgFlags::empty(), &to_peer).await {
                 Some(sent) => sent,
-                None => passing.sys.sendmsg(passed.fd, &buffer[..octets], MsgFlags::empty(), to_peer).await,
+                None => passing.sys.sendmsg(passed.fd, &buffer, MsgFlags::empty(), to_peer).await,
             };
             match sent {
                 Ok(_) => {}
@@ -186,6 +169,48 @@ pub(super) async fn live(passing: &Rc<Passing>, passed: &Rc<Passed>) {
     first(first(gone, errors), first(first(to_program, to_node), ring)).await;
 }
 
+/// Hands on the next datagram; Break: one of the two sockets is closed.
+async fn hand_on(
+    passing: &Passing,
+    passed: &Passed,
+    near: &Remote,
+    end: &SocketAddrUnix,
+    buffer: &mut [u8],
+) -> ControlFlow<()> {
+    let came = match Came::receive(&passing.sys, passed.fd, buffer, 0, MsgFlags::empty()).await {
+        Ok(came) => came,
+        Err(Errno::EBADF) => return ControlFlow::Break(()),
+        Err(errno) => {
+            passed.failed(errno);
+            raise_once(passing, passed, near);
+            return ControlFlow::Continue(());
+        }
+    };
+    let octets = &buffer[..came.meta.len];
+    if let Some(from) = came.link() {
+        let age = passing.sys.kernel().clock().since(came.meta.time);
+        let time = unix_now().saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(0));
+        if passed.put_in_ring(&passing.sys, octets, came.meta.wire_len, from, time) {
+            return ControlFlow::Continue(());
+        }
+    }
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let mut after = 0;
+    let sent = near.write_with(|near| {
+        after = unix_now();
+        match passed.parted.get() {
+            false => rustix::net::send(near, octets, flags),
+            true => rustix::net::sendto(near, octets, flags, end),
+        }
+    });
+    let sent = sent.await;
+    passed.remember(Meta { after, before: unix_now(), came });
+    match sent {
+        Err(HostErrno::CONNREFUSED) => ControlFlow::Break(()),
+        Ok(_) | Err(_) => ControlFlow::Continue(()),
+    }
+}
+
 /// IP_RECVERR or IPV6_RECVERR.
 pub(super) fn looks_into_errors(stack: &Stack, socket: SocketId) -> bool {
     stack.option(socket, SockOptName::RecvErr) == Ok(SockOpt::RecvErr(true))
@@ -217,6 +242,20 @@ fn raise(near: &OwnedFd, passed: &Passed, herald_of: &RefCell<Option<OwnedFd>>) 
         true => part(near, herald_of)?,
     }
     sent.map(drop)
+}
+
+impl Passing {
+    /// Memory for the largest datagram.
+    fn buffer(&self) -> Vec<u8> {
+        let mut buffer = self.spare.take();
+        buffer.resize(LARGEST, 0);
+        buffer
+    }
+
+    /// It is not used now.
+    fn put_back(&self, buffer: Vec<u8>) {
+        self.spare.set(buffer);
+    }
 }
 
 impl Passed {

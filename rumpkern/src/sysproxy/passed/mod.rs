@@ -55,6 +55,8 @@ pub(super) struct Passing {
     herald: RefCell<Option<OwnedFd>>,
     /// Where streams' ends come in.
     door: RefCell<Option<Door>>,
+    /// Memory that a datagram has passed through, for the next one.
+    spare: Cell<Vec<u8>>,
     /// Tells the session's client something.
     tell: Box<dyn Fn(Vec<u8>)>,
 }
@@ -139,6 +141,7 @@ impl Passing {
             sweeping: Cell::new(false),
             herald: RefCell::default(),
             door: RefCell::default(),
+            spare: Cell::default(),
             tell,
         }
     }
