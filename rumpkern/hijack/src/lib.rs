@@ -55,7 +55,8 @@
 //! | recv on a datagram socket after ICMP's refusal | ECONNRESET | ECONNREFUSED | the one error that the host puts on such a pair |
 //! | send on a datagram socket while an ICMP error waits | ECONNRESET | that error | the same; raw sockets stand at one of the last descriptors that select(2) knows, where send is looked at |
 //! | any send on a raw socket with IP_RECVERR while an ICMP error waits | success | that error | the error is in the queue, and shows; `traceroute -T` would lose its probes |
-//! | send on a datagram socket without a peer | nothing, it is lost | EDESTADDRREQ | the pair is connected: so it polls, and shows errors |
+//! | send on a datagram socket without a peer | EPERM | EDESTADDRREQ | a unix socket refuses whom it is not connected to by this number |
+//! | recv, send on a stream after a reset, where SO_SNDBUF is small and the last that was sent was large | end of file, EPIPE | ECONNRESET | the octet by which the host knows a reset would keep the program waiting for room |
 //! | recv on a stream before connect(2) | EINVAL | ENOTCONN | the host's, of unix streams |
 //! | write of a value that a file below `/proc/sys` refuses, by a descriptor that was moved, as a shell's `>` does | success, and a line on standard error | EINVAL | a pipe takes it; write(2) is looked at only where such a file was opened |
 //! | any call that names an address, on a socket that a program of *another* node gave (SCM_RIGHTS) | ENOTSUP, EINVAL | nothing | such a socket is a unix socket here; octets it carries |

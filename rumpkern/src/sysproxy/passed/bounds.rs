@@ -3,12 +3,12 @@
 use super::{Passed, Passing, Phase};
 use crate::proc::filedesc::Fd;
 use crate::syscall::SockType;
+use crate::sysproxy::call::SOL_SOCKET;
 use rumpclient::pair::{SEND_BUFFER, send_buffer};
 use rustix::net::sockopt;
 use std::cell::Cell;
 use std::os::fd::OwnedFd;
 
-const SOL_SOCKET: u32 = 1;
 const SO_SNDBUF: u32 = 7;
 const SO_RCVBUF: u32 = 8;
 const SO_SNDBUFFORCE: u32 = 32;

@@ -200,7 +200,6 @@ impl Passing {
         if !nonblocking {
             fcntl_setfl(&end, OFlags::empty()).map_err(host)?;
         }
-        self.ends.add(fd, &end).map_err(host)?;
         let near = near.map(|near| Remote::new(self.sys.kernel(), near)).transpose().map_err(host)?;
         let door = if outside { Some(self.door()?) } else { None };
         let passed = Rc::new(Passed {
@@ -229,6 +228,8 @@ impl Passing {
         if !stream {
             datagram::follow_peer(self, &passed).map_err(host)?;
         }
+        // The last that can fail: what has failed leaves nothing behind.
+        self.ends.add(fd, &end).map_err(host)?;
         self.sockets.borrow_mut().insert(fd, passed.clone());
         let passing = self.clone();
         self.sys.spawn(async move {
