@@ -7,9 +7,9 @@
 //! |---|---|
 //! | checks: which there are, and how each ends | none |
 //! | packets of each flow that is no TCP (ARP, ICMP, UDP, neighbour discovery, fragments) | none |
-//! | TCP connections: how many, and the order of each SYN, FIN, RST, zero and open window, sent again or not | none |
+//! | TCP connections: how many, and the order of each SYN, FIN, first RST, zero and open window, sent again or not | none |
 //! | octets of each TCP stream | none |
-//! | TCP segments with data, and those that only acknowledge | what the scenario says |
+//! | TCP segments with data, those that only acknowledge, and resets | what the scenario says |
 //! | when a TCP event happens, since the connection's first segment | [`EARLY`], [`LATE`] |
 //!
 //! A live receiver takes all that lies on its bus at once and acknowledges it together, as one behind a network card
@@ -56,9 +56,10 @@ struct Run {
     said: String,
 }
 
-fn run(place: &Place, file: &Path, mode: &str) -> Run {
+/// Runs a file; what is captured lies in `captures` of the place.
+fn run(place: &Place, file: &Path, mode: &str, captures: &str) -> Run {
     let name = file.file_name().and_then(|name| name.to_str()).expect("a name").trim_end_matches(".lab.toml");
-    let words = format!("test --{mode} --seed {SEED} --keep --captures {mode} --json {}", file.display());
+    let words = format!("test --{mode} --seed {SEED} --keep --captures {captures} --json {}", file.display());
     let output = place.run(&words);
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -68,7 +69,7 @@ fn run(place: &Place, file: &Path, mode: &str) -> Run {
     let checks =
         checks.map(|one| (one["name"].as_str().unwrap_or_default().to_owned(), one["ok"] == true)).collect();
     let suffix = if mode == "live" { "1".to_owned() } else { format!("seed-{SEED}") };
-    let folder = place.path().join(mode).join(format!("{name}-{suffix}"));
+    let folder = place.path().join(captures).join(format!("{name}-{suffix}"));
     let mut wires = BTreeMap::new();
     for entry in
         std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}: {said}", folder.display()))
@@ -131,7 +132,8 @@ fn differences(live: &Wire, simulated: &Wire, scenario: &Scenario) -> String {
         {
             let same = live.octets == simulated.octets
                 && alike(live.data, simulated.data, scenario.segments)
-                && alike(live.acks, simulated.acks, scenario.segments);
+                && alike(live.acks, simulated.acks, scenario.segments)
+                && alike(live.resets, simulated.resets, scenario.segments);
             if !same {
                 let _ =
                     writeln!(text, "connection {n}, from its {from}: {live:?} live, {simulated:?} virtual");
@@ -161,12 +163,12 @@ fn disagreement(scenario: &Scenario, live: &Run, simulated: &Run) -> String {
 }
 
 /// Keeps what was captured, if it is asked for.
-fn keep(place: &Place, mode: &str) {
+fn keep(place: &Place, captures: &str) {
     if let Some(folder) = std::env::var_os("FIDELITY_KEEP") {
-        let to = Path::new(&folder).join(mode);
+        let to = Path::new(&folder).join(captures);
         std::fs::create_dir_all(&to).expect("a folder");
         let copied =
-            std::process::Command::new("cp").arg("-rT").arg(place.path().join(mode)).arg(&to).status();
+            std::process::Command::new("cp").arg("-rT").arg(place.path().join(captures)).arg(&to).status();
         assert!(copied.expect("cp runs").success());
     }
 }
@@ -175,12 +177,13 @@ fn compare(scenario: &Scenario) -> String {
     let place = Place::new(User::Myself);
     let text = format!("name = \"{}\"\n{}{SETTLED}", scenario.name, scenario.topology);
     let file = place.write(&format!("{}.lab.toml", scenario.name), &text);
-    let simulated = run(&place, &file, "virtual");
+    let simulated = run(&place, &file, "virtual", "virtual");
     keep(&place, "virtual");
     let mut text = String::new();
     for attempt in 1..=ATTEMPTS {
-        let live = run(&place, &file, "live");
-        keep(&place, "live");
+        let captures = format!("live-{attempt}");
+        let live = run(&place, &file, "live", &captures);
+        keep(&place, &captures);
         let differences = disagreement(scenario, &live, &simulated);
         if differences.is_empty() {
             text.clear();

@@ -27,8 +27,8 @@ pub(crate) struct Wire {
 pub(crate) struct Connection {
     ends: [(IpAddr, u16); 2],
     began: Duration,
-    /// What happened and when, since its first segment: `> SYN`, `< SYN-ACK`, `> FIN`, `< RST`, and a window
-    /// that closed (`< ZERO WINDOW`) or opened again (`< WINDOW`).
+    /// What happened and when, since its first segment: `> SYN`, `< SYN-ACK`, `> FIN`, `< RST` (the first
+    /// of an end), and a window that closed (`< ZERO WINDOW`) or opened again (`< WINDOW`).
     pub(crate) events: Vec<(String, Duration)>,
     /// What each end sent.
     pub(crate) sent: [Sent; 2],
@@ -41,6 +41,8 @@ pub(crate) struct Sent {
     pub(crate) data: u64,
     /// Segments that only acknowledge, open a window or ask for one.
     pub(crate) acks: u64,
+    /// Resets: a segment that was under way to an end that is gone is answered by one each.
+    pub(crate) resets: u64,
     /// Octets of the stream, each once.
     pub(crate) octets: u64,
     first: Option<u32>,
@@ -140,7 +142,9 @@ impl Wire {
             _ => None,
         };
         sent.closed = closed;
-        let words = word.into_iter().chain(window);
+        let reset = word == Some("RST");
+        sent.resets += u64::from(reset);
+        let words = word.filter(|_| !reset || sent.resets == 1).into_iter().chain(window);
         let events = words.map(|word| format!("{} {word}", if back { '<' } else { '>' }));
         connection.events.extend(events.map(|event| (event, time.saturating_sub(connection.began))));
         if tcp.flags.contains(Flags::SYN) {
