@@ -18,15 +18,36 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args as _, FromArgMatches as _};
 
-/// Declares the verbs: their modules, their clap variants and their dispatch.
+/// Declares the verbs: their modules, what the help says of each, and their dispatch. What clap's derive would make of an enum, but that
+/// not all of them need to be declared.
 macro_rules! verbs {
-    ($($(#[$doc:meta])* $variant:ident = $module:ident,)*) => {
+    ($(#[doc = $about:literal] $(#[$is:ident])? $variant:ident = $module:ident,)*) => {
         $(pub mod $module;)*
 
-        #[derive(Debug, Subcommand)]
-        enum Verb { $($(#[$doc])* $variant($module::Args),)* }
+        #[derive(Debug)]
+        enum Verb { $($variant($module::Args),)* }
+
+        impl Verb {
+            /// Adds those that are `wanted`, by their names.
+            fn declare(mut command: clap::Command, wanted: impl Fn(&str) -> bool) -> clap::Command {
+                $(if wanted(stringify!($module)) {
+                    let verb = $module::Args::augment_args(clap::Command::new(stringify!($module)));
+                    command = command.subcommand(verb.about($about.trim_start())$(.$is(true))?);
+                })*
+                command
+            }
+
+            fn parsed(matches: &clap::ArgMatches) -> Result<Verb, clap::Error> {
+                match matches.subcommand() {
+                    $(Some((stringify!($module), verb)) => {
+                        $module::Args::from_arg_matches(verb).map(Verb::$variant)
+                    })*
+                    _ => Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
+                }
+            }
+        }
 
         fn dispatch(verb: Verb, global: &Global, out: &mut Output) -> Result<Exit, Failure> {
             match verb { $(Verb::$variant(args) => $module::run(args, global, out),)* }
@@ -112,29 +133,43 @@ verbs! {
     /// Print a completion script for a shell
     Completion = completion,
     /// Print the manual page
-    #[command(hide = true)]
+    #[hide]
     Man = man,
-}
-
-/// A whole network in a directory, without root.
-#[derive(Debug, Parser)]
-#[command(name = "labctl", version, propagate_version = true, max_term_width = 100)]
-struct Cli {
-    #[command(flatten)]
-    global: Global,
-    #[command(subcommand)]
-    verb: Verb,
 }
 
 /// The whole command line, for completion and the manual.
 pub fn command() -> clap::Command {
-    Cli::command()
+    declare(|_| true)
+}
+
+/// The command line with those verbs that are `wanted`.
+fn declare(wanted: impl Fn(&str) -> bool) -> clap::Command {
+    let command = Global::augment_args(clap::Command::new("labctl"))
+        .about("A whole network in a directory, without root")
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .max_term_width(100)
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    Verb::declare(command, wanted)
+}
+
+fn parse(args: &[OsString]) -> Result<(Global, Verb), clap::Error> {
+    let with = |command: &mut clap::Command| {
+        let matches = command.try_get_matches_from_mut(args)?;
+        Ok((Global::from_arg_matches(&matches)?, Verb::parsed(&matches)?))
+    };
+    // All verbs are 400 KiB and half a millisecond. One that is said is among the words; what is wrong or asked for all of them tell.
+    with(&mut declare(|verb| args.iter().any(|arg| arg == verb))).or_else(|_: clap::Error| {
+        let mut whole = command();
+        with(&mut whole).map_err(|usage| usage.format(&mut whole))
+    })
 }
 
 /// Parses the arguments, does the verb, prints what went wrong, and says how to exit.
-pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    let mut cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let (mut global, verb) = match parse(&args.into_iter().collect::<Vec<_>>()) {
+        Ok(parsed) => parsed,
         Err(usage) => {
             // Also `--help` and `--version`, which print to standard output and are no failure.
             let code = usage.exit_code();
@@ -144,9 +179,9 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
             };
         }
     };
-    cli.global.forget_what_is_empty();
-    let mut out = Output::new(&cli.global);
-    let done = dispatch(cli.verb, &cli.global, &mut out).and_then(|exit| {
+    global.forget_what_is_empty();
+    let mut out = Output::new(&global);
+    let done = dispatch(verb, &global, &mut out).and_then(|exit| {
         out.flush()?;
         Ok(exit)
     });

@@ -2,13 +2,17 @@
 //!
 //! Libraries are the host's, dozens of some programs', and to look at an open(2) costs ten microseconds. The filter cannot read a path,
 //! but is told which instruction calls. The loader lies elsewhere in each process, yet begins at a page: so where in a page its
-//! calls are tells them from those of libc, which is looked through for any at the same place. Both are the ones that this process
-//! runs with; a program with others, or none, has all its calls looked at.
+//! calls are tells them from those of libc, which is looked through for any at the same place. Both are the host's; a program
+//! with another loader, or none, has all its calls looked at.
 
 use crate::memory::PAGE;
+use elf::ElfStream;
+use elf::abi::{PF_X, PT_LOAD};
+use elf::endian::LittleEndian;
 use memchr::memmem;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Take};
+use std::path::Path;
 
 /// `mov $SYS_openat, %eax`, and `syscall`.
 const OPENAT: [u8; 5] = [0xb8, 0x01, 0x01, 0, 0];
@@ -20,64 +24,74 @@ const CHUNK: usize = 16 * PAGE;
 /// Calls that the loader has, at most; glibc's has three.
 const MOST: usize = 8;
 
-const LOADER: &str = "/ld-linux-x86-64.so.2";
-const LIBC: &str = "/libc.so.6";
+/// Where the psABI for x86-64 has it. Beside it, once links are followed, is the libc that it belongs to.
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+const LIBC: &str = "libc.so.6";
 
 /// Where in a page the instructions stand that follow the loader's openat(2). Empty: it is not known, or not told from libc's calls.
 pub(crate) fn opens() -> Vec<u32> {
     let found = || {
-        let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-        let mut loader = Vec::new();
-        code(&maps, LOADER)?.read_to_end(&mut loader).ok()?;
-        told_apart(&loader, code(&maps, LIBC)?).ok()
+        let path = std::fs::canonicalize(LOADER).ok()?;
+        told_apart(code(&path)?, code(&path.with_file_name(LIBC))?).ok()
     };
     found().unwrap_or_default()
 }
 
-/// The instructions of a file that this process has mapped, from the beginning of a page on.
-fn code(maps: &str, name: &str) -> Option<Take<File>> {
-    let line = maps.lines().find(|line| line.ends_with(name) && line.contains(" r-xp "))?;
-    let mut words = line.split_ascii_whitespace();
-    let (first, end) = words.next()?.split_once('-')?;
-    let number = |text| u64::from_str_radix(text, 16).ok();
-    let (len, offset) = (number(end)? - number(first)?, number(words.nth(1)?)?);
-    let mut file = File::open(words.nth(2)?).ok()?;
-    file.seek(SeekFrom::Start(offset)).ok()?;
-    Some(file.take(len))
+/// The instructions of a library, from the beginning of a page on.
+fn code(path: &Path) -> Option<Take<File>> {
+    let mut file = File::open(path).ok()?;
+    let library = ElfStream::<LittleEndian, _>::open_stream(&file).ok()?;
+    let code = *library.segments().iter().find(|part| part.p_type == PT_LOAD && part.p_flags & PF_X != 0)?;
+    let before = code.p_offset % PAGE as u64;
+    file.seek(SeekFrom::Start(code.p_offset - before)).ok()?;
+    Some(file.take(before + code.p_filesz))
 }
 
 /// The loader's calls but for those at whose place in a page libc has one, too.
-fn told_apart(loader: &[u8], mut libc: impl Read) -> io::Result<Vec<u32>> {
-    let behind = memmem::find_iter(loader, &OPENAT).filter_map(|at| {
-        let end = loader.len().min(at + CALL);
-        Some(at + memmem::find(&loader[at..end], &SYSCALL)? + SYSCALL.len())
-    });
-    let mut places: Vec<usize> = behind.map(|behind| behind % PAGE).take(MOST).collect();
-    let opens = |call: &[u8]| call.ends_with(&SYSCALL) && memmem::find(call, &OPENAT).is_some();
-    // Behind the end of the chunk before it.
-    let mut chunk = vec![0; CALL + CHUNK];
-    loop {
-        let len = fill(&mut libc, &mut chunk[CALL..])?;
-        places.retain(|place| {
-            let mut ends = (CALL + place..=CALL + len).step_by(PAGE);
-            !ends.any(|end| opens(&chunk[end - CALL..end]))
+fn told_apart(loader: impl Read, libc: impl Read) -> io::Result<Vec<u32>> {
+    let mut room = vec![0; CALL + CHUNK];
+    let mut places = Vec::new();
+    each_chunk(loader, &mut room, |chunk| {
+        let ends = memmem::find_iter(chunk, &OPENAT).filter_map(|at| {
+            let end = chunk.len().min(at + CALL);
+            Some(at + memmem::find(&chunk[at..end], &SYSCALL)? + SYSCALL.len())
         });
+        // What ends among the first octets ended the chunk before.
+        places.extend(ends.filter(|end| *end > CALL).map(|end| (end - CALL) % PAGE));
+    })?;
+    places.truncate(MOST);
+    let opens = |call: &[u8]| call.ends_with(&SYSCALL) && memmem::find(call, &OPENAT).is_some();
+    each_chunk(libc, &mut room, |chunk| {
+        places.retain(|place| {
+            !(CALL + place..=chunk.len()).step_by(PAGE).any(|end| opens(&chunk[end - CALL..end]))
+        });
+    })?;
+    Ok(places.into_iter().map(|place| place as u32).collect())
+}
+
+/// Hands on what there is in chunks of whole pages, each with the last [`CALL`] octets before it.
+fn each_chunk(mut source: impl Read, room: &mut [u8], mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    room[..CALL].fill(0);
+    loop {
+        let len = fill(&mut source, &mut room[CALL..])?;
+        each(&room[..CALL + len]);
         if len < CHUNK {
-            return Ok(places.into_iter().map(|place| place as u32).collect());
+            return Ok(());
         }
-        chunk.copy_within(CHUNK.., 0);
+        room.copy_within(CHUNK.., 0);
     }
 }
 
 /// Reads until the room is full, or there is no more; how much that was.
 fn fill(source: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
     let mut len = 0;
-    loop {
+    while len < room.len() {
         match source.read(&mut room[len..])? {
-            0 => return Ok(len),
+            0 => break,
             read => len += read,
         }
     }
+    Ok(len)
 }
 
 #[cfg(test)]
@@ -118,11 +132,10 @@ mod tests {
         assert_eq!(places(&call(PAGE - 6), &libc), [0; 0]);
     }
 
-    /// glibc's loader is recognised on the host that runs the tests, where they are linked with it.
+    /// glibc's loader is recognised on the host that runs the tests.
     #[test]
-    fn the_loader_of_this_process_is_known() {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        if maps.contains(LOADER) {
+    fn the_loader_of_this_host_is_known() {
+        if Path::new(LOADER).exists() {
             assert!(!opens().is_empty());
         }
     }
