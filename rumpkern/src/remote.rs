@@ -75,7 +75,7 @@ impl Remote {
         remotes.last.set(token);
         let watched = Rc::new(Watched {
             interest: Cell::new(Interest::READ),
-            ready: Cell::new(Interest::all()),
+            ready: Cell::new(Interest::READ | Interest::WRITE),
             ..Watched::default()
         });
         remotes.watched.borrow_mut().insert(token, watched.clone());
@@ -89,7 +89,16 @@ impl Remote {
 
     /// Whatever was read or not, the next operation is tried at once: who waited until now asked for something else.
     pub fn look_again(&self) {
-        self.watched.ready.set(Interest::all());
+        self.watched.ready.set(self.watched.ready.get() | Interest::READ | Interest::WRITE);
+    }
+
+    /// All that the host said there was has been read: the next operation waits for an edge, which whatever has come since makes. The
+    /// end may have come in one with the last octets, and makes none.
+    pub(crate) fn is_read(&self) {
+        let ready = self.watched.ready.get();
+        if !ready.contains(Interest::END) {
+            self.watched.ready.set(ready - Interest::READ);
+        }
     }
 
     /// Tries `operation` when something may be read, until it does not say EAGAIN.

@@ -156,7 +156,9 @@ impl Host {
                 token => {
                     let gone = flags.intersects(EventFlags::HUP | EventFlags::ERR);
                     let mut ready = Interest::empty();
-                    ready.set(Interest::READ, gone || flags.intersects(EventFlags::IN | EventFlags::RDHUP));
+                    let end = gone || flags.contains(EventFlags::RDHUP);
+                    ready.set(Interest::READ, end || flags.contains(EventFlags::IN));
+                    ready.set(Interest::END, end);
                     ready.set(Interest::WRITE, gone || flags.contains(EventFlags::OUT));
                     wakes.push(Wake::Remote(token, ready));
                 }

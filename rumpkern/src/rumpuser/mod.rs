@@ -124,6 +124,8 @@ bitflags::bitflags! {
         const READ = 1;
         /// Writable, or the peer hung up.
         const WRITE = 2;
+        /// The peer will send no more. It is told once, and not asked for.
+        const END = 4;
     }
 }
 

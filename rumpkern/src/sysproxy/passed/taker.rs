@@ -43,11 +43,20 @@ impl Default for Taker {
 impl Taker {
     /// What there is; EAGAIN: nothing.
     pub(super) fn look(&mut self, near: &OwnedFd) -> Result<Found, HostErrno> {
-        // What is polled first is older than what is counted: octets before the end are not missed.
-        let state = polled(near, PollFlags::IN | PollFlags::RDHUP)?;
-        let waiting = usize::try_from(ioctl_fionread(near)?).unwrap_or(0);
-        if waiting > self.old {
-            return Ok(Found::Octets(waiting));
+        let new = || {
+            let waiting = usize::try_from(ioctl_fionread(near)?).unwrap_or(0);
+            Ok((waiting > self.old).then_some(Found::Octets(waiting)))
+        };
+        if let Some(octets) = new()? {
+            return Ok(octets);
+        }
+        let state = polled(near, PollFlags::RDHUP)?;
+        if state.is_empty() {
+            return Err(HostErrno::AGAIN);
+        }
+        // Octets that came since are before the end.
+        if let Some(octets) = new()? {
+            return Ok(octets);
         }
         if state.contains(PollFlags::ERR) {
             // The program closed its end with octets unread.
@@ -61,6 +70,11 @@ impl Taker {
             return Ok(Found::Shut);
         }
         Err(HostErrno::AGAIN)
+    }
+
+    /// Whether the last [`Taker::take`] took all that was waiting then.
+    pub(super) fn took_all(&self) -> bool {
+        self.run == 0
     }
 
     /// How many of the `waiting` octets are new.
