@@ -94,7 +94,7 @@ impl Remote {
 
     /// All that the host said there was has been read: the next operation waits for an edge, which whatever has come since makes. The
     /// end may have come in one with the last octets, and makes none.
-    pub(crate) fn is_read(&self) {
+    pub(crate) fn drained(&self) {
         let ready = self.watched.ready.get();
         if !ready.contains(Interest::END) {
             self.watched.ready.set(ready - Interest::READ);

@@ -359,7 +359,7 @@ async fn to_node(passing: &Rc<Passing>, passed: &Passed, socket: SocketId, near:
         }
         let taken = take(passing, &mut passed.taker.borrow_mut(), near.fd(), waiting, socket);
         match taken {
-            Ok(true) if passed.taker.borrow().took_all() => near.is_read(),
+            Ok(true) if passed.taker.borrow().took_all() => near.drained(),
             Ok(true) => {}
             Ok(false) => {
                 kernel.socket_ready(socket, Ready::WRITE).await;
