@@ -124,7 +124,7 @@ bitflags::bitflags! {
         const READ = 1;
         /// Writable, or the peer hung up.
         const WRITE = 2;
-        /// The peer will send no more. It is told once, and not asked for.
+        /// The peer will send no more. It comes with READ, perhaps in one with the last octets, once and without being asked for.
         const END = 4;
     }
 }

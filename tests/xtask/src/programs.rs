@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 const START: Duration = Duration::from_secs(10);
 /// The second node of `two-hosts`.
 const B: &str = "192.0.2.2";
-/// Requests of one `curl` loop, and loops on each side.
+/// Requests of one `curl` loop.
 const PAGES: u32 = 50;
+/// Such loops on a node, and as many on the host.
 const ROUNDS: usize = 11;
 
 /// A server, ended when dropped.
